@@ -1,0 +1,45 @@
+"""Every error that rawdaq raises on purpose; each room adds its own leaves.
+
+::
+
+    RawdaqError
+    ├── InvalidValue            a time, a stream id or a packet that cannot be (also a ValueError)
+    ├── ProtocolError
+    │   ├── LocalProtocolError  we asked a codec for something that its protocol cannot say
+    │   └── RemoteProtocolError the peer sent something that its protocol does not allow
+    ├── ConfigError             the station file is wrong (rawdaq.config)
+    ├── UnknownClass            no receiver or publisher of that name is installed (rawdaq.registry)
+    ├── ComponentError          a component cannot start or had to stop; the text says cause and remedy
+    ├── PublisherUnavailable    a publisher cannot deliver now and wants the batch again (rawdaq.publisher)
+    └── CommandError            a running component refused a command, or nobody answered (rawdaq.control)
+
+``except RawdaqError`` therefore means: an outcome we foresaw. Any other exception is a bug.
+"""
+
+
+class RawdaqError(Exception):
+    """The root of every error that rawdaq raises on purpose."""
+
+
+class InvalidValue(RawdaqError, ValueError):
+    """A value that cannot exist: a time out of range, a malformed stream id, samples of an unknown type."""
+
+
+class ProtocolError(RawdaqError):
+    """Somebody broke a protocol; which side is told by the subclass."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We asked a codec for something that its protocol cannot say."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that its protocol does not allow."""
+
+
+class ComponentError(RawdaqError):
+    """A component cannot start, or had to stop; the text names the cause and the remedy."""
+
+
+class CommandError(RawdaqError):
+    """A running component refused a command, or nobody answered."""

@@ -1,0 +1,104 @@
+"""Fixtures for every test: nothing is left behind, and no test sees the user's own components."""
+
+import asyncio
+import inspect
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+_GRACE_S = 5.0  # a thread or a child that is on its way out may take so long on a loaded machine
+_PROC = Path("/proc/self")
+
+
+def _threads() -> set[str]:
+    # The event loop that pytest-asyncio lends to a test joins its own executor's threads later.
+    return {
+        f"thread {thread.name}"
+        for thread in threading.enumerate()
+        if not thread.name.startswith(("asyncio_", "pytest_timeout"))
+    }
+
+
+def _children() -> set[str]:
+    return {f"child process {pid}" for path in _PROC.glob("task/*/children") for pid in path.read_text().split()}
+
+
+def _files() -> set[str]:
+    found: set[str] = set()
+    for name in os.listdir(_PROC / "fd") if _PROC.exists() else ():
+        try:
+            target = os.readlink(_PROC / "fd" / name)
+        except OSError:  # the descriptor that listed the folder
+            continue
+        if target.startswith("socket:") or (target.startswith("/") and not target.startswith(("/dev/", "/proc/"))):
+            found.add(f"open file {name} -> {target}")
+    return found
+
+
+def _held() -> set[str]:
+    return _threads() | _children() | _files()
+
+
+@pytest.fixture
+async def _no_task_is_left() -> AsyncIterator[None]:
+    """Fail an asynchronous test that leaves a task behind on its loop."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=0.5)
+    assert not left, f"tasks left behind: {sorted(task.get_name() for task in left)}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a task, a thread, a child process, an open file or a socket behind."""
+    function = getattr(request.node, "function", None)
+    if inspect.iscoroutinefunction(function):
+        request.getfixturevalue("_no_task_is_left")
+    before = _held()
+    yield
+    end_s = time.monotonic() + _GRACE_S
+    while (left := _held() - before) and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert not left, f"left behind: {sorted(left)}"
+
+
+@pytest.fixture
+def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of this test alone; a component that still runs in it afterwards is ended, and fails the test.
+
+    Its path is short, because a Unix socket's path may have only 107 characters.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="rd-", dir="/tmp"))
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("RAWDAQ_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    monkeypatch.delenv("RAWDAQ_CONFIG", raising=False)
+    yield runtime
+    running = _end_components(runtime)
+    shutil.rmtree(folder)
+    assert not running, f"components left running: {running}"
+
+
+def _end_components(runtime: Path) -> list[str]:
+    """End the processes that still have a file of *runtime* open, and return what they were."""
+    running: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            holds = any(os.readlink(fd).startswith(f"{runtime}/") for fd in (process / "fd").iterdir())
+            if not holds or int(process.name) == os.getpid():
+                continue
+            running.append((process / "cmdline").read_text().replace("\0", " ")[:200])
+            os.kill(int(process.name), signal.SIGKILL)
+        except OSError:  # gone meanwhile, or not ours to look at
+            continue
+    return running
