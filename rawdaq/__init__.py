@@ -1,7 +1,21 @@
 """rawdaq brings the samples of any custom digitizer into the world that seismologists use."""
 
+from typing import TYPE_CHECKING
+
 from rawdaq.packet import Packet, StreamId
 
-__all__ = ["Packet", "StreamId", "__version__"]
+if TYPE_CHECKING:
+    from rawdaq.subscriber import Subscriber
+
+__all__ = ["Packet", "StreamId", "Subscriber", "__version__"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load `Subscriber`, and zmq with it, when it is used: the device side needs neither."""
+    if name == "Subscriber":
+        from rawdaq.subscriber import Subscriber
+
+        return Subscriber
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,7 +45,8 @@ _SIZES = {
     SampleType.FLOAT32: 4,
     SampleType.FLOAT64: 8,
 }
-_TYPES = {np.dtype(kind.value).newbyteorder(order): kind for kind in SampleType for order in "<>"}
+_LITTLE = {np.dtype(kind.value).newbyteorder("<"): kind for kind in SampleType}
+_TYPES = _LITTLE | {dtype.newbyteorder(">"): kind for dtype, kind in _LITTLE.items()}
 
 
 def _part(name: str, text: str, allowed: re.Pattern[str], rule: str) -> None:

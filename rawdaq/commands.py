@@ -1,0 +1,64 @@
+"""How a running component finds its ``cmd_*`` methods and answers a request; the socket belongs to the server."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rawdaq.errors import CommandError, RawdaqError, RemoteProtocolError
+from rawdaq.protocols import command
+
+#: A command that takes longer than this is given up, so that one that hangs does not silence the component.
+COMMAND_TIMEOUT_S = 30.0
+
+_PREFIX = "cmd_"
+
+
+def commands_of(server: object) -> dict[str, Callable[..., Any]]:
+    """Return the commands of *server*: its methods named ``cmd_*``, by name."""
+    names = sorted(name for name in dir(type(server)) if name.startswith(_PREFIX))
+    return {name.removeprefix(_PREFIX): getattr(server, name) for name in names}
+
+
+def help_of(method: Callable[..., Any]) -> str:
+    """Return the first line of the docstring of *method*."""
+    return (inspect.getdoc(method) or "").partition("\n")[0]
+
+
+async def call(server: object, name: str, args: list[str]) -> Any:
+    """Run command *name* and return its result.
+
+    Raises:
+        CommandError: there is no such command, or it takes no arguments, or it did not end in time.
+    """
+    known = commands_of(server)
+    method = known.get(name)
+    if method is None:
+        raise CommandError(f"no command {name!r}; known are: {', '.join(known)}")
+    takes_args = bool(inspect.signature(method).parameters)
+    if args and not takes_args:
+        raise CommandError(f"{name} takes no arguments")
+    result = method(args) if takes_args else method()
+    if inspect.isawaitable(result):
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                return await result
+        except TimeoutError:
+            raise CommandError(f"{name} did not end within {COMMAND_TIMEOUT_S:g} s") from None
+    return result
+
+
+async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:
+    """Return the reply to the request in *frames*; a failing command gets an error and harms nothing."""
+    try:
+        request = command.decode_request(frames)
+        return command.encode_reply(await call(server, request.command, list(request.args)))
+    except RemoteProtocolError as error:
+        log.warning("a request that is none was refused: %s", error)
+        return command.encode_error(str(error))
+    except RawdaqError as error:
+        return command.encode_error(str(error))
+    except Exception as error:
+        log.exception("command failed")
+        return command.encode_error(f"{type(error).__name__}: {error}")

@@ -1,0 +1,237 @@
+"""From what a receiver publishes to its publishers: one outlet and one task each, records made once per format.
+
+::
+
+    put ──┬── outlet ── ZMQTCPPublisher.deliver(batch)
+          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver_records(batch)
+                                              └── outlet ── another publisher of that format
+
+Every arrow is bounded. A full outlet of the policy block closes the door of the one before it, back to the receiver.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rawdaq.outlet import Outlet, OverflowPolicy
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.records import Record, RecordFormat, RecordMaker, why_not
+
+_RETRY_FIRST_S = 0.5
+_RETRY_MAX_S = 30.0
+
+#: What waits for a record maker, which never waits itself: one burst is enough.
+_STAGE_PACKETS = 10_000
+_STAGE_BYTES = 16_000_000
+
+
+def outlet_of(publisher: Publisher) -> Outlet[Any]:
+    """Return the outlet that *publisher* asks for."""
+    return Outlet(
+        publisher.name,
+        publisher.overflow,
+        publisher.queue_packets,
+        int(publisher.queue_mb * 1e6),
+        publisher.log,
+        time.monotonic,
+    )
+
+
+class Delivery:
+    """One publisher, its outlet, and the task that carries batches from one to the other."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.outlet = outlet_of(publisher)
+        self.paused_reason: str | None = None
+        self.is_dead = False
+        self._paused_since = 0.0
+        self._send: Callable[[Sequence[Any]], Any] = (
+            publisher.deliver_records if publisher.record_format else publisher.deliver
+        )
+
+    async def run(self) -> None:
+        """Deliver batch after batch until cancelled."""
+        try:
+            while True:
+                await self._deliver(await self.outlet.take())
+                self._resume()
+        except Exception:
+            self.is_dead = True  # nobody empties its outlet any more
+            raise
+
+    async def _deliver(self, batch: Sequence[Any]) -> None:
+        """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
+        delay_s = _RETRY_FIRST_S
+        while batch:
+            try:
+                await self._send(batch)
+                delivered = len(batch)
+            except PublisherUnavailable as error:
+                self._pause(error.reason)
+                delivered = error.delivered
+            self.outlet.acknowledge(delivered)
+            batch = batch[delivered:]
+            if batch:
+                await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
+                delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    def _pause(self, reason: str) -> None:
+        if self.paused_reason is None:
+            self._paused_since = time.monotonic()
+        if self.paused_reason != reason:
+            self.publisher.log.error("%s is paused: %s; it tries again by itself", self.publisher.name, reason)
+        self.paused_reason = reason
+
+    def _resume(self) -> None:
+        if self.paused_reason is not None:
+            self.publisher.log.warning(
+                "%s delivers again after %.1f s", self.publisher.name, time.monotonic() - self._paused_since
+            )
+            self.paused_reason = None
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this publisher."""
+        return {
+            "class": type(self.publisher).__name__,
+            "state": "paused" if self.paused_reason else "running",
+            "paused_reason": self.paused_reason,
+            **self.outlet.status(),
+            **self.publisher.status(),
+        }
+
+
+class RecordStage:
+    """Makes the records of one format, once for all publishers that want it."""
+
+    def __init__(
+        self, record_format: RecordFormat, targets: list[Delivery], log: logging.Logger, clock_ns: Callable[[], int]
+    ) -> None:
+        self.targets = targets
+        self.outlet: Outlet[Packet | bytes] = Outlet(
+            "records", OverflowPolicy.BLOCK, _STAGE_PACKETS, _STAGE_BYTES, log, time.monotonic
+        )
+        self.refused = 0
+        self._log = log
+        self._clock_ns = clock_ns
+        self._format = record_format
+        self._maker = RecordMaker(record_format)
+        self._accepted: dict[StreamId, bool] = {}
+        self._told_bytes = False
+
+    async def run(self) -> None:
+        """Turn packets into records until cancelled; a partial record leaves when it is due."""
+        while True:
+            due_ns = self._maker.due_ns
+            timeout_s = None if due_ns is None else max(0, due_ns - self._clock_ns()) / 1e9
+            batch = await self.outlet.take(timeout_s)
+            records = self._add(batch) if batch else []
+            records += self._maker.flush_due(self._clock_ns())
+            await self._hand_on(records)
+            self.outlet.acknowledge(len(batch))
+
+    def _add(self, batch: list[Packet | bytes]) -> list[Record]:
+        packets = [item for item in batch if isinstance(item, Packet) and self._is_accepted(item.stream)]
+        self.refused += len(batch) - len(packets)
+        if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
+            self._told_bytes = True
+            self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
+        return self._maker.add(packets, self._clock_ns())
+
+    def _is_accepted(self, stream: StreamId) -> bool:
+        """Whether the format can name *stream*; asked, and if not logged, once per stream."""
+        accepted = self._accepted.get(stream)
+        if accepted is None:
+            reason = why_not(self._format, stream)
+            if reason is not None:
+                self._log.error("%s is not written as miniSEED, counted as refused: %s", stream, reason)
+            accepted = self._accepted[stream] = reason is None
+        return accepted
+
+    async def flush(self) -> None:
+        """Write out all partial records."""
+        await self._hand_on(self._maker.flush())
+
+    async def _hand_on(self, records: list[Record]) -> None:
+        if records:
+            for target in self.targets:
+                target.outlet.put(records)
+            for target in self.targets:
+                await target.outlet.room()
+
+
+class Fanout:
+    """Everything behind ``publish``: what is put here reaches every publisher, or is counted."""
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        log: logging.Logger,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.deliveries = [Delivery(publisher) for publisher in publishers]
+        formats: dict[RecordFormat, list[Delivery]] = {}
+        for delivery in self.deliveries:
+            if delivery.publisher.record_format is not None:
+                formats.setdefault(delivery.publisher.record_format, []).append(delivery)
+        self.stages = [RecordStage(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
+        direct = [delivery.outlet for delivery in self.deliveries if delivery.publisher.record_format is None]
+        self._outlets: list[Outlet[Any]] = [stage.outlet for stage in self.stages] + direct
+        self._log = log
+
+    def put(self, packets: list[Packet | bytes]) -> bool:
+        """Hand *packets* to every outlet; return False when the caller must await `room` before it puts more."""
+        for outlet in self._outlets:
+            outlet.put(packets)
+        return not any(outlet.is_full and outlet.policy is OverflowPolicy.BLOCK for outlet in self._outlets)
+
+    @property
+    def put_count(self) -> int:
+        """How many items were put so far."""
+        return sum(outlet.put_count for outlet in self._outlets)
+
+    async def room(self) -> None:
+        """Return when every outlet that blocks has room."""
+        for outlet in self._outlets:
+            await outlet.room()
+
+    def tasks(self) -> dict[str, Callable[[], Any]]:
+        """Return the coroutines that carry the data, by name."""
+        stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
+        return stages | {f"publisher {delivery.publisher.name}": delivery.run for delivery in self.deliveries}
+
+    async def drain(self, timeout_s: float) -> None:
+        """Deliver all that waits, partial records included; what is left after *timeout_s* is counted and logged."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _empty(stage.outlet for stage in self.stages)
+                for stage in self.stages:
+                    await stage.flush()
+                await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
+        except TimeoutError:
+            for delivery in self.deliveries:
+                if len(delivery.outlet):
+                    self._log.error(
+                        "%s: %d items were not delivered within %.0f s of stopping and are lost (%s)",
+                        delivery.publisher.name,
+                        len(delivery.outlet),
+                        timeout_s,
+                        delivery.paused_reason or "it was still busy",
+                    )
+
+    def status(self) -> dict[str, dict[str, object]]:
+        """Return what `status` shows of every publisher."""
+        refused = {id(target): stage.refused for stage in self.stages for target in stage.targets}
+        return {
+            delivery.publisher.name: delivery.status() | {"refused": refused.get(id(delivery), 0)}
+            for delivery in self.deliveries
+        }
+
+
+async def _empty(outlets: Iterable[Outlet[Any]]) -> None:
+    for outlet in outlets:
+        await outlet.empty()

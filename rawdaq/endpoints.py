@@ -1,0 +1,388 @@
+"""The sockets of a receiver: two that listen (UDP, TCP) and one that dials out and never gives up.
+
+Building an endpoint is free; `Endpoint.open` binds or starts dialling. `Endpoint.hold` stops reading for a named
+reason (a full outlet, the command ``pause``) and `Endpoint.release` takes that reason back.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import random
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rawdaq.errors import ComponentError, RawdaqError
+
+_CONNECT_TIMEOUT_S = 10.0
+_REMIND_S = 600.0  # an outage that goes on for days is told again this often
+
+#: A silent peer is probed after 15 s and given up after three more probes, 30 s in all.
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+
+_REMEDIES: Final = {
+    errno.ECONNREFUSED: "nothing listens there: is the device on, and are host and port right?",
+    errno.EHOSTUNREACH: "no route to it: is the network up?",
+    errno.ENETUNREACH: "no route to it: is the network up?",
+    errno.ECONNRESET: "the device reset the connection",
+    errno.ETIMEDOUT: "the device no longer answers",
+}
+
+
+class PeerSilent(RawdaqError):
+    """The peer sent nothing for too long."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(timeout_s)
+        self.timeout_s = timeout_s
+
+    def __str__(self) -> str:
+        """Return the log line's words."""
+        return f"sent nothing for {self.timeout_s:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """When to dial again: *first_s*, doubled at each failure up to *max_s*, each time up to 20 % more or less.
+
+    A connection that was useful, or that lasted *good_s*, starts again at *first_s*.
+    """
+
+    first_s: float = 0.5
+    max_s: float = 30.0
+    good_s: float = 60.0
+
+    def delay_s(self, failures: int) -> float:
+        """Return the pause after *failures* failures in a row (the first is 1)."""
+        longest_s = min(self.max_s, self.first_s * 2.0 ** min(failures - 1, 60))
+        return min(self.max_s, longest_s * random.uniform(0.8, 1.2))
+
+
+class Endpoint(ABC):
+    """A socket of a receiver, opened when the server starts."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self._holds: set[str] = set()
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT``; once open, with the port that the system chose for 0."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Bind, or prepare to dial.
+
+        Raises:
+            ComponentError: the address cannot be used; the text says why and what to do.
+        """
+
+    async def run(self) -> None:
+        """Do what the endpoint has to do while the server runs; a listening one has nothing to do."""
+        return
+
+    @abstractmethod
+    def transports(self) -> list[Any]:
+        """Return the open transports."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop reading and close; may be called twice."""
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this endpoint."""
+        return {"address": self.address, "held": sorted(self._holds)}
+
+    def hold(self, reason: str) -> None:
+        """Stop reading until *reason* is released; the peer's own buffers keep what it sends (TCP)."""
+        self._holds.add(reason)
+        self._apply_holds()
+
+    def release(self, reason: str) -> None:
+        """Read again unless another reason holds."""
+        self._holds.discard(reason)
+        self._apply_holds()
+
+    def _apply_holds(self) -> None:
+        for transport in self.transports():
+            with contextlib.suppress(AttributeError, RuntimeError):  # a datagram transport cannot pause
+                (transport.pause_reading if self._holds else transport.resume_reading)()
+
+
+def _cannot_listen(kind: str, endpoint: Endpoint, error: OSError) -> ComponentError:
+    remedy = "see that the address exists on this machine and that you may use it"
+    if error.errno == errno.EADDRINUSE:
+        remedy = (
+            f"another program uses it (find it with: ss -lnp 'sport = :{endpoint.port}'); stop it or take another port"
+        )
+    elif error.errno == errno.EACCES:
+        remedy = "ports below 1024 need privileges; take a higher one"
+    return ComponentError(f"cannot listen on {kind} {endpoint.address}: {error.strerror or error}; {remedy}")
+
+
+class UdpEndpoint(Endpoint):
+    """A UDP socket that listens; one protocol gets all its datagrams."""
+
+    def __init__(self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.protocol = factory()
+        self.transport: asyncio.DatagramTransport | None = None
+
+    async def open(self) -> None:
+        """Bind the socket."""
+        loop = asyncio.get_running_loop()
+        try:
+            self.transport, _ = await loop.create_datagram_endpoint(
+                lambda: self.protocol,
+                local_addr=(self.host, self.port),
+            )
+        except OSError as error:
+            raise _cannot_listen("UDP", self, error) from error
+        self.port = self.transport.get_extra_info("sockname")[1]
+
+    def transports(self) -> list[Any]:
+        """Return the one transport."""
+        return [] if self.transport is None else [self.transport]
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        if self.transport is not None:
+            self.transport.close()
+
+
+class StreamEndpoint(Endpoint):
+    """A TCP socket that listens; *factory* makes one protocol per connection.
+
+    `protocol` is there at once and serves the first connection, for receivers with a single peer.
+    """
+
+    def __init__(self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.protocol = factory()
+        self._factory = factory
+        self._unused: asyncio.BaseProtocol | None = self.protocol
+        self._server: asyncio.Server | None = None
+        self._transports: list[asyncio.Transport] = []
+
+    async def open(self) -> None:
+        """Bind the socket and accept."""
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._make, self.host, self.port)
+        except OSError as error:
+            raise _cannot_listen("TCP", self, error) from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _make(self) -> asyncio.BaseProtocol:
+        protocol, self._unused = self._unused or self._factory(), None
+        made = protocol.connection_made
+
+        def connection_made(transport: Any) -> None:
+            self._transports = [*self.transports(), transport]
+            made(transport)
+            self._apply_holds()
+
+        protocol.connection_made = connection_made  # type: ignore[method-assign]  # asyncio tells nobody else
+        return protocol
+
+    def transports(self) -> list[Any]:
+        """Return the connections that are open."""
+        return [transport for transport in self._transports if not transport.is_closing()]
+
+    async def aclose(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for transport in self.transports():
+            transport.close()
+
+
+class DialledProtocol(asyncio.Protocol):
+    """One connection that we dialled. Subclasses write `received`, and `connected` and `ended` when they care.
+
+    Attributes:
+        transport: the connection.
+        failure: why it ended, once it did.
+        is_useful: set it when the peer did what it is there for; dialling again then starts with a short pause.
+        redial_at_once: set it when the next attempt will be made differently and need not wait.
+        timeout_s: silence after which the peer counts as dead; 0 means never.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, timeout_s: float = 0.0) -> None:
+        self.failure: Exception | None = None
+        self.is_useful = False
+        self.redial_at_once = False
+        self.timeout_s = timeout_s
+        self.last_received_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+
+    def connected(self) -> None:
+        """The connection is open: say what the protocol says first."""
+
+    def received(self, chunk: bytes) -> None:
+        """Take *chunk*; call `fail` when it is not what the protocol allows."""
+
+    def ended(self) -> None:
+        """The peer closed its side; call `fail` when that was in the middle of something."""
+
+    def fail(self, error: Exception) -> None:
+        """Give the connection up because of *error*; the first error stays."""
+        self.failure = self.failure or error
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        self.transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what it gives
+        self.last_received_s = self._loop.time()
+        self.connected()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self.last_received_s = self._loop.time()
+        if self.failure is None:
+            self.received(data)
+
+    def eof_received(self) -> None:
+        """Called by asyncio."""
+        if self.failure is None:
+            self.ended()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self.failure = self.failure or exc
+        self.closed.set_result(None)
+
+
+class DialEndpoint(Endpoint):
+    """A TCP connection that we open, watch, and open again for ever.
+
+    Every change of the reason why there is none is logged once with the peer's address, then once in ten minutes.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], DialledProtocol],
+        host: str,
+        port: int,
+        reconnect: Reconnect,
+        log: logging.Logger,
+    ) -> None:
+        super().__init__(host, port)
+        self.protocol: DialledProtocol | None = None
+        self.connections = 0
+        self.failures = 0
+        self.last_failure: str | None = None
+        self._factory = factory
+        self._reconnect = reconnect
+        self._log = log
+        self._told_s = 0.0
+
+    async def open(self) -> None:
+        """Nothing: an absent device is no reason not to start."""
+
+    async def run(self) -> None:
+        """Dial, watch the connection until it ends, wait, and dial again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began_s = loop.time()
+            protocol: DialledProtocol | None = None
+            try:
+                protocol = await self._dial()
+                await self._watch(protocol)
+                failure = protocol.failure
+            except OSError as error:
+                failure = error
+            finally:
+                if protocol is not None:
+                    protocol.transport.abort()
+                self.protocol = None
+            if protocol and (protocol.is_useful or loop.time() - began_s >= self._reconnect.good_s):
+                self.failures = 0
+                self.last_failure = None
+            if protocol and protocol.redial_at_once:
+                continue
+            self.failures += 1
+            delay_s = self._reconnect.delay_s(self.failures)
+            self._tell(failure, delay_s, loop.time())
+            await asyncio.sleep(delay_s)
+
+    async def _dial(self) -> DialledProtocol:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.create_connection(self._factory, self.host, self.port)
+        _keep_alive(transport.get_extra_info("socket"))
+        self.protocol = protocol
+        self.connections += 1
+        self._apply_holds()
+        self._log.info("connected to %s", self.address)
+        return protocol
+
+    async def _watch(self, protocol: DialledProtocol) -> None:
+        """Return when the connection has ended; end it when the peer is silent for too long."""
+        loop = asyncio.get_running_loop()
+        while not protocol.closed.done():
+            silent_s = 0.0 if self._holds else loop.time() - protocol.last_received_s  # held: it is we who do not read
+            if protocol.timeout_s and silent_s >= protocol.timeout_s:
+                protocol.fail(PeerSilent(protocol.timeout_s))
+            wait_s = protocol.timeout_s - silent_s if protocol.timeout_s else None
+            await asyncio.wait([protocol.closed], timeout=wait_s)
+
+    def _tell(self, failure: Exception | None, delay_s: float, now_s: float) -> None:
+        reason = _reason(failure)
+        is_news = reason != self.last_failure or now_s - self._told_s >= _REMIND_S
+        if is_news:
+            self._told_s = now_s
+        self.last_failure = reason
+        level = logging.WARNING if is_news else logging.DEBUG
+        self._log.log(level, "%s: %s; trying again in %.1f s", self.address, reason, delay_s)
+
+    def release(self, reason: str) -> None:
+        """Read again; the silence while we did not read was ours."""
+        super().release(reason)
+        if self.protocol is not None:
+            self.protocol.last_received_s = asyncio.get_running_loop().time()
+
+    def transports(self) -> list[Any]:
+        """Return the connection, when there is one."""
+        return [] if self.protocol is None else [self.protocol.transport]
+
+    async def aclose(self) -> None:
+        """Close the connection; the task that runs `run` is ended by the server."""
+        for transport in self.transports():
+            transport.abort()
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this endpoint."""
+        return super().status() | {
+            "connected": self.protocol is not None,
+            "connections": self.connections,
+            "last_failure": self.last_failure,
+        }
+
+
+def _reason(failure: Exception | None) -> str:
+    """Return the cause and, where there is one, the remedy in the words of an operator."""
+    if failure is None:
+        return "the device closed the connection"
+    if isinstance(failure, TimeoutError) and failure.errno is None:
+        return f"no answer within {_CONNECT_TIMEOUT_S:g} s: is the device on and reachable?"
+    if isinstance(failure, socket.gaierror):
+        return f"the host name cannot be resolved ({failure.strerror})"
+    if isinstance(failure, OSError):
+        return _REMEDIES.get(failure.errno or 0, failure.strerror or str(failure))
+    return str(failure)
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Let the system notice a peer that vanished without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE:
+        if hasattr(socket, option):  # macOS lacks the first
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

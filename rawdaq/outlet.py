@@ -1,0 +1,200 @@
+"""A bounded outlet: what waits for one publisher, with an overflow policy and counters of what was dropped.
+
+The contract is put, take a batch, acknowledge. What was taken stays counted as waiting until it is acknowledged, so
+a batch that could not be delivered is still there. In memory today; a journal on disk can offer the same interface.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from rawdaq.packet import Packet
+from rawdaq.records import Record
+
+Item = TypeVar("Item", bound=Packet | Record | bytes)
+
+#: Where dropped plain bytes are counted, which belong to no stream.
+NO_STREAM = "bytes"
+
+#: What a waiting item costs besides its samples: objects, array headers, list slots (measured, rounded up).
+_ITEM_OVERHEAD_BYTES = 400
+
+
+class OverflowPolicy(StrEnum):
+    """What an outlet does when its publisher is slower than the receiver."""
+
+    BLOCK = "block"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+
+
+def size_bytes(item: Packet | Record | bytes) -> int:
+    """Return about how much memory *item* holds while it waits."""
+    if isinstance(item, Packet):
+        return item.samples.nbytes + _ITEM_OVERHEAD_BYTES
+    return len(item if isinstance(item, bytes) else item.data) + _ITEM_OVERHEAD_BYTES
+
+
+def stream_of(item: Packet | Record | bytes) -> str:
+    """Return the name under which *item* is counted when it is dropped."""
+    return NO_STREAM if isinstance(item, bytes) else str(item.stream)
+
+
+class Outlet(Generic[Item]):
+    """The queue between a receiver and one publisher.
+
+    ``put`` never waits. With the policy `OverflowPolicy.BLOCK` it accepts everything and the receiver awaits `room`
+    before it reads on, so the outlet holds at most its limits and what one read brought.
+
+    Args:
+        name: the publisher's name, for log lines.
+        policy: what happens when a limit is reached.
+        max_items: limit of waiting items.
+        max_bytes: limit of their memory.
+        log: where the start and the extent of an outage are told.
+        clock: seconds that only run forward.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: OverflowPolicy,
+        max_items: int,
+        max_bytes: int,
+        log: logging.Logger,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.max_items = max_items
+        self.max_bytes = max_bytes
+        self.put_count = 0
+        self.delivered_count = 0
+        self.dropped: Counter[str] = Counter()
+        self._log = log
+        self._clock = clock
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._in_flight = 0
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._outage: Counter[str] = Counter()
+        self._outage_began = 0.0
+
+    def __len__(self) -> int:
+        """Return how many items wait, those being delivered included."""
+        return len(self._items)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """About the memory that the waiting items hold."""
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a limit is reached."""
+        return len(self._items) >= self.max_items or self._bytes >= self.max_bytes
+
+    def put(self, items: Iterable[Item]) -> None:
+        """Add *items* in order; what the policy drops is counted by stream and logged once per outage."""
+        for item in items:
+            self.put_count += 1
+            if self.policy is not OverflowPolicy.BLOCK and self.is_full and not self._make_room_for(item):
+                continue
+            self._items.append(item)
+            self._bytes += size_bytes(item)
+        if len(self._items) > self._in_flight:
+            self._filled.set()
+            self._empty.clear()
+        if self.is_full:
+            self._room.clear()
+
+    def _make_room_for(self, item: Item) -> bool:
+        """Drop something by the policy; return whether *item* may now be added."""
+        if self.policy is OverflowPolicy.DROP_NEWEST or len(self._items) == self._in_flight:
+            self._drop(item)
+            return False
+        oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
+        del self._items[self._in_flight]
+        self._bytes -= size_bytes(oldest)
+        self._drop(oldest)
+        return True
+
+    def _drop(self, item: Item) -> None:
+        stream = stream_of(item)
+        if not self._outage:
+            self._outage_began = self._clock()
+            self._log.warning(
+                "%s does not keep up: its outlet is full (%d items, %.1f MB); dropping by %s",
+                self.name,
+                len(self._items),
+                self._bytes / 1e6,
+                self.policy,
+            )
+        self.dropped[stream] += 1
+        self._outage[stream] += 1
+
+    async def room(self) -> None:
+        """Return when the outlet is below its limits (at once unless the policy is block)."""
+        if self.policy is OverflowPolicy.BLOCK:
+            await self._room.wait()
+
+    async def empty(self) -> None:
+        """Return when everything that was put is acknowledged or dropped."""
+        await self._empty.wait()
+
+    async def take(self, timeout_s: float | None = None) -> list[Item]:
+        """Return all that waits as one batch, or an empty list when *timeout_s* passes first.
+
+        The batch stays in the outlet until `acknowledge`; nothing more is handed out before.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._filled.wait()
+        except TimeoutError:
+            return []
+        self._filled.clear()
+        batch = list(itertools.islice(self._items, self._in_flight, None))
+        self._in_flight = len(self._items)
+        return batch
+
+    def acknowledge(self, count: int) -> None:
+        """Forget the first *count* items of what was taken: they are delivered."""
+        for _ in range(count):
+            self._bytes -= size_bytes(self._items.popleft())
+        self._in_flight -= count
+        self.delivered_count += count
+        if not self._items:
+            self._empty.set()
+        if not self.is_full:
+            self._room.set()
+            self._end_outage()
+
+    def _end_outage(self) -> None:
+        if self._outage:
+            self._log.warning(
+                "%s keeps up again: dropped %d items in %.1f s (%s)",
+                self.name,
+                self._outage.total(),
+                self._clock() - self._outage_began,
+                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
+            )
+            self._outage.clear()
+
+    def status(self) -> dict[str, object]:
+        """Return the counters as `status` shows them."""
+        return {
+            "policy": str(self.policy),
+            "waiting": len(self._items),
+            "waiting_bytes": self._bytes,
+            "delivered": self.delivered_count,
+            "dropped": self.dropped.total(),
+            "dropped_by_stream": dict(self.dropped),
+        }

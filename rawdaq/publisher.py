@@ -1,0 +1,117 @@
+"""The base of every publisher: packets come in, bytes go out.
+
+A publisher implements one of three methods. `Publisher.deliver` gets a batch and is what to write; `Publisher.apublish`
+gets one packet at a time, as ssdaq's publishers do; `Publisher.deliver_records` gets miniSEED records, for those that
+set `Publisher.record_format`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from rawdaq.errors import RawdaqError
+from rawdaq.outlet import OverflowPolicy
+from rawdaq.packet import Packet
+from rawdaq.records import Record, RecordFormat
+
+
+class PublisherUnavailable(RawdaqError):
+    """The publisher cannot deliver now; the framework waits, then hands it the rest of the batch again.
+
+    Args:
+        reason: cause and remedy in one line, logged once per outage and shown by `status`.
+        delivered: how many items at the start of the batch are delivered; they are not given again.
+    """
+
+    def __init__(self, reason: str, delivered: int = 0) -> None:
+        super().__init__(reason, delivered)
+        self.reason = reason
+        self.delivered = delivered
+
+    def __str__(self) -> str:
+        """Return the reason alone."""
+        return self.reason
+
+
+class Publisher:
+    """Delivers packets, records or plain bytes to the outside.
+
+    Building one stores its settings; `open` acquires what it needs, `aclose` gives it back. One task at a time calls
+    `deliver`, which returns only when the whole batch has been delivered.
+
+    Args:
+        name: how log lines and `status` call it.
+        logger: parent of its logger; by default ``rawdaq.publishers``.
+
+    Attributes:
+        record_format: when set, the publisher gets miniSEED records of this format through `deliver_records`.
+        overflow: what its outlet does when it is full; the station file may say otherwise.
+        queue_packets: how many items may wait in its outlet.
+        queue_mb: how many megabytes may wait in its outlet.
+    """
+
+    record_format: RecordFormat | None = None
+    overflow: OverflowPolicy = OverflowPolicy.BLOCK
+    queue_packets: int = 100_000
+    queue_mb: float = 64.0
+
+    def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
+        cls = type(self)
+        if (cls.deliver, cls.apublish, cls.deliver_records) == _BASE_METHODS:
+            raise TypeError(
+                f"{cls.__name__} delivers nothing: write deliver(batch), apublish(packet) or deliver_records"
+            )
+        self.name = name
+        self.log = (logger or logging.getLogger("rawdaq.publishers")).getChild(name)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the loop that `publish` schedules on; the framework calls it before `open`."""
+        self._loop = loop
+
+    async def open(self) -> None:
+        """Acquire sockets and files.
+
+        Raises:
+            ComponentError: it is impossible; the text names the cause and the remedy.
+        """
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Deliver *batch* in order; return when all of it is delivered.
+
+        Raises:
+            PublisherUnavailable: not now; the framework tries the rest again.
+        """
+        for item in batch:
+            await self.apublish(item)
+
+    async def deliver_records(self, records: Sequence[Record]) -> None:
+        """Deliver *records* in order; called instead of `deliver` when `record_format` is set.
+
+        Raises:
+            PublisherUnavailable: not now; the framework tries the rest again.
+        """
+        raise TypeError(f"{type(self).__name__} sets record_format and must write deliver_records")
+
+    async def apublish(self, packet: Packet | bytes) -> None:
+        """Deliver one packet."""
+        await self.deliver([packet])
+
+    def publish(self, packet: Packet | bytes) -> None:
+        """Deliver one packet from synchronous code on the loop; it is done before `aclose` returns."""
+        task = (self._loop or asyncio.get_running_loop()).create_task(self.apublish(packet))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def aclose(self) -> None:
+        """Finish what `publish` began and give everything back; may be called twice."""
+        if self._pending:
+            await asyncio.wait(self._pending)
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this publisher besides its outlet's counters; JSON-able."""
+        return {}
+
+
+_BASE_METHODS = (Publisher.deliver, Publisher.apublish, Publisher.deliver_records)

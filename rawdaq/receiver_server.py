@@ -1,0 +1,432 @@
+"""The base of every receiver: bytes come in, packets go out, commands are answered.
+
+A subclass names its sockets in ``__init__`` (`ReceiverServer.setup_udp`, `ReceiverServer.setup_stream`,
+`ReceiverServer.connect_stream`), does its work in coroutines named ``ct_*``, calls `ReceiverServer.publish`, and is
+controlled through methods named ``cmd_*``. The calls are those of ssdaq's ``ReceiverServer``.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rawdaq import commands
+from rawdaq.delivery import Fanout
+from rawdaq.endpoints import DialEndpoint, DialledProtocol, Endpoint, Reconnect, StreamEndpoint, UdpEndpoint
+from rawdaq.errors import CommandError, ComponentError
+from rawdaq.packet import Packet
+from rawdaq.publisher import Publisher
+from rawdaq.stats import Anomaly, Reporter, Stats
+
+if TYPE_CHECKING:
+    import zmq.asyncio
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+_BLOCKED = "a publisher is full"
+_PAUSED = "paused"
+_LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
+
+
+class ReceiverServer:
+    """Serves one or more sockets, publishes what they bring, and answers commands.
+
+    Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
+
+    Args:
+        ip: the address to listen on or to dial.
+        port: the port.
+        publishers: where the packets go, each through an outlet of its own.
+        name: the component's name, for log lines and commands.
+        loop: the event loop of `run`; by default the running one, or a new one.
+
+    Attributes:
+        command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+        monitor_address: where `Reporter`s push their reports.
+        stop_timeout_s: how long a stop may take to deliver what waits.
+        numbers_packets: False when packets come with sequence numbers that must be kept.
+    """
+
+    command_address: str | None = None
+    monitor_address: str | None = None
+    stop_timeout_s: float = 10.0
+    numbers_packets: bool = True
+
+    def __init__(
+        self,
+        ip: str,
+        port: int,
+        publishers: Sequence[Publisher],
+        name: str,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.ip = ip
+        self.port = port
+        self.name = name
+        self.log = logging.getLogger("rawdaq.receivers").getChild(name)
+        self.stats = Stats()
+        self.publishers = list(publishers)
+        self.endpoints: list[Endpoint] = []
+        self._setup = False
+        self._loop = loop
+        self._fanout = Fanout(self.publishers, self.log)
+        self._stopped = asyncio.Event()
+        self._unpaused = asyncio.Event()
+        self._unpaused.set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failure: str | None = None
+        self._started_s = 0.0
+        self._state = "new"
+
+    # ------------------------------------------------------------------ what subclasses call
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the server runs on."""
+        if self._loop is None:
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self._loop = asyncio.new_event_loop()
+        return self._loop
+
+    @functools.cached_property
+    def _context(self) -> "zmq.asyncio.Context":
+        """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
+        import zmq.asyncio
+
+        return zmq.asyncio.Context()
+
+    def setup_udp(
+        self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
+    ) -> tuple[UdpEndpoint, P]:
+        """Listen for datagrams; return the endpoint and the protocol that will get them.
+
+        Args:
+            factory: makes the protocol; called once, now.
+            ip: another address than the server's.
+            port: another port than the server's.
+        """
+        endpoint = UdpEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
+        self._add(endpoint)
+        return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
+
+    def setup_stream(
+        self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
+    ) -> tuple[StreamEndpoint, P]:
+        """Listen for TCP connections; return the endpoint and the protocol of the first connection.
+
+        Args:
+            factory: makes one protocol per connection; called once now, then for every further connection.
+            ip: another address than the server's.
+            port: another port than the server's.
+        """
+        endpoint = StreamEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
+        self._add(endpoint)
+        return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
+
+    def connect_stream(
+        self,
+        factory: Callable[[], DialledProtocol],
+        host: str | None = None,
+        port: int | None = None,
+        reconnect: Reconnect | None = None,
+    ) -> DialEndpoint:
+        """Dial a TCP peer, and again whenever the connection ends; return the endpoint.
+
+        Args:
+            factory: makes one protocol per attempt.
+            host: another host than the server's.
+            port: another port than the server's.
+            reconnect: how long to wait between attempts.
+        """
+        endpoint = DialEndpoint(
+            factory,
+            self.ip if host is None else host,
+            self.port if port is None else port,
+            reconnect or Reconnect(),
+            self.log,
+        )
+        self._add(endpoint)
+        return endpoint
+
+    def _add(self, endpoint: Endpoint) -> None:
+        self.endpoints.append(endpoint)
+        self._setup = True
+
+    async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | bytes]) -> None:
+        """Hand packets (one, or better many at once) or plain bytes to every publisher.
+
+        Returns when all is in the outlets and those that must not overflow have room again, so that a receiver that
+        awaits it reads no faster than its publishers deliver.
+        """
+        await self._unpaused.wait()
+        if isinstance(data, Packet):
+            data = [data]
+        elif isinstance(data, bytes | bytearray | memoryview):
+            data = [bytes(data)]
+        if not self._put(data):
+            await self._fanout.room()
+
+    def publish_now(self, data: Iterable[Packet | bytes], endpoint: Endpoint) -> None:
+        """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
+        if not self._put(data):
+            endpoint.hold(_BLOCKED)
+            self.spawn(self._release(endpoint), "back-pressure")
+
+    async def _release(self, endpoint: Endpoint) -> None:
+        await self._fanout.room()
+        endpoint.release(_BLOCKED)
+
+    def _put(self, data: Iterable[Packet | bytes]) -> bool:
+        packets, anomalies = self.stats.add(data, is_numbering=self.numbers_packets)
+        for anomaly in anomalies:
+            self.on_anomaly(anomaly)
+        return self._fanout.put(packets)
+
+    def on_anomaly(self, anomaly: Anomaly) -> None:
+        """Tell of a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
+        self.log.warning("%s", anomaly)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run *coroutine* beside the others; the component stops if it fails."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        expected = isinstance(error, ComponentError)
+        self._failure = self._failure or (str(error) if expected else f"{task.get_name()} ended with {error!r}")
+        self.log.critical("%s", self._failure, exc_info=None if expected else error)
+        self.stop()
+
+    # ------------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or the command ``stop`` (blocking).
+
+        Raises:
+            ComponentError: it could not start, or one of its coroutines failed.
+        """
+        try:
+            self.loop.run_until_complete(serve_until_signal([self]))
+        finally:
+            self.loop.close()
+
+    async def serve(self) -> None:
+        """Serve inside the running loop until `stop`; several servers may share one loop.
+
+        Raises:
+            ComponentError: it could not start, or one of its coroutines failed.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._started_s = time.monotonic()
+        try:
+            await self._open()
+            self._state = "running"
+            self.log.info("%s is running", self.name)
+            await self._stopped.wait()
+            self._state = "stopping"
+            await self._stop_reading()
+            await self._fanout.drain(self.stop_timeout_s)
+        finally:
+            await self._close()
+        if self._failure is not None:
+            raise ComponentError(f"{self.name} stopped: {self._failure}")
+        self.log.info("%s has stopped", self.name)
+
+    def stop(self) -> None:
+        """Stop reading, deliver what waits, close; `serve` returns when that is done."""
+        self._stopped.set()
+
+    async def _open(self) -> None:
+        if not self._setup:
+            raise ComponentError(
+                f"{self.name} listens to nothing: call setup_udp, setup_stream or connect_stream in __init__, "
+                "or set self._setup = True when it has sockets of its own"
+            )
+        for publisher in self.publishers:
+            publisher.set_loop(self.loop)
+            try:
+                await publisher.open()
+            except ComponentError as error:
+                raise ComponentError(f"publisher {publisher.name}: {error}") from error
+        for endpoint in self.endpoints:
+            await endpoint.open()
+        for name, run in self._fanout.tasks().items():
+            self.spawn(run(), name)
+        for endpoint in self.endpoints:
+            self.spawn(endpoint.run(), f"endpoint {endpoint.address}")
+        for name in dir(type(self)):
+            if name.startswith("ct_"):
+                self.spawn(getattr(self, name)(), name)
+
+    async def _stop_reading(self) -> None:
+        """Close the endpoints; what relays have in their own queues they may still publish."""
+        for endpoint in self.endpoints:
+            await endpoint.aclose()
+        seen = -1
+        end_s = self.loop.time() + _LAST_READS_S
+        while seen != (seen := self._fanout.put_count) and self.loop.time() < end_s:
+            for _ in range(5):  # a relay needs a few turns of the loop for one item
+                await asyncio.sleep(0)
+        await self._cancel(lambda name: name.startswith(("ct_", "endpoint ")) and name != "ct_commands")
+
+    async def _close(self) -> None:
+        await self._cancel(lambda name: True)
+        for endpoint in self.endpoints:
+            await endpoint.aclose()
+        for publisher in reversed(self.publishers):
+            try:
+                async with asyncio.timeout(self.stop_timeout_s):
+                    await publisher.aclose()
+            except Exception:
+                self.log.exception("publisher %s did not close", publisher.name)
+                self._failure = self._failure or f"publisher {publisher.name} did not close"
+        if "_context" in self.__dict__:
+            self._context.destroy(linger=0)
+        self._state = "stopped"
+
+    async def _cancel(self, is_meant: Callable[[str], bool]) -> None:
+        tasks = [task for task in self._tasks if is_meant(task.get_name())]
+        for task in tasks:
+            task.cancel(f"{self.name} stops")
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # ------------------------------------------------------------------ coroutines and commands of every receiver
+
+    async def ct_commands(self) -> None:
+        """Answer the commands that arrive at `command_address`."""
+        if self.command_address is None:
+            return
+        import zmq
+
+        with contextlib.closing(self._context.socket(zmq.ROUTER)) as socket:
+            socket.linger = 1000  # the answer to `stop` must still leave
+            try:
+                socket.bind(self.command_address)
+            except zmq.ZMQError as error:
+                raise ComponentError(f"cannot answer commands at {self.command_address}: {error.strerror}") from error
+            while True:
+                peer, empty, *frames = await socket.recv_multipart()
+                await socket.send_multipart([peer, empty, *await commands.answer(self, frames, self.log)])
+
+    async def ct_monitor(self) -> None:
+        """Let every `Reporter` push its report to `monitor_address`."""
+        if self.monitor_address is not None:
+            async with asyncio.TaskGroup() as group:
+                for reporter in self._reporters():
+                    group.create_task(reporter.push(self.monitor_address))
+
+    def _reporters(self) -> list[Reporter]:
+        return [value for value in vars(self).values() if isinstance(value, Reporter)]
+
+    def cmd_help(self) -> dict[str, str]:
+        """List the commands and what they do."""
+        return {name: commands.help_of(method) for name, method in commands.commands_of(self).items()}
+
+    def cmd_ping(self) -> str:
+        """Answer "pong": the component is alive."""
+        return "pong"
+
+    def cmd_status(self) -> dict[str, object]:
+        """Show state, endpoints, publishers and streams."""
+        return {
+            "name": self.name,
+            "class": type(self).__name__,
+            "state": self._state if self._unpaused.is_set() else "paused",
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "receiver": self.receiver_status(),
+            "publishers": self._fanout.status(),
+            "streams": self.stats.report(),
+        }
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return what `status` shows of the receiving side; extend it in a subclass."""
+        shown: dict[str, object] = {"endpoints": [endpoint.status() for endpoint in self.endpoints]}
+        if self.stats.plain_messages:
+            shown |= {"messages": self.stats.plain_messages, "bytes": self.stats.plain_bytes}
+        for reporter in self._reporters():
+            shown |= reporter.report()
+        return shown
+
+    def cmd_stats(self) -> dict[str, object]:
+        """Show the counters of every stream."""
+        return self.stats.report()
+
+    def cmd_pause(self) -> str:
+        """Stop reading; a TCP peer keeps its data meanwhile, datagrams wait in the system's buffer."""
+        self._unpaused.clear()
+        for endpoint in self.endpoints:
+            endpoint.hold(_PAUSED)
+        self.log.warning("paused by command")
+        return "paused"
+
+    def cmd_resume(self) -> str:
+        """Read again after `pause`."""
+        self._unpaused.set()
+        for endpoint in self.endpoints:
+            endpoint.release(_PAUSED)
+        self.log.warning("resumed by command")
+        return "running"
+
+    def cmd_log_level(self, args: list[str]) -> str:
+        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
+        root = logging.getLogger("rawdaq")
+        if args:
+            level = args[0].upper()
+            if len(args) != 1 or level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+                raise CommandError("usage: log_level [DEBUG|INFO|WARNING|ERROR]")
+            root.setLevel(level)
+        return logging.getLevelName(root.getEffectiveLevel())
+
+    def cmd_stop(self) -> str:
+        """Stop the component in order: deliver what waits, then end."""
+        self.stop()
+        return "stopping"
+
+
+async def serve_until_signal(servers: Sequence[ReceiverServer]) -> None:
+    """Serve *servers* on this loop; SIGTERM and SIGINT stop them in order, a second one ends the process at once.
+
+    Raises:
+        ComponentError: one of them could not start or failed; the others are stopped in order.
+    """
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    stopping = False
+
+    def stop(number: int) -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(128 + number)  # the user does not want to wait for the orderly end
+        stopping = True
+        for server in servers:
+            server.stop()
+
+    for number in signals:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        tasks = [loop.create_task(server.serve(), name=server.name) for server in servers]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for server in servers:
+            server.stop()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

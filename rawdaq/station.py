@@ -1,0 +1,78 @@
+"""From settings to a running component: the only place where receivers and publishers meet."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from rawdaq import registry
+from rawdaq.config import ComponentSettings, PublisherSettings
+from rawdaq.errors import ComponentError
+from rawdaq.options import supplied
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer, serve_until_signal
+
+_LOG = logging.getLogger("rawdaq.station")
+
+
+def build(component: ComponentSettings) -> ReceiverServer:
+    """Return the receiver of *component* with its publishers; nothing is opened, apart from what a constructor opens.
+
+    Raises:
+        ComponentError: a class cannot be loaded or built; the text says why.
+    """
+    publishers = [_publisher(settings, component) for settings in component.publishers]
+    cls = registry.receiver_class(component.receiver.class_name)
+    receiver: ReceiverServer = _construct(
+        cls, component.receiver.options, component, {"publishers": publishers, "name": component.name}
+    )
+    receiver.stop_timeout_s = component.daemon.stop_timeout_s
+    receiver.monitor_address = component.daemon.monitor
+    return receiver
+
+
+def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Publisher:
+    cls = registry.publisher_class(settings.class_name)
+    publisher: Publisher = _construct(cls, settings.options, component, {"name": settings.name})
+    if settings.overflow is not None:
+        publisher.overflow = settings.overflow
+    if settings.queue_packets is not None:
+        publisher.queue_packets = settings.queue_packets
+    if settings.queue_mb is not None:
+        publisher.queue_mb = settings.queue_mb
+    return publisher
+
+
+def _construct(
+    cls: type[Any], options: Mapping[str, Any], component: ComponentSettings, given: Mapping[str, Any]
+) -> Any:
+    """Return an instance of *cls* made of *options* and of what its signature asks the framework for."""
+    offered = {"station": component.station, "logger": None, "loop": None, **given}
+    wanted = supplied(cls)
+    try:
+        return cls(**options, **{key: value for key, value in offered.items() if key in wanted})
+    except (OSError, ValueError) as error:  # zmq.ZMQError is an OSError: some bind a socket of theirs at once
+        raise ComponentError(f"{cls.__name__} cannot be built: {getattr(error, 'strerror', None) or error}") from error
+
+
+def run_component(component: ComponentSettings, command_address: str | None = None) -> None:
+    """Run *component* until SIGTERM, SIGINT or the command ``stop`` (blocking).
+
+    Args:
+        component: what the station file says.
+        command_address: where it answers commands.
+
+    Raises:
+        ComponentError: it could not start, or had to stop; the text names cause and remedy.
+    """
+    asyncio.run(_run(component, command_address))
+
+
+async def _run(component: ComponentSettings, command_address: str | None) -> None:
+    receiver = build(component)
+    receiver.command_address = command_address
+    # What lives by now lives for ever: the collector need not look at it again.
+    gc.freeze()
+    _LOG.info("starting %s from %s", component.name, component.file)
+    await serve_until_signal([receiver])

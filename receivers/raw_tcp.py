@@ -1,0 +1,253 @@
+"""RawReceiver: connects to a device that speaks the RAW protocol over TCP and publishes its samples."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from rawdaq.endpoints import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.errors import InvalidValue, RemoteProtocolError
+from rawdaq.packet import Packet, StreamId
+from rawdaq.protocols.raw import (
+    ChannelDescribed,
+    ChannelFormat,
+    PluginEvent,
+    RawPlugin,
+    RawVersion,
+    SampleBlock,
+    Started,
+    VersionAgreed,
+    VersionRefused,
+)
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.settings import StationSettings
+
+_HANDSHAKE_TIMEOUT_S = 30.0
+_NEWEST_FIRST = (RawVersion.V2_0, RawVersion.V1_1, RawVersion.V1_0)
+
+
+class NoCommonVersion(RemoteProtocolError):
+    """The device refused every version of the protocol that we offered."""
+
+    def __init__(self, refusals: tuple[VersionRefused, ...]) -> None:
+        super().__init__(refusals)
+        self.refusals = refusals
+
+    def __str__(self) -> str:
+        """Return what it said to each."""
+        return "no RAW device of a version that we speak: " + "; ".join(
+            f"to RAW {refusal.version} it "
+            + ("closed the connection" if refusal.answer is None else f"answered {refusal.answer!r}")
+            for refusal in self.refusals
+        )
+
+
+def _split(code: str) -> tuple[str | None, str]:
+    """Return location and channel of ``[location.]channel``; None means the station's location."""
+    location, dot, channel = code.rpartition(".")
+    return (location if dot else None), channel
+
+
+def _channels(channels: dict[int, str]) -> dict[int, str]:
+    if not channels:
+        raise ValueError("at least one channel is needed, such as 1: HHZ")
+    for code in channels.values():
+        location, channel = _split(code)
+        try:
+            StreamId("X", "X", location or "", channel)
+        except InvalidValue as error:
+            raise ValueError(f"{code!r} is not [location.]channel: {error}") from error
+    codes = list(channels.values())
+    twice = {code for code in codes if codes.count(code) > 1}
+    if twice:
+        raise ValueError(f"two channels cannot be one stream: {', '.join(sorted(twice))}")
+    return channels
+
+
+ChannelMap = Annotated[
+    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], str],
+    AfterValidator(_channels),
+]
+
+
+class RawReceiver(ReceiverServer):
+    """Reads a device that speaks RAW 2.0, 1.1 or 1.0 over TCP, and connects again for ever.
+
+    Args:
+        publishers: where the packets go.
+        station: network, station and default location of the streams.
+        name: the component's name.
+        host: where the device listens.
+        port: its port.
+        channels: the device's channel ids and what they are called here: ``[location.]channel``.
+        version: the protocol's version; ``auto`` tries 2.0, 1.1, 1.0 and remembers what worked.
+        timeout_s: silence after which the connection is given up (0: never). A peer that is gone, not just quiet, is
+            found within half a minute by TCP keep-alive.
+        reconnect_first_s: the pause before the first new attempt; it doubles from one failure to the next.
+        reconnect_max_s: the longest pause between attempts.
+    """
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        station: StationSettings,
+        *,
+        channels: ChannelMap,
+        host: str = "127.0.0.1",
+        port: Annotated[int, Field(ge=1, le=65535)] = 65535,
+        version: Literal["auto", "2.0", "1.1", "1.0"] = "auto",
+        timeout_s: Annotated[float, Field(ge=0)] = 600.0,
+        reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
+        reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
+        name: str = "RawReceiver",
+    ) -> None:
+        super().__init__(host, port, publishers, name)
+        self.timeout_s = timeout_s
+        self.names = _streams(station, channels)
+        self.formats: dict[int, ChannelFormat] = {}
+        self.refusals: list[VersionRefused] = []
+        self._versions = [RawVersion(version)] if version != "auto" else list(_NEWEST_FIRST)
+        self._versions = [each for each in self._versions if max(channels) <= each.max_channel]
+        self.endpoint: DialEndpoint = self.connect_stream(
+            lambda: _Connection(self, self._versions[0]),
+            reconnect=Reconnect(reconnect_first_s, max(reconnect_first_s, reconnect_max_s)),
+        )
+
+    @classmethod
+    def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
+        """Return the streams that a receiver with these options publishes.
+
+        Raises:
+            InvalidValue: an id that the chosen version cannot ask for, or one stream twice.
+        """
+        version, highest = options["version"], max(options["channels"])
+        if version != "auto" and highest > RawVersion(version).max_channel:
+            raise InvalidValue(
+                f"channel id {highest} is above {RawVersion(version).max_channel}, RAW {version} has no such"
+            )
+        streams = list(_streams(station, options["channels"]).values())
+        if len(set(streams)) < len(streams):
+            raise InvalidValue("two channels are one stream: give one of them another location or channel code")
+        return streams
+
+    def take(self, blocks: Sequence[SampleBlock]) -> None:
+        """Publish what a connection brought."""
+        received_ns = time.time_ns()
+        self.publish_now(
+            [
+                Packet(
+                    self.names[block.channel],
+                    block.start_ns,
+                    self.formats[block.channel].rate_hz,
+                    block.samples,
+                    block.timing_quality,
+                    received_ns=received_ns,
+                )
+                for block in blocks
+            ],
+            self.endpoint,
+        )
+
+    def refuse(self, refusal: VersionRefused) -> Exception | None:
+        """Take note that the device refused a version; return None when the next one can be tried at once."""
+        self.refusals.append(refusal)
+        self._versions.append(self._versions.pop(0))
+        if len(self.refusals) < len(self._versions):
+            return None
+        refusals, self.refusals = tuple(self.refusals), []
+        return NoCommonVersion(refusals)
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return the connection and what the device says of its channels."""
+        return super().receiver_status() | {
+            "version": str(self._versions[0]),
+            "channels": {
+                str(channel): {
+                    "stream": str(self.names[channel]),
+                    "rate_hz": described.rate_hz,
+                    "sample_type": str(described.sample_type),
+                    "endianness": str(described.endianness),
+                }
+                for channel, described in sorted(self.formats.items())
+            },
+        }
+
+
+def _streams(station: StationSettings, channels: Mapping[int, str]) -> dict[int, StreamId]:
+    named: dict[int, StreamId] = {}
+    for channel, code in channels.items():
+        location, letters = _split(code)
+        named[channel] = StreamId(
+            station.network, station.code, station.location if location is None else location, letters
+        )
+    return named
+
+
+class _Connection(DialledProtocol):
+    """One connection to the device: feed the codec, take its events, flush, dispatch."""
+
+    def __init__(self, receiver: RawReceiver, version: RawVersion) -> None:
+        super().__init__(min(receiver.timeout_s or _HANDSHAKE_TIMEOUT_S, _HANDSHAKE_TIMEOUT_S))
+        self._receiver = receiver
+        self._plugin = RawPlugin(receiver.names, version)
+
+    def connected(self) -> None:
+        """Offer our version."""
+        self.transport.write(self._plugin.data_to_send())
+
+    def received(self, chunk: bytes) -> None:
+        """Publish what is whole, also when something wrong follows it."""
+        blocks: list[SampleBlock] = []
+        failure: RemoteProtocolError | None = None
+        try:
+            for event in self._plugin.receive_data(chunk):
+                if isinstance(event, SampleBlock):
+                    blocks.append(event)
+                else:
+                    self._negotiate(event)
+        except RemoteProtocolError as error:
+            failure = error
+        if blocks:
+            self.is_useful = True
+            self._receiver.take(blocks)
+        if failure is not None:
+            self._give_up(failure)
+        elif to_send := self._plugin.data_to_send():
+            self.transport.write(to_send)
+
+    def ended(self) -> None:
+        """Tell what is missing when the device closed in the middle of something."""
+        try:
+            self._plugin.receive_eof()
+        except RemoteProtocolError as error:
+            self._give_up(error)
+
+    def _negotiate(self, event: PluginEvent) -> None:
+        receiver = self._receiver
+        match event:
+            case VersionAgreed():
+                receiver.refusals.clear()
+            case ChannelDescribed(channel, described):
+                receiver.formats[channel] = described
+                receiver.log.info(
+                    "channel %d is %s: %g Hz %s %s-endian",
+                    channel,
+                    receiver.names[channel],
+                    described.rate_hz,
+                    described.sample_type,
+                    described.endianness,
+                )
+            case Started():
+                self.timeout_s = receiver.timeout_s
+                receiver.log.info("the device sends (RAW %s)", self._plugin.version)
+            case _:
+                raise AssertionError(event)
+
+    def _give_up(self, error: RemoteProtocolError) -> None:
+        failure: Exception | None = error
+        if isinstance(error, VersionRefused):
+            failure = self._receiver.refuse(error)
+            self.redial_at_once = failure is None
+        self.fail(failure or error)

@@ -1,0 +1,295 @@
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rawdaq.errors import InvalidValue
+from rawdaq.options import read_options
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import Publisher
+from rawdaq.receivers.raw_tcp import RawReceiver
+from rawdaq.settings import StationSettings
+from tests.fake_device import Described, Session, fake_device, wire, wire_1
+from tests.helpers import ROOT, until
+from tests.makers import START_NS
+
+STATION = StationSettings(network="XX", code="DEMO", location="00")
+CHANNELS = {1: Described()}
+SAMPLES = np.arange(100, dtype="<i4")
+WHOLE = wire(1, START_NS, SAMPLES.tobytes(), 100, 90)
+
+
+class Keeper(Publisher):
+    def __init__(self) -> None:
+        super().__init__("keeper")
+        self.packets: list[Packet] = []
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        self.packets += [item for item in batch if isinstance(item, Packet)]
+
+
+@contextlib.asynccontextmanager
+async def receiving(port: int, **options: Any) -> AsyncGenerator[tuple[RawReceiver, list[Packet]]]:
+    """Run a receiver with quick reconnection; yield it and the packets that it publishes."""
+    keeper = Keeper()
+    chosen: dict[str, Any] = {"channels": {1: "HHZ"}, "reconnect_first_s": 0.01, "reconnect_max_s": 0.02, **options}
+    receiver = RawReceiver([keeper], STATION, port=port, **chosen)
+    task = asyncio.ensure_future(receiver.serve())
+    try:
+        yield receiver, keeper.packets
+    finally:
+        receiver.stop()
+        await task
+
+
+async def serve_forever(session: Session, data: bytes, channels: dict[int, Described] = CHANNELS) -> None:
+    await session.handshake(channels)
+    await session.send(data)
+    await session.until_closed()
+
+
+async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> None:
+    async def play(session: Session) -> None:
+        await serve_forever(session, WHOLE + wire(1, START_NS + 10**9, SAMPLES.tobytes(), 100, 0))
+
+    async with fake_device(play) as port, receiving(port) as (_, packets):
+        await until(lambda: len(packets) == 2)
+    first, second = packets
+    assert first.stream == StreamId("XX", "DEMO", "00", "HHZ")
+    assert (first.start_ns, first.rate_hz, first.timing_quality, first.sequence) == (START_NS, 100.0, 90, 0)
+    assert first.samples.tolist() == SAMPLES.tolist()
+    assert first.received_ns > START_NS
+    assert (second.start_ns, second.timing_quality, second.sequence) == (START_NS + 10**9, 0, 1)
+
+
+@pytest.mark.parametrize("rate", ["62.5", "0.0166666667", "1000000", "333.333333"])
+async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str) -> None:
+    kinds = [(kind, order) for kind in ("int8", "int16", "int32", "float32", "float64") for order in ("big", "little")]
+    channels = {number: Described(rate, order, kind) for number, (kind, order) in enumerate(kinds)}
+    arrays = {
+        number: (np.arange(50) - 25).astype(np.dtype(kind).newbyteorder("<" if order == "little" else ">"))
+        for number, (kind, order) in enumerate(kinds)
+    }
+
+    async def play(session: Session) -> None:
+        data = b"".join(wire(number, START_NS, array.tobytes(), 50) for number, array in arrays.items())
+        await serve_forever(session, data, channels)
+
+    names = {number: f"{number:02d}.HHZ" for number in channels}
+    async with fake_device(play) as port, receiving(port, channels=names) as (receiver, packets):
+        await until(lambda: len(packets) == len(channels))
+        assert receiver.receiver_status()["version"] == "2.0"
+    for packet in packets:
+        number = int(packet.stream.location)
+        assert packet.samples.tolist() == arrays[number].tolist()
+        assert (packet.sample_type, packet.rate_hz) == (kinds[number][0], float(rate))
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_a_device_of_an_older_version_is_found_and_remembered(version: str) -> None:
+    offered: list[str] = []
+
+    async def play(session: Session) -> None:
+        if await session.handshake(CHANNELS, version):
+            offered.append("agreed")
+            await session.send(wire_1(1, START_NS, SAMPLES.tobytes(), 100))
+            if session.number > 4:
+                await session.until_closed()
+        else:
+            offered.append("refused")
+
+    async with fake_device(play) as port, receiving(port) as (receiver, packets):
+        await until(lambda: offered.count("agreed") >= 3)
+        await until(lambda: len(packets) >= 2)
+        assert receiver.receiver_status()["version"] == version
+    assert packets[0].timing_quality == 100
+    refusals = {"1.1": 1, "1.0": 2}[version]
+    assert offered[:refusals] == ["refused"] * refusals
+    assert set(offered[refusals:]) == {"agreed"}
+
+
+BAD_DEVICES = {
+    "another version": (b"RAW 3.0\n", "answered 'RAW 3.0'"),
+    "no such protocol": (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400"),
+    "endless line": (b"R" * 1000, "more than"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DEVICES)
+async def test_a_device_of_another_kind_is_named_once_and_tried_again(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer, words = BAD_DEVICES[name]
+    count = 0
+
+    async def play(session: Session) -> None:
+        nonlocal count
+        count += 1
+        await session.line()
+        await session.send(answer)
+        await session.until_closed()
+
+    async with fake_device(play) as port, receiving(port):
+        await until(lambda: count > 7)
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"127.0.0.1:{port}: ")
+    assert words in lines[0]
+
+
+IMPOSSIBLE = bytes.fromhex("07ea 0000 00 00 00 00000000 64 0001 00000001") + bytes(4)
+BAD_DATA = {
+    "impossible date": (IMPOSSIBLE, "impossible date"),
+    "a million and one samples": (wire(1, START_NS, b"", 1_000_001), "1000001 samples"),
+    "a channel that nobody asked for": (wire(9, START_NS, bytes(4), 1), "packet of channel 9"),
+    "timing quality above 100": (wire(1, START_NS, bytes(4), 1, 101), "timing quality 101"),
+    "garbage": (b"\xff" * 4096, "packet of channel 65535"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+async def test_bad_data_end_the_connection_after_what_was_whole(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    bad, words = BAD_DATA[name]
+
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+        await session.send(WHOLE + bad + WHOLE)
+        await session.until_closed()
+
+    async with fake_device(play) as port, receiving(port, reconnect_first_s=60.0, reconnect_max_s=60.0) as (_, packets):
+        await until(lambda: words in caplog.text)
+        await until(lambda: packets)
+    assert len(packets) == 1
+    assert len([line for line in caplog.messages if words in line]) == 1
+    assert f"127.0.0.1:{port}: " in caplog.text
+
+
+async def test_a_cut_in_the_middle_of_a_packet_is_told_and_what_was_whole_is_published(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+        await session.send(WHOLE + WHOLE[:-7])
+
+    async with fake_device(play) as port, receiving(port, reconnect_first_s=60.0, reconnect_max_s=60.0) as (_, packets):
+        await until(lambda: "7 bytes missing" in caplog.text)
+        await until(lambda: packets)
+    assert len(packets) == 1
+
+
+async def test_a_device_that_does_not_know_the_channel_is_told_with_the_channel(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+
+    async with fake_device(play) as port, receiving(port, channels={1: "HHZ", 7: "HHN"}):
+        await until(lambda: "CHANNEL 7" in caplog.text)
+
+
+async def test_an_absent_device_is_told_with_a_remedy_and_found_when_it_comes(
+    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    async with receiving(unused_tcp_port) as (receiver, _):
+        await until(lambda: "nothing listens there" in caplog.text)
+        assert receiver.endpoint.status()["connected"] is False
+        await until(lambda: receiver.endpoint.failures > 3)
+    assert len([line for line in caplog.messages if "nothing listens there" in line]) == 1
+
+
+async def test_a_silent_peer_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(session: Session) -> None:
+        await serve_forever(session, WHOLE)
+
+    async with fake_device(play) as port, receiving(port, timeout_s=0.2) as (receiver, _):
+        await until(lambda: "sent nothing for 0.2 s" in caplog.text)
+        await until(lambda: receiver.endpoint.connections >= 2)
+
+
+async def test_gaps_are_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(session: Session) -> None:
+        await serve_forever(session, WHOLE + wire(1, START_NS + 3 * 10**9, SAMPLES.tobytes(), 100))
+
+    async with fake_device(play) as port, receiving(port) as (receiver, _):
+        await until(lambda: "gap of 2.000000 s (200 samples)" in caplog.text)
+        assert receiver.cmd_stats()["XX.DEMO.00.HHZ"]["gaps"] == 1  # type: ignore[index]
+
+
+async def test_fifty_cuts_at_random_bytes_lose_and_repeat_nothing_that_was_whole() -> None:
+    packets = [wire(1, START_NS + index * 10**9, np.full(100, index, "<i4").tobytes(), 100) for index in range(600)]
+    chance = random.Random(4)
+    position, whole_count, cuts = 0, 0, 0
+
+    async def play(session: Session) -> None:
+        nonlocal position, whole_count, cuts
+        await session.handshake(CHANNELS)
+        data = b"".join(packets[position:])
+        if cuts == 50:
+            await session.send(data)
+            whole_count += len(packets) - position
+            await session.until_closed()
+            return
+        cuts += 1
+        size = chance.randrange(0, 20 * len(packets[0]))
+        whole = min(size // len(packets[0]), len(packets) - position)
+        await session.send(data[:size])
+        whole_count += whole
+        position += whole  # the device goes on with the packet that was cut
+
+    async with fake_device(play) as port, receiving(port) as (_, kept):
+        await until(lambda: cuts == 50 and len(kept) >= whole_count >= 600, 60.0)
+    assert [int(packet.samples[0]) for packet in kept] == list(range(600))
+
+
+async def test_a_full_publisher_stops_the_reading_and_nothing_is_lost() -> None:
+    count = 3000
+
+    async def play(session: Session) -> None:
+        await serve_forever(
+            session, b"".join(wire(1, START_NS + i * 10**9, SAMPLES.tobytes(), 100) for i in range(count))
+        )
+
+    class Slow(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            await super().deliver(batch)
+
+    slow = Slow()
+    slow.queue_packets = 10
+    async with fake_device(play) as port:
+        receiver = RawReceiver([slow], STATION, port=port, channels={1: "HHZ"})
+        task = asyncio.ensure_future(receiver.serve())
+        await until(lambda: len(slow.packets) == count)
+        receiver.stop()
+        await task
+    assert [packet.sequence for packet in slow.packets] == list(range(count))
+
+
+def problems(**options: Any) -> str:
+    return " ".join(mistake.text for mistake in read_options(RawReceiver, options, ROOT)[1])
+
+
+def test_options_are_checked_before_anything_starts() -> None:
+    assert problems(channels={1: "HHZ", 2: "10.HHN"}) == ""
+    assert "missing" in problems()
+    assert "at least one channel" in problems(channels={})
+    assert "not [location.]channel" in problems(channels={1: "hhz"})
+    assert "two channels cannot be one stream" in problems(channels={1: "HHZ", 2: "HHZ"})
+    assert problems(channels={-1: "HHZ"}) != ""
+    for wrong in ({"port": 0}, {"port": 65536}, {"timeout_s": -1.0}, {"version": "3.0"}, {"reconnect_first_s": 0.0}):
+        assert problems(channels={1: "HHZ"}, **wrong) != "", wrong
+
+
+def test_streams_are_known_from_the_options() -> None:
+    options: dict[str, Any] = {"channels": {1: "HHZ", 2: "10.HHN", 3: ".HHE"}, "version": "auto"}
+    names = [str(stream) for stream in RawReceiver.streams(STATION, options)]
+    assert names == ["XX.DEMO.00.HHZ", "XX.DEMO.10.HHN", "XX.DEMO..HHE"]
+    with pytest.raises(InvalidValue, match="70000 is above 65535"):
+        RawReceiver.streams(STATION, {"channels": {70000: "HHZ"}, "version": "2.0"})
+    with pytest.raises(InvalidValue, match="two channels are one stream"):
+        RawReceiver.streams(STATION, {"channels": {1: "HHZ", 2: "00.HHZ"}, "version": "auto"})

@@ -1,0 +1,191 @@
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import pytest
+
+from rawdaq.delivery import Fanout
+from rawdaq.outlet import OverflowPolicy
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.records import Record, RecordFormat
+from tests.helpers import until
+from tests.makers import packet
+
+LOG = logging.getLogger("rawdaq.test")
+
+
+class Keeper(Publisher):
+    """Keeps what it gets; `failures` are raised one by one before it does."""
+
+    def __init__(self, name: str = "keeper", failures: Sequence[Exception] = ()) -> None:
+        super().__init__(name)
+        self.kept: list[Any] = []
+        self.failures = list(failures)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        await self.gate.wait()
+        if self.failures:
+            error = self.failures.pop(0)
+            if isinstance(error, PublisherUnavailable):
+                self.kept += batch[: error.delivered]
+            raise error
+        self.kept += batch
+
+
+class RecordKeeper(Keeper):
+    record_format = RecordFormat(flush_after_s=3600.0)
+
+    async def deliver_records(self, records: Sequence[Record]) -> None:
+        self.kept += records
+
+
+@contextlib.asynccontextmanager
+async def running(fanout: Fanout) -> AsyncGenerator[list[asyncio.Task[Any]]]:
+    tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_every_publisher_gets_everything_in_order() -> None:
+    keepers = [Keeper("a"), Keeper("b")]
+    fanout = Fanout(keepers, LOG)
+    async with running(fanout):
+        for index in range(10):
+            assert fanout.put([packet(index), b"plain"])
+        await fanout.drain(10.0)
+    for keeper in keepers:
+        assert keeper.kept == [item for index in range(10) for item in (packet(index), b"plain")]
+
+
+async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplog: pytest.LogCaptureFixture) -> None:
+    keeper = Keeper(failures=[PublisherUnavailable("disk full", delivered=1), PublisherUnavailable("disk full")])
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        fanout.put([b"1", b"2", b"3"])
+        await until(lambda: fanout.status()["keeper"]["state"] == "paused")
+        assert fanout.status()["keeper"]["paused_reason"] == "disk full"
+        await fanout.drain(20.0)
+        await until(lambda: fanout.status()["keeper"]["state"] == "running")
+    assert keeper.kept == [b"1", b"2", b"3"]
+    assert caplog.text.count("is paused: disk full") == 1
+    assert caplog.text.count("delivers again after") == 1
+
+
+async def test_a_slow_publisher_that_blocks_closes_the_door_and_opens_it_again() -> None:
+    keeper = Keeper()
+    keeper.queue_packets = 2
+    keeper.gate.clear()
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        assert not fanout.put([b"1", b"2", b"3"])
+        room = asyncio.ensure_future(fanout.room())
+        await asyncio.sleep(0)
+        assert not room.done()
+        keeper.gate.set()
+        await room
+    assert keeper.kept == [b"1", b"2", b"3"]
+
+
+async def test_a_slow_publisher_that_drops_holds_nobody_up() -> None:
+    slow, quick = Keeper("slow"), Keeper("quick")
+    slow.overflow, slow.queue_packets = OverflowPolicy.DROP_NEWEST, 2
+    slow.gate.clear()
+    fanout = Fanout([slow, quick], LOG)
+    async with running(fanout):
+        assert fanout.put([b"1", b"2", b"3"])
+        await until(lambda: len(quick.kept) == 3)
+        slow.gate.set()
+        await fanout.drain(10.0)
+    assert slow.kept == [b"1", b"2"]
+
+
+async def test_records_are_made_once_for_publishers_of_one_format() -> None:
+    first, second, other = RecordKeeper("a"), RecordKeeper("b"), RecordKeeper("c")
+    other.record_format = RecordFormat(length_bytes=4096, flush_after_s=3600.0)
+    fanout = Fanout([first, second, other], LOG)
+    assert len(fanout.stages) == 2
+    async with running(fanout):
+        fanout.put([packet(index) for index in range(50)])
+        await fanout.drain(10.0)
+    assert [record is twin for record, twin in zip(first.kept, second.kept, strict=True)] == [True] * len(first.kept)
+    for keeper, size in ((first, 512), (second, 512), (other, 4096)):
+        assert sum(record.sample_count for record in keeper.kept) == 5000
+        assert {len(record.data) for record in keeper.kept} == {size}
+
+
+async def test_a_partial_record_leaves_when_it_is_due() -> None:
+    keeper = RecordKeeper()
+    keeper.record_format = RecordFormat(flush_after_s=0.05)
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        fanout.put([packet()])
+        await until(lambda: keeper.kept)
+    assert [record.sample_count for record in keeper.kept] == [100]
+
+
+async def test_what_is_no_record_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    keeper = RecordKeeper()
+    fanout = Fanout([keeper], LOG)
+    unnamable = StreamId("XX", "TOOLONG1", "00", "HHZ")
+    async with running(fanout):
+        fanout.put([b"plain", packet(0), packet(0, stream=unnamable), b"plain", packet(1, stream=unnamable)])
+        await fanout.drain(10.0)
+    assert fanout.status()["keeper"]["refused"] == 4
+    assert [record.sample_count for record in keeper.kept] == [100]
+    assert len([line for line in caplog.messages if "counted as refused" in line]) == 2
+
+
+async def test_what_cannot_be_delivered_before_the_end_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    keeper = Keeper()
+    keeper.gate.clear()
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        fanout.put([b"1", b"2"])
+        await fanout.drain(0.01)
+    assert "keeper: 2 items were not delivered" in caplog.text
+
+
+async def test_a_publisher_with_a_bug_ends_its_task_and_does_not_hold_up_the_end() -> None:
+    broken, good = Keeper("broken", failures=[KeyError("bug")]), Keeper("good")
+    fanout = Fanout([broken, good], LOG)
+    async with running(fanout) as tasks:
+        fanout.put([b"1"])
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        await fanout.drain(30.0)
+    assert good.kept == [b"1"]
+
+
+async def test_a_publisher_written_for_one_packet_at_a_time_works_and_one_that_does_nothing_is_refused() -> None:
+    class OneByOne(Publisher):
+        def __init__(self) -> None:
+            super().__init__("one")
+            self.kept: list[Packet | bytes] = []
+
+        async def apublish(self, packet: Packet | bytes) -> None:
+            self.kept.append(packet)
+
+    one = OneByOne()
+    await one.deliver([b"1", b"2"])
+    one.publish(b"3")
+    await one.aclose()
+    assert one.kept == [b"1", b"2", b"3"]
+    with pytest.raises(TypeError, match="delivers nothing"):
+        Publisher("nothing")
+
+
+async def test_a_publisher_of_batches_takes_single_packets_too() -> None:
+    keeper = Keeper()
+    await keeper.apublish(b"1")
+    await keeper.aclose()
+    assert keeper.kept == [b"1"]
+    with pytest.raises(TypeError, match="deliver_records"):
+        await Keeper().deliver_records([])

@@ -1,0 +1,86 @@
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from rawdaq.outlet import Outlet, OverflowPolicy, size_bytes
+from tests.makers import packet
+
+LOG = logging.getLogger("rawdaq.test")
+
+
+def outlet(policy: OverflowPolicy, max_items: int = 3, max_bytes: int = 10**9) -> Outlet[Any]:
+    return Outlet("live", policy, max_items, max_bytes, LOG, lambda: 0.0)
+
+
+async def test_everything_that_waits_is_one_batch_and_stays_until_acknowledged() -> None:
+    queue = outlet(OverflowPolicy.BLOCK)
+    queue.put([b"1", b"2"])
+    assert await queue.take() == [b"1", b"2"]
+    assert len(queue) == 2
+    queue.put([b"3"])
+    assert await queue.take() == [b"3"]
+    queue.acknowledge(2)
+    assert (len(queue), queue.delivered_count) == (1, 2)
+    queue.acknowledge(1)
+    assert queue.waiting_bytes == 0
+    await queue.empty()
+
+
+async def test_take_returns_nothing_when_its_time_passes() -> None:
+    assert await outlet(OverflowPolicy.BLOCK).take(0.0) == []
+
+
+async def test_a_blocking_outlet_keeps_everything_and_has_no_room_until_it_is_below_its_limit() -> None:
+    queue = outlet(OverflowPolicy.BLOCK)
+    queue.put([b"1", b"2", b"3", b"4"])
+    waiting = asyncio.ensure_future(queue.room())
+    assert len(await queue.take()) == 4
+    queue.acknowledge(1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.acknowledge(1)
+    await waiting
+    assert queue.dropped.total() == 0
+
+
+async def test_the_memory_of_what_waits_is_a_limit_too() -> None:
+    queue = outlet(OverflowPolicy.BLOCK, max_items=10**6, max_bytes=2 * size_bytes(packet()))
+    queue.put([packet(0)])
+    assert not queue.is_full
+    queue.put([packet(1)])
+    assert queue.is_full
+
+
+async def test_drop_newest_keeps_what_came_first() -> None:
+    queue = outlet(OverflowPolicy.DROP_NEWEST)
+    queue.put([b"1", b"2", b"3", b"4", packet()])
+    assert await queue.take() == [b"1", b"2", b"3"]
+    assert queue.status()["dropped_by_stream"] == {"bytes": 1, "XX.DEMO.00.HHZ": 1}
+
+
+async def test_drop_oldest_keeps_what_came_last_but_not_at_the_cost_of_what_is_being_delivered() -> None:
+    queue = outlet(OverflowPolicy.DROP_OLDEST)
+    queue.put([b"1", b"2"])
+    assert await queue.take() == [b"1", b"2"]
+    queue.put([b"3", b"4", b"5"])
+    assert await queue.take() == [b"5"]
+    queue.put([b"6"])  # all three are being delivered: nothing older can make room
+    queue.acknowledge(3)
+    assert (len(queue), queue.dropped["bytes"]) == (0, 3)
+
+
+async def test_an_outage_is_logged_at_its_start_and_with_its_extent_at_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    queue = outlet(OverflowPolicy.DROP_NEWEST, max_items=1)
+    for index in range(10):
+        queue.put([packet(index)])
+    assert len(caplog.records) == 1
+    assert "does not keep up" in caplog.text
+    await queue.take()
+    queue.acknowledge(1)
+    assert len(caplog.records) == 2
+    assert "dropped 9 items" in caplog.text
+    assert "XX.DEMO.00.HHZ: 9" in caplog.text
