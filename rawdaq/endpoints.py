@@ -283,6 +283,7 @@ class DialEndpoint(Endpoint):
         self._reconnect = reconnect
         self._log = log
         self._told_s = 0.0
+        self._is_closed = False
 
     async def open(self) -> None:
         """Nothing: an absent device is no reason not to start."""
@@ -290,7 +291,7 @@ class DialEndpoint(Endpoint):
     async def run(self) -> None:
         """Dial, watch the connection until it ends, wait, and dial again."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_closed:
             began_s = loop.time()
             protocol: DialledProtocol | None = None
             try:
@@ -306,7 +307,7 @@ class DialEndpoint(Endpoint):
             if protocol and (protocol.is_useful or loop.time() - began_s >= self._reconnect.good_s):
                 self.failures = 0
                 self.last_failure = None
-            if protocol and protocol.redial_at_once:
+            if self._is_closed or (protocol and protocol.redial_at_once):
                 continue
             self.failures += 1
             delay_s = self._reconnect.delay_s(self.failures)
@@ -354,7 +355,8 @@ class DialEndpoint(Endpoint):
         return [] if self.protocol is None else [self.protocol.transport]
 
     async def aclose(self) -> None:
-        """Close the connection; the task that runs `run` is ended by the server."""
+        """Close the connection and dial no more."""
+        self._is_closed = True
         for transport in self.transports():
             transport.abort()
 
