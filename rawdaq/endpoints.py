@@ -256,6 +256,8 @@ class DialledProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
+        if self.failure is None and exc is not None:
+            self.ended()  # a reset is an end too: some close so when they refuse what we said
         self.failure = self.failure or exc
         self.closed.set_result(None)
 

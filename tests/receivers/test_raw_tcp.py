@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
 import random
+import socket
+import struct
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -110,6 +112,19 @@ async def test_a_device_of_an_older_version_is_found_and_remembered(version: str
     refusals = {"1.1": 1, "1.0": 2}[version]
     assert offered[:refusals] == ["refused"] * refusals
     assert set(offered[refusals:]) == {"agreed"}
+
+
+async def test_a_device_that_resets_the_connection_at_our_version_is_asked_for_an_older_one() -> None:
+    async def play(session: Session) -> None:
+        if await session.handshake(CHANNELS, "1.1"):
+            await session.send(wire_1(1, START_NS, SAMPLES.tobytes(), 100))
+            await session.until_closed()
+        # Closing with this option sends a reset, as closing with unread bytes does.
+        session.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with fake_device(play) as port, receiving(port) as (receiver, packets):
+        await until(lambda: packets)
+        assert receiver.receiver_status()["version"] == "1.1"
 
 
 BAD_DEVICES = {
