@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rawdaq.outlet import Outlet, OverflowPolicy
-from rawdaq.packet import Packet, StreamId
+from rawdaq.outlet import Outlet, OverflowPolicy, count_of
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import Record, RecordFormat, RecordMaker, why_not
 
@@ -58,11 +58,20 @@ class Delivery:
         """Deliver batch after batch until cancelled."""
         try:
             while True:
-                await self._deliver(await self.outlet.take())
+                batch = await self.outlet.take()
+                await self._deliver(self._expanded(batch))
+                self.outlet.acknowledge(len(batch))
                 self._resume()
         except Exception:
             self.is_dead = True  # nobody empties its outlet any more
             raise
+
+    @staticmethod
+    def _expanded(batch: list[Any]) -> list[Any]:
+        """Return *batch* with the packets of its runs in their place."""
+        if not any(isinstance(item, PacketRun) for item in batch):
+            return batch
+        return [each for item in batch for each in (item if isinstance(item, PacketRun) else (item,))]
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
@@ -74,7 +83,6 @@ class Delivery:
             except PublisherUnavailable as error:
                 self._pause(error.reason)
                 delivered = error.delivered
-            self.outlet.acknowledge(delivered)
             batch = batch[delivered:]
             if batch:
                 await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
@@ -112,7 +120,7 @@ class RecordStage:
         self, record_format: RecordFormat, targets: list[Delivery], log: logging.Logger, clock_ns: Callable[[], int]
     ) -> None:
         self.targets = targets
-        self.outlet: Outlet[Packet | bytes] = Outlet(
+        self.outlet: Outlet[Packet | PacketRun | bytes] = Outlet(
             "records", OverflowPolicy.BLOCK, _STAGE_PACKETS, _STAGE_BYTES, log, time.monotonic
         )
         self.refused = 0
@@ -134,9 +142,10 @@ class RecordStage:
             await self._hand_on(records)
             self.outlet.acknowledge(len(batch))
 
-    def _add(self, batch: list[Packet | bytes]) -> list[Record]:
-        packets = [item for item in batch if isinstance(item, Packet) and self._is_accepted(item.stream)]
-        self.refused += len(batch) - len(packets)
+    def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[Record]:
+        packets = [item for item in batch if not isinstance(item, bytes) and self._is_accepted(item.stream)]
+        if len(packets) < len(batch):
+            self.refused += sum(map(count_of, batch)) - sum(map(count_of, packets))
         if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
             self._told_bytes = True
             self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
@@ -151,6 +160,18 @@ class RecordStage:
                 self._log.error("%s is not written as miniSEED, counted as refused: %s", stream, reason)
             accepted = self._accepted[stream] = reason is None
         return accepted
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows at the publishers of this format.
+
+        ``refused`` counts packets that cannot be records and samples for which there is no encoding, ``fallbacks``
+        records in another encoding than the wanted one.
+        """
+        counts = self._maker.counts.values()
+        return {
+            "refused": self.refused + sum(each.refused for each in counts),
+            "fallbacks": sum(each.fallbacks for each in counts),
+        }
 
     async def flush(self) -> None:
         """Write out all partial records."""
@@ -183,7 +204,7 @@ class Fanout:
         self._outlets: list[Outlet[Any]] = [stage.outlet for stage in self.stages] + direct
         self._log = log
 
-    def put(self, packets: list[Packet | bytes]) -> bool:
+    def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         """Hand *packets* to every outlet; return False when the caller must await `room` before it puts more."""
         for outlet in self._outlets:
             outlet.put(packets)
@@ -225,11 +246,11 @@ class Fanout:
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return what `status` shows of every publisher."""
-        refused = {id(target): stage.refused for stage in self.stages for target in stage.targets}
-        return {
-            delivery.publisher.name: delivery.status() | {"refused": refused.get(id(delivery), 0)}
-            for delivery in self.deliveries
-        }
+        shown = {delivery.publisher.name: delivery.status() | {"refused": 0} for delivery in self.deliveries}
+        for stage in self.stages:
+            for target in stage.targets:
+                shown[target.publisher.name] |= stage.status()
+        return shown
 
 
 async def _empty(outlets: Iterable[Outlet[Any]]) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.records import Record
 
-Item = TypeVar("Item", bound=Packet | Record | bytes)
+Waiting = Packet | PacketRun | Record | bytes
+Item = TypeVar("Item", bound=Waiting)
 
 #: Where dropped plain bytes are counted, which belong to no stream.
 NO_STREAM = "bytes"
@@ -32,14 +33,19 @@ class OverflowPolicy(StrEnum):
     DROP_NEWEST = "drop_newest"
 
 
-def size_bytes(item: Packet | Record | bytes) -> int:
+def count_of(item: Waiting) -> int:
+    """Return how many packets, records or messages *item* is."""
+    return len(item) if isinstance(item, PacketRun) else 1
+
+
+def size_bytes(item: Waiting) -> int:
     """Return about how much memory *item* holds while it waits."""
-    if isinstance(item, Packet):
+    if isinstance(item, Packet | PacketRun):
         return item.samples.nbytes + _ITEM_OVERHEAD_BYTES
     return len(item if isinstance(item, bytes) else item.data) + _ITEM_OVERHEAD_BYTES
 
 
-def stream_of(item: Packet | Record | bytes) -> str:
+def stream_of(item: Waiting) -> str:
     """Return the name under which *item* is counted when it is dropped."""
     return NO_STREAM if isinstance(item, bytes) else str(item.stream)
 
@@ -53,7 +59,7 @@ class Outlet(Generic[Item]):
     Args:
         name: the publisher's name, for log lines.
         policy: what happens when a limit is reached.
-        max_items: limit of waiting items.
+        max_items: limit of waiting packets, records or messages.
         max_bytes: limit of their memory.
         log: where the start and the extent of an outage are told.
         clock: seconds that only run forward.
@@ -78,6 +84,7 @@ class Outlet(Generic[Item]):
         self._log = log
         self._clock = clock
         self._items: deque[Item] = deque()
+        self._count = 0
         self._bytes = 0
         self._in_flight = 0
         self._filled = asyncio.Event()
@@ -89,8 +96,8 @@ class Outlet(Generic[Item]):
         self._outage_began = 0.0
 
     def __len__(self) -> int:
-        """Return how many items wait, those being delivered included."""
-        return len(self._items)
+        """Return how many packets, records or messages wait, those being delivered included."""
+        return self._count
 
     @property
     def waiting_bytes(self) -> int:
@@ -100,15 +107,16 @@ class Outlet(Generic[Item]):
     @property
     def is_full(self) -> bool:
         """Whether a limit is reached."""
-        return len(self._items) >= self.max_items or self._bytes >= self.max_bytes
+        return self._count >= self.max_items or self._bytes >= self.max_bytes
 
     def put(self, items: Iterable[Item]) -> None:
         """Add *items* in order; what the policy drops is counted by stream and logged once per outage."""
         for item in items:
-            self.put_count += 1
+            self.put_count += count_of(item)
             if self.policy is not OverflowPolicy.BLOCK and self.is_full and not self._make_room_for(item):
                 continue
             self._items.append(item)
+            self._count += count_of(item)
             self._bytes += size_bytes(item)
         if len(self._items) > self._in_flight:
             self._filled.set()
@@ -123,6 +131,7 @@ class Outlet(Generic[Item]):
             return False
         oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
         del self._items[self._in_flight]
+        self._count -= count_of(oldest)
         self._bytes -= size_bytes(oldest)
         self._drop(oldest)
         return True
@@ -134,12 +143,12 @@ class Outlet(Generic[Item]):
             self._log.warning(
                 "%s does not keep up: its outlet is full (%d items, %.1f MB); dropping by %s",
                 self.name,
-                len(self._items),
+                self._count,
                 self._bytes / 1e6,
                 self.policy,
             )
-        self.dropped[stream] += 1
-        self._outage[stream] += 1
+        self.dropped[stream] += count_of(item)
+        self._outage[stream] += count_of(item)
 
     async def room(self) -> None:
         """Return when the outlet is below its limits (at once unless the policy is block)."""
@@ -168,9 +177,11 @@ class Outlet(Generic[Item]):
     def acknowledge(self, count: int) -> None:
         """Forget the first *count* items of what was taken: they are delivered."""
         for _ in range(count):
-            self._bytes -= size_bytes(self._items.popleft())
+            item = self._items.popleft()
+            self._count -= count_of(item)
+            self._bytes -= size_bytes(item)
+            self.delivered_count += count_of(item)
         self._in_flight -= count
-        self.delivered_count += count
         if not self._items:
             self._empty.set()
         if not self.is_full:
@@ -192,7 +203,7 @@ class Outlet(Generic[Item]):
         """Return the counters as `status` shows them."""
         return {
             "policy": str(self.policy),
-            "waiting": len(self._items),
+            "waiting": self._count,
             "waiting_bytes": self._bytes,
             "delivered": self.delivered_count,
             "dropped": self.dropped.total(),

@@ -19,7 +19,7 @@ from rawdaq import commands
 from rawdaq.delivery import Fanout
 from rawdaq.endpoints import DialEndpoint, DialledProtocol, Endpoint, Reconnect, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import Publisher
 from rawdaq.stats import Anomaly, Reporter, Stats
 
@@ -159,7 +159,7 @@ class ReceiverServer:
         self.endpoints.append(endpoint)
         self._setup = True
 
-    async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | bytes]) -> None:
+    async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | PacketRun | bytes]) -> None:
         """Hand packets (one, or better many at once) or plain bytes to every publisher.
 
         Returns when all is in the outlets and those that must not overflow have room again, so that a receiver that
@@ -173,7 +173,7 @@ class ReceiverServer:
         if not self._put(data):
             await self._fanout.room()
 
-    def publish_now(self, data: Iterable[Packet | bytes], endpoint: Endpoint) -> None:
+    def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
             endpoint.hold(_BLOCKED)
@@ -183,7 +183,7 @@ class ReceiverServer:
         await self._fanout.room()
         endpoint.release(_BLOCKED)
 
-    def _put(self, data: Iterable[Packet | bytes]) -> bool:
+    def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets, anomalies = self.stats.add(data, is_numbering=self.numbers_packets)
         for anomaly in anomalies:
             self.on_anomaly(anomaly)

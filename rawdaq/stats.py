@@ -4,9 +4,9 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.times import NS_PER_S, to_iso
 
 #: A start within half a sampling interval of the expected one is contiguous, as SeisComP and ObsPy see it.
@@ -208,12 +208,12 @@ class StreamStats:
         self.timing_quality: int | None = None
         self._drift = _Drift()
 
-    def add(self, packet: Packet) -> list[Anomaly]:
-        """Count *packet* and return what is wrong with its time, usually nothing."""
+    def add(self, packet: Packet | PacketRun) -> list[Anomaly]:
+        """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing."""
         anomalies: list[Anomaly] = []
         if self.packets and self.rate_hz == packet.rate_hz:
             anomalies = self._compare(packet)
-        self.packets += 1
+        self.packets += 1 if isinstance(packet, Packet) else len(packet)
         self.samples += packet.samples.size
         self.bytes += packet.samples.nbytes
         self.rate_hz = packet.rate_hz
@@ -226,7 +226,7 @@ class StreamStats:
             self.latency_max_ns = max(self.latency_max_ns, self.latency_ns)
         return anomalies
 
-    def _compare(self, packet: Packet) -> list[Anomaly]:
+    def _compare(self, packet: Packet | PacketRun) -> list[Anomaly]:
         """Return how the start of *packet* departs from the end of the one before."""
         residual_ns = packet.start_ns - self.next_ns
         found: list[Anomaly] = []
@@ -241,7 +241,7 @@ class StreamStats:
                 found.append(jump)
         return found
 
-    def _jump(self, packet: Packet, residual_ns: int, samples: int) -> Anomaly:
+    def _jump(self, packet: Packet | PacketRun, residual_ns: int, samples: int) -> Anomaly:
         if residual_ns > 0:
             self.gaps += 1
             self.gap_ns += residual_ns
@@ -283,17 +283,17 @@ class Stats:
         self.plain_bytes = 0
 
     def add(
-        self, packets: Iterable[Packet | bytes], *, is_numbering: bool = True
-    ) -> tuple[list[Packet | bytes], list[Anomaly]]:
+        self, packets: Iterable[Packet | PacketRun | bytes], *, is_numbering: bool = True
+    ) -> tuple[list[Packet | PacketRun | bytes], list[Anomaly]]:
         """Count *packets*; return them, numbered unless they keep their numbers, and what is wrong with their times."""
-        numbered: list[Packet | bytes] = []
+        numbered: list[Packet | PacketRun | bytes] = []
         anomalies: list[Anomaly] = []
         for packet in packets:
-            if isinstance(packet, Packet):
+            if isinstance(packet, Packet | PacketRun):
                 stream = self.streams.get(packet.stream)
                 if stream is None:
                     stream = self.streams[packet.stream] = StreamStats(packet.stream)
-                numbered.append(replace(packet, sequence=stream.packets) if is_numbering else packet)
+                numbered.append(packet.numbered(stream.packets) if is_numbering else packet)
                 anomalies += stream.add(packet)
             else:
                 numbered.append(packet)

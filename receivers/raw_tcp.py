@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.endpoints import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.errors import InvalidValue, RemoteProtocolError
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
@@ -16,6 +16,7 @@ from rawdaq.protocols.raw import (
     RawPlugin,
     RawVersion,
     SampleBlock,
+    SampleRun,
     Started,
     VersionAgreed,
     VersionRefused,
@@ -132,23 +133,17 @@ class RawReceiver(ReceiverServer):
             raise InvalidValue("two channels are one stream: give one of them another location or channel code")
         return streams
 
-    def take(self, blocks: Sequence[SampleBlock]) -> None:
+    def take(self, blocks: Sequence[SampleBlock | SampleRun]) -> None:
         """Publish what a connection brought."""
         received_ns = time.time_ns()
-        self.publish_now(
-            [
-                Packet(
-                    self.names[block.channel],
-                    block.start_ns,
-                    self.formats[block.channel].rate_hz,
-                    block.samples,
-                    block.timing_quality,
-                    received_ns=received_ns,
-                )
-                for block in blocks
-            ],
-            self.endpoint,
-        )
+        self.publish_now([self._named(block, received_ns) for block in blocks], self.endpoint)
+
+    def _named(self, block: SampleBlock | SampleRun, received_ns: int) -> Packet | PacketRun:
+        channel, start_ns, quality, samples = block
+        stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
+        if isinstance(start_ns, int):
+            return Packet(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
+        return PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
 
     def refuse(self, refusal: VersionRefused) -> Exception | None:
         """Take note that the device refused a version; return None when the next one can be tried at once."""
@@ -191,7 +186,7 @@ class _Connection(DialledProtocol):
     def __init__(self, receiver: RawReceiver, version: RawVersion) -> None:
         super().__init__(min(receiver.timeout_s or _HANDSHAKE_TIMEOUT_S, _HANDSHAKE_TIMEOUT_S))
         self._receiver = receiver
-        self._plugin = RawPlugin(receiver.names, version)
+        self._plugin = RawPlugin(receiver.names, version, joins_packets=True)
 
     def connected(self) -> None:
         """Offer our version."""
@@ -199,11 +194,11 @@ class _Connection(DialledProtocol):
 
     def received(self, chunk: bytes) -> None:
         """Publish what is whole, also when something wrong follows it."""
-        blocks: list[SampleBlock] = []
+        blocks: list[SampleBlock | SampleRun] = []
         failure: RemoteProtocolError | None = None
         try:
             for event in self._plugin.receive_data(chunk):
-                if isinstance(event, SampleBlock):
+                if isinstance(event, SampleBlock | SampleRun):
                     blocks.append(event)
                 else:
                     self._negotiate(event)

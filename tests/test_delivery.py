@@ -4,15 +4,16 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rawdaq.delivery import Fanout
 from rawdaq.outlet import OverflowPolicy
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
 from tests.helpers import until
-from tests.makers import packet
+from tests.makers import STREAM, packet
 
 LOG = logging.getLogger("rawdaq.test")
 
@@ -189,3 +190,18 @@ async def test_a_publisher_of_batches_takes_single_packets_too() -> None:
     assert keeper.kept == [b"1"]
     with pytest.raises(TypeError, match="deliver_records"):
         await Keeper().deliver_records([])
+
+
+async def test_publishers_of_packets_get_the_packets_of_a_run_and_outlets_count_them() -> None:
+    keeper, recorder = Keeper(), RecordKeeper("records")
+    packets = [packet(index, sequence=index) for index in range(20)]
+    run = PacketRun(STREAM, [each.start_ns for each in packets], 100.0, np.stack([each.samples for each in packets]))
+    fanout = Fanout([keeper, recorder], LOG)
+    fanout.put([b"before", run, b"after"])
+    assert len(fanout.deliveries[0].outlet) == 22
+    async with running(fanout):
+        await fanout.drain(10.0)
+    assert keeper.kept == [b"before", *packets, b"after"]
+    assert fanout.status()["keeper"]["delivered"] == 22
+    assert sum(record.sample_count for record in recorder.kept) == 2000
+    assert fanout.status()["records"]["refused"] == 2

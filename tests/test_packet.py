@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.packet import Packet, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, SampleType, StreamId
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -165,3 +165,20 @@ def test_values_and_errors_survive_pickling() -> None:
     error = pickle.loads(pickle.dumps(InvalidValue("no")))
     assert isinstance(error, RawdaqError)
     assert str(error) == "no"
+
+
+def test_a_run_is_its_packets() -> None:
+    samples = np.arange(6, dtype=">i2").reshape(3, 2)
+    run = PacketRun(STREAM, [0, 20_000_000, 40_000_000], 100.0, samples, 90, received_ns=5).numbered(7)
+    packets = list(run)
+    assert len(run) == 3
+    assert [packet.sequence for packet in packets] == [7, 8, 9]
+    assert [packet.samples.tolist() for packet in packets] == [[0, 1], [2, 3], [4, 5]]
+    assert {(packet.timing_quality, packet.received_ns) for packet in packets} == {(90, 5)}
+    assert (run.start_ns, run.end_ns, run.next_ns) == (0, packets[-1].end_ns, packets[-1].next_ns)
+    assert run.sample_type is SampleType.INT16
+
+
+def test_numbering_changes_nothing_but_the_number() -> None:
+    packet = Packet(STREAM, 5, 100.0, np.arange(3, dtype="<i4"), 80, 0, 9)
+    assert packet.numbered(4) == replace(packet, sequence=4)

@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.stats import Anomaly, BackwardTime, Gap, Overlap, RateMeter, RateMismatch, Stats
 from rawdaq.times import sample_time
 from tests.makers import START_NS, STREAM, packet
@@ -116,3 +117,14 @@ def test_a_rate_is_events_over_the_time_since_the_last_look() -> None:
     meter.count()
     now_s = 2.5
     assert (meter.per_s, meter.total) == (15.0, 31)
+
+
+def test_a_run_counts_as_its_packets_and_its_place_in_time_is_checked() -> None:
+    packets = [packet(index) for index in range(20)]
+    samples = np.stack([each.samples for each in packets])
+    run = PacketRun(STREAM, [each.start_ns for each in packets], 100.0, samples)
+    stats = Stats()
+    numbered, found = stats.add([run, packet(20), run])
+    assert [each.sequence for each in numbered if not isinstance(each, bytes)] == [0, 20, 21]
+    assert stats.streams[STREAM].packets == 41
+    assert [type(each) for each in found] == [BackwardTime]

@@ -10,8 +10,9 @@
     START                      ->
                                <-            STARTING, then packets for ever
 
-The device side is in `raw_device`, the plugin side in `raw_plugin`, what both share in `raw_format`, and everything
-that a peer can do wrong in `raw_errors`. Here is what the rest of the program uses.
+The device side is in `raw_device`, the plugin side in `raw_plugin` and, for many packets at once, in `raw_runs`; what
+both share is in `raw_format`, and everything that a peer can do wrong in `raw_errors`. Here is what the rest of the
+program uses.
 
 >>> plugin, device = RawPlugin([7]), RawDevice({7: ChannelFormat(62.5, Endianness.BIG, SampleType.INT16)})
 >>> list(device.receive_data(plugin.data_to_send()))
@@ -51,6 +52,7 @@ from rawdaq.protocols.raw_format import (
     encode_packet,
 )
 from rawdaq.protocols.raw_plugin import ChannelDescribed, PluginEvent, RawPlugin, SampleBlock, Started, VersionAgreed
+from rawdaq.protocols.raw_runs import SampleRun
 
 __all__ = [
     "EARLIEST_NS",
@@ -76,6 +78,7 @@ __all__ = [
     "RawPlugin",
     "RawVersion",
     "SampleBlock",
+    "SampleRun",
     "SampleType",
     "StartRequested",
     "Started",

@@ -34,6 +34,7 @@ from rawdaq.protocols.raw_format import (
     expect,
     parse_rate,
 )
+from rawdaq.protocols.raw_runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
 from rawdaq.times import NS_PER_S
 
 # What a plugin of each version takes as an answer; the answer's rules then hold.
@@ -80,7 +81,7 @@ class SampleBlock(NamedTuple):
     samples: Samples
 
 
-PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | SampleBlock
+PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | SampleBlock | SampleRun
 
 
 #: A packet's header, checked: channel, start_ns, timing quality, number of samples, their type, bytes of the packet.
@@ -97,12 +98,15 @@ class RawPlugin:
     Args:
         channels: the ids to ask for; an id that comes twice is asked for once.
         version: what to offer. A device that refuses it raises `VersionRefused`: connect again with an older one.
+        joins_packets: give the packets of a channel that lie in one chunk and follow each other as one `SampleRun`.
 
     Raises:
         LocalProtocolError: no channel, or one that *version* cannot say.
     """
 
-    def __init__(self, channels: Collection[int], version: RawVersion = RawVersion.V2_0) -> None:
+    def __init__(
+        self, channels: Collection[int], version: RawVersion = RawVersion.V2_0, *, joins_packets: bool = False
+    ) -> None:
         """Prepare the version line."""
         self._channels = tuple(dict.fromkeys(channels))
         if not self._channels:
@@ -114,7 +118,9 @@ class RawPlugin:
         self._out = bytearray(version.line)
         self._lines = LineReader()
         self._held = bytearray()  # the packet that is not whole yet; grows with what arrives, never beforehand
+        self._formats: dict[int, ChannelFormat] = {}
         self._dtypes: dict[int, np.dtype[Any]] = {}
+        self._joins_packets = joins_packets
         self._stage = "after our version line"
         self._started = False
         self._error: RemoteProtocolError | None = None
@@ -204,6 +210,7 @@ class RawPlugin:
             endianness = _endianness(channel, (yield None))
             expect((yield None), Word.SAMPLE_TYPE)
             described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
+            self._formats[channel] = described
             self._dtypes[channel] = described.dtype
             event = ChannelDescribed(channel, described)
         self._stage = "after START"
@@ -227,7 +234,7 @@ class RawPlugin:
                 return sample_type
         raise UnknownSampleType(channel, elided(line), f"one of {', '.join(self._version.sample_types)}")
 
-    def _receive_packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock]:
+    def _receive_packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
         if self._held:
             position = self._complete(data, position)
             if self._missing():
@@ -236,14 +243,20 @@ class RawPlugin:
             yield from self._packets(_view(whole), 0)
         yield from self._packets(data, position)
 
-    def _packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock]:
+    def _packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
         """Yield the packets that lie whole in *data* and hold what remains."""
         size = len(data)
         header_bytes = self._layout.size
+        worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self._formats)) if self._joins_packets else size
         while size - position >= header_bytes:
             channel, start_ns, quality, count, dtype, packet_bytes = self._header(data, position)
             if size - position < packet_bytes:
                 break
+            if count and size - position >= worth_joining * packet_bytes:
+                runs, position = read_runs(data, position, self._version, self._formats, count, dtype)
+                yield from runs
+                worth_joining = worth_joining if runs else size  # what was not alike now is not later in this chunk
+                continue
             if count:
                 samples = np.frombuffer(data, dtype, count, position + header_bytes)
                 yield SampleBlock(channel, start_ns, quality, samples)
