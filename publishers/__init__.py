@@ -1,0 +1,32 @@
+"""The publishers that rawdaq brings: packets come in, bytes go out.
+
+Each is loaded when it is first named, so that importing one does not load what the others need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rawdaq.publishers.miniseed import MiniSeedPublisher
+    from rawdaq.publishers.raw_writer import RawWriter
+    from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+
+__all__ = ["MiniSeedPublisher", "RawWriter", "ZMQTCPPublisher"]
+
+_HOMES = {
+    "MiniSeedPublisher": "rawdaq.publishers.miniseed",
+    "RawWriter": "rawdaq.publishers.raw_writer",
+    "ZMQTCPPublisher": "rawdaq.publishers.zmq_pub",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Return the publisher class of that *name*."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the names of the publishers too, which are not loaded yet."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,147 @@
+"""MiniSeedPublisher: a miniSEED archive on disk."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from rawdaq.archive import Archive
+from rawdaq.archive_layout import ArchiveLayout
+from rawdaq.errors import InvalidValue
+from rawdaq.packet import StreamId
+from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, Record, RecordFormat, why_not
+
+#: How long a stop waits for a disk that does not answer.
+_CLOSE_TIMEOUT_S = 10.0
+
+
+def _layout(text: str) -> str:
+    """Return *text*; refuse what is no layout."""
+    ArchiveLayout(text)
+    return text
+
+
+class MiniSeedPublisher(Publisher):
+    """Appends miniSEED records to files below a folder.
+
+    Whole records only, each once. All that touches the disk happens in a thread of its own, so a disk that hangs
+    stops nobody else. A full disk or a lost mount pauses this publisher until it is cured. What a crash has torn off
+    the end of a file is kept beside it. Two publishers cannot write the same file.
+
+    Args:
+        path: the archive's folder; it is created.
+        layout: ``sds``, ``bud``, or a pattern of file names with the letters of `ArchiveLayout`.
+        version: 2 or 3, the version of miniSEED.
+        record_length: bytes of a record, for miniSEED 2 a power of two from 128 to 131072; the longest one for 3.
+        encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
+            tells which samples each of them can hold.
+        flush_after_s: how long a sample waits at most for its record to fill.
+        fsync_s: how long a record waits at most until it is safe on the disk; 0 means that each batch is made safe.
+        max_open_files: how many files stay open, best as many as there are streams; at most half of the limit of
+            the process.
+        name: how log lines and ``status`` call it.
+        logger: parent of its logger.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        layout: Annotated[str, AfterValidator(_layout)] = "sds",
+        version: Literal[2, 3] = 2,
+        record_length: Annotated[int, Field(ge=V3_MIN_BYTES, le=V3_MAX_BYTES)] = 512,
+        encoding: Encoding = Encoding.AUTO,
+        flush_after_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0,
+        fsync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0,
+        max_open_files: Annotated[int, Field(ge=1)] = 1024,
+        name: str = "MiniSeedPublisher",
+        logger: logging.Logger | None = None,
+    ) -> None:
+        super().__init__(name, logger)
+        self.record_format = RecordFormat(version, record_length, encoding, flush_after_s)
+        self._path = Path(path)
+        self._archive = Archive(self._path, ArchiveLayout(layout), max_open_files, self.log)
+        self._fsync_s = fsync_s
+        self._fsync_timer: asyncio.TimerHandle | None = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._is_closed = False
+
+    @classmethod
+    def check_streams(cls, streams: Sequence[StreamId], options: Mapping[str, Any]) -> str | None:
+        """Return why records with these *options* cannot be, or cannot carry *streams*; None when all is well."""
+        try:
+            wanted = RecordFormat(options["version"], options["record_length"], options["encoding"])
+        except InvalidValue as error:
+            return str(error)
+        reasons = (why_not(wanted, stream) for stream in streams)
+        return next((reason for reason in reasons if reason), None)
+
+    async def open(self) -> None:
+        """Create the folder and see that it can be written.
+
+        Raises:
+            ComponentError: it cannot; the text names cause and remedy.
+        """
+        await self._in_thread(self._archive.open)
+
+    async def deliver_records(self, records: Sequence[Record]) -> None:
+        """Append *records* to their files; return when they are written, with ``fsync_s`` 0 when they are safe.
+
+        Raises:
+            PublisherUnavailable: the disk does not take them now.
+        """
+        try:
+            await self._in_thread(self._write, records)
+        finally:
+            if self._fsync_timer is None and self._archive.unsynced_files and not self._is_closed:
+                self._fsync_timer = asyncio.get_running_loop().call_later(self._fsync_s, self._start_fsync)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        self._archive.write(records)
+        if not self._fsync_s:
+            try:
+                self._archive.sync()
+            except PublisherUnavailable as error:
+                raise PublisherUnavailable(error.reason, len(records)) from error
+
+    def _start_fsync(self) -> None:
+        self._fsync_timer = None
+        self._executor.submit(self._archive.sync).add_done_callback(self._end_fsync)
+
+    def _end_fsync(self, done: "Future[None]") -> None:
+        error = done.exception()
+        if error is not None:
+            self.log.error("the last records may not be on the disk: %s", error)
+
+    async def _in_thread(self, function: Callable[..., None], *args: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def aclose(self) -> None:
+        """Make all records safe and close all files; a disk that does not answer is given up after 10 s."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await super().aclose()
+        if self._fsync_timer is not None:
+            self._fsync_timer.cancel()
+        closing = self._executor.submit(self._archive.close)
+        await asyncio.to_thread(wait, [closing], _CLOSE_TIMEOUT_S)
+        self._executor.shutdown(wait=closing.done())
+        if not closing.done():
+            self.log.error("the disk of %s does not answer: the last records may not be on it", self._path)
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows besides the outlet's counters."""
+        archive = self._archive
+        return {
+            "path": str(self._path),
+            "records": archive.records,
+            "bytes": archive.bytes,
+            "open_files": archive.open_files,
+            "unsynced_files": archive.unsynced_files,
+            "torn_tails": archive.torn_tails,
+        }

@@ -1,0 +1,167 @@
+"""Bytes to one file, as they come: nothing is added, nothing is left out, and no batch is ever half in it."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from rawdaq.errors import ComponentError
+from rawdaq.packet import Packet, StreamId
+from rawdaq.protocols.message import sample_bytes
+from rawdaq.publisher import Publisher, PublisherUnavailable
+
+
+class RawWriter(Publisher):
+    """Appends what a receiver publishes to a file.
+
+    Plain bytes are written unchanged, one after another. Of a packet the samples alone are written, little-endian:
+    ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several streams could not be told apart,
+    so a receiver of several streams is refused. A file that was renamed or removed meanwhile, as logrotate does, is
+    created anew.
+
+    Args:
+        path: the file; its folder must exist.
+        name: how log lines and `status` call it.
+        logger: parent of its logger.
+        fsync_s: what was written is safe from a power cut after so many seconds; 0: before a batch counts as delivered.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str = "RawWriter",
+        logger: logging.Logger | None = None,
+        fsync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0,
+    ) -> None:
+        super().__init__(name, logger)
+        self.path, self.fsync_s = Path(path), fsync_s
+        self._fd = -1
+        self._written_bytes = 0
+        self._syncing: asyncio.TimerHandle | None = None
+        # A hung disk blocks this thread and not the event loop.
+        self._worker: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
+        """Return why the samples of *streams* cannot share a file, None when they can."""
+        if len(streams) < 2:
+            return None
+        return f"the samples of {len(streams)} streams cannot be told apart in {options.get('path', 'one file')}"
+
+    async def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            ComponentError: it cannot be written, is no plain file, or another program writes it.
+        """
+        self._worker = ThreadPoolExecutor(1, self.name)
+        try:
+            await self._run(self._reopen)
+        except OSError as error:
+            await self.aclose()
+            raise ComponentError(f"{self.name} cannot write {self.path}: {_told(error)}") from error
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Append *batch*, all of it or nothing.
+
+        Raises:
+            PublisherUnavailable: the disk is full or gone; nothing of the batch is in the file.
+        """
+        data = b"".join(item if isinstance(item, bytes) else sample_bytes(item.samples) for item in batch)
+        try:
+            await self._run(self._append, data)
+        except OSError as error:
+            raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
+        if self.fsync_s and self._syncing is None:
+            self._syncing = asyncio.get_running_loop().call_later(self.fsync_s, self._sync_later)
+
+    async def aclose(self) -> None:
+        """Make what was written safe and close the file."""
+        await super().aclose()
+        if self._syncing is not None:
+            self._syncing.cancel()
+            self._syncing = None
+        if self._worker is not None:
+            await self._run(self._close)
+            self._worker.shutdown()
+            self._worker = None
+
+    def status(self) -> dict[str, object]:
+        """Return the file and how much was written to it."""
+        return {"path": str(self.path), "written_bytes": self._written_bytes}
+
+    async def _run(self, work: Any, *args: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._worker, work, *args)
+
+    def _sync_later(self) -> None:
+        self._syncing = None
+        asyncio.get_running_loop().run_in_executor(self._worker, self._sync)
+
+    # What follows runs in the worker thread.
+
+    def _reopen(self) -> None:
+        """Open the file unless it is the one that is open already."""
+        if self._fd >= 0:
+            try:
+                if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):
+                    return
+            except FileNotFoundError:
+                pass
+            self._close()
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(0, "it is no plain file")
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        self._fd = fd
+
+    def _append(self, data: bytes) -> None:
+        self._reopen()
+        end = os.fstat(self._fd).st_size
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            if not self.fsync_s:
+                os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, end)  # what is half there would be there twice after the next try
+            raise
+        self._written_bytes += len(data)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            self.log.error("%s may not be safe on disk: %s", self.path, _told(error))
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            self._sync()
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _told(error: OSError) -> str:
+    """Return cause and remedy."""
+    match error:
+        case FileNotFoundError():
+            return "its folder does not exist; create it, or mount its disk"
+        case PermissionError():
+            return "no permission; let this user write there"
+        case IsADirectoryError():
+            return "it is a folder; name a file in it"
+        case BlockingIOError():
+            return "another program writes it; give each writer its own file"
+        case _:
+            return f"{error.strerror}; look at the disk with df and dmesg, or choose another path"

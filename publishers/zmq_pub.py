@@ -1,0 +1,374 @@
+"""Live streams for any number of ZMQ subscribers, each with its own bounded backlog and its own count of drops.
+
+The connections are ours and not libzmq's, because libzmq drops without telling; see ``docs/decisions/zmq-drops.md``.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rawdaq.errors import ComponentError, InvalidValue, RemoteProtocolError
+from rawdaq.outlet import OverflowPolicy, stream_of
+from rawdaq.packet import Packet
+from rawdaq.protocols.message import encode
+from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer, frame_message
+from rawdaq.publisher import Publisher, PublisherUnavailable
+
+Pieces = list[bytes | memoryview]
+
+_WRITE_BYTES = 1 << 18  # messages are joined to writes of about this size: one system call for hundreds of packets
+_YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
+_HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
+_MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
+_MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
+_LINGER_S = 1.0  # how long the last messages may take on stop
+_DIAL_TIMEOUT_S = 10.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
+_REMEDIES = {
+    errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address: choose one that has, or 0.0.0.0 for all",
+    errno.EACCES: "ports below 1024 need privileges: choose a higher one",
+}
+
+
+class ZMQTCPPublisher(Publisher):
+    """Publishes packets as ZMQ PUB messages over TCP; plain bytes go out unchanged as one frame.
+
+    A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
+    once per outage with their extent, and shown by `status`.
+
+    Args:
+        ip: the interface to publish on, or with mode remote the machine to send to.
+        port: its port; 0 lets the system choose one, which `status` shows.
+        name: how log lines and `status` call it.
+        logger: parent of its logger.
+        mode: ``local`` publishes on a loopback address, ``outbound`` on any interface of this machine, ``remote``
+            dials a subscriber that listens at the address, again and again while it is away.
+        high_water_mb: megabytes that may wait for one subscriber; what comes while they do is dropped for it.
+        max_subscribers: how many may be connected at once.
+    """
+
+    overflow = OverflowPolicy.DROP_OLDEST
+
+    def __init__(
+        self,
+        ip: str,
+        port: Annotated[int, Field(ge=0, le=65535)],
+        name: str = "ZMQTCPPublisher",
+        logger: logging.Logger | None = None,
+        mode: Literal["local", "outbound", "remote"] = "local",
+        high_water_mb: Annotated[float, Field(gt=0, le=4096)] = 64.0,
+        max_subscribers: Annotated[int, Field(ge=1, le=10_000)] = 256,
+    ) -> None:
+        super().__init__(name, logger)
+        if mode not in ("local", "outbound", "remote"):
+            raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
+        self.ip, self.port, self.mode = ip, port, mode
+        self.max_subscribers = max_subscribers
+        self._high_water_bytes = int(high_water_mb * 1e6)
+        self._server: asyncio.Server | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._connections: set[_Connection] = set()
+        self._published = 0
+        self._sent = 0
+        self._sent_bytes = 0
+        self._dropped: Counter[str] = Counter()
+
+    @property
+    def address(self) -> str:
+        """Where subscribers connect (with mode remote: where they listen)."""
+        return f"tcp://{f'[{self.ip}]' if ':' in self.ip else self.ip}:{self.port}"
+
+    async def open(self) -> None:
+        """Listen for subscribers; with mode remote, begin to dial.
+
+        Raises:
+            ComponentError: the address cannot be used, or is not a loopback address with mode local.
+        """
+        if self.mode == "remote":
+            self._dialling = asyncio.create_task(self._dial(), name=f"{self.name} dials {self.address}")
+            return
+        if self.mode == "local" and not _is_loopback(self.ip):
+            raise ComponentError(
+                f"{self.name}: mode local publishes to this machine only, but {self.ip} is not a loopback address; "
+                "use ip: 127.0.0.1, or mode: outbound to let others in"
+            )
+        host = {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(self.ip, self.ip)
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._connection, host, self.port)
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, "check ip and port")
+            reason = error.strerror or str(error)
+            raise ComponentError(f"{self.name} cannot publish on {self.address}: {reason}; {remedy}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.log.info("publishing on %s", self.address)
+
+    def _connection(self) -> "_Connection":
+        return _Connection(self._high_water_bytes, self.log, self._connections, self._admit)
+
+    def _admit(self) -> bool:
+        return len(self._connections) < self.max_subscribers
+
+    async def _dial(self) -> None:
+        """Keep a connection to the subscriber that listens at our address."""
+        delay_s = _RETRY_FIRST_S
+        while True:
+            try:
+                async with asyncio.timeout(_DIAL_TIMEOUT_S):
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        self._connection, self.ip, self.port
+                    )
+            except OSError as error:  # a timeout is one too
+                self.log.log(
+                    logging.WARNING if delay_s == _RETRY_FIRST_S else logging.DEBUG,
+                    "no connection to %s: %s; trying again",
+                    self.address,
+                    error.strerror or str(error) or "no answer",
+                )
+            else:
+                await asyncio.shield(connection.closed)
+                delay_s = _RETRY_FIRST_S if connection.topics else delay_s
+            await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
+            delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Write *batch* to every subscriber that wants it and keeps up.
+
+        Raises:
+            PublisherUnavailable: with mode remote, while nobody subscribes there.
+        """
+        for begin in range(0, len(batch), _YIELD_MESSAGES):
+            if begin:
+                await asyncio.sleep(0)
+            if self.mode == "remote" and not any(connection.topics for connection in self._connections):
+                raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", begin)
+            self._write(batch[begin : begin + _YIELD_MESSAGES])
+
+    def _write(self, batch: Sequence[Packet | bytes]) -> None:
+        self._published += len(batch)
+        subscribers = [connection for connection in self._connections if connection.topics]
+        if not subscribers:
+            return
+        for item in batch:
+            frames = [item] if isinstance(item, bytes) else encode(item)
+            topic, pieces = bytes(frames[0]), frame_message(frames)
+            size_bytes = sum(map(len, pieces))  # all are flat bytes
+            for subscriber in subscribers:
+                if subscriber.wants(topic):
+                    self._offer(subscriber, item, pieces, size_bytes)
+        for subscriber in subscribers:
+            subscriber.flush()
+
+    def _offer(self, subscriber: "_Connection", item: Packet | bytes, pieces: Pieces, size_bytes: int) -> None:
+        if subscriber.is_full:
+            stream = stream_of(item)
+            self._dropped[stream] += 1
+            subscriber.drop(stream)
+        else:
+            self._sent += 1
+            self._sent_bytes += size_bytes
+            subscriber.send(pieces, size_bytes)
+
+    async def aclose(self) -> None:
+        """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
+        await super().aclose()
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.wait([self._dialling])
+            self._dialling = None
+        if self._server is not None:
+            self._server.close()
+        closing = [connection.close() for connection in list(self._connections)]
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=_LINGER_S)
+            for connection in list(self._connections):
+                connection.abort()
+            if late:
+                await asyncio.wait(late)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+
+    def status(self) -> dict[str, object]:
+        """Return address, counters, and one entry for each subscriber."""
+        return {
+            "address": self.address,
+            "mode": self.mode,
+            "published": self._published,
+            "sent": self._sent,
+            "sent_bytes": self._sent_bytes,
+            "dropped": self._dropped.total(),
+            "dropped_by_stream": dict(self._dropped),
+            "subscribers": [connection.status() for connection in self._connections],
+        }
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+class _Connection(asyncio.Protocol):
+    """One subscriber: its subscriptions, and what waits for it in the transport's buffer.
+
+    The transport tells when the buffer passes the high-water mark and when it is down to half of it; between the two
+    this subscriber is full. A message is dropped whole, so the stream of frames stays intact.
+    """
+
+    def __init__(
+        self, high_water_bytes: int, log: logging.Logger, register: set["_Connection"], admit: Callable[[], bool]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.address = "?"
+        self.topics: Counter[bytes] = Counter()
+        self.is_full = False
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._peer = ZmtpPeer(SocketType.PUB)
+        self._high_water_bytes = high_water_bytes
+        self._log, self._register, self._admit = log, register, admit
+        self._deadline = loop.call_later(_HANDSHAKE_S, self._refuse, f"no handshake within {_HANDSHAKE_S:.0f} s")
+        self._transport: asyncio.Transport
+        self._answers: dict[bytes, bool] = {}
+        self._pending: Pieces = []
+        self._pending_bytes = 0
+        self._sent = 0
+        self._dropped = 0
+        self._outage: Counter[str] = Counter()
+        self._outage_began_s = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's typing is wider than what TCP gives
+        self._transport = transport
+        self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
+        if not self._admit():
+            self._refuse("there are as many subscribers as max_subscribers allows")
+            return
+        self._register.add(self)
+        transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
+        # A subscriber whose machine has vanished is noticed although nothing of its streams is sent.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        transport.write(self._peer.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for event in self._peer.receive_data(data):
+                self._handle(event)
+                if len(self.topics) > _MAX_TOPICS:
+                    return self._refuse(f"more than {_MAX_TOPICS} subscriptions")
+        except RemoteProtocolError as error:
+            return self._refuse(str(error))
+        self._transport.write(self._peer.data_to_send())
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Ready():
+                self._deadline.cancel()
+                self._log.info("subscriber %s connected", self.address)
+            case Subscribed(topic):
+                self.topics[topic] += 1
+            case Cancelled(topic):
+                self.topics -= Counter({topic: 1})  # never below zero
+            case _:  # a message, of no use to a PUB socket
+                return
+        self._answers.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        self._register.discard(self)
+        self._end_outage("is gone")
+        if self._peer.is_ready:
+            self._log.info("subscriber %s disconnected%s", self.address, f": {exc}" if exc else "")
+        self.topics.clear()
+        self.closed.set_result(None)
+
+    def _refuse(self, reason: str) -> None:
+        self._log.warning("subscriber %s refused: %s", self.address, reason)
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._end_outage("keeps up again")
+
+    def wants(self, topic: bytes) -> bool:
+        """Whether a subscription is a prefix of *topic*."""
+        answer = self._answers.get(topic)
+        if answer is None:
+            answer = any(map(topic.startswith, self.topics))
+            if len(self._answers) < _MAX_CACHED:
+                self._answers[topic] = answer
+        return answer
+
+    def send(self, pieces: Pieces, size_bytes: int) -> None:
+        """Take a message; it is on its way after `flush` at the latest."""
+        self._sent += 1
+        self._pending += pieces
+        self._pending_bytes += size_bytes
+        if self._pending_bytes >= _WRITE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what was sent to the system."""
+        if self._pending and not self._transport.is_closing():
+            self._transport.writelines(self._pending)
+        self._pending = []
+        self._pending_bytes = 0
+
+    def drop(self, stream: str) -> None:
+        """Count a message that this subscriber does not get; the first one of an outage is logged."""
+        if not self._outage:
+            self._outage_began_s = time.monotonic()
+            self._log.warning(
+                "subscriber %s does not keep up: %.1f MB wait for it; dropping its messages",
+                self.address,
+                self._transport.get_write_buffer_size() / 1e6,
+            )
+        self._dropped += 1
+        self._outage[stream] += 1
+
+    def _end_outage(self, how: str) -> None:
+        if self._outage:
+            self._log.warning(
+                "subscriber %s %s: dropped %d messages in %.1f s (%s)",
+                self.address,
+                how,
+                self._outage.total(),
+                time.monotonic() - self._outage_began_s,
+                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
+            )
+            self._outage.clear()
+
+    def close(self) -> "asyncio.Future[None]":
+        """Close once everything written is on its way; the result is done when that is so."""
+        self._transport.close()
+        return self.closed
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        unsent_bytes = self._transport.get_write_buffer_size()
+        if unsent_bytes:
+            self._log.warning("subscriber %s did not read the last %d bytes", self.address, unsent_bytes)
+        self._transport.abort()
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this subscriber."""
+        return {
+            "address": self.address,
+            "topics": sorted(topic.decode("ascii", "replace") for topic in self.topics)[:20],
+            "waiting_bytes": self._transport.get_write_buffer_size(),
+            "sent": self._sent,
+            "dropped": self._dropped,
+        }

@@ -1,0 +1,248 @@
+"""Files of whole records below one folder: appended, never twice, never onto a disk that is not there.
+
+This blocks, so it runs in a thread of its publisher. See ``docs/decisions/archive-files.md``.
+"""
+
+import errno
+import glob
+import logging
+import os
+import resource
+import tempfile
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rawdaq.archive_file import ArchiveFile, device_below
+from rawdaq.archive_layout import TORN, ArchiveLayout
+from rawdaq.errors import ComponentError
+from rawdaq.packet import StreamId
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.record_format import Record
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDIES: Mapping[int | None, str] = {
+    errno.ENOSPC: "free space on that disk",
+    errno.EDQUOT: "free space or raise the quota",
+    errno.EROFS: "mount that disk for writing",
+    errno.EIO: "check the disk and its cable",
+    errno.EACCES: "let this user write there",
+    errno.EPERM: "let this user write there",
+    errno.ENOENT: "bring the folder, or what was mounted there, back",
+    errno.ENOTDIR: "move the file that stands in the way of a folder",
+    errno.EEXIST: "move the file that stands in the way of a folder",
+    errno.EISDIR: "move the folder that stands in the way of a file",
+    errno.EMFILE: "set a smaller max_open_files or raise the limit (ulimit -n)",
+    errno.EWOULDBLOCK: "another program or publisher writes this file, give one of them its own path",
+}
+
+
+def _reason(error: OSError) -> str:
+    """Return cause and remedy of *error* in one line."""
+    remedy = _REMEDIES.get(error.errno, "see to the cause")
+    return f"cannot write {error.filename}: {os.strerror(error.errno or 0)}; {remedy}"
+
+
+class Archive:
+    """Files of records below one folder.
+
+    Args:
+        root: the folder; `open` creates it.
+        layout: which record belongs in which file.
+        max_open_files: how many files stay open; at most half of what the process may open.
+        log: where torn files are told.
+        clock_ns: the time, for the names of set-aside files and for ``%D``.
+
+    Attributes:
+        records: records written.
+        bytes: their size.
+        torn_tails: torn ends that were set aside.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        layout: ArchiveLayout,
+        max_open_files: int,
+        log: logging.Logger,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.records = 0
+        self.bytes = 0
+        self.torn_tails = 0
+        self._root = root
+        self._layout = layout
+        self._max_open_files = max_open_files
+        self._log = log
+        self._clock_ns = clock_ns
+        self._files: OrderedDict[str, ArchiveFile] = OrderedDict()  # by key, the one written last at the end
+        self._key_of: dict[StreamId, str] = {}
+        self._again: Counter[Record] = Counter()
+        self._device = 0
+        self._device_below: int | None = None
+
+    def open(self) -> None:
+        """Create the folder and see that it can be written.
+
+        Raises:
+            ComponentError: it cannot; the text names cause and remedy.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._root):
+                pass
+        except OSError as error:
+            if error.errno not in _FULL:  # a full disk pauses an archive, it does not keep it from starting
+                error.filename = self._root
+                raise ComponentError(_reason(error)) from error
+        self._device = os.stat(self._root).st_dev
+        self._device_below = device_below(self._root)
+        may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._max_open_files = max(1, min(self._max_open_files, may_open // 2))
+
+    @property
+    def open_files(self) -> int:
+        """How many files are open."""
+        return len(self._files)
+
+    @property
+    def unsynced_files(self) -> int:
+        """How many files have records that may not be on the disk yet."""
+        return sum(file.is_dirty for file in tuple(self._files.values()))
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append *records*, those of one file with one write.
+
+        Raises:
+            PublisherUnavailable: not all could be written. When the rest is given again, what of it was written
+                meanwhile, in another file, is not written twice.
+        """
+        again = self._again
+        done = [bool(again) and _take(again, record) for record in records]
+        try:
+            self._check_root()
+            for key, (path, members) in self._groups(records, done).items():
+                self._write_group(key, path, records, members, done)
+        except OSError as error:
+            delivered = next((index for index, is_done in enumerate(done) if not is_done), len(done))
+            rest = zip(records[delivered:], done[delivered:], strict=True)
+            self._again = Counter(record for record, is_done in rest if is_done)
+            raise PublisherUnavailable(_reason(error), delivered) from error
+        self._again = Counter()
+
+    def _check_root(self) -> None:
+        """Refuse a folder that is gone, or is only the mount point of a disk that is; accept a disk that came back."""
+        device = os.stat(self._root).st_dev
+        if device == self._device_below:
+            raise FileNotFoundError(errno.ENOENT, "", self._root)
+        if device != self._device:
+            self.close()
+            self._device = device
+
+    def _groups(self, records: Sequence[Record], done: Sequence[bool]) -> dict[str, tuple[str, list[int]]]:
+        """Return by key the path and the indices of the records that belong in one file."""
+        now_ns = self._clock_ns()
+        groups: dict[str, tuple[str, list[int]]] = {}
+        for index, record in enumerate(records):
+            if not done[index]:
+                path, key = self._layout.place(record, now_ns)
+                groups.setdefault(key, (path, []))[1].append(index)
+        return groups
+
+    def _write_group(
+        self, key: str, path: str, records: Sequence[Record], members: Sequence[int], done: list[bool]
+    ) -> None:
+        """Write the *members* of *records* into one file and mark in *done* what is in it."""
+        group = [records[index] for index in members]
+        try:
+            file, size_bytes = self._file(key, path)
+            whole, error = file.append(group, size_bytes)
+            if error is not None:
+                error.filename = file.path
+        except OSError as opening:
+            opening.filename = opening.filename or self._root / path
+            raise
+        for index in members[:whole]:
+            done[index] = True
+            self.bytes += len(records[index].data)
+        self.records += whole
+        if error is not None:
+            self._close(key)  # what is wrong with it may be gone when it is opened again
+            raise error
+        self._close_left(key, group)
+
+    def _file(self, key: str, path: str) -> tuple[ArchiveFile, int]:
+        """Return the file of *key*, open, and its size."""
+        file = self._files.get(key)
+        size_bytes = file.size_bytes() if file else None
+        if file is None or size_bytes is None:
+            self._close(key)
+            file = self._open(key, path)
+            size_bytes = file.size_bytes() or 0
+        self._files.move_to_end(key)
+        return file, size_bytes
+
+    def _open(self, key: str, path: str) -> ArchiveFile:
+        while len(self._files) >= self._max_open_files:
+            self._close(next(iter(self._files)))
+        if self._layout.has_free_parts:
+            existing = (name for name in glob.glob(key, root_dir=self._root) if TORN not in name)
+            path = max(existing, default=path)
+        file = self._files[key] = ArchiveFile(self._root / path, self._clock_ns())
+        if file.set_aside:
+            self.torn_tails += 1
+            self._log.warning(
+                "%s did not end with a whole record, perhaps after a crash: its last %d bytes are now in %s",
+                file.path,
+                file.set_aside[1],
+                file.set_aside[0].name,
+            )
+        return file
+
+    def _close_left(self, key: str, group: Sequence[Record]) -> None:
+        """Close the files that the streams of *group* wrote before *key*: yesterday's."""
+        for stream in {record.stream for record in group}:
+            before = self._key_of.get(stream, key)
+            if before != key:
+                self._close(before)
+            self._key_of[stream] = key
+
+    def _close(self, key: str) -> None:
+        file = self._files.pop(key, None)
+        if file is None:
+            return
+        try:
+            if file.is_dirty:
+                file.sync()
+        except OSError as error:
+            self._log.error("%s: its last records may not be on the disk: %s", file.path, error.strerror)
+        finally:
+            file.close()
+
+    def sync(self) -> None:
+        """Return when all records are on the disk.
+
+        Raises:
+            PublisherUnavailable: the disk does not take them.
+        """
+        for file in self._files.values():
+            try:
+                if file.is_dirty:
+                    file.sync()
+            except OSError as error:
+                error.filename = file.path
+                raise PublisherUnavailable(_reason(error)) from error
+
+    def close(self) -> None:
+        """See that all records are on the disk and close all files."""
+        for key in tuple(self._files):
+            self._close(key)
+
+
+def _take(again: Counter[Record], record: Record) -> bool:
+    """Whether *record* was written when this batch was given before; each of them only once."""
+    if not again[record]:
+        return False
+    again[record] -= 1
+    return True

@@ -1,0 +1,186 @@
+"""One file of an archive: open, locked, at the end of a whole record; what a crash has torn is set aside first."""
+
+import errno
+import fcntl
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rawdaq.archive_layout import TORN
+from rawdaq.record_format import Record
+from rawdaq.record_header import MAX_HEADER_BYTES, RecordHeader, read_header
+from rawdaq.times import to_iso
+
+#: Where the last records of a miniSEED 3 file are searched; a file with longer ones is read from its start.
+_TAIL_BYTES = 1 << 18
+_COPY_BYTES = 1 << 20
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # file systems that know none
+
+
+class ArchiveFile:
+    """A file that is appended to by whole records.
+
+    Args:
+        path: the file; it and its folders are created.
+        now_ns: the time, for the name of what is set aside.
+
+    Attributes:
+        path: the file.
+        set_aside: where its torn end was moved, and how long that is.
+        is_dirty: whether records may not be on the disk yet.
+
+    Raises:
+        OSError: it cannot be opened, or another program or publisher writes it.
+    """
+
+    def __init__(self, path: Path, now_ns: int) -> None:
+        self.path = path
+        self.set_aside: tuple[Path, int] | None = None
+        self.is_dirty = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            self._lock()
+            status = os.fstat(self._fd)
+            self._identity = status.st_dev, status.st_ino
+            end = end_of_records(self._fd, status.st_size)
+            if end < status.st_size:
+                self.set_aside = _set_aside(self._fd, path, end, now_ns), status.st_size - end
+                os.ftruncate(self._fd, end)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+
+    def size_bytes(self) -> int | None:
+        """Return how long the file is, or None when its path leads to another file, or nowhere, by now."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return status.st_size if self._identity == (status.st_dev, status.st_ino) else None
+
+    def append(self, records: Sequence[Record], size_bytes: int) -> tuple[int, OSError | None]:
+        """Write *records* at once; return how many are in the file now, and why not all.
+
+        Args:
+            records: what to write.
+            size_bytes: how long the file is.
+        """
+        data = memoryview(b"".join(record.data for record in records))
+        written = 0
+        self.is_dirty = True
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError as error:
+            ends = list(itertools.accumulate(len(record.data) for record in records))
+            whole = sum(end <= written for end in ends)
+            self._truncate(size_bytes + (ends[whole - 1] if whole else 0))
+            return whole, error
+        return len(records), None
+
+    def _truncate(self, size_bytes: int) -> None:
+        try:
+            os.ftruncate(self._fd, size_bytes)
+        except OSError:
+            pass  # whoever opens the file next finds the torn end and sets it aside
+
+    def sync(self) -> None:
+        """Return when all records are on the disk."""
+        os.fsync(self._fd)
+        self.is_dirty = False
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)
+
+
+def end_of_records(fd: int, size_bytes: int) -> int:
+    """Return where the last whole record of a file of *size_bytes* ends; 0 when it does not begin with one.
+
+    A file is not read whole for that: the end of one with records of one length, or with recognizable records near
+    its end, is looked at directly. Only a file that this does not explain is walked from header to header.
+    """
+    first = _header_at(fd, 0)
+    if first is None:
+        return 0
+    if first.version == 2:
+        end = size_bytes - size_bytes % first.length_bytes
+        last = _header_at(fd, end - first.length_bytes) if end else None
+        if last and last.length_bytes == first.length_bytes:
+            return end
+    elif _ends_whole(fd, size_bytes):
+        return size_bytes
+    return _walk(fd, 0, size_bytes)
+
+
+def _header_at(fd: int, offset: int) -> RecordHeader | None:
+    return read_header(os.pread(fd, MAX_HEADER_BYTES, offset))
+
+
+def _ends_whole(fd: int, size_bytes: int) -> bool:
+    """Whether the miniSEED 3 records near the end lead exactly to it."""
+    begin = max(0, size_bytes - _TAIL_BYTES)
+    tail = os.pread(fd, _TAIL_BYTES, begin)
+    at = tail.find(b"MS\x03")
+    while at >= 0 and _header_at(fd, begin + at) is None:
+        at = tail.find(b"MS\x03", at + 1)
+    return at >= 0 and _walk(fd, begin + at, size_bytes) == size_bytes
+
+
+def _walk(fd: int, offset: int, size_bytes: int) -> int:
+    """Return where the last of the whole records that follow each other from *offset* ends."""
+    while header := _header_at(fd, offset):
+        if offset + header.length_bytes > size_bytes:
+            break
+        offset += header.length_bytes
+    return offset
+
+
+def _set_aside(fd: int, path: Path, begin: int, now_ns: int) -> Path:
+    """Copy what follows *begin* into a new file beside *path* and return that; it is on the disk then."""
+    target, copy = _new_beside(path, now_ns)
+    try:
+        while block := os.pread(fd, _COPY_BYTES, begin):
+            begin += os.write(copy, block)
+        os.fsync(copy)
+    except OSError:
+        target.unlink()
+        raise
+    finally:
+        os.close(copy)
+    return target
+
+
+def _new_beside(path: Path, now_ns: int) -> tuple[Path, int]:
+    """Create a file beside *path* under a name that nobody has, and return it open."""
+    stamp = to_iso(now_ns, 0).replace("-", "").replace(":", "")
+    number = 0
+    while True:
+        target = path.with_name(f"{path.name}{TORN}{stamp}" + (f"-{number}" if number else ""))
+        try:
+            return target, os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            number += 1
+
+
+def device_below(folder: Path) -> int | None:
+    """Return the device on which the mount point of *folder* lies: where it would lead without that mount.
+
+    None when *folder* is on the root file system.
+    """
+    folder = folder.resolve()
+    device = os.stat(folder).st_dev
+    for parent in folder.parents:
+        below = os.stat(parent).st_dev
+        if below != device:
+            return below
+    return None

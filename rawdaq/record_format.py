@@ -1,0 +1,109 @@
+"""What miniSEED records look like, and one of them; nothing here makes any."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from rawdaq.errors import InvalidValue
+from rawdaq.packet import StreamId
+
+#: What libmseed can write; the shortest holds the largest header that is written here and a few samples.
+V2_LENGTHS = tuple(1 << exponent for exponent in range(7, 18))
+V3_MIN_BYTES = 128
+V3_MAX_BYTES = 10_485_760
+
+#: Room for the extra headers that records get: sequence number and timing quality.
+MAX_EXTRA_BYTES = 64
+
+_MAX_SID_CHARACTERS = 63
+_V3_FIXED_HEADER_BYTES = 40
+
+
+class Encoding(StrEnum):
+    """How samples are stored in records."""
+
+    AUTO = "auto"
+    STEIM1 = "steim1"
+    STEIM2 = "steim2"
+    INT16 = "int16"
+    INT32 = "int32"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """What the records of a publisher look like; publishers with equal formats share one `RecordMaker`.
+
+    An encoding is used wherever it holds every value: STEIM1, STEIM2, INT16 and INT32 for integers, FLOAT32 for
+    float32, int8 and int16, FLOAT64 for everything. Any other stream gets what ``auto`` gives: STEIM2 for integers,
+    FLOAT32 or FLOAT64 for floats. A record whose samples the encoding cannot hold (a step of more than 30 bits, a
+    value beyond 16) falls back, alone, to STEIM1 or INT32.
+
+    Attributes:
+        version: 2 or 3.
+        length_bytes: length of a miniSEED 2 record, a power of two from 128 to 131072; longest length of a
+            miniSEED 3 record, 128 to 10485760.
+        encoding: how samples are stored.
+        flush_after_s: how long a sample may wait for its record to fill.
+
+    Raises:
+        InvalidValue: a field out of its range; the text says what would be right.
+    """
+
+    version: int = 2
+    length_bytes: int = 512
+    encoding: Encoding | str = Encoding.AUTO
+    flush_after_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no record can be."""
+        if self.version not in (2, 3):
+            raise InvalidValue(f"miniSEED version {self.version} is not 2 or 3")
+        if self.version == 2 and self.length_bytes not in V2_LENGTHS:
+            raise InvalidValue(f"record length {self.length_bytes} is not a power of two from 128 to 131072")
+        if not V3_MIN_BYTES <= self.length_bytes <= V3_MAX_BYTES:
+            raise InvalidValue(f"record length {self.length_bytes} is not in {V3_MIN_BYTES}-{V3_MAX_BYTES}")
+        if self.encoding not in list(Encoding):
+            raise InvalidValue(f"encoding {self.encoding!r} is not one of {', '.join(Encoding)}")
+        if not 0 <= self.flush_after_s < float("inf"):
+            raise InvalidValue(f"flush_after_s {self.flush_after_s} is not a number of seconds")
+        object.__setattr__(self, "encoding", Encoding(self.encoding))
+
+
+def why_not(record_format: RecordFormat, stream: StreamId) -> str | None:
+    """Return why records of *record_format* cannot carry *stream*, or None when they can.
+
+    >>> why_not(RecordFormat(version=2), StreamId.parse("XX.STATION.00.HHZ"))
+    'miniSEED 2 has no room for station STATION (5 characters); use version 3'
+    """
+    if record_format.version == 3:
+        used = _V3_FIXED_HEADER_BYTES + len(stream.fdsn) + MAX_EXTRA_BYTES
+        if len(stream.fdsn) > _MAX_SID_CHARACTERS:
+            return f"source identifier {stream.fdsn} has more than {_MAX_SID_CHARACTERS} characters"
+        if used + 8 > record_format.length_bytes:
+            return f"records of {record_format.length_bytes} bytes leave no room for samples; use {used + 64} or more"
+        return None
+    for name, limit in (("network", 2), ("station", 5), ("location", 2), ("channel", 3)):
+        code: str = getattr(stream, name)
+        if len(code) > limit or "_" in code:
+            return f"miniSEED 2 has no room for {name} {code} ({limit} characters); use version 3"
+    return None
+
+
+class Record(NamedTuple):
+    """One miniSEED record.
+
+    Attributes:
+        stream: whose samples are in it.
+        start_ns: time of its first sample.
+        end_ns: time of its last sample.
+        sample_count: how many samples are in it.
+        data: the record itself.
+    """
+
+    stream: StreamId
+    start_ns: int
+    end_ns: int
+    sample_count: int
+    data: bytes

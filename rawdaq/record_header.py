@@ -1,0 +1,92 @@
+"""What the header of a miniSEED record says of the record, read without any library: enough to walk through a file."""
+
+import struct
+from typing import NamedTuple
+
+#: The header of any record, as far as it is read here, lies in its first bytes.
+MAX_HEADER_BYTES = 256
+
+# miniSEED 2, fixed section of the data header, from the year on (either byte order).
+_V2_TIME = "HHBBBxH"  # year, day, hour, minute, second, 0.0001 s
+_V2 = {order: struct.Struct(f"{order}20x{_V2_TIME}Hhh3xB4xHH") for order in "<>"}
+_V2_BLOCKETTE = {order: struct.Struct(f"{order}HH") for order in "<>"}
+_V2_RATE = {order: struct.Struct(f"{order}f") for order in "<>"}
+_V2_SEQUENCE = frozenset(b"0123456789 \0")
+_V2_QUALITIES = frozenset("DRQM")
+_BLOCKETTE_RATE, _BLOCKETTE_1000 = 100, 1000
+
+# miniSEED 3: 40 bytes, always little-endian.
+_V3 = struct.Struct("<2sB1x4xHHBBB1xdI4xBBHI")
+
+
+class RecordHeader(NamedTuple):
+    """What a header says.
+
+    Attributes:
+        version: 2 or 3.
+        length_bytes: length of the whole record.
+        quality: data quality ``D``, ``R``, ``Q`` or ``M`` (miniSEED 2), publication version (miniSEED 3).
+        rate_hz: sampling rate.
+    """
+
+    version: int
+    length_bytes: int
+    quality: str
+    rate_hz: float
+
+
+def read_header(data: bytes) -> RecordHeader | None:
+    """Return what *data*, the first `MAX_HEADER_BYTES` of a record or all of it, says; None if it is no record."""
+    if data[:3] == b"MS\x03":
+        return _read_v3(data)
+    return _read_v2(data)
+
+
+def _is_time(year: int, day: int, hour: int, minute: int, second: int) -> bool:
+    return 1678 <= year <= 2262 and 1 <= day <= 366 and hour <= 23 and minute <= 59 and second <= 60
+
+
+def _read_v3(data: bytes) -> RecordHeader | None:
+    if len(data) < _V3.size:
+        return None
+    _, _, *time, rate, _, publication, sid_bytes, extra_bytes, data_bytes = _V3.unpack_from(data)
+    if not _is_time(*time):
+        return None
+    length_bytes = _V3.size + sid_bytes + extra_bytes + data_bytes
+    # A negative rate is a period in seconds.
+    return RecordHeader(3, length_bytes, str(publication), rate if rate >= 0 else -1 / rate)
+
+
+def _read_v2(data: bytes) -> RecordHeader | None:
+    if len(data) < 64 or not _V2_SEQUENCE.issuperset(data[:6]) or chr(data[6]) not in _V2_QUALITIES:
+        return None
+    for order, layout in _V2.items():
+        year, day, hour, minute, second, _, _, factor, multiplier, _, _, first = layout.unpack_from(data)
+        if _is_time(year, day, hour, minute, second):
+            return _read_blockettes(data, order, first, _nominal_rate(factor, multiplier))
+    return None
+
+
+def _nominal_rate(factor: int, multiplier: int) -> float:
+    """Return the rate that SEED's factor and multiplier mean: above zero they multiply, below they divide."""
+    if not factor or not multiplier:
+        return 0.0
+    rate = float(factor) if factor > 0 else -1.0 / factor
+    return rate * multiplier if multiplier > 0 else rate / -multiplier
+
+
+def _read_blockettes(data: bytes, order: str, offset: int, rate_hz: float) -> RecordHeader | None:
+    """Return the header that blockettes 1000 (length) and 100 (exact rate) complete; None without the first."""
+    length_bytes = 0
+    while 48 <= offset <= len(data) - 8:
+        kind, following = _V2_BLOCKETTE[order].unpack_from(data, offset)
+        if kind == _BLOCKETTE_1000:
+            length_bytes = 1 << min(data[offset + 6], 31)
+        elif kind == _BLOCKETTE_RATE:
+            (rate_hz,) = _V2_RATE[order].unpack_from(data, offset + 4)
+        if following <= offset:
+            break
+        offset = following
+    if length_bytes < 128:
+        return None
+    return RecordHeader(2, length_bytes, chr(data[6]), rate_hz)

@@ -1,0 +1,103 @@
+"""Samples of one stream that follow each other without a gap and wait to become records."""
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rawdaq.packet import Samples
+from rawdaq.times import NS_PER_S, sample_time
+
+_FIRST_CAPACITY = 1024
+
+
+class _Origin(NamedTuple):
+    """The packet that some of the samples came from."""
+
+    position: int  # of its first sample in the run
+    start_ns: int
+    timing_quality: int | None
+    arrived_ns: int
+
+
+class SampleRun:
+    """A run of contiguous samples: packets are appended at its end, records are taken from its start.
+
+    The time of the first sample always comes from the packet in which it lies, so rounding in the time stamps of a
+    device never adds up, however long the run.
+
+    Args:
+        dtype: native type in which the samples are kept.
+        rate_hz: their sampling rate.
+
+    Attributes:
+        rate_hz: their sampling rate.
+        start_ns: time of the first sample that waits.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike, rate_hz: float) -> None:
+        self.rate_hz = rate_hz
+        self.start_ns = 0
+        self._interval_ns = NS_PER_S / rate_hz
+        self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
+        self._begin = 0
+        self._end = 0
+        self._position = 0
+        self._origins: deque[_Origin] = deque()
+
+    def __len__(self) -> int:
+        """Return how many samples wait."""
+        return self._end - self._begin
+
+    @property
+    def samples(self) -> Samples:
+        """The samples that wait: a view that is good until the next `append`."""
+        return self._buffer[self._begin : self._end]
+
+    @property
+    def timing_quality(self) -> int | None:
+        """The timing quality of the packet in which the first sample lies: it vouches for ``start_ns``."""
+        return self._origins[0].timing_quality
+
+    @property
+    def arrived_ns(self) -> int:
+        """When the packet in which the first sample lies was appended."""
+        return self._origins[0].arrived_ns
+
+    def continues(self, start_ns: int) -> bool:
+        """Whether a packet that starts at *start_ns* is where its sample belongs, to half a sample interval."""
+        late_ns = start_ns - self.start_ns - len(self) * self._interval_ns
+        return self._begin == self._end or abs(late_ns) <= self._interval_ns / 2
+
+    def append(self, samples: Samples, start_ns: int, timing_quality: int | None, arrived_ns: int) -> None:
+        """Add the samples of one packet, or of several as rows.
+
+        They may be of any type that the run's type can hold, in either byte order.
+        """
+        waiting, count = len(self), samples.size
+        if self._end + count > self._buffer.size:
+            self._make_room(waiting + count)
+        if not waiting:
+            self._origins.clear()
+            self.start_ns = start_ns
+        self._origins.append(_Origin(self._position + waiting, start_ns, timing_quality, arrived_ns))
+        self._buffer[self._end : self._end + count].reshape(samples.shape)[...] = samples
+        self._end += count
+
+    def _make_room(self, needed: int) -> None:
+        """Move what waits to the start of a buffer that holds *needed* samples."""
+        waiting = self.samples
+        if 2 * needed > self._buffer.size:
+            self._buffer = np.empty(2 * needed, self._buffer.dtype)
+        self._buffer[: waiting.size] = waiting
+        self._begin, self._end = 0, waiting.size
+
+    def drop(self, count: int) -> None:
+        """Forget the first *count* samples: they are in a record."""
+        self._begin += count
+        self._position += count
+        origins = self._origins
+        while len(origins) > 1 and origins[1].position <= self._position:
+            origins.popleft()
+        self.start_ns = sample_time(origins[0].start_ns, self._position - origins[0].position, self.rate_hz)

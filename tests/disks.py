@@ -1,0 +1,46 @@
+"""Disks that fail, for the tests of what writes to them."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+class Disk:
+    """The disk on which a folder lies, with as much room as a test gives it.
+
+    Attributes:
+        room_bytes: how much can still be written; None for as much as one likes.
+        error: what a write gives when there is no more room.
+        longest_bytes: how much one write takes at most.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room_bytes: int | None = None
+        self.error = errno.ENOSPC
+        self.longest_bytes = 1 << 30
+        self._folder = str(folder)
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self._limited_write)
+
+    def _limited_write(self, fd: int, data: bytes) -> int:
+        if not os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):
+            return self._write(fd, data)
+        if self.room_bytes is None:
+            return self._write(fd, data[: self.longest_bytes])
+        if self.room_bytes == 0:
+            raise OSError(self.error, os.strerror(self.error))
+        count = self._write(fd, data[: min(self.longest_bytes, self.room_bytes)])
+        self.room_bytes -= count
+        return count
+
+
+def fail_with(number: int) -> Callable[..., None]:
+    """Return a function that fails with the system error *number*."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail

@@ -1,0 +1,237 @@
+"""MiniSeedPublisher: what it is told is in its files, and a bad disk stops nobody else."""
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from obspy import read
+
+from rawdaq.delivery import Fanout
+from rawdaq.errors import ComponentError
+from rawdaq.options import read_options
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publishers.miniseed import MiniSeedPublisher
+from rawdaq.records import Encoding, Record, RecordFormat, RecordMaker
+from rawdaq.times import from_iso
+from tests.disks import Disk, fail_with
+from tests.helpers import until
+
+STREAM = StreamId.parse("XX.DEMO.00.HHZ")
+START_NS = from_iso("2026-11-21T00:00:00Z")
+DAY = "2026/XX/DEMO/HHZ.D/XX.DEMO.00.HHZ.D.2026.325"
+DEFAULTS: dict[str, Any] = {
+    "path": Path("/a/b"),
+    "layout": "sds",
+    "version": 2,
+    "record_length": 512,
+    "encoding": Encoding.AUTO,
+    "flush_after_s": 10.0,
+    "fsync_s": 5.0,
+    "max_open_files": 1024,
+}
+
+
+def packets(count: int = 30) -> list[Packet]:
+    noise = np.random.default_rng(3).normal(0, 500, 100 * count).cumsum().astype(np.int32)
+    return [
+        Packet(STREAM, START_NS + index * 10**9, 100.0, noise[index * 100 : index * 100 + 100], 100)
+        for index in range(count)
+    ]
+
+
+def records(publisher: MiniSeedPublisher) -> list[Record]:
+    assert publisher.record_format is not None
+    maker = RecordMaker(publisher.record_format)
+    return maker.add(packets(), 0) + maker.flush()
+
+
+@pytest.fixture
+async def publisher(tmp_path: Path) -> AsyncIterator[MiniSeedPublisher]:
+    """A publisher that fsyncs only at its end."""
+    publisher = MiniSeedPublisher(tmp_path / "archive", fsync_s=3600.0, name="archive")
+    await publisher.open()
+    yield publisher
+    await publisher.aclose()
+
+
+def test_building_one_touches_nothing(tmp_path: Path) -> None:
+    publisher = MiniSeedPublisher(tmp_path / "archive", version=3, record_length=600, encoding=Encoding.STEIM1)
+    assert publisher.record_format == RecordFormat(3, 600, Encoding.STEIM1, 10.0)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublisher, tmp_path: Path) -> None:
+    fanout = Fanout([publisher], publisher.log)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(task()) for task in fanout.tasks().values()]
+        fanout.put([*packets()])
+        await fanout.drain(30.0)
+        for task in tasks:
+            task.cancel()
+    status = publisher.status()
+    await publisher.aclose()
+    trace = read(tmp_path / "archive" / DAY)[0]
+    assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
+    assert trace.stats.starttime.ns == START_NS
+    size_bytes = (tmp_path / "archive" / DAY).stat().st_size
+    assert status == {
+        "path": str(tmp_path / "archive"),
+        "records": size_bytes // 512,
+        "bytes": size_bytes,
+        "open_files": 1,
+        "unsynced_files": 1,
+        "torn_tails": 0,
+    }
+
+
+async def test_a_full_disk_pauses_and_goes_on(
+    publisher: MiniSeedPublisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = records(publisher)
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 3 * 512 + 100
+        with pytest.raises(PublisherUnavailable, match="free space on that disk") as unavailable:
+            await publisher.deliver_records(made)
+    assert unavailable.value.delivered == 3
+    await publisher.deliver_records(made[3:])
+    assert (tmp_path / "archive" / DAY).read_bytes() == b"".join(record.data for record in made)
+
+
+async def test_records_are_safe_after_fsync_s(tmp_path: Path) -> None:
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
+    await publisher.open()
+    for record in records(publisher)[:2]:
+        await publisher.deliver_records([record])
+        await until(lambda: publisher.status()["unsynced_files"] == 0)
+    await publisher.aclose()
+
+
+async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0)
+    await publisher.open()
+    made = records(publisher)
+    await publisher.deliver_records(made[:1])
+    assert publisher.status()["unsynced_files"] == 0
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
+            await publisher.deliver_records(made[1:])
+    assert unsafe.value.delivered == len(made) - 1
+    await publisher.aclose()
+
+
+async def test_a_disk_that_does_not_sync_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
+    await publisher.open()
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        await publisher.deliver_records(records(publisher))
+        await until(lambda: "may not be on the disk" in caplog.text)
+    await publisher.aclose()
+    assert publisher.status()["unsynced_files"] == 0
+
+
+async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers, write = threading.Event(), os.write
+
+    def hanging(fd: int, data: bytes) -> int:
+        if threading.current_thread().name.startswith("hung"):
+            answers.wait()
+        return write(fd, data)
+
+    publisher = MiniSeedPublisher(tmp_path, name="hung")
+    await publisher.open()
+    monkeypatch.setattr(os, "write", hanging)
+    monkeypatch.setattr("rawdaq.publishers.miniseed._CLOSE_TIMEOUT_S", 0.05)
+    delivery = asyncio.create_task(publisher.deliver_records(records(publisher)))
+    await until(lambda: (tmp_path / DAY).exists())
+    try:
+        await publisher.aclose()
+        assert "does not answer: the last records may not be on it" in caplog.text
+    finally:
+        answers.set()
+        await delivery
+    await publisher.aclose()
+
+
+async def test_closing_twice_is_fine_and_so_is_closing_what_never_opened(tmp_path: Path) -> None:
+    publisher = MiniSeedPublisher(tmp_path)
+    await publisher.aclose()
+    await publisher.aclose()
+
+
+async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "archive").touch()
+    publisher = MiniSeedPublisher(tmp_path / "archive")
+    with pytest.raises(ComponentError, match="File exists; move the file that stands in the way"):
+        await publisher.open()
+    await publisher.aclose()
+
+
+def test_only_the_path_must_be_said() -> None:
+    assert read_options(MiniSeedPublisher, {"path": "b"}, Path("/a")) == (DEFAULTS, [])
+
+
+def test_every_option_can_be_said() -> None:
+    given = {
+        "path": "/b",
+        "layout": "%n/%s",
+        "version": 3,
+        "record_length": 1000,
+        "encoding": "int32",
+        "flush_after_s": 1,
+        "fsync_s": 0,
+        "max_open_files": 7,
+    }
+    options, mistakes = read_options(MiniSeedPublisher, given, Path("/a"))
+    assert mistakes == []
+    assert options == given | {"path": Path("/b")}
+    assert MiniSeedPublisher(**options).record_format == RecordFormat(3, 1000, Encoding.INT32, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("layout", "sdss", "is not sds, bud or a pattern with % letters"),
+        ("layout", "%n/%x", "%x is not known"),
+        ("version", 4, "it should be 2 or 3"),
+        ("record_length", 64, "greater than or equal to 128"),
+        ("record_length", "512", "valid integer"),
+        ("encoding", "zip", "'auto', 'steim1'"),
+        ("flush_after_s", -1, "greater than or equal to 0"),
+        ("fsync_s", -1, "greater than or equal to 0"),
+        ("max_open_files", 0, "greater than or equal to 1"),
+        ("fsync", 1, "did you mean 'fsync_s'?"),
+    ],
+)
+def test_a_wrong_option_is_told(key: str, value: object, reason: str) -> None:
+    _, mistakes = read_options(MiniSeedPublisher, {"path": "b", key: value}, Path("/a"))
+    assert [mistake.where for mistake in mistakes] == [(key,)]
+    assert reason in mistakes[0].text
+
+
+@pytest.mark.parametrize(
+    ("options", "stream", "reason"),
+    [
+        ({}, "XX.DEMO.00.HHZ", None),
+        ({"record_length": 500}, "XX.DEMO.00.HHZ", "record length 500 is not a power of two from 128 to 131072"),
+        ({"version": 3, "record_length": 500}, "XX.STATION.00.HHZ", None),
+        ({}, "XX.STATION.00.HHZ", "miniSEED 2 has no room for station STATION (5 characters); use version 3"),
+    ],
+)
+def test_a_station_file_is_checked_before_anything_starts(
+    options: dict[str, Any], stream: str, reason: str | None
+) -> None:
+    streams = [STREAM, StreamId.parse(stream)]
+    assert MiniSeedPublisher.check_streams(streams, DEFAULTS | options) == reason

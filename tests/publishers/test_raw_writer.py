@@ -1,0 +1,181 @@
+"""RawWriter: bytes arrive in the file as they were published, all of a batch or nothing."""
+
+import asyncio
+import errno
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rawdaq.errors import ComponentError
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publishers.raw_writer import RawWriter
+from tests.helpers import until
+from tests.makers import START_NS, STREAM, packet
+
+
+async def opened(path: Path, **options: Any) -> RawWriter:
+    writer = RawWriter(path, **options)
+    await writer.open()
+    return writer
+
+
+@pytest.mark.parametrize("fsync_s", [0.0, 5.0])
+async def test_bytes_are_appended_unchanged(tmp_path: Path, fsync_s: float) -> None:
+    path = tmp_path / "raw"
+    path.write_bytes(b"before ")
+    writer = await opened(path, fsync_s=fsync_s)
+    await writer.deliver([b"one ", b"two "])
+    await writer.apublish(b"three")
+    assert writer.status() == {"path": str(path), "written_bytes": 13}
+    await writer.aclose()
+    await writer.aclose()
+    assert path.read_bytes() == b"before one two three"
+
+
+async def test_samples_of_packets_are_written_little_endian(tmp_path: Path) -> None:
+    writer = await opened(tmp_path / "raw")
+    big = Packet(STREAM, START_NS, 100.0, np.array([1, -2], ">i4"))
+    await writer.deliver([big, packet(0, 3)])
+    await writer.aclose()
+    assert np.fromfile(tmp_path / "raw", "<i4").tolist() == [1, -2, 0, 1, 2]
+
+
+def test_several_streams_cannot_share_a_file() -> None:
+    other = StreamId("XX", "DEMO", "00", "HHN")
+    assert RawWriter.check_streams([STREAM], {}) is None
+    assert RawWriter.check_streams([STREAM, other], {"path": "a.raw"}) == (
+        "the samples of 2 streams cannot be told apart in a.raw"
+    )
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_file_that_was_moved_away_is_created_anew(tmp_path: Path, is_replaced: bool) -> None:
+    path = tmp_path / "raw"
+    writer = await opened(path)
+    await writer.deliver([b"old"])
+    path.rename(tmp_path / "raw.1")
+    if is_replaced:
+        path.touch()
+    await writer.deliver([b"new"])
+    await writer.aclose()
+    assert ((tmp_path / "raw.1").read_bytes(), path.read_bytes()) == (b"old", b"new")
+
+
+async def test_vanished_folder_pauses_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    writer = await opened(folder / "raw")
+    (folder / "raw").unlink()
+    folder.rmdir()
+    with pytest.raises(PublisherUnavailable, match="folder does not exist; create it, or mount its disk"):
+        await writer.deliver([b"data"])
+    folder.mkdir()
+    await writer.deliver([b"data"])
+    await writer.aclose()
+    assert (folder / "raw").read_bytes() == b"data"
+
+
+async def test_full_disk_leaves_no_part_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "raw"
+    writer = await opened(path)
+    await writer.deliver([b"whole "])
+    write, room = os.write, [3, 0]
+
+    def write_until_full(fd: int, data: memoryview) -> int:
+        size = room.pop(0)
+        if not size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data[:size])
+
+    monkeypatch.setattr(os, "write", write_until_full)
+    with pytest.raises(PublisherUnavailable, match="No space left on device") as caught:
+        await writer.deliver([b"batch"])
+    assert caught.value.delivered == 0
+    assert path.read_bytes() == b"whole "
+    room += [2, 3]  # a write may take less than it was given
+    await writer.deliver([b"batch"])
+    await writer.aclose()
+    assert path.read_bytes() == b"whole batch"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".", "it is a folder; name a file in it"),
+        ("absent/raw", "folder does not exist; create it"),
+        ("fifo", "it is no plain file"),
+    ],
+)
+async def test_what_is_no_plain_file_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(ComponentError, match=text):
+            await opened(tmp_path / name)
+    finally:
+        os.close(reader)
+
+
+async def test_file_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(ComponentError, match="no permission; let this user write there"):
+            await opened(tmp_path / "raw")
+
+
+async def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
+    first = await opened(tmp_path / "raw")
+    with pytest.raises(ComponentError, match="another program writes it; give each writer its own file"):
+        await opened(tmp_path / "raw")
+    await first.aclose()
+
+
+async def test_file_is_synced_once_after_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    writer = await opened(tmp_path / "raw", fsync_s=0.01)
+    await writer.deliver([b"a"])
+    await writer.deliver([b"b"])
+    assert synced == []
+    await until(lambda: synced)
+    assert len(synced) == 1
+    await writer.aclose()
+    assert len(synced) == 2
+
+
+async def test_failing_sync_is_logged_and_harmless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    writer = await opened(tmp_path / "raw", fsync_s=60)
+    await writer.deliver([b"a"])
+    monkeypatch.setattr(os, "fsync", fail)
+    await writer.aclose()
+    assert "may not be safe on disk: Input/output error" in caplog.text
+
+
+async def test_disk_that_hangs_does_not_hang_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, may_go_on = os.write, threading.Event()
+
+    def slow(fd: int, data: memoryview) -> int:
+        may_go_on.wait(30)
+        return write(fd, data)
+
+    writer = await opened(tmp_path / "raw")
+    monkeypatch.setattr(os, "write", slow)
+    delivering = asyncio.create_task(writer.deliver([b"a"]))
+    await asyncio.sleep(0)
+    assert not delivering.done()
+    may_go_on.set()
+    await delivering
+    await writer.aclose()

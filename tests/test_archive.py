@@ -1,0 +1,342 @@
+"""An archive gets every record once, whatever happens to its disk."""
+
+import errno
+import logging
+import os
+import resource
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rawdaq.archive import Archive
+from rawdaq.archive_layout import ArchiveLayout
+from rawdaq.errors import ComponentError
+from rawdaq.packet import Packet, StreamId
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.records import Record, RecordFormat, RecordMaker
+from rawdaq.times import NS_PER_DAY, from_iso
+from tests.disks import Disk, fail_with
+
+START_NS = from_iso("2026-11-21T00:00:00Z")
+Z, N, E = (StreamId.parse(f"XX.DEMO.00.HH{component}") for component in "ZNE")
+LOG = logging.getLogger("rawdaq.publishers.test")
+
+
+def records(*streams: StreamId, start_ns: int = START_NS, count: int = 1, version: int = 2) -> list[Record]:
+    """Return *count* records of each of *streams*, in turn."""
+    maker, made = RecordMaker(RecordFormat(version)), list[Record]()
+    for index in range(count):
+        for stream in streams:
+            samples = np.arange(20, dtype=np.int32) + index
+            maker.add([Packet(stream, start_ns + index * 10**9, 100.0, samples)], 0)
+            made += maker.flush()
+    return made
+
+
+def opened(root: Path, layout: str = "sds", max_open_files: int = 10) -> Archive:
+    archive = Archive(root, ArchiveLayout(layout), max_open_files, LOG, lambda: START_NS)
+    archive.open()
+    return archive
+
+
+def sds(root: Path, stream: StreamId, day: str = "2026.325") -> Path:
+    return root / "2026/XX/DEMO" / f"{stream.channel}.D" / f"{stream}.D.{day}"
+
+
+def joined(some: list[Record], stream: StreamId) -> bytes:
+    return b"".join(record.data for record in some if record.stream == stream)
+
+
+def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
+    archive.write(made[:3])
+    archive.write(made[3:])
+    assert (archive.records, archive.bytes, archive.open_files, archive.unsynced_files) == (6, 6 * 512, 2, 2)
+    archive.sync()
+    archive.sync()
+    assert archive.unsynced_files == 0
+    archive.close()
+    assert archive.open_files == 0
+    assert [sds(tmp_path / "new", stream).read_bytes() for stream in (Z, N)] == [joined(made, Z), joined(made, N)]
+
+
+def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
+    made = records(Z, count=4)
+    for part in (made[:2], made[2:]):
+        archive = opened(tmp_path)
+        archive.write(part)
+        archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+
+
+def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = os.write
+
+    def counted(fd: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(fd, data)
+
+    archive = opened(tmp_path)
+    with monkeypatch.context() as counting:
+        counting.setattr(os, "write", counted)
+        archive.write(records(Z, N, count=5))
+    archive.close()
+    assert sizes == [5 * 512, 5 * 512]
+
+
+def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    today, tomorrow = records(Z, N), records(Z, start_ns=START_NS + NS_PER_DAY)
+    archive.write(today)
+    archive.write(tomorrow)
+    assert archive.open_files == 2
+    archive.write(records(N, start_ns=START_NS + NS_PER_DAY))
+    assert archive.open_files == 2
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(today, Z)
+    assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(tomorrow, Z)
+
+
+def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    both = records(Z, start_ns=START_NS - 10**9, count=2)
+    archive.write(both)
+    assert archive.open_files == 1
+    archive.close()
+    assert sds(tmp_path, Z, "2026.324").read_bytes() == both[0].data
+    assert sds(tmp_path, Z).read_bytes() == both[1].data
+
+
+def test_open_files_are_bounded(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
+    for record in made:
+        archive.write([record])
+        assert archive.open_files <= 2
+    archive.close()
+    for stream in (Z, N, E):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
+def test_open_files_are_bounded_by_the_limit_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def five(_: int) -> tuple[int, int]:
+        return 5, 5
+
+    monkeypatch.setattr(resource, "getrlimit", five)
+    archive = opened(tmp_path, max_open_files=100)
+    archive.write(records(Z, N, E))
+    assert archive.open_files == 2
+    archive.close()
+
+
+def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> None:
+    layout = "%n.%s.%c.%Y:%j:#H:#M:#S"
+    first, later, last = (records(Z, start_ns=START_NS + hour * 3600 * 10**9) for hour in (1, 2, 3))
+    archive = opened(tmp_path, layout)
+    archive.write(first)
+    archive.write(later)
+    archive.close()
+    (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00.torn-20261121T000000Z").touch()
+    archive = opened(tmp_path, layout)
+    archive.write(last)
+    archive.close()
+    made = first + later + last
+    assert (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00").read_bytes() == joined(made, Z)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, made = sds(tmp_path, Z), records(Z, count=3)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(joined(made, Z)[:-100])
+    archive = opened(tmp_path)
+    archive.write(made[2:])
+    archive.close()
+    assert path.read_bytes() == joined(made, Z)
+    assert archive.torn_tails == 1
+    assert "its last 412 bytes are now in XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
+
+
+@pytest.mark.parametrize("room_bytes", range(0, 9 * 512, 256))
+def test_a_full_disk_costs_no_record_and_doubles_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int
+) -> None:
+    disk = Disk(tmp_path, monkeypatch)
+    archive, made = opened(tmp_path), records(Z, N, E, count=3)
+    disk.room_bytes = room_bytes
+    rest, reasons = made, list[str]()
+    for more_bytes in (0, 700, 100, 600, None):
+        try:
+            archive.write(rest)
+            rest = []
+        except PublisherUnavailable as full:
+            reasons.append(full.reason)
+            rest = rest[full.delivered :]
+        disk.room_bytes = more_bytes
+    archive.write(rest)
+    archive.close()
+    assert reasons
+    assert all(".2026.325: No space left on device; free space on that disk" in reason for reason in reasons)
+    for stream in (Z, N, E):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+    assert archive.records == 9
+    assert archive.torn_tails == 0
+
+
+def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, made = opened(tmp_path), records(Z, count=3)
+    with monkeypatch.context() as broken:
+        disk = Disk(tmp_path, broken)
+        disk.room_bytes, disk.error = 700, errno.EIO
+        broken.setattr(os, "ftruncate", fail_with(errno.EIO))
+        with pytest.raises(PublisherUnavailable, match="Input/output error; check the disk") as lost:
+            archive.write(made)
+    assert lost.value.delivered == 1
+    archive.write(made[1:])
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+    assert archive.torn_tails == 1
+
+
+def test_a_file_larger_than_the_process_may_write_ends_with_a_whole_record(tmp_path: Path) -> None:
+    """The kernel itself cuts this write in the middle of a record."""
+    archive, made = opened(tmp_path), records(Z, count=4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1300, hard))
+    try:
+        with pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut:
+            archive.write(made)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert cut.value.delivered == 2
+    assert sds(tmp_path, Z).stat().st_size == 1024
+    archive.write(made[2:])
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+
+
+def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
+    root, made = tmp_path / "archive", records(Z, count=2)
+    archive = opened(root)
+    archive.write(made[:1])
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(PublisherUnavailable, match=r"archive: No such file or directory; bring the folder") as gone:
+        archive.write(made[1:])
+    assert gone.value.delivered == 0
+    assert not root.exists()
+    (tmp_path / "elsewhere").rename(root)
+    archive.write(made[1:])
+    archive.close()
+    assert sds(root, Z).read_bytes() == joined(made, Z)
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Path:
+    """A folder on another file system than tmp_path."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is only one file system")
+    folder = shared / f"rawdaq-{os.getpid()}-{threading.get_ident()}"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
+    tmp_path: Path, other_disk: Path, is_bare: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, count=2)
+    disk.mkdir()
+    root.symlink_to(disk)
+
+    def below(_: Path) -> int | None:
+        return other_disk.stat().st_dev if is_bare else None
+
+    monkeypatch.setattr("rawdaq.archive.device_below", below)
+    archive = opened(root)
+    archive.write(made[:1])
+    root.unlink()
+    root.symlink_to(other_disk)
+    try:
+        if is_bare:
+            with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
+                archive.write(made[1:])
+            assert not list(other_disk.iterdir())
+        else:
+            archive.write(made[1:])
+            assert sds(other_disk, Z).read_bytes() == made[1].data
+    finally:
+        archive.close()
+        for path in sorted(other_disk.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        other_disk.rmdir()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bool) -> None:
+    archive, made = opened(tmp_path), records(Z, count=2)
+    archive.write(made[:1])
+    sds(tmp_path, Z).rename(tmp_path / "backup")
+    if is_replaced:
+        sds(tmp_path, Z).touch()
+    archive.write(made[1:])
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == made[1].data
+    assert (tmp_path / "backup").read_bytes() == made[0].data
+
+
+def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.write(records(Z))
+    two.write(records(N))
+    with pytest.raises(PublisherUnavailable, match="another program or publisher writes this file") as locked:
+        two.write(records(E, Z))
+    assert locked.value.delivered == 1
+    one.close()
+    two.write(records(Z))
+    two.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 2
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    sds(tmp_path, Z).mkdir(parents=True)
+    with pytest.raises(PublisherUnavailable, match=r"2026\.325: Is a directory; move the folder"):
+        opened(tmp_path).write(records(Z))
+
+
+def test_a_disk_that_does_not_sync_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = opened(tmp_path)
+    archive.write(records(Z))
+    monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
+    with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
+        archive.sync()
+    assert archive.unsynced_files == 1
+    archive.close()
+    assert "its last records may not be on the disk: Input/output error" in caplog.text
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "archive").touch()
+    with pytest.raises(ComponentError, match=r"cannot write .*archive: File exists; move the file"):
+        opened(tmp_path / "archive")
+    with pytest.raises(ComponentError, match=r"cannot write .*below: Not a directory; move the file"):
+        opened(tmp_path / "archive" / "below")
+
+
+@pytest.mark.parametrize(("number", "starts"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_a_full_disk_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, starts: bool
+) -> None:
+    def unwritable(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("rawdaq.archive.tempfile.TemporaryFile", unwritable)
+    if starts:
+        opened(tmp_path).close()
+    else:
+        with pytest.raises(ComponentError, match="Read-only file system; mount that disk for writing"):
+            opened(tmp_path)

@@ -1,0 +1,206 @@
+"""A file of records always ends with a whole one, and what did not is kept."""
+
+import errno
+import fcntl
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rawdaq.archive_file import ArchiveFile, device_below, end_of_records
+from rawdaq.packet import Packet, StreamId
+from rawdaq.records import Record, RecordFormat, RecordMaker
+from rawdaq.times import from_iso
+from tests.disks import Disk, fail_with
+
+NOW_NS = from_iso("2026-11-21T02:23:00Z")
+
+
+def records(version: int, count: int, length_bytes: int = 512) -> list[Record]:
+    """Return *count* records; those of miniSEED 3 differ in length."""
+    maker = RecordMaker(RecordFormat(version, length_bytes))
+    made: list[Record] = []
+    for index in range(count):
+        samples = np.arange(1 + 7 * index % 90, dtype=np.int32) * 997
+        maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), index * 10**12, 100.0, samples)], 0)
+        made += maker.flush()
+    return made
+
+
+def joined(some: list[Record]) -> bytes:
+    return b"".join(record.data for record in some)
+
+
+def end_of(path: Path, content: bytes) -> int:
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        return end_of_records(file.fileno(), len(content))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "day"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("cut", [0, 1, 39, 63, 100, 127])
+def test_the_end_of_the_last_whole_record_is_found(tmp_path: Path, version: int, cut: int) -> None:
+    made = records(version, 20)
+    whole = joined(made[:-1]) if cut else joined(made)
+    assert end_of(tmp_path / "day", joined(made)[: len(joined(made)) - cut]) == len(whole)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zeros_that_a_crash_left_are_no_record(tmp_path: Path, version: int) -> None:
+    whole = joined(records(version, 5))
+    assert end_of(tmp_path / "day", whole + bytes(1024)) == len(whole)
+
+
+def test_records_of_different_lengths_are_walked(tmp_path: Path) -> None:
+    mixed = joined(records(2, 3)) + joined(records(2, 2, 4096)) + joined(records(2, 1, 128))
+    assert end_of(tmp_path / "day", mixed) == len(mixed)
+    assert end_of(tmp_path / "day", mixed + b"torn") == len(mixed)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_long_file_is_not_read_whole(tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = joined(records(version, 90)) * 100
+    read: list[int] = []
+    pread = os.pread
+
+    def counted(fd: int, size: int, offset: int) -> bytes:
+        read.append(size)
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    assert end_of(tmp_path / "day", whole) == len(whole)
+    assert sum(read) < len(whole) / 2
+
+
+def test_samples_that_look_like_a_header_do_not_deceive(tmp_path: Path) -> None:
+    maker = RecordMaker(RecordFormat(3, 100_000, "int32"))
+    liar = np.full(500_000, int.from_bytes(b"MS\x03\0", "little"), np.int32)
+    made = maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), 0, 100.0, liar)], 0)
+    content = joined(made)
+    assert end_of(tmp_path / "day", content) == len(content) > 1 << 20
+    assert end_of(tmp_path / "day", content[:-1]) == len(joined(made[:-1]))
+
+
+def test_records_too_long_for_the_tail_are_walked(tmp_path: Path) -> None:
+    samples = np.frombuffer(random.Random(1).randbytes(8 * 100_000), np.int64).astype(np.float64)
+    maker = RecordMaker(RecordFormat(3, 1_000_000))
+    maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), 0, 100.0, samples)], 0)
+    content = joined(maker.flush())
+    assert len(content) > 700_000
+    assert end_of(tmp_path / "day", content) == len(content)
+
+
+def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    assert file.set_aside is None
+    assert file.size_bytes() == 0
+    assert file.append(records(2, 3), 0) == (3, None)
+    assert file.is_dirty
+    file.sync()
+    assert not file.is_dirty
+    assert file.size_bytes() == 1536
+    file.close()
+    assert path.read_bytes() == joined(records(2, 3))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_torn_end_is_kept_beside_the_file(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    whole = joined(records(version, 4))
+    torn = records(version, 5)[-1].data[:77]
+    for number, suffix in enumerate(("", "-1", "-2")):
+        path.write_bytes(whole + torn + bytes([number]))
+        file = ArchiveFile(path, NOW_NS)
+        file.close()
+        aside = path.with_name(f"day.torn-20261121T022300Z{suffix}")
+        assert file.set_aside == (aside, 78)
+        assert path.read_bytes() == whole
+        assert aside.read_bytes() == torn + bytes([number])
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"Dear diary, " * 100, bytes(4096)])
+def test_what_is_no_miniseed_is_kept_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    file = ArchiveFile(path, NOW_NS)
+    file.append(records(2, 1), 0)
+    file.close()
+    assert path.read_bytes() == joined(records(2, 1))
+    assert path.with_name("day.torn-20261121T022300Z").read_bytes() == content
+
+
+def test_a_torn_end_that_cannot_be_kept_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"torn")
+    monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        ArchiveFile(path, NOW_NS)
+    assert path.read_bytes() == b"torn"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_two_cannot_write_the_same_file(path: Path) -> None:
+    first = ArchiveFile(path, NOW_NS)
+    with pytest.raises(BlockingIOError):
+        ArchiveFile(path, NOW_NS)
+    first.close()
+    ArchiveFile(path, NOW_NS).close()
+
+
+def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOTSUP))
+    ArchiveFile(path, NOW_NS).close()
+
+
+def test_a_file_that_was_moved_away_is_noticed(path: Path) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    path.rename(path.with_name("moved"))
+    assert file.size_bytes() is None
+    path.touch()
+    assert file.size_bytes() is None
+    file.close()
+
+
+def test_a_write_that_stops_leaves_whole_records(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    file.append(records(2, 1), 0)
+    disk = Disk(tmp_path, monkeypatch)
+    disk.room_bytes, disk.longest_bytes = 1100, 300
+    whole, error = file.append(records(2, 4), 512)
+    assert (whole, error and error.errno) == (2, errno.ENOSPC)
+    assert path.stat().st_size == 3 * 512
+    whole, error = file.append(records(2, 4), 1536)
+    assert whole == 0
+    assert path.stat().st_size == 3 * 512
+    file.close()
+
+
+def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    with monkeypatch.context() as broken:
+        Disk(tmp_path, broken).room_bytes = 700
+        broken.setattr(os, "ftruncate", fail_with(errno.EIO))
+        assert file.append(records(2, 3), 0)[0] == 1
+    file.close()
+    again = ArchiveFile(path, NOW_NS)
+    again.close()
+    assert again.set_aside is not None
+    assert again.set_aside[1] == 188
+    assert path.read_bytes() == joined(records(2, 1))
+
+
+def test_the_root_file_system_lies_on_nothing() -> None:
+    assert device_below(Path("/")) is None
+
+
+def test_a_mount_lies_on_another_file_system() -> None:
+    assert device_below(Path("/proc/self")) == os.stat("/").st_dev
