@@ -1,82 +1,101 @@
-"""A tiny package of somebody else with one receiver and one publisher, installed for one test."""
+"""A tiny package from outside, with a receiver and a publisher of its own, as a user would install it."""
 
+import os
+import sys
 from pathlib import Path
+
+import pytest
+
+from rawdaq import registry
 
 MODULE = '''
-import asyncio
+import os, signal, sys, time
 from pathlib import Path
-
-from rawdaq.packet import Packet
+from typing import Annotated
+from pydantic import Field
+from rawdaq.errors import ComponentError
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 
 
-class LineProtocol(asyncio.DatagramProtocol):
-    def __init__(self, log):
-        self.buffer = asyncio.Queue(1000)
-        self.log = log
+class OutsideReceiver(ReceiverServer):
+    """Receives nothing, answers commands, and goes wrong as it is told to."""
 
-    def connection_made(self, transport):
-        self.log.info("Connected to port")
+    def __init__(self, publishers: list, name: str, port: Annotated[int, Field(ge=1, le=65535)] = 9000,
+                 trouble: str = "", folder: Path = Path("."), labels: dict[int, str] = {}, fast: bool = False):
+        super().__init__("127.0.0.1", port, publishers, name)
+        self._setup = True
+        self.trouble = trouble
+        if trouble == "refuse":
+            raise ValueError("the port is taken; take another")
+        if trouble == "exit":
+            os.write(2, b"a library said goodbye\\n")
+            os._exit(3)
+        if trouble == "hang":
+            signal.pause()
 
-    def datagram_received(self, data, addr):
-        self.buffer.put_nowait(data)
+    async def ct_a_first(self):
+        if self.trouble == "stubborn":
+            self.loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
+    def cmd_echo(self, args):
+        """Say it again."""
+        return " ".join(args)
 
-class LineReceiver(ReceiverServer):
-    def __init__(self, ip: str, port: int, publishers: list):
-        super().__init__(ip, port, publishers, "LineReceiver")
-        self.transport, self.protocol = self.setup_udp(lambda: LineProtocol(self.log))
+    def cmd_raw(self):
+        return b"\\x00\\xff"
 
-    def cmd_port(self):
-        """Tell the port."""
-        return self.transport.port
+    def cmd_data(self):
+        return {"a": [1, None]}
 
-    async def ct_relay(self):
-        while True:
-            await self.publish(await self.protocol.buffer.get())
-
-
-class LinePublisher(Publisher):
-    def __init__(self, path: Path, ending: str = "\\n", name: str = "lines"):
-        super().__init__(name)
-        self.path = path
-        self.ending = ending
-
-    async def apublish(self, packet):
-        with self.path.open("ab") as file:
-            file.write(packet + self.ending.encode())
+    def cmd_nothing(self):
+        return None
 
 
-class Unbuildable(Publisher):
-    def __init__(self, name: str):
-        raise OSError(98, "Address already in use")
+class OutsidePublisher(Publisher):
+    """Delivers to nowhere."""
+
+    async def deliver(self, batch):
+        pass
+
+
+NoClass = 5
 '''
 
-ENTRY_POINTS = """
-[rawdaq.receivers]
-LineReceiver = outside_daq:LineReceiver
-Gone = outside_daq:Gone
-
+ENTRY_POINTS = """[rawdaq.receivers]
+OutsideReceiver = {module}:OutsideReceiver
+NoClass = {module}:NoClass
+Missing = {module}:Missing
+Broken = {module}_that_is_not_there:Broken
 [rawdaq.publishers]
-LinePublisher = outside_daq:LinePublisher
-Unbuildable = outside_daq:Unbuildable
+OutsidePublisher = {module}:OutsidePublisher
 """
 
-STATION = """
-station: {network: XX, code: DEMO}
-Lines:
-  Receiver: {class: LineReceiver, ip: 127.0.0.1, port: 0}
+STATION = """\
+station: {network: XX, code: OUT}
+Main:
+  Receiver: {class: OutsideReceiver}
   Publishers:
-    file: {class: LinePublisher, path: lines.txt, ending: "!", queue_packets: 7, queue_mb: 1.5, overflow: drop_oldest}
-  Daemon: {monitor: "tcp://127.0.0.1:9", stop_timeout_s: 3}
+    nowhere: {class: OutsidePublisher}
 """
 
 
-def install(folder: Path) -> None:
-    """Write the package as an installer would; *folder* then belongs on the import path."""
-    (folder / "outside_daq.py").write_text(MODULE)
-    metadata = folder / "outside_daq-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-daq\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str = "rawdaq_outside") -> Path:
+    """Install the package into *folder*/site, for this process and for those that it starts; return that folder."""
+    site = folder / "site"
+    about = site / f"{module}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (site / f"{module}.py").write_text(MODULE)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(ENTRY_POINTS.format(module=module))
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent.parent)]))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    forget()
+    return site
+
+
+def forget() -> None:
+    """Make the registry look again at what is installed."""
+    registry._installed.cache_clear()

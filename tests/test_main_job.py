@@ -1,6 +1,7 @@
 """The main job as a user runs it: a device, the daemon, the live stream and the archive; processes and sockets only."""
 
 import asyncio
+import importlib
 import json
 import random
 import socket
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import obspy
 import pytest
 
 from rawdaq.times import from_iso
@@ -22,6 +22,7 @@ from tests.helpers import run_cli, start_cli, wait_for
 START_NS = from_iso("2026-11-20T23:59:30Z")  # the run crosses midnight
 RATE_HZ = 62.5
 PACKETS, SIZE = 60, 100
+obspy: Any = importlib.import_module("obspy")  # it has no types
 KINDS = [("int8", "little")] + [
     (kind, order) for kind in ("int16", "int32", "float32", "float64") for order in ("big", "little")
 ]
@@ -79,11 +80,12 @@ def control(folder: Path, *words: str) -> str:
 
 
 def write_station(folder: Path, device_port: int, live_port: int, channels: dict[int, str], more: str = "") -> None:
+    named = ", ".join(f"{number}: {code}" for number, code in channels.items())
     (folder / "station.yaml").write_text(
         f"""
 station: {{network: XX, code: DEMO}}
 RawReceiver:
-  Receiver: {{class: RawReceiver, port: {device_port}, channels: {json.dumps(channels).replace('"', "").replace(":", ": ")}{more}}}
+  Receiver: {{class: RawReceiver, port: {device_port}, channels: {{{named}}}{more}}}
   Publishers:
     live: {{class: ZMQTCPPublisher, ip: 127.0.0.1, port: {live_port}}}
     archive: {{class: MiniSeedPublisher, path: archive}}
@@ -96,7 +98,7 @@ def packets_arrived(folder: Path) -> int:
     return sum(stream["packets"] for stream in streams.values())
 
 
-def read_archive(folder: Path) -> obspy.Stream:
+def read_archive(folder: Path) -> Any:
     stream = obspy.Stream()
     for file in sorted(path for path in (folder / "archive").rglob("*") if path.is_file()):
         stream += obspy.read(str(file))

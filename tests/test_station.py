@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rawdaq import config, registry
+from rawdaq import config
 from rawdaq.errors import ComponentError
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.station import build, run_component
-from tests import outside
+from tests import outside_relay as outside
 from tests.helpers import until
+from tests.outside import forget
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the outside package is installed and its station file lies."""
     outside.install(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._installed.cache_clear()
+    forget()
     yield tmp_path
-    registry._installed.cache_clear()
+    forget()
     sys.modules.pop("outside_daq", None)
 
 

@@ -1,0 +1,1 @@
+"""People and programs talk to running components, and look at what they send."""

@@ -1,0 +1,61 @@
+"""One command to one running component, and its answer."""
+
+import errno
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import zmq
+
+from rawdaq.errors import CommandError, RemoteProtocolError
+from rawdaq.protocols.command import Result, decode_reply, encode_request
+
+_RECONNECT_MS = 20  # a component that is starting binds its socket any moment now
+
+
+@contextmanager
+def call(address: str, command: str, args: Sequence[str] = ()) -> Generator[Callable[[float], list[bytes] | None]]:
+    """Send *command* on its way, where it stays until the component listens, and yield what waits for the reply.
+
+    That takes a timeout in seconds and returns the frames of the reply, or None when there is none by then.
+    """
+    frames = encode_request(command, args)
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger = 0
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        socket.connect(address)
+        socket.send_multipart(frames)
+        yield lambda timeout_s: socket.recv_multipart() if socket.poll(round(timeout_s * 1000)) else None
+
+
+def send(component: str, address: str, command: str, args: Sequence[str] = (), timeout_s: float = 5.0) -> Result:
+    """Return what *component* answers to *command*.
+
+    Args:
+        component: how messages call it.
+        address: its command socket.
+        command: what it shall do.
+        args: with what.
+        timeout_s: how long it may take.
+
+    Raises:
+        CommandError: it refused, or did not answer in time, or what answered is no component.
+    """
+    try:
+        with call(address, command, args) as wait:
+            frames = wait(timeout_s)
+    except zmq.ZMQError as error:
+        reason = errno.errorcode.get(error.errno or 0, "")
+        raise CommandError(f"{component} cannot be asked at {address}: {error.strerror} {reason}".rstrip()) from error
+    if frames is None:
+        raise CommandError(
+            f"{component} did not answer {command!r} within {timeout_s:g} s; "
+            f"its log may say why: control-rawdaq logs {component}"
+        )
+    try:
+        return decode_reply(frames)
+    except RemoteProtocolError as error:
+        raise CommandError(
+            f"{component} answered what is no reply: {error}; is its rawdaq of another version?"
+        ) from error
+    except CommandError as error:
+        raise CommandError(f"{component}: {error}") from error

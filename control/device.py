@@ -1,0 +1,196 @@
+"""``rawdaq-device``: a test device that speaks RAW and plays a real seismogram, a file or a sine."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from math import inf, nan
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.times import NS_PER_S
+
+# ObsPy and the streamer are loaded where they are used: --help is to come at once.
+if TYPE_CHECKING:
+    from rawdaq.control.device_player import Player
+    from rawdaq.control.device_signals import Programme
+    from rawdaq.streamer import Streamer
+
+
+def _speed(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Return the factor that *value* names; infinity for ``max``."""
+    try:
+        speed = inf if value == "max" else float(value)
+    except ValueError:
+        speed = nan
+    if not speed > 0:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor max", ctx, param)
+    return speed
+
+
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=65535, show_default=True, help="0: any free one, which is printed."
+)
+@click.option("--file", "path", type=click.Path(path_type=Path), help="Waveform file to play, of any kind ObsPy reads.")
+@click.option("--sine", "sine_hz", type=_ABOVE_ZERO, metavar="HZ", help="Play a sine of this frequency.")
+@click.option(
+    "--rate", "rate_hz", type=_ABOVE_ZERO, metavar="HZ", help="Sampling rate.  [default: the file's; sine: 100]"
+)
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="ID[:TYPE[:ORDER[:RATE]]]",
+    help="Channel to serve, like 1 or 1,2,3:int16:big or 7:float64:little:62.5; repeatable.  [default: one int32 "
+    "little channel for each stream of the file]",
+)
+@click.option("--packet-s", type=_ABOVE_ZERO, default=1.0, show_default=True, help="Length of a packet.")
+@click.option(
+    "--speed",
+    default="1",
+    show_default=True,
+    callback=_speed,
+    metavar="FACTOR|max",
+    help="Data seconds a second, or max.",
+)
+@click.option(
+    "--loop/--once", default=True, show_default=True, help="Play for ever, on in time without a gap, or once."
+)
+@click.option(
+    "--time",
+    "epoch",
+    type=click.Choice(["now", "original"]),
+    default="now",
+    show_default=True,
+    help="Date the samples from now on, or as the file does.",
+)
+@click.option("--seconds", type=_ABOVE_ZERO, help="End after so much data.")
+@click.option(
+    "--wait-client/--no-wait-client",
+    default=None,
+    help="Begin when the first client asks for samples.  [default: with --once, --seconds or --speed max]",
+)
+def main(
+    host: str,
+    port: int,
+    path: Path | None,
+    sine_hz: float | None,
+    rate_hz: float | None,
+    channels: tuple[str, ...],
+    packet_s: float,
+    speed: float,
+    loop: bool,
+    epoch: str,
+    seconds: float | None,
+    wait_client: bool | None,
+) -> None:
+    """Serve a seismogram as a digitizer does, by the RAW protocol: in real time, or faster.
+
+    Without options it plays the earthquake that ObsPy brings along on channels 1, 2 and 3, for ever. What does not
+    fit a channel's type is scaled: the largest sample becomes half of the type's range (of 24 bits for int32).
+    """
+    if sine_hz is not None and (path is not None or not loop or epoch == "original"):
+        raise click.UsageError("--sine has no --file, no end (--once; use --seconds) and no --time original")
+    if wait_client is None:
+        wait_client = not loop or seconds is not None or speed == inf
+    with _errors_in_words():
+        programme = _programme(path, sine_hz, channels, rate_hz, loop)
+        with _stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
+            _announce(programme, streamer)
+            player = _player(streamer, speed, stop)
+            if wait_client:
+                player.wait_for_client()
+            player.play(programme.blocks(packet_s, seconds), *_beginning(programme, epoch))
+            player.drain()
+    counters = streamer.counters
+    click.echo(
+        f"played {player.packets} packets, {player.samples} samples; "
+        f"clients: {counters.clients_started}, packets that nobody heard: {counters.unheard_packets}"
+    )
+
+
+def _programme(
+    path: Path | None, sine_hz: float | None, channels: tuple[str, ...], rate_hz: float | None, loop: bool
+) -> "Programme":
+    from rawdaq.control.device_signals import file_programme, parse_channels, sine_programme
+
+    specs = parse_channels(channels)
+    return file_programme(path, specs, rate_hz, loop) if sine_hz is None else sine_programme(sine_hz, specs, rate_hz)
+
+
+def _streamer(programme: "Programme", host: str, port: int) -> "Streamer":
+    from rawdaq.log import configure
+    from rawdaq.streamer import Channel, Streamer
+
+    configure("INFO")  # who connects and who leaves, on stderr
+    channels = [
+        Channel(track.channel.id, track.rate_hz, track.channel.endianness, track.channel.sample_type)
+        for track in programme.tracks
+    ]
+    return Streamer(channels, host, port)
+
+
+def _player(streamer: "Streamer", speed: float, stop: threading.Event) -> "Player":
+    from rawdaq.control.device_player import Player
+
+    return Player(streamer, None if speed == inf else speed, stop)
+
+
+def _announce(programme: "Programme", streamer: "Streamer") -> None:
+    host, port = streamer.address
+    click.echo(f"serving {programme.title}, on {host}:{port}")
+    for track in programme.tracks:
+        channel = track.channel
+        click.echo(
+            f"  channel {channel.id:<5} {track.rate_hz:g} Hz {channel.sample_type} {channel.endianness}  {track.name}"
+        )
+    sys.stdout.flush()  # for whoever waits for the address at the other end of a pipe
+
+
+def _beginning(programme: "Programme", epoch: str) -> tuple[int, int]:
+    """Return the time of the first sample, and how long ago that was.
+
+    From now on means: from the second that has just begun, so that packets begin at whole seconds.
+    """
+    if epoch == "original" and programme.begin_ns is not None:
+        return programme.begin_ns, 0
+    now_ns = time.time_ns()
+    return now_ns - now_ns % NS_PER_S, now_ns % NS_PER_S
+
+
+@contextmanager
+def _errors_in_words() -> Generator[None]:
+    """Turn what was foreseen into one line and an exit status: 2 for a wrong call, else 1."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise click.UsageError(str(error)) from error
+    except RawdaqError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _stop_at_signal() -> Generator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,148 @@
+"""``rawdaq-dump``: shows a live stream as lines, JSON or a table, and writes it as miniSEED or a picture.
+
+It ends after ``--count`` or ``--seconds``, on Ctrl-C (exit status 0, as its work is done then), or when the reader of
+its output goes away. Totals and lost messages go to stderr, so that stdout holds nothing but data.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from rawdaq.errors import InvalidValue, RawdaqError
+
+# ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
+if TYPE_CHECKING:
+    from rawdaq.control.dump_session import Session, View
+    from rawdaq.subscriber import Subscriber
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--connect",
+    "addresses",
+    multiple=True,
+    default=["tcp://127.0.0.1:9004"],
+    show_default=True,
+    metavar="ADDRESS",
+    help="Publisher to listen to; repeatable.",
+)
+@click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    metavar="PATTERN",
+    help="Streams to show, like 'XX.*.*.HH?'; repeatable.  [default: all]",
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--samples", "with_samples", is_flag=True, help="Show the sample values too (in JSON, null for NaN).")
+@click.option("--stats", "as_table", is_flag=True, help="Show a live table of the streams instead of their packets.")
+@click.option(
+    "--write",
+    "record_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.mseed",
+    help="Write miniSEED to a new file (an old one is replaced).",
+)
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Draw what was received, at the end.",
+)
+def main(
+    addresses: tuple[str, ...],
+    streams: tuple[str, ...],
+    count: int | None,
+    seconds: float | None,
+    as_json: bool,
+    with_samples: bool,
+    as_table: bool,
+    record_file: Path | None,
+    picture: Path | None,
+) -> None:
+    """Show the live stream of a receiver, one packet a line.
+
+    A line says stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
+    does not say), sequence number, and latency: the clock of this machine minus the time of the last sample. In JSON
+    gap_s is the time that is missing between a packet and the one before it in its stream, negative for an overlap.
+    """
+    from rawdaq.control.dump_session import Session, tell
+
+    with _stop_at_signal() as stop:
+        try:
+            views = [_shown(as_json, with_samples, as_table), *_kept(record_file, picture)]
+            session = Session(views, stop, count, seconds)
+            with _subscriber(addresses, streams, session) as subscriber:
+                session.run(subscriber)
+        except BrokenPipeError:
+            # Python flushes stdout once more when it exits, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (RawdaqError, OSError) as error:
+            tell(str(error))
+            sys.exit(1)
+
+
+def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
+    from rawdaq.subscriber import Subscriber
+
+    subscriber = Subscriber(addresses, streams, on_loss=session.note_loss)
+    try:
+        subscriber.open()
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--connect") from error
+    return subscriber
+
+
+def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
+    from rawdaq.control.dump_stats import JsonTable, LiveTable, PlainTable
+    from rawdaq.control.dump_views import JsonLines, TextLines
+
+    if as_table and as_json:
+        return JsonTable()
+    if as_table:
+        return LiveTable() if sys.stdout.isatty() else PlainTable()
+    return JsonLines(with_samples) if as_json else TextLines(with_samples)
+
+
+def _kept(record_file: Path | None, picture: Path | None) -> list["View"]:
+    views: list[View] = []
+    if record_file is not None:
+        from rawdaq.control.dump_files import RecordFile
+
+        views.append(RecordFile(record_file))
+    if picture is not None:
+        from rawdaq.control.dump_files import Picture
+
+        views.append(Picture(picture))
+    return views
+
+
+@contextmanager
+def _stop_at_signal() -> Generator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""One run of ``rawdaq-dump``: packets from a subscriber to views, until it is over; what is missing goes to stderr."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import click
+
+from rawdaq.packet import Packet, StreamId
+from rawdaq.subscriber import Loss, Subscriber
+from rawdaq.times import NS_PER_S, to_iso
+
+_TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
+_PATIENCE_S = 3.0  # a running receiver has sent something by then
+_OUTAGE_S = 0.5  # jumps of several streams that come so close together are one outage
+_OUTAGE_MAX_S = 5.0  # and one that goes on is told this often
+_NAMED = 5  # streams that a line about losses names
+
+
+class Arrival(NamedTuple):
+    """A packet and what its arrival tells.
+
+    Attributes:
+        packet: the packet.
+        now_ns: this machine's clock when it arrived.
+        gap_ns: time missing since the packet before it in its stream (negative: overlap), None for the first.
+        lost: messages of its stream that are missing before it.
+    """
+
+    packet: Packet
+    now_ns: int
+    gap_ns: int | None
+    lost: int
+
+    @property
+    def latency_ns(self) -> int:
+        """Age of the last sample."""
+        return self.now_ns - self.packet.end_ns
+
+
+class View:
+    """Something that shows or keeps what arrives."""
+
+    def show(self, arrival: Arrival) -> None:
+        """Take one packet."""
+        raise NotImplementedError
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due; called several times a second with a clock that only runs forward."""
+
+    def close(self) -> None:
+        """Finish; nothing arrives any more."""
+
+
+def tell(text: str) -> None:
+    """Say *text* to the person, away from the data."""
+    click.echo(f"rawdaq-dump: {text}", err=True)
+
+
+class Session:
+    """Reads a subscriber until a limit is reached or *stop* is set.
+
+    Args:
+        views: where packets go.
+        stop: set by a signal.
+        count: end after so many packets.
+        seconds: end after so long.
+        clock: this machine's clock, in nanoseconds.
+        monotonic: seconds that only run forward.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        stop: threading.Event,
+        count: int | None = None,
+        seconds: float | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._views, self._stop = views, stop
+        self._count, self._seconds = count, seconds
+        self._clock, self._monotonic = clock, monotonic
+        self._began_s = monotonic()
+        self._next_ns: dict[StreamId, int] = {}
+        self._missing = 0
+        self._losses = _Losses()
+        self.packets = 0
+
+    def note_loss(self, loss: Loss) -> None:
+        """Take note of messages that did not arrive; for `Subscriber`."""
+        self._missing = loss.missing
+        self._losses.add(loss, self._monotonic())
+
+    def run(self, subscriber: Subscriber) -> None:
+        """Show what *subscriber* receives, then say the totals."""
+        self._began_s = self._monotonic()
+        is_patient = True
+        with ExitStack() as finish:
+            for view in self._views:
+                finish.callback(view.close)
+            while (left_s := self._left_s()) > 0:
+                packet = subscriber.receive(min(left_s, _TICK_S))
+                now_s = self._monotonic()
+                if packet is not None:
+                    self._take(packet)
+                elif is_patient and not self.packets and now_s - self._began_s > _PATIENCE_S:
+                    is_patient = False
+                    self._tell_waiting(subscriber)
+                for view in self._views:
+                    view.tick(now_s)
+                self._losses.tell_when_over(now_s)
+        self._losses.tell()
+        self._tell_totals(subscriber)
+
+    def _left_s(self) -> float:
+        """Return how long to go on."""
+        if self._stop.is_set() or (self._count is not None and self.packets >= self._count):
+            return 0.0
+        return _TICK_S if self._seconds is None else self._began_s + self._seconds - self._monotonic()
+
+    def _take(self, packet: Packet) -> None:
+        before_ns = self._next_ns.get(packet.stream)
+        self._next_ns[packet.stream] = packet.next_ns
+        gap_ns = None if before_ns is None else packet.start_ns - before_ns
+        arrival = Arrival(packet, self._clock(), gap_ns, self._missing)
+        self._missing = 0
+        self.packets += 1
+        for view in self._views:
+            view.show(arrival)
+
+    def _tell_waiting(self, subscriber: Subscriber) -> None:
+        wanted = f" for streams like {' or '.join(subscriber.streams)}" if subscriber.streams else ""
+        tell(
+            f"waiting for data at {', '.join(subscriber.addresses)}{wanted}. Does the receiver run and get samples "
+            "(control-rawdaq status)? Is this the address of its ZMQTCPPublisher?"
+        )
+
+    def _tell_totals(self, subscriber: Subscriber) -> None:
+        lost = subscriber.lost.total()
+        streams = f"{len(subscriber.received)} stream{'s' * (len(subscriber.received) != 1)}"
+        text = f"{self.packets} packet{'s' * (self.packets != 1)} of {streams}"
+        text += f" in {self._monotonic() - self._began_s:.1f} s, {lost} lost"
+        if lost:
+            text += f" ({_named(subscriber.lost)})"
+        if subscriber.malformed:
+            text += f", {subscriber.malformed} skipped that are no waveforms of ours"
+        tell(text)
+
+
+class _Losses:
+    """Lost messages, told in one line for each outage."""
+
+    def __init__(self) -> None:
+        self._lost: Counter[StreamId] = Counter()
+        self._first_s = self._last_s = 0.0
+        self._last: Loss | None = None
+
+    def add(self, loss: Loss, now_s: float) -> None:
+        if not self._lost:
+            self._first_s = now_s
+        self._last_s, self._last = now_s, loss
+        self._lost[loss.stream] += loss.missing
+
+    def tell_when_over(self, now_s: float) -> None:
+        if self._lost and (now_s - self._last_s > _OUTAGE_S or now_s - self._first_s > _OUTAGE_MAX_S):
+            self.tell()
+
+    def tell(self) -> None:
+        if self._last is not None and self._lost:
+            before = to_iso(self._last.next_packet.start_ns)
+            tell(
+                f"lost {self._lost.total()} messages before {before}, from {self._last.address} ({_named(self._lost)})"
+            )
+            self._lost.clear()
+
+
+def _named(lost: Counter[StreamId]) -> str:
+    named = [f"{stream}: {missing}" for stream, missing in lost.most_common(_NAMED)]
+    return ", ".join(named) + (f" and {len(lost) - _NAMED} more streams" if len(lost) > _NAMED else "")
+
+
+def seconds(time_ns: int) -> float:
+    """Return *time_ns* in seconds, for people and JSON."""
+    return round(time_ns / NS_PER_S, 9)

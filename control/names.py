@@ -1,0 +1,113 @@
+"""What people call components: by name, by ``STATION/NAME``, or by the beginning of either."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from rawdaq.errors import RawdaqError
+from rawdaq.runtime import Running, RuntimeFiles
+from rawdaq.settings import ComponentSettings, StationFile
+
+
+class NoSuchComponent(RawdaqError):
+    """A word names no component, or several.
+
+    Args:
+        word: what was said.
+        titles: the components that it may mean, or all when it means none.
+        is_ambiguous: whether it names several.
+    """
+
+    def __init__(self, word: str, titles: tuple[str, ...], is_ambiguous: bool) -> None:
+        super().__init__(word, titles, is_ambiguous)
+        self.word, self.titles, self.is_ambiguous = word, titles, is_ambiguous
+
+    def __str__(self) -> str:
+        """Return the candidates."""
+        if self.is_ambiguous:
+            return f"{self.word!r} can be any of {', '.join(self.titles)}; say which"
+        close = get_close_matches(self.word, self.titles, n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        return f"no component is called {self.word!r}; {meant}known: {', '.join(self.titles) or 'none'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A component that a command can be about.
+
+    Attributes:
+        key: ``NET.STA.NAME``.
+        title: how messages call it: ``STA/NAME``, with the network where that is not enough.
+        settings: what its station file says; None when it runs from a file that was not asked for.
+        running: what its pid file says; None without one.
+    """
+
+    key: str
+    title: str
+    settings: ComponentSettings | None
+    running: Running | None
+
+    @property
+    def name(self) -> str:
+        """Its name in the station file."""
+        return self.key.split(".", 2)[2]
+
+    @property
+    def station(self) -> str:
+        """``NET.STA``."""
+        return self.key.rsplit(".", 1)[0]
+
+    @property
+    def state(self) -> str:
+        """``running``, ``dead`` (it ended without tidying up) or ``stopped``."""
+        if self.running is None:
+            return "stopped"
+        return "running" if self.running.is_alive else "dead"
+
+    @property
+    def words(self) -> set[str]:
+        """Everything that it can be called."""
+        return {self.name, f"{self.station.split('.')[1]}/{self.name}", f"{self.station}/{self.name}", self.key}
+
+
+def targets(files: Sequence[StationFile], runtime: RuntimeFiles, *, with_others: bool) -> list[Target]:
+    """Return the components of *files* in their order, then (*with_others*) those that run besides."""
+    settings = {component.key: component for file in files for component in file.components}
+    others = [key for key in runtime.keys() if key not in settings and key.count(".") == 2] if with_others else []
+    keys = [*settings, *others]
+    titles = _titles(keys)
+    return [Target(key, titles[key], settings.get(key), runtime.running(key)) for key in keys]
+
+
+def _titles(keys: Sequence[str]) -> dict[str, str]:
+    parts = {key: key.split(".", 2) for key in keys}
+    short = {key: f"{station}/{name}" for key, (_, station, name) in parts.items()}
+    uses = Counter(short.values())
+    return {key: title if uses[title] == 1 else f"{parts[key][0]}.{title}" for key, title in short.items()}
+
+
+def resolve(word: str, known: Sequence[Target]) -> Target:
+    """Return the component that *word* names; of several the one that runs, if it is only one.
+
+    Raises:
+        NoSuchComponent: none is called so, or several.
+    """
+    exact = [target for target in known if word in target.words]
+    found = exact or [target for target in known if any(each.startswith(word) for each in target.words)]
+    alive = [target for target in found if target.state == "running"]
+    for candidates in (found, alive):
+        if len(candidates) == 1:
+            return candidates[0]
+    raise NoSuchComponent(word, tuple(target.title for target in found or known), is_ambiguous=bool(found))
+
+
+def resolve_all(words: Sequence[str], known: Sequence[Target]) -> list[Target]:
+    """Return the components that *words* name, each once; ``all`` names all.
+
+    Raises:
+        NoSuchComponent: a word names none, or several.
+    """
+    if "all" in words:
+        return list(known)
+    return list({target.key: target for target in (resolve(word, known) for word in words)}.values())

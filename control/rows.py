@@ -1,0 +1,42 @@
+"""What is known of a component, as one JSON-able row: from its files, and from itself when it runs."""
+
+from typing import TypeAlias
+
+from rawdaq.control import client
+from rawdaq.control.names import Target
+from rawdaq.errors import CommandError
+from rawdaq.protocols.command import JsonValue
+from rawdaq.runtime import RuntimeFiles
+
+Row: TypeAlias = dict[str, JsonValue]
+
+_STATUS_TIMEOUT_S = 5.0
+
+
+def row(target: Target) -> Row:
+    """Return what the files say of *target*."""
+    settings, running = target.settings, target.running
+    file = running.config if running and (running.is_alive or not settings) else settings.file if settings else None
+    return {
+        "component": target.key,
+        "title": target.title,
+        "name": target.name,
+        "station": target.station,
+        "state": target.state,
+        "pid": running.pid if running else None,
+        "receiver": settings.receiver.class_name if settings else None,
+        "publishers": [publisher.name for publisher in settings.publishers] if settings else [],
+        "file": str(file),
+    }
+
+
+def status(target: Target, runtime: RuntimeFiles) -> Row:
+    """Return the row of *target* and, when it runs, what it answers to ``status`` (or why it does not: ``error``)."""
+    known = row(target)
+    if target.state != "running":
+        return known
+    try:
+        said = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
+    except CommandError as error:
+        return known | {"error": str(error)}
+    return known | (said if isinstance(said, dict) else {"error": f"its status is {said!r}"})

@@ -1,0 +1,33 @@
+"""A station file to begin with."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.settings import StationSettings
+
+_DEMO_CODES = "network: XX, code: DEMO"
+
+
+def write(station: str, demo: Path, folder: Path) -> Path:
+    """Write *folder*/NET.STA.yaml, the packaged *demo* with the codes of *station*, and return its path.
+
+    Raises:
+        InvalidValue: *station* is not NET.STA.
+        ComponentError: the file is there already, or cannot be written.
+    """
+    network, _, code = station.partition(".")
+    try:
+        StationSettings(network=network, code=code)
+    except ValidationError as error:
+        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
+        raise InvalidValue(f"{station!r} is not NET.STA, such as XX.DEMO: {reasons}") from error
+    file = folder / f"{station}.yaml"
+    try:
+        with file.open("x") as opened:
+            # In quotes, because YAML reads the network NO as false.
+            opened.write(demo.read_text().replace(_DEMO_CODES, f'network: "{network}", code: "{code}"'))
+    except OSError as error:
+        raise ComponentError(f"{file} cannot be written: {error.strerror}") from error
+    return file

@@ -1,0 +1,92 @@
+"""Where log lines go: the one place that configures logging, called by a program and never by a library.
+
+Every logger is called ``rawdaq.ROOM.NAME``, such as ``rawdaq.receivers.RawReceiver``. A line reads::
+
+    2026-11-21T00:00:00.123Z INFO rawdaq.receivers.RawReceiver text
+"""
+
+import logging
+import os
+import sys
+from logging.handlers import RotatingFileHandler, SysLogHandler
+from pathlib import Path
+
+from rawdaq.times import to_iso
+
+MAX_FILE_BYTES = 10_000_000
+KEPT_FILES = 5
+
+#: Where the system's log listens: on Linux, on macOS.
+SYSTEM_LOGS = ("/dev/log", "/var/run/syslog")
+
+
+class LineFormatter(logging.Formatter):
+    """One record, one line: text from a peer cannot begin a line of its own. Only tracebacks have more lines."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """Return the record's time in UTC with milliseconds."""
+        return to_iso(round(record.created * 1000) * 1_000_000, 3)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line without line breaks."""
+        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+class DaemonFileHandler(RotatingFileHandler):
+    """A rotating file that is also the process's standard output and error.
+
+    So what C libraries and the interpreter print lands in the same file, also after a rotation.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            file, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", errors="backslashreplace"
+        )
+        self._redirect()
+
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Begin a new file."""
+        super().doRollover()
+        self._redirect()
+
+    def _redirect(self) -> None:
+        stream = self.stream or self._open()
+        for standard in (sys.stdout, sys.stderr):
+            standard.flush()
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
+
+
+def configure(level: str, file: Path | None = None, *, to_system_log: bool = False) -> None:
+    """Send log lines of *level* and above to *file*, or to standard error when there is none.
+
+    Other libraries are heard from WARNING on. Calling it again replaces what an earlier call set up.
+
+    Args:
+        level: the least severe messages that are shown.
+        file: the log file.
+        to_system_log: send them to the system's log instead, as long as there is one.
+    """
+    handler = _system_log() if to_system_log else None
+    if handler is None:
+        handler = logging.StreamHandler(sys.stderr) if file is None else DaemonFileHandler(file)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("rawdaq").setLevel(level)
+    logging.captureWarnings(True)
+    if to_system_log and not isinstance(handler, SysLogHandler):
+        logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))
+
+
+def _system_log() -> logging.Handler | None:
+    for address in SYSTEM_LOGS:
+        try:
+            handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # where SeedLink and its plugins log
+        except OSError:
+            continue
+        handler.ident = f"rawdaq[{os.getpid()}]: "
+        return handler
+    return None

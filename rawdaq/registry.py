@@ -1,0 +1,104 @@
+"""Receivers and publishers by name, through entry points: an outside package adds a line to its own metadata.
+
+::
+
+    [project.entry-points."rawdaq.receivers"]
+    MyReceiver = "my_package.my_module:MyReceiver"
+"""
+
+import functools
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal
+
+from rawdaq.errors import ComponentError, RawdaqError
+
+Kind = Literal["receiver", "publisher"]
+
+
+class UnknownClass(RawdaqError):
+    """No receiver or publisher of that name is installed.
+
+    Args:
+        kind: ``receiver`` or ``publisher``.
+        name: the name that nobody has.
+        known: the names that are installed.
+    """
+
+    def __init__(self, kind: Kind, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(kind, name, known)
+        self.kind, self.name, self.known = kind, name, known
+
+    def __str__(self) -> str:
+        """Return what is unknown, the closest name, and all names."""
+        return f"no {self.kind} is called {self.name!r}; {suggestion(self.name, self.known)}"
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """Return ``did you mean ...? known: ...`` for a *word* that is none of *known*.
+
+    >>> suggestion("prot", ("host", "port"))
+    "did you mean 'port'? known: host, port"
+    """
+    close = get_close_matches(word, known, n=1) or [name for name in known if name.lower() == word.lower()]
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{meant}known: {', '.join(known) or 'none'}"
+
+
+@functools.cache
+def _installed(kind: Kind) -> dict[str, EntryPoint]:
+    """Return what is installed by name; of two the one that comes first on the path, as Python imports."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=f"rawdaq.{kind}s"):
+        found.setdefault(entry.name, entry)
+    return dict(sorted(found.items()))
+
+
+def _load(kind: Kind, name: str) -> type[object]:
+    entry = _installed(kind).get(name)
+    if entry is None:
+        raise UnknownClass(kind, name, tuple(_installed(kind)))
+    try:
+        loaded: object = entry.load()
+    # Importing somebody's module runs somebody's code: whatever it raises means that the class is not to be had.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ComponentError(_broken(kind, entry, f"cannot be imported ({reason})")) from error
+    if not isinstance(loaded, type):
+        raise ComponentError(_broken(kind, entry, "is not a class"))
+    return loaded
+
+
+def _broken(kind: Kind, entry: EntryPoint, what: str) -> str:
+    package = entry.dist.name if entry.dist else entry.module
+    return f"{kind} {entry.name}: {entry.value} {what}; repair or reinstall the package {package!r}"
+
+
+def receiver_names() -> tuple[str, ...]:
+    """Return the names of all installed receivers."""
+    return tuple(_installed("receiver"))
+
+
+def publisher_names() -> tuple[str, ...]:
+    """Return the names of all installed publishers."""
+    return tuple(_installed("publisher"))
+
+
+def receiver_class(name: str) -> type[object]:
+    """Return the receiver that is installed as *name*.
+
+    Raises:
+        UnknownClass: there is none.
+        ComponentError: it is installed but cannot be imported.
+    """
+    return _load("receiver", name)
+
+
+def publisher_class(name: str) -> type[object]:
+    """Return the publisher that is installed as *name*.
+
+    Raises:
+        UnknownClass: there is none.
+        ComponentError: it is installed but cannot be imported.
+    """
+    return _load("publisher", name)

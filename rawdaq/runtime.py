@@ -1,0 +1,247 @@
+"""Where running components leave their pid files, command sockets and logs; see ``docs/decisions/runtime-files.md``."""
+
+import fcntl
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import platformdirs
+
+from rawdaq.errors import ComponentError
+
+#: What the path of a Unix socket may have on Linux (108 with the final zero); macOS has less.
+MAX_SOCKET_PATH_BYTES = 103
+
+#: `RuntimeFiles.find` may look at a lock in the very moment in which a component takes it.
+_LOCK_PATIENCE_S = 0.5
+
+
+class AlreadyRunning(ComponentError):
+    """The component runs already.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        pid: its process, 0 when it has not said yet.
+    """
+
+    def __init__(self, key: str, pid: int) -> None:
+        super().__init__(key, pid)
+        self.key, self.pid = key, pid
+
+    def __str__(self) -> str:
+        """Return what runs, where, and how to stop it."""
+        return f"{self.key} is already running (pid {self.pid}); stop it first: control-rawdaq stop {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a pid file says of its process.
+
+    Attributes:
+        pid: the process.
+        config: the station file it was started with.
+        started_ns: when.
+        stop_timeout_s: how long it may take to stop.
+        is_alive: whether the process still holds the file's lock.
+    """
+
+    pid: int
+    config: Path
+    started_ns: int
+    stop_timeout_s: float
+    is_alive: bool = True
+
+
+class RuntimeFiles:
+    """The runtime folder, the log folder, and the names of the files in them.
+
+    Building one touches nothing. A component's files are called by its key, ``NET.STA.NAME``.
+
+    Args:
+        folder: where pid files and command sockets are.
+        logs: where log files are.
+    """
+
+    def __init__(self, folder: Path, logs: Path) -> None:
+        self.folder = folder.absolute()
+        self.logs = logs.absolute()
+        self._descriptor: int | None = None
+        self._opening = threading.Lock()  # components start side by side
+
+    @classmethod
+    def find(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Return the folders of this user, as the environment and the system have them."""
+        given = os.environ if environment is None else environment
+        if chosen := given.get("RAWDAQ_RUNTIME_DIR"):
+            folder, logs = Path(chosen).expanduser(), Path(chosen).expanduser() / "log"
+        else:
+            folder, logs = _system_folder(given), _system_logs()
+        if chosen := given.get("RAWDAQ_LOG_DIR"):
+            logs = Path(chosen).expanduser()
+        return cls(folder, logs)
+
+    def __enter__(self) -> Self:
+        """Return itself, to be closed at the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder; addresses from `command_address` are void from then on."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def prepare(self) -> None:
+        """Make the folders; from then on nobody else can enter the runtime folder.
+
+        Raises:
+            ComponentError: the runtime folder is not safe, or a folder cannot be made.
+        """
+        for folder, mode in ((self.folder, 0o700), (self.logs, 0o755)):
+            try:
+                folder.mkdir(mode=mode, parents=True, exist_ok=True)
+            except OSError as error:
+                raise ComponentError(
+                    f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others"
+                ) from error
+        self._make_private()
+
+    def _make_private(self) -> None:
+        about = self.folder.stat()
+        if about.st_uid != os.geteuid():
+            raise ComponentError(
+                f"{self.folder} belongs to another user; set RAWDAQ_RUNTIME_DIR to a folder of your own"
+            )
+        if stat.S_IMODE(about.st_mode) & 0o077 == 0:
+            return
+        # Never shut a folder that serves others too, such as /tmp.
+        if any(path.suffix not in (".pid", ".sock") and path != self.logs for path in self.folder.iterdir()):
+            raise ComponentError(
+                f"{self.folder} is open to other users and holds other things; "
+                "set RAWDAQ_RUNTIME_DIR to a folder of its own, or make it private (chmod 700)"
+            )
+        self.folder.chmod(0o700)
+
+    def pid_file(self, key: str) -> Path:
+        """Return the pid file of a component."""
+        return self.folder / f"{key}.pid"
+
+    def log_file(self, key: str) -> Path:
+        """Return the log file of a component."""
+        return self.logs / f"{key}.log"
+
+    def command_address(self, key: str) -> str:
+        """Return the zmq address of a component's command socket, for binding and for connecting.
+
+        When the path is longer than a socket's may be, the address goes through a descriptor of the folder, which
+        stays open until `close`.
+
+        Raises:
+            ComponentError: the path is too long and this system has no way around it, or there is no such folder.
+        """
+        path = self.folder / f"{key}.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return f"ipc://{path}"
+        if not Path("/proc/self/fd").is_dir():  # pragma: no cover - only without Linux's /proc
+            raise ComponentError(f"{path} is too long for a socket; set RAWDAQ_RUNTIME_DIR to a shorter path")
+        with self._opening:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        return f"ipc:///proc/self/fd/{self._descriptor}/{path.name}"
+
+    def keys(self) -> list[str]:
+        """Return the keys of all components that have a pid file, running or dead."""
+        return sorted(path.name.removesuffix(".pid") for path in self.folder.glob("*.pid"))
+
+    def running(self, key: str) -> Running | None:
+        """Return what the pid file of *key* says and whether its process lives; None when there is no file."""
+        try:
+            with self.pid_file(key).open() as file:
+                is_alive = not _lock(file.fileno(), fcntl.LOCK_SH)
+                return _parse(file.read(), is_alive)
+        except FileNotFoundError:
+            return None
+
+    def forget(self, key: str) -> None:
+        """Remove the files that a dead component left behind."""
+        for path in (self.pid_file(key), self.folder / f"{key}.sock"):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def hold(self, key: str, config: Path, stop_timeout_s: float) -> Generator[None]:
+        """Be the one process that runs *key*: its pid file is locked until the context ends, however it ends.
+
+        Raises:
+            AlreadyRunning: another process holds it.
+        """
+        descriptor = self._take(key)
+        try:
+            values = asdict(Running(os.getpid(), config, time.time_ns(), stop_timeout_s))
+            values.pop("is_alive")
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(values, default=str).encode() + b"\n")
+            try:
+                yield
+            finally:
+                self.forget(key)  # while it is locked: nobody can have a newer one
+        finally:
+            os.close(descriptor)
+
+    def _take(self, key: str) -> int:
+        """Return the locked descriptor of the pid file of *key*."""
+        path, end_s = self.pid_file(key), time.monotonic() + _LOCK_PATIENCE_S
+        while time.monotonic() < end_s:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # The file may have been removed by the one who held it, between our opening and our locking it.
+            if _lock(descriptor, fcntl.LOCK_EX) and path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+            os.close(descriptor)
+            time.sleep(0.02)
+        holder = self.running(key)
+        raise AlreadyRunning(key, holder.pid if holder else 0)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _parse(text: str, is_alive: bool) -> Running:
+    """Return what *text* says; a file that is not whole (just made, or a disk that was full) says nothing."""
+    try:
+        values = json.loads(text)
+        return Running(
+            int(values["pid"]),
+            Path(values["config"]),
+            int(values["started_ns"]),
+            float(values["stop_timeout_s"]),
+            is_alive,
+        )
+    except (ValueError, KeyError, TypeError):
+        return Running(0, Path(), 0, 10.0, is_alive)
+
+
+def _system_folder(given: Mapping[str, str]) -> Path:
+    if base := given.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "rawdaq"
+    return Path("/run/rawdaq") if os.geteuid() == 0 else platformdirs.user_state_path("rawdaq") / "run"
+
+
+def _system_logs() -> Path:
+    return Path("/var/log/rawdaq") if os.geteuid() == 0 else platformdirs.user_log_path("rawdaq")

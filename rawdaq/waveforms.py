@@ -1,0 +1,115 @@
+"""Waveform files and pictures, by ObsPy: the only module that imports it, and only when it is used.
+
+Importing ObsPy takes seconds on a small computer and 100 MB; a receiver never needs it.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rawdaq.errors import RawdaqError
+from rawdaq.packet import Packet, Samples, SampleType
+
+_TYPES = {np.dtype(kind.value) for kind in SampleType}
+_INT32 = np.iinfo(np.int32)
+
+
+class WaveformError(RawdaqError):
+    """A file holds no waveforms that ObsPy reads, or a picture of these packets cannot be drawn."""
+
+
+class Waveform(NamedTuple):
+    """A gapless run of samples from a file; *name* is ``NET.STA.LOC.CHA`` as far as the file knows it."""
+
+    name: str
+    start_ns: int
+    rate_hz: float
+    samples: Samples
+
+
+def read_waveforms(path: Path | None = None) -> list[Waveform]:
+    """Return what *path* holds, in order of time; without a path the real seismogram that ObsPy brings along.
+
+    That is an earthquake of 2009 at station RJOB in Bavaria: 30 s of EHZ, EHN and EHE at 100 Hz, float64. Runs that
+    start together come as the file has them.
+
+    Raises:
+        WaveformError: the file cannot be read, ObsPy does not know its format, or it holds no samples.
+    """
+    found = [_waveform(trace) for trace in _read(path) if trace.stats.npts and trace.stats.sampling_rate > 0]
+    waveforms = sorted((one for one in found if one.samples.dtype.kind in "if"), key=lambda one: one.start_ns)
+    if not waveforms:
+        raise WaveformError(f"{path} holds no samples of a waveform")
+    return waveforms
+
+
+def plot(packets: Sequence[Packet], path: Path) -> None:
+    """Draw *packets*, one panel a stream, into the PNG (or PDF, SVG) file *path*.
+
+    Raises:
+        WaveformError: there is nothing to draw, a stream changes its rate, or the file cannot be written.
+    """
+    obspy = _obspy()
+    import matplotlib
+
+    matplotlib.use("Agg")  # no display on a station
+    traces = [obspy.Trace(packet.samples.astype(np.float64), _header(packet)) for packet in _drawable(packets)]
+    try:
+        obspy.Stream(traces).plot(outfile=str(path), size=(1000, 250 * min(8, len({one.id for one in traces}))))
+    except Exception as error:  # plain Exception is what ObsPy raises
+        raise WaveformError(f"cannot draw {path}: {error}") from error
+
+
+def _obspy() -> Any:
+    """Return ObsPy; what it deprecates in the standard library is not its user's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import obspy
+    return obspy
+
+
+def _read(path: Path | None) -> Any:
+    obspy = _obspy()
+    if path is None:
+        return obspy.read()
+    try:
+        with path.open("rb"):  # says better than ObsPy why a file cannot be read
+            return obspy.read(str(path))
+    except OSError as error:
+        raise WaveformError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # its format plugins raise whatever they like
+        raise WaveformError(f"{path} is no waveform file that ObsPy reads: {error}") from error
+
+
+def _waveform(trace: Any) -> Waveform:
+    return Waveform(trace.id, trace.stats.starttime.ns, float(trace.stats.sampling_rate), _samples(trace.data))
+
+
+def _samples(data: Samples) -> Samples:
+    """Return *data* as a type that a stream can have: wider integers as int32 if they fit, all else as float64."""
+    if data.dtype.newbyteorder("=") in _TYPES or data.dtype.kind not in "iuf":
+        return data
+    if data.dtype.kind == "f" or data.min() < _INT32.min or data.max() > _INT32.max:
+        return data.astype(np.float64)
+    return data.astype(np.int32)
+
+
+def _drawable(packets: Sequence[Packet]) -> Iterator[Packet]:
+    if not any(packet.samples.size for packet in packets):
+        raise WaveformError("there are no samples to draw")
+    return (packet for packet in packets if packet.samples.size)
+
+
+def _header(packet: Packet) -> dict[str, Any]:
+    stream = packet.stream
+    return {
+        "network": stream.network,
+        "station": stream.station,
+        "location": stream.location,
+        "channel": stream.channel,
+        "sampling_rate": packet.rate_hz,
+        "starttime": _obspy().UTCDateTime(ns=packet.start_ns),
+    }

@@ -1,0 +1,401 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawdaq import config
+from rawdaq.control import cli, client, logs, supervisor, tables
+from rawdaq.errors import CommandError
+from rawdaq.runtime import RuntimeFiles
+from tests import outside
+from tests.helpers import environment, run_cli, start_cli
+
+TWO = (
+    outside.STATION
+    + """\
+Second:
+  Receiver: {class: OutsideReceiver, trouble: refuse}
+"""
+)
+
+
+@pytest.fixture
+def station(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A station file that ``$RAWDAQ_CONFIG`` names; what runs is stopped at the end."""
+    with monkeypatch.context() as patch:
+        outside.install(tmp_path, patch)
+        file = tmp_path / "station.yaml"
+        file.write_text(outside.STATION)
+        patch.setenv("RAWDAQ_CONFIG", str(file))
+        yield file
+        with RuntimeFiles.find() as runtime:
+            for key in runtime.keys():
+                supervisor.stop(key, runtime)
+    outside.forget()
+
+
+class Said:
+    """What commands print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def run(self, *args: str) -> tuple[int, str, str]:
+        """Return exit status, stdout and stderr of ``control-rawdaq ARGS``."""
+        self._capsys.readouterr()
+        status = cli.run(args)
+        out, err = self._capsys.readouterr()
+        return status, out, err
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(capsys)
+
+
+def _python(code: str, *descriptors: int) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        pass_fds=descriptors,
+    )
+
+
+def test_help_is_quick_because_it_loads_next_to_nothing() -> None:
+    heavy = "{'zmq', 'yaml', 'pydantic', 'rich', 'obspy', 'platformdirs'}"
+    done = _python(f"import sys\nfrom rawdaq.control import cli\ncli.run(['-h'])\nprint({heavy} & set(sys.modules))")
+    assert done.stdout.startswith("Usage: control-rawdaq")
+    assert done.stdout.endswith("\nset()\n")
+
+
+def test_a_component_is_started_asked_restarted_and_stopped(station: Path, said: Said) -> None:
+    status, out, err = said.run("start", "receiver", "Main")
+    assert (status, err) == (0, "")
+    assert out.startswith("XX.OUT.Main started (pid ")
+
+    assert said.run("send", "Main", "ping") == (0, "pong\n", "")
+    assert said.run("send", "OUT/Main", "echo", "a", "-x", "--yes") == (0, "a -x --yes\n", "")
+    assert said.run("send", "M", "data") == (0, '{\n  "a": [\n    1,\n    null\n  ]\n}\n', "")
+    assert said.run("send", "M", "data", "--json") == (0, '{"a": [1, null]}\n', "")
+    assert said.run("send", "M", "nothing") == (0, "", "")
+    assert said.run("send", "M", "echo", "\udcff")[0] == 0, "an argument that is no text"
+    status, _, err = said.run("send", "M", "dance")
+    assert (status, err.split(";")[0]) == (1, "control-rawdaq: OUT/Main: no command 'dance'")
+
+    status, out, _ = said.run("status", "--json")
+    (row,) = json.loads(out)
+    assert (status, row["component"], row["state"], row["file"]) == (0, "XX.OUT.Main", "running", str(station))
+    assert row["publishers"]["nowhere"]["state"] == "running"
+    status, out, _ = said.run("status", "Main")
+    assert status == 0
+    assert out.startswith("OUT/Main  running  pid ")
+    assert "nowhere" in out
+    assert "OutsidePublisher" in out
+
+    status, _, err = said.run("start", "Main")
+    assert (status, "is already running (pid " in err) == (1, True)
+
+    status, out, err = said.run("restart", "all")
+    assert (status, err) == (0, "")
+    assert [line.split(" (")[0] for line in out.splitlines()] == ["XX.OUT.Main stopped", "XX.OUT.Main started"]
+    status, out, _ = said.run("logs", "Main", "-n", "500")
+    assert status == 0
+    assert len([line for line in out.splitlines() if line.endswith("Main is running")]) == 2
+    assert said.run("stop", "Main")[0] == 0
+    assert said.run("send", "Main", "ping") == (
+        1,
+        "",
+        "control-rawdaq: OUT/Main is not running; start it: control-rawdaq start OUT/Main\n",
+    )
+    assert said.run("status", "Main") == (1, "OUT/Main  stopped\n", "")
+    assert said.run("status")[0] == 0
+    assert said.run("stop", "all") == (0, "", "")
+    assert said.run("stop", "Main") == (1, "", "control-rawdaq: XX.OUT.Main is not running\n")
+
+
+def test_bytes_come_out_as_they_are(station: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert cli.run(["start", "all"]) == 0
+    capfdbinary.readouterr()
+    assert cli.run(["send", "Main", "raw"]) == 0
+    assert capfdbinary.readouterr().out == b"\x00\xff"
+
+
+def test_the_failure_of_one_component_does_not_stop_the_others(station: Path, said: Said) -> None:
+    station.write_text(TWO)
+    status, out, err = said.run("start", "all")
+    assert status == 1
+    assert out.startswith("XX.OUT.Main started")
+    assert err.startswith(
+        "control-rawdaq: XX.OUT.Second did not start: OutsideReceiver cannot be built: the port is taken"
+    )
+    status, out, _ = said.run("list", "--json")
+    assert [(row["name"], row["state"], row["receiver"], row["publishers"]) for row in json.loads(out)] == [
+        ("Main", "running", "OutsideReceiver", ["nowhere"]),
+        ("Second", "stopped", "OutsideReceiver", []),
+    ]
+    status, out, _ = said.run("list")
+    assert status == 0
+    assert out.split() == out.replace("\x1b", "").split(), "no colours where nobody sees them"
+    assert "XX.OUT.Second" in out
+
+
+def test_what_was_started_from_another_file_or_from_one_that_is_wrong_by_now_can_be_asked_and_stopped(
+    station: Path, said: Said, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(outside.STATION.replace("OUT", "ELSE"))
+    assert said.run("-c", str(other), "start", "all")[0] == 0
+    assert said.run("send", "Main", "ping")[:2] == (0, "pong\n")
+    assert [row["component"] for row in json.loads(said.run("list", "--json")[1])] == ["XX.OUT.Main", "XX.ELSE.Main"]
+    assert [row["component"] for row in json.loads(said.run("list", "--json", "-c", str(other))[1])] == ["XX.ELSE.Main"]
+    status, out, _ = said.run("restart", "ELSE")
+    assert (status, out.count("XX.ELSE.Main")) == (0, 2)
+
+    other.write_text(outside.STATION)
+    status, _, err = said.run("restart", "ELSE")
+    assert (status, "XX.ELSE.Main is no longer in" in err) == (1, True)
+    other.unlink()
+    status, _, err = said.run("restart", "ELSE")
+    assert (status, "cannot be read" in err) == (2, True)
+    assert said.run("send", "ELSE", "ping")[:2] == (0, "pong\n")
+
+    assert said.run("restart", "OUT")[0] == 0, "what is stopped is started"
+
+    station.write_text("station: 1")
+    assert said.run("status")[0] == 2
+    status, out, _ = said.run("-c", str(station), "stop", "all")
+    assert (status, out.split(" (")[0]) == (0, "XX.OUT.Main stopped"), "only what was started from that file"
+    status, _, err = said.run("stop", "Nobody")
+    assert (status, "a mapping such as" in err) == (2, True)
+    status, out, err = said.run("stop", "all")
+    assert (status, "XX.ELSE.Main stopped" in out) == (0, True)
+    assert "the configuration is wrong by now" in err
+
+
+def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> None:
+    assert said.run("start", "all")[0] == 0
+    with RuntimeFiles.find() as runtime:
+        running = runtime.running("XX.OUT.Main")
+        assert running is not None
+        os.kill(running.pid, signal.SIGKILL)
+        os.waitpid(running.pid, 0)
+    status, out, _ = said.run("status", "Main")
+    assert (status, out) == (1, "OUT/Main  dead\n")
+    status, _, err = said.run("stop", "Main")
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "ended without tidying up; its pid file is removed now" in err
+    assert said.run("status", "Main")[1] == "OUT/Main  stopped\n"
+
+
+def test_a_component_that_does_not_answer_is_shown_as_that(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said.run("start", "all")[0] == 0
+
+    def silent(*_: object) -> None:
+        raise CommandError("OUT/Main did not answer")
+
+    monkeypatch.setattr(client, "send", silent)
+    status, out, _ = said.run("status", "Main")
+    assert (status, "OUT/Main did not answer" in out) == (1, True)
+    assert said.run("status")[0] == 0
+
+    def fine(*_: object) -> str:
+        return "fine"
+
+    monkeypatch.setattr(client, "send", fine)
+    assert "its status is 'fine'" in said.run("status", "Main")[1]
+
+
+def test_a_component_runs_in_the_foreground_until_ctrl_c(station: Path) -> None:
+    with start_cli(["control-rawdaq", "start", "--foreground", "Main"]) as process:
+        assert process.stderr is not None
+        lines: list[str] = []
+        while not lines or "is running" not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_only_one_component_runs_in_the_foreground(station: Path, said: Said) -> None:
+    station.write_text(TWO)
+    status, _, err = said.run("start", "all", "--foreground")
+    assert (status, "--foreground runs one component" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["start", "Mian"], "no component is called 'Mian'"),
+        (["stop", "Mian"], "no component is called 'Mian'"),
+        (["logs", "all"], "This is about one component; say which."),
+        (["start", "receiver"], "start receiver WHICH?"),
+        (["start"], "Missing argument"),
+        (["dance"], "No such command 'dance'"),
+        (["send", "Main"], "Missing argument 'COMMAND'"),
+        (["list", "-c", "/does/not/exist.yaml"], "/does/not/exist.yaml: does not exist"),
+        (["-c", "/does/not/exist.yaml", "list"], "/does/not/exist.yaml: does not exist"),
+        (["init", "xx"], "'xx' is not NET.STA, such as XX.DEMO: network 'xx' is not 1-8 characters"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_right(
+    station: Path, said: Said, args: list[str], reason: str
+) -> None:
+    status, out, err = said.run(*args)
+    assert (status, out) == (2, "")
+    assert reason in err
+
+
+def test_a_word_that_names_several_components_is_answered_with_them(station: Path, said: Said, tmp_path: Path) -> None:
+    station.unlink()
+    folder = tmp_path / "stations"
+    folder.mkdir()
+    for code in ("AAA", "BBB"):
+        (folder / f"{code}.yaml").write_text(outside.STATION.replace("OUT", code))
+    status, _, err = said.run("-c", str(folder), "start", "Main")
+    assert (status, err) == (2, "control-rawdaq: 'Main' can be any of AAA/Main, BBB/Main; say which\n")
+
+
+def test_check_tells_every_mistake_and_starts_nothing(station: Path, said: Said) -> None:
+    assert said.run("check") == (0, f"{station}: XX.OUT: Main: good\n", "")
+    assert said.run("check", str(station), "--json") == (0, "[]\n", "")
+    station.write_text(
+        "station: {network: XX, code: OUT}\nMain:\n  Receiver: {class: OutsideReceiver, prt: 1, fast: 2}\n"
+    )
+    status, out, err = said.run("check", str(station))
+    assert (status, out) == (2, "")
+    assert err.splitlines()[0].startswith(f"{station}:3: Main.Receiver.")
+    assert "Main.Receiver.prt: unknown key; did you mean 'port'?" in err
+    assert "Main.Receiver.fast: 2 is wrong" in err
+    status, out, _ = said.run("check", str(station), "--json")
+    assert status == 2
+    assert [(each["line"], each["key"]) for each in json.loads(out)] == [
+        (3, "Main.Receiver.fast"),
+        (3, "Main.Receiver.prt"),
+    ]
+
+
+def test_a_missing_class_ends_with_1_and_says_what_to_do(station: Path, said: Said) -> None:
+    station.write_text("station: {network: XX, code: OUT}\nMain:\n  Receiver: {class: Broken}\n")
+    for args in (["check"], ["start", "all"]):
+        status, _, err = said.run(*args)
+        assert status == 1
+        assert "receiver Broken: rawdaq_outside_that_is_not_there:Broken cannot be imported" in err.splitlines()[0]
+        assert "reinstall the package 'rawdaq_outside'" in err.splitlines()[0]
+
+
+def test_init_writes_a_file_to_begin_with_and_never_over_another(
+    station: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = said.run("init", "NO.HERE")
+    assert (status, out.startswith("NO.HERE.yaml is written")) == (0, True)
+    text = (tmp_path / "NO.HERE.yaml").read_text()
+    assert 'station: {network: "NO", code: "HERE", location: "00"}' in text
+    status, _, err = said.run("init", "NO.HERE")
+    assert (status, err) == (1, "control-rawdaq: NO.HERE.yaml cannot be written: File exists\n")
+    assert (tmp_path / "NO.HERE.yaml").read_text() == text
+
+
+def test_the_packaged_station_is_what_init_copies() -> None:
+    assert "station: {network: XX, code: DEMO, " in config.DEMO_FILE.read_text()
+
+
+def test_logs_of_what_was_never_started_are_told(station: Path, said: Said) -> None:
+    status, _, err = said.run("logs", "Main")
+    assert (status, "OUT/Main has no log yet" in err) == (1, True)
+
+
+def test_following_a_log_ends_quietly_with_ctrl_c(station: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RuntimeFiles.find() as runtime:
+        runtime.prepare()
+        runtime.log_file("XX.OUT.Main").write_text("old\nlast\n")
+
+    def follow(_: Path, begin: int) -> Iterator[str]:
+        assert begin == len("old\nlast\n")
+        yield "new"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(logs, "follow", follow)
+    assert said.run("logs", "Main", "-f", "-n", "1") == (0, "last\nnew\n", "")
+
+
+def test_a_bug_is_one_line_and_its_traceback_is_in_the_log_folder(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(config, "find_config", fail)
+    status, out, err = said.run("list")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("control-rawdaq: this is a bug: ZeroDivisionError: oh; details in ")
+    assert "Traceback" in Path(err.strip().rpartition(" ")[2]).read_text()
+    monkeypatch.setenv("RAWDAQ_LOG_DIR", str(station))
+    status, _, err = said.run("list")
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "details are lost" in err
+
+
+def test_an_interrupted_command_ends_with_130(station: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(config, "find_config", interrupt)
+    assert said.run("list")[0] == 130
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(station: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import os, sys\nsys.argv[1:] = ['list', '--json']\nos.dup2({writer}, 1)\n"
+    done = _python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_program_ends_with_the_status_of_the_command(runtime_dir: Path) -> None:
+    done = run_cli(["control-rawdaq", "start"])
+    assert done.returncode == 2
+    assert "Missing argument" in done.stderr
+
+
+def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str]) -> None:
+    row: dict[str, Any] = {
+        "title": "DEMO/Raw",
+        "state": "paused",
+        "pid": 5,
+        "uptime_s": 3700,
+        "receiver": {
+            "version": "2.0",
+            "endpoints": [{"address": "a:1", "connected": True}],
+            "names": ["x"],
+            "none": None,
+        },
+        "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
+        "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
+    }
+    tables.print_status(row)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "DEMO/Raw paused pid 5, up 1 h 1 min".split()
+    assert "version 2.0".split() in lines
+    assert "endpoints: address a:1, connected yes".split() in lines
+    assert "live Pub paused 3 the disk is full".split() in lines
+    assert "XX.A..HHZ 7 100".split() in lines
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")])
+def test_a_duration_is_said_as_a_person_says_it(seconds: float, text: str) -> None:
+    assert tables.duration(seconds) == text

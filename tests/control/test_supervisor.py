@@ -1,0 +1,351 @@
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawdaq import config, log, station
+from rawdaq.control import client, component, logs, names, supervisor
+from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.runtime import AlreadyRunning, Running, RuntimeFiles
+from rawdaq.settings import ComponentSettings, StationFile, StationSettings
+from tests import outside
+from tests.helpers import wait_for
+
+KEY = "XX.OUT.Main"
+
+
+@pytest.fixture
+def runtime(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RuntimeFiles]:
+    with monkeypatch.context() as patch:
+        outside.install(tmp_path, patch)
+        with RuntimeFiles.find() as files:
+            yield files
+            for key in files.keys():
+                supervisor.stop(key, files)
+    outside.forget()
+
+
+def _component(folder: Path, text: str = outside.STATION) -> ComponentSettings:
+    file = folder / "station.yaml"
+    file.write_text(text)
+    return config.load(file).components[0]
+
+
+def _troubled(folder: Path, trouble: str) -> ComponentSettings:
+    return _component(folder, outside.STATION.replace("OutsideReceiver}", f"OutsideReceiver, trouble: {trouble}}}"))
+
+
+def test_a_started_component_answers_runs_once_and_is_gone_when_it_is_stopped(
+    runtime: RuntimeFiles, tmp_path: Path
+) -> None:
+    settings = _component(tmp_path)
+    pid = supervisor.start(settings, runtime)
+    running = runtime.running(KEY)
+    assert running is not None
+    assert (running.pid, running.is_alive, running.config) == (pid, True, settings.file)
+    assert client.send(KEY, runtime.command_address(KEY), "echo", ["a", "b"]) == "a b"
+    assert Path(f"/proc/{pid}/stat").read_text().split()[5] == str(pid), "it is a session of its own"
+    with pytest.raises(AlreadyRunning, match=f"already running .pid {pid}."):
+        supervisor.start(settings, runtime)
+    assert supervisor.stop(KEY, runtime) == pid
+    assert runtime.running(KEY) is None
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(ComponentError, match=r"^XX\.OUT\.Main is not running$"):
+        supervisor.stop(KEY, runtime)
+
+
+def test_a_failed_start_tells_the_reason_once_and_nothing_of_an_earlier_start(
+    runtime: RuntimeFiles, tmp_path: Path
+) -> None:
+    runtime.prepare()
+    runtime.log_file(KEY).write_text("2026-11-21T00:00:00.123Z ERROR rawdaq.x an old story\n")
+    with pytest.raises(supervisor.StartFailed) as caught:
+        supervisor.start(_troubled(tmp_path, "refuse"), runtime)
+    expected = "XX.OUT.Main did not start: OutsideReceiver cannot be built: the port is taken; take another"
+    first, *others = str(caught.value).splitlines()
+    assert first == expected
+    assert "an old story" not in "".join(others)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert runtime.running(KEY) is None
+
+
+def test_a_process_that_just_ends_is_noticed_and_what_it_printed_is_shown(
+    runtime: RuntimeFiles, tmp_path: Path
+) -> None:
+    with pytest.raises(supervisor.StartFailed) as caught:
+        supervisor.start(_troubled(tmp_path, "exit"), runtime)
+    assert caught.value.reason == "it ended with exit status 3"
+    assert caught.value.lines[-1] == "a library said goodbye"
+    assert "its last log lines:\n" in str(caught.value)
+    with pytest.raises(ComponentError, match="ended without tidying up; its pid file is removed now, its log may say"):
+        supervisor.stop(KEY, runtime)
+    assert runtime.keys() == []
+
+
+def test_a_process_that_does_not_answer_in_time_is_killed(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    with pytest.raises(supervisor.StartFailed, match=r"did not answer within 0\.1 s and was killed"):
+        supervisor.start(_troubled(tmp_path, "hang"), runtime, timeout_s=0.1)
+    for key in runtime.keys():
+        runtime.forget(key)
+
+
+def test_nobody_stays_when_the_start_is_interrupted(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+
+    def interrupt(pid: int, *_: object) -> str | None:
+        pids.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervisor, "_trouble", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.start(_component(tmp_path), runtime)
+    wait_for(lambda: supervisor._is_gone(pids[0]))
+    for key in runtime.keys():
+        runtime.forget(key)
+
+
+def test_a_component_that_does_not_stop_is_killed_and_that_is_told(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 0.0)
+    settings = _component(
+        tmp_path,
+        outside.STATION.replace("OutsideReceiver}", "OutsideReceiver, trouble: stubborn}")
+        + "  Daemon: {stop_timeout_s: 0.1}\n",
+    )
+    supervisor.start(settings, runtime)
+    with pytest.raises(supervisor.Killed) as caught:
+        supervisor.stop(KEY, runtime)
+    assert "did not stop within 0.1 s and was killed" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert runtime.running(KEY) is None
+
+
+def test_a_log_that_cannot_be_written_is_told_with_the_remedy(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.prepare()
+    runtime.log_file(KEY).mkdir()
+    with pytest.raises(ComponentError, match=r"Main\.log cannot be written: Is a directory; set RAWDAQ_LOG_DIR"):
+        supervisor.start(_component(tmp_path), runtime)
+
+
+def _held(monkeypatch: pytest.MonkeyPatch, kill: Any) -> None:
+    """Let a component run for ever as far as anybody can see, and *kill* stand in for the system's."""
+
+    def running(_: RuntimeFiles, __: str) -> Running:
+        return Running(1, Path("a"), 0, 0.0)
+
+    monkeypatch.setattr(RuntimeFiles, "running", running)
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 0.0)
+    monkeypatch.setattr(supervisor, "_KILL_TIMEOUT_S", 0.0)
+
+
+def test_the_component_of_another_user_is_left_to_him(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*_: object) -> None:
+        raise PermissionError
+
+    _held(monkeypatch, kill)
+    with pytest.raises(ComponentError, match="belongs to another user"):
+        supervisor.stop(KEY, RuntimeFiles(tmp_path, tmp_path))
+
+
+def test_a_process_that_cannot_be_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+
+    def kill(_: int, number: int) -> None:
+        sent.append(number)
+        if number == signal.SIGKILL:
+            raise ProcessLookupError
+
+    _held(monkeypatch, kill)
+    with pytest.raises(ComponentError, match="cannot even be killed"):
+        supervisor.stop(KEY, RuntimeFiles(tmp_path, tmp_path))
+    assert sent == [signal.SIGTERM, signal.SIGKILL]
+
+
+def test_a_process_of_somebody_else_has_gone_when_it_is_a_zombie_or_no_longer_there() -> None:
+    assert not supervisor._is_gone(1)
+    assert supervisor._is_gone(2**22 + 1)
+
+
+def test_each_goes_on_after_a_failure() -> None:
+    def action(number: int) -> int:
+        if number == 2:
+            raise ComponentError("two")
+        return number * 10
+
+    first, second, third = supervisor.each(action, [1, 2, 3])
+    assert (first, str(second), third) == (10, "two", 30)
+    assert isinstance(second, RawdaqError)
+    assert supervisor.each(action, []) == []
+
+
+# ---------------------------------------------------------------- the process of a component
+
+
+def test_the_process_refuses_a_wrong_file_with_2_and_a_missing_component_with_1(
+    runtime: RuntimeFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert component.main([str(tmp_path / "gone.yaml"), KEY]) == 2
+    assert component.main([str(_component(tmp_path).file), "XX.OUT.Other"]) == 1
+    assert "has no component XX.OUT.Other (any more)" in capsys.readouterr().err
+
+
+class _Ran(Exception):
+    """The component would run now."""
+
+
+def _run(settings: ComponentSettings, runtime: RuntimeFiles, monkeypatch: pytest.MonkeyPatch, error: Exception) -> int:
+    """Run the component in this process with *error* as its end and without touching this process' logging."""
+
+    def end(*_: object) -> None:
+        raise error
+
+    def leave(*_: object) -> None:
+        """Do not touch the logging of this process."""
+
+    monkeypatch.setattr(log, "configure", leave)
+    monkeypatch.setattr(station, "run_component", end)
+    runtime.prepare()
+    return component.run(settings, runtime, None)
+
+
+def test_a_core_that_is_not_there_is_told(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = _component(tmp_path, outside.STATION + "  Daemon: {core_id: 100000}\n")
+    assert _run(settings, runtime, monkeypatch, _Ran()) == 1
+    assert "Daemon.core_id 100000 cannot be used: Invalid argument; cores here: " in caplog.text
+
+
+def test_a_core_is_bound(runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[object] = []
+
+    def bind(*args: object) -> None:
+        bound.append(args)
+
+    monkeypatch.setattr(os, "sched_setaffinity", bind)
+    settings = _component(tmp_path, outside.STATION + "  Daemon: {core_id: 1}\n")
+    assert _run(settings, runtime, monkeypatch, ComponentError("enough")) == 1
+    assert bound == [(0, {1})]
+
+
+def test_an_error_that_nobody_foresaw_ends_with_1_and_a_traceback_in_the_log(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _run(_component(tmp_path), runtime, monkeypatch, _Ran()) == 1
+    assert "Main ended with an error that nobody foresaw" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+# ---------------------------------------------------------------- names
+
+
+def _target(key: str, state: str = "stopped") -> names.Target:
+    running = None if state == "stopped" else Running(1, Path("a"), 0, 1, state == "running")
+    return names.Target(key, "/".join(key.split(".")[1:]), None, running)
+
+
+A, B, C = _target("XX.AAA.Raw"), _target("XX.BBB.Raw"), _target("XX.BBB.Other")
+
+
+@pytest.mark.parametrize(
+    ("word", "target"),
+    [("Other", C), ("AAA/Raw", A), ("XX.BBB/Raw", B), ("XX.BBB.Raw", B), ("O", C), ("AAA", A), ("BBB/O", C)],
+)
+def test_a_word_names_the_one_component_that_it_can_mean(word: str, target: names.Target) -> None:
+    assert names.resolve(word, [A, B, C]) == target
+
+
+def test_a_word_that_names_several_or_none_is_answered_with_the_candidates() -> None:
+    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw; say which"):
+        names.resolve("Raw", [A, B, C])
+    with pytest.raises(
+        names.NoSuchComponent, match=r"called 'BBB/Othr'; did you mean 'BBB/Other'\? known: AAA/Raw"
+    ) as no:
+        names.resolve("BBB/Othr", [A, B, C])
+    assert str(pickle.loads(pickle.dumps(no.value))) == str(no.value)
+    with pytest.raises(names.NoSuchComponent, match="known: none"):
+        names.resolve("x", [])
+
+
+def test_of_several_the_one_that_runs_is_meant() -> None:
+    alive = _target("XX.BBB.Raw", "running")
+    assert names.resolve("Raw", [A, alive, C]) == alive
+
+
+def test_all_means_all_and_nobody_is_meant_twice() -> None:
+    assert names.resolve_all(["all"], [A, B]) == [A, B]
+    assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
+
+
+def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path) -> None:
+    settings = [
+        ComponentSettings("Raw", StationSettings(network=network, code=code), None, (), None, Path("a"))  # type: ignore[arg-type]
+        for network, code in (("XX", "AAA"), ("YY", "AAA"), ("YY", "BBB"))
+    ]
+    file = StationFile(Path("a"), settings[0].station, tuple(settings))
+    files = RuntimeFiles(tmp_path, tmp_path)
+    (tmp_path / "ZZ.Z.Raw.pid").touch()
+    (tmp_path / "else.pid").touch()
+    found = names.targets([file], files, with_others=True)
+    assert [target.title for target in found] == ["XX.AAA/Raw", "YY.AAA/Raw", "BBB/Raw", "Z/Raw"]
+    assert [target.state for target in found] == ["stopped", "stopped", "stopped", "dead"]
+    assert len(names.targets([file], files, with_others=False)) == 3
+    assert replace(found[0], key="AA.B.C").station == "AA.B"
+
+
+# ---------------------------------------------------------------- logs
+
+
+def test_the_last_lines_are_those_behind_a_place_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    assert logs.last_lines(file, 3) == []
+    assert logs.size_bytes(file) == 0
+    file.write_text("".join(f"line {number}\n" for number in range(20_000)))
+    assert logs.last_lines(file, 2) == ["line 19998", "line 19999"]
+    assert logs.last_lines(file, 0) == []
+    assert len(logs.last_lines(file, 12_000)) == 12_000
+    begin = file.read_bytes().index(b"line 19999")
+    assert logs.last_lines(file, 5, begin) == ["line 19999"]
+    assert logs.last_lines(file, 1, 10_000_000) == ["line 19999"], "a rotation began a new file"
+
+
+def test_following_goes_on_after_a_rotation_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.log"
+    old = tmp_path / "a.log.1"
+
+    def append(text: str) -> None:
+        with file.open("a") as opened:
+            opened.write(text)
+
+    def rotate() -> None:
+        append("third\n")
+        file.rename(old)
+
+    steps: Iterator[Callable[[], object]] = iter(
+        [
+            lambda: file.write_text("skipped\nfirst\nsec"),
+            lambda: append("ond\n"),
+            rotate,
+            lambda: file.write_text("fourth\n"),
+        ]
+    )
+
+    def sleep(_: float) -> None:
+        next(steps)()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    lines = logs.follow(file, len("skipped\n"))
+    assert [next(lines) for _ in range(4)] == ["first", "second", "third", "fourth"]
+    lines.close()

@@ -1,0 +1,186 @@
+import fcntl
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from rawdaq import runtime as module
+from rawdaq.errors import ComponentError
+from rawdaq.runtime import AlreadyRunning, RuntimeFiles
+from tests.helpers import environment
+
+KEY = "XX.DEMO.Main"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[RuntimeFiles]:
+    with RuntimeFiles(tmp_path / "run", tmp_path / "log") as runtime:
+        runtime.prepare()
+        yield runtime
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("given", "uid", "folder", "logs"),
+    [
+        ({"RAWDAQ_RUNTIME_DIR": "/a"}, 5, "/a", "/a/log"),
+        ({"RAWDAQ_RUNTIME_DIR": "/a", "RAWDAQ_LOG_DIR": "/b", "XDG_RUNTIME_DIR": "/c"}, 0, "/a", "/b"),
+        ({"XDG_RUNTIME_DIR": "/c"}, 5, "/c/rawdaq", "/state/rawdaq/log"),
+        ({"XDG_RUNTIME_DIR": "/c", "RAWDAQ_LOG_DIR": "/b"}, 5, "/c/rawdaq", "/b"),
+        ({}, 0, "/run/rawdaq", "/var/log/rawdaq"),
+        ({}, 5, "/state/rawdaq/run", "/state/rawdaq/log"),
+    ],
+)
+def test_the_folders_follow_the_environment_and_the_user(
+    given: dict[str, str], uid: int, folder: str, logs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    found = RuntimeFiles.find(given)
+    assert (str(found.folder), str(found.logs)) == (folder, logs)
+
+
+def test_the_environment_of_the_process_counts_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAWDAQ_RUNTIME_DIR", str(tmp_path))
+    assert RuntimeFiles.find().folder == tmp_path
+
+
+def test_files_are_called_by_the_components_key(files: RuntimeFiles) -> None:
+    assert files.pid_file(KEY).name == "XX.DEMO.Main.pid"
+    assert files.log_file(KEY).name == "XX.DEMO.Main.log"
+    assert files.command_address(KEY) == f"ipc://{files.folder}/XX.DEMO.Main.sock"
+
+
+def test_a_new_runtime_folder_is_for_its_user_alone(files: RuntimeFiles) -> None:
+    assert _mode(files.folder) == 0o700
+    files.prepare()
+
+
+def test_an_open_folder_of_ours_is_made_private(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "A.B.C.pid").touch()
+    (folder / "log").mkdir()
+    RuntimeFiles(folder, folder / "log").prepare()
+    assert _mode(folder) == 0o700
+
+
+def test_an_open_folder_that_holds_other_things_is_refused_and_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "precious").touch()
+    with pytest.raises(ComponentError, match="is open to other users and holds other things; set RAWDAQ_RUNTIME_DIR"):
+        RuntimeFiles(folder, tmp_path / "log").prepare()
+    assert _mode(folder) == 0o755
+
+
+def test_a_folder_of_another_user_is_refused(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ComponentError, match="belongs to another user; set RAWDAQ_RUNTIME_DIR"):
+        files.prepare()
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ComponentError, match="cannot be made: Not a directory; set RAWDAQ_RUNTIME_DIR"):
+        RuntimeFiles(tmp_path / "file" / "run", tmp_path).prepare()
+
+
+def test_who_holds_the_pid_file_is_known_to_others_until_he_ends(files: RuntimeFiles) -> None:
+    assert files.running(KEY) is None
+    with files.hold(KEY, Path("/etc/station.yaml"), 7.5):
+        running = files.running(KEY)
+        assert running is not None
+        assert (running.pid, running.config, running.stop_timeout_s) == (os.getpid(), Path("/etc/station.yaml"), 7.5)
+        assert running.is_alive
+        assert files.keys() == [KEY]
+        assert _mode(files.pid_file(KEY)) == 0o600
+    assert files.running(KEY) is None
+    assert files.keys() == []
+
+
+def test_a_component_runs_only_once(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOCK_PATIENCE_S", 0.05)
+    with files.hold(KEY, Path("a"), 1), pytest.raises(AlreadyRunning) as caught, files.hold(KEY, Path("a"), 1):
+        pass
+    assert caught.value.pid == os.getpid()
+    assert f"XX.DEMO.Main is already running (pid {os.getpid()}); stop it first" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_looking_at_a_lock_does_not_keep_a_component_from_starting(files: RuntimeFiles) -> None:
+    files.pid_file(KEY).touch()
+    descriptor = os.open(files.pid_file(KEY), os.O_RDONLY)
+    assert module._lock(descriptor, fcntl.LOCK_SH)
+    asked = iter([None])
+
+    def look_away(_: float) -> None:
+        if next(asked, 1) is None:
+            os.close(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", look_away)
+        with files.hold(KEY, Path("a"), 1):
+            assert files.running(KEY) is not None
+
+
+def test_a_killed_component_leaves_a_file_that_is_recognised_as_dead(files: RuntimeFiles) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom rawdaq.runtime import RuntimeFiles\n"
+        "files = RuntimeFiles(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        f"with files.hold({KEY!r}, Path('a'), 1):\n    os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", code, str(files.folder), str(files.logs)]
+    subprocess.run(command, env=environment(), timeout=60, check=False)
+    dead = files.running(KEY)
+    assert dead is not None
+    assert not dead.is_alive
+    assert dead.pid > 0
+    with files.hold(KEY, Path("b"), 1):
+        again = files.running(KEY)
+        assert again is not None
+        assert again.config == Path("b")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"pid": "x"}'])
+def test_a_pid_file_that_is_not_whole_says_nothing(files: RuntimeFiles, text: str) -> None:
+    files.pid_file(KEY).write_text(text)
+    running = files.running(KEY)
+    assert running is not None
+    assert (running.pid, running.is_alive) == (0, False)
+
+
+def test_forgetting_removes_what_a_dead_component_left(files: RuntimeFiles) -> None:
+    files.pid_file(KEY).touch()
+    (files.folder / f"{KEY}.sock").touch()
+    files.forget(KEY)
+    files.forget(KEY)
+    assert list(files.folder.iterdir()) == []
+
+
+def test_a_command_socket_works_in_a_folder_whose_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 75) / ("y" * 75)
+    with RuntimeFiles(folder, tmp_path / "log") as server, RuntimeFiles(folder, tmp_path / "log") as client:
+        server.prepare()
+        with zmq.Context() as context, context.socket(zmq.REP) as here, context.socket(zmq.REQ) as there:
+            here.linger = there.linger = 0
+            here.bind(server.command_address(KEY))
+            assert (folder / f"{KEY}.sock").is_socket()
+            there.connect(client.command_address(KEY))
+            assert client.command_address(KEY) == client.command_address(KEY)
+            there.send(b"ping")
+            assert here.poll(10_000)
+            assert here.recv() == b"ping"
+    server.close()
