@@ -1,0 +1,44 @@
+# Every target sets itself up: a virtual environment in .venv, made again only when what it was made from has changed.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; print(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+BIN := .venv/bin
+# The name carries the folder: an environment that was moved or copied points to the wrong place.
+INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## show this
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in half a minute
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
+
+test: $(INSTALLED)  ## all tests, and how much of the code they reach
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=
+	$(BIN)/python -m coverage report --skip-covered --fail-under=95
+	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include='rawdaq/protocols/*'
+
+lint: $(INSTALLED)  ## style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## what a packet costs; prints a table
+	$(BIN)/python benchmarks/packet_cost.py
+
+clean:  ## remove everything that these targets made
+	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache *.egg-info
+
+$(INSTALLED): setup.cfg pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'rawdaq needs Python 3.11 or later; name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	@test -e $@ || rm -rf .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'setting up .venv (once; a minute or two)'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,133 @@
+"""The house itself: what is packaged is what is there, importing does nothing, and each thing is where it says."""
+
+import configparser
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import rawdaq
+from tests.helpers import ROOT, environment
+
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+MODULES = sorted(module.name for module in pkgutil.walk_packages(rawdaq.__path__, "rawdaq."))
+ENTRY_POINTS = [
+    (group, *re.split(r" = |:", line))
+    for group in SETUP["options.entry_points"]
+    for line in SETUP["options.entry_points"][group].split("\n")
+    if line
+]
+
+# Run in a fresh interpreter, so that what this one has imported and started does not count.
+IMPORT_ALL = """
+import logging, os, socket, sys, threading
+from importlib import import_module
+
+def no_socket(*args, **kwargs):
+    raise AssertionError("importing opened a socket")
+
+environment, handlers = dict(os.environ), list(logging.root.handlers)
+socket.socket.bind = socket.socket.connect = no_socket
+for name in sys.argv[1:]:
+    import_module(name)
+    assert threading.active_count() == 1, f"{name} starts a thread"
+    assert logging.root.handlers == handlers, f"{name} configures logging"
+    assert dict(os.environ) == environment, f"{name} changes the environment"
+ours = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.startswith("rawdaq")]
+assert not any(log.handlers or log.level for log in ours), "a logger of ours is configured"
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def _loaded_by(*modules: str) -> set[str]:
+    """Return the top-level names that importing *modules* loads; fails if importing does anything else."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *modules],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def _copy(target: Path) -> Path:
+    """Return a copy of the checkout without what git ignores: building writes into the folder that it builds."""
+    leave_out = shutil.ignore_patterns(".*", "demo", "build", "dist", "__pycache__", "*.egg-info", "tests")
+    shutil.copytree(ROOT, target, symlinks=True, ignore=leave_out)
+    return target
+
+
+def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
+    listed = SETUP["options"]["packages"].split()
+    assert sorted(listed) == sorted(["rawdaq", *(name for name in MODULES if hasattr(import_module(name), "__path__"))])
+
+
+def test_no_folder_with_code_lacks_its_init() -> None:
+    folders = {path.parent for path in (ROOT / "rawdaq").glob("**/*.py")} | {
+        ROOT / "receivers",
+        ROOT / "publishers",
+        ROOT / "control",
+    }
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize("name", ["receivers", "publishers", "control"])
+def test_the_three_top_level_rooms_are_linked_relatively(name: str) -> None:
+    link = ROOT / "rawdaq" / name
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../{name}"
+    assert link.is_dir()
+
+
+def test_importing_every_module_does_nothing_and_does_not_load_obspy() -> None:
+    assert "obspy" not in _loaded_by(*MODULES)
+
+
+def test_the_device_side_loads_only_numpy_and_the_standard_library() -> None:
+    loaded = {name for name in _loaded_by("rawdaq.streamer") if not name.startswith(("_", "sitecustomize"))}
+    before = {name for name in _loaded_by() if not name.startswith("_")}
+    assert loaded - before - sys.stdlib_module_names == {"numpy", "rawdaq"}
+
+
+@pytest.mark.parametrize(("group", "name", "module", "attribute"), ENTRY_POINTS)
+def test_an_entry_point_names_something_that_exists(group: str, name: str, module: str, attribute: str) -> None:
+    found = getattr(import_module(module), attribute)
+    assert callable(found)
+    assert group == "console_scripts" or found.__name__ == name
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == rawdaq.__version__
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\]\(([^)]+\.md)\)", index)) == sorted(
+        path.name for path in folder.glob("*.md") if path.name != "README.md"
+    )
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(tmp_path: Path) -> None:
+    code = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
+    build = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
+    done = subprocess.run(build, cwd=_copy(tmp_path / "tree"), check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("rawdaq-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    tree = ROOT / "rawdaq"
+    expected = {path.relative_to(ROOT).as_posix() for path in (*tree.glob("*.py"), *tree.glob("*/*.py"))}
+    assert names - {name for name in names if name.endswith(".yaml")} == expected | {"rawdaq/py.typed"}

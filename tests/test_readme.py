@@ -1,0 +1,179 @@
+"""What README says is done here as it says it, on ports that are free and in folders of our own."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rawdaq import config
+from rawdaq.protocols.raw import RawPlugin, SampleBlock
+from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+# Announces its port, and takes a free one.
+ANNOUNCED = """
+import rawdaq.streamer
+
+class Streamer(rawdaq.streamer.Streamer):
+    def __init__(self, channels):
+        super().__init__(channels, port=0)
+
+    def start(self):
+        super().start()
+        print(self.port, flush=True)
+
+rawdaq.streamer.Streamer = Streamer
+"""
+
+
+def _block(language: str, holding: str) -> str:
+    """Return the one code block of *language* that has the text *holding*."""
+    (found,) = [text for kind, text in BLOCKS if kind == language and holding in text]
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wrap(folder: Path, name: str, *options: str) -> None:
+    """Write a command *name* that is ours with *options* added: what a test must change stays out of README's text."""
+    words = " ".join(f"'{word}'" for word in command(name)).replace(
+        f"sys.argv[0] = '{name}'", f'sys.argv[0] = "{name}"'
+    )
+    script = folder / name
+    script.write_text(f'#!/bin/sh\nexec {words} "$@" {" ".join(options)}\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+
+def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> None:
+    device_port, live_port = _free_port(), _free_port()
+    text = config.DEMO_FILE.read_text().replace("port: 65535", f"port: {device_port}")
+    (tmp_path / "station.yaml").write_text(text.replace("port: 9004", f"port: {live_port}"))
+    _wrap(tmp_path, "rawdaq-device", "--port", str(device_port), "--packet-s", "0.2")
+    _wrap(tmp_path, "rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}")
+    _wrap(tmp_path, "control-rawdaq")
+    subscriber = _block("python", "Subscriber").replace("9004", str(live_port))
+    before, stop, after = _block("sh", "rawdaq-device &").partition("control-rawdaq stop")
+    python = f"{sys.executable} - <<'END'\n{subscriber}END\n"
+    script = f"set -eum\ntrap 'kill %1 2>/dev/null || true' EXIT\n{before}{python}{stop}{after}wait %1 || true\n"
+    paths = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "RAWDAQ_CONFIG": str(tmp_path / "station.yaml")}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=environment(paths),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = re.sub(r"\d+(\.\d+)?", "N", _block("text", "XX.DEMO").strip())
+    shown = [re.sub(r"\d+(\.\d+)?", "N", text) for text in done.stdout.splitlines() if " lat=" in text]
+    assert len(shown) == 6
+    assert {text.replace("HHN", "HHZ").replace("HHE", "HHZ").replace("lat=-N", "lat=N") for text in shown} == {line}
+    assert re.search(r"^XX\.DEMO\.00\.HHZ \d{19} 100\.0 -?\d+$", done.stdout, re.MULTILINE)
+    assert len(list((tmp_path / "archive").glob("*/XX/DEMO/HH?.D/XX.DEMO.00.HH?.D.*"))) >= 3
+
+
+def test_a_device_of_ten_lines_serves_its_samples() -> None:
+    code = _block("python", "feed_data")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    process = subprocess.Popen(
+        [sys.executable, "-c", ANNOUNCED + code], env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        with socket.create_connection(("127.0.0.1", int(process.stdout.readline())), DEADLINE_S) as connection:
+            plugin, blocks = RawPlugin([1]), list[SampleBlock]()
+            while not blocks:
+                connection.sendall(plugin.data_to_send())
+                events = plugin.receive_data(connection.recv(65536))
+                blocks += [event for event in events if isinstance(event, SampleBlock)]
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert (blocks[0].channel, blocks[0].samples.dtype.name, blocks[0].samples.size) == (1, "int32", 100)
+
+
+def test_the_station_file_is_good(tmp_path: Path) -> None:
+    (tmp_path / "station.yaml").write_text(_block("yaml", "class: RawReceiver"))
+    done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _install(folder: Path) -> None:
+    """Write the package that README describes, as an installer would."""
+    (folder / "my_daq.py").write_text(_block("python", "# my_daq.py"))
+    groups = tomllib.loads(_block("toml", "entry-points"))["project"]["entry-points"]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {at}\n" for name, at in each.items()) for group, each in groups.items()
+    ]
+    metadata = folder / "my_daq-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-daq\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
+
+
+def test_a_receiver_and_a_publisher_of_your_own_work(
+    tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "station.yaml").write_text(_block("yaml", "class: TextReceiver").replace("port: 7000", "port: 0"))
+    control = ["control-rawdaq", "-c", str(tmp_path / "station.yaml")]
+    started = run_cli([*control, "start", "receiver", "Text"])
+    assert started.returncode == 0, started.stderr
+    try:
+        port = int(run_cli([*control, "send", "Text", "port"]).stdout)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"HHZ 1795219200000000000 100 5 -3 7", ("127.0.0.1", port))
+            sender.sendto(b"HHZ 1795219200030000000 100 5 -3 8", ("127.0.0.1", port))
+        peaks = tmp_path / "peaks.txt"
+        wait_for(lambda: peaks.exists() and peaks.read_text())
+    finally:
+        stopped = run_cli([*control, "stop", "Text"])
+    assert stopped.returncode == 0, stopped.stderr
+    assert peaks.read_text() == "XX.MINE..HHZ 1795219200030000000 8\n"
+
+
+def test_every_code_block_is_one_that_is_run_here() -> None:
+    assert [kind for kind, _ in BLOCKS] == ["sh", "text", "python", "python", "yaml", "python", "toml", "yaml"]
+
+
+def test_every_command_of_the_table_exists() -> None:
+    table = README.partition("## The commands")[2].partition("\n## ")[0]
+    listed = run_cli(["control-rawdaq", "--help"]).stdout
+    for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init"):
+        assert f"`{name}" in table or f"control-rawdaq {name}" in table
+        assert re.search(rf"^  {name} ", listed, re.MULTILINE)
+    for name, options in {
+        "rawdaq-dump": ("--json", "--stats", "--write", "--plot"),
+        "rawdaq-device": ("--file", "--sine", "--speed"),
+    }.items():
+        shown = run_cli([name, "--help"]).stdout
+        assert all(option in table and option in shown for option in options)
+
+
+def test_files_that_readme_names_exist() -> None:
+    named = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r"`((?:\w+/)+)`", README)
+    missing = [name for name in named if not (ROOT / name).exists() and not name.startswith("archive")]
+    assert missing == []
+
+
+def test_the_ci_runs_the_lint_and_the_test_command_of_readme() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert lines[-2:] == ["make lint", "make test"]
+    assert "`make test` runs the tests" in README
