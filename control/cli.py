@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-
 if TYPE_CHECKING:
     from rawdaq.control.names import Target
     from rawdaq.runtime import RuntimeFiles
