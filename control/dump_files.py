@@ -8,7 +8,7 @@ from pathlib import Path
 from rawdaq.control.dump_session import Arrival, View, tell
 from rawdaq.errors import RawdaqError
 from rawdaq.packet import Packet, StreamId
-from rawdaq.records import Record, RecordFormat, RecordMaker, why_not
+from rawdaq.records import RecordFormat, RecordMaker, why_not
 
 _MAX_PICTURE_BYTES = 256_000_000  # samples that a picture may hold: bounds what an endless run can make us keep
 
@@ -44,7 +44,7 @@ class RecordFile(View):
         with self._file:
             self._write(self._maker.flush())
 
-    def _write(self, records: Iterable[Record]) -> None:
+    def _write(self, records: Iterable[RecordRun]) -> None:
         for record in records:
             self._file.write(record.data)
         self._file.flush()

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, Field
 from rawdaq.archive import Archive
 from rawdaq.archive_layout import ArchiveLayout
 from rawdaq.errors import InvalidValue
-from rawdaq.packet import StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
-from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, Record, RecordFormat, why_not
+from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 
 #: How long a stop waits for a disk that does not answer.
 _CLOSE_TIMEOUT_S = 10.0
@@ -88,25 +88,25 @@ class MiniSeedPublisher(Publisher):
         """
         await self._in_thread(self._archive.open)
 
-    async def deliver_records(self, records: Sequence[Record]) -> None:
-        """Append *records* to their files; return when they are written, with ``fsync_s`` 0 when they are safe.
+    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+        """Append the records to their files; return when they are written, with ``fsync_s`` 0 when they are safe.
 
         Raises:
             PublisherUnavailable: the disk does not take them now.
         """
         try:
-            await self._in_thread(self._write, records)
+            await self._in_thread(self._write, [run for run in batch if isinstance(run, RecordRun)])
         finally:
             if self._fsync_timer is None and self._archive.unsynced_files and not self._is_closed:
                 self._fsync_timer = asyncio.get_running_loop().call_later(self._fsync_s, self._start_fsync)
 
-    def _write(self, records: Sequence[Record]) -> None:
-        self._archive.write(records)
+    def _write(self, runs: Sequence[RecordRun]) -> None:
+        self._archive.write(runs)
         if not self._fsync_s:
             try:
                 self._archive.sync()
             except PublisherUnavailable as error:
-                raise PublisherUnavailable(error.reason, len(records)) from error
+                raise PublisherUnavailable(error.reason, sum(map(len, runs))) from error
 
     def _start_fsync(self) -> None:
         self._fsync_timer = None

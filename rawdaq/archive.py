@@ -10,16 +10,17 @@ import os
 import resource
 import tempfile
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rawdaq.archive_file import ArchiveFile, device_below
 from rawdaq.archive_layout import TORN, ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
 from rawdaq.publisher import PublisherUnavailable
-from rawdaq.record_format import Record
+from rawdaq.record_format import RecordRun
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES: Mapping[int | None, str] = {
@@ -42,6 +43,13 @@ def _reason(error: OSError) -> str:
     """Return cause and remedy of *error* in one line."""
     remedy = _REMEDIES.get(error.errno, "see to the cause")
     return f"cannot write {error.filename}: {os.strerror(error.errno or 0)}; {remedy}"
+
+
+class _Piece(NamedTuple):
+    """Records of one file, and the place of the first among all that were given to be written."""
+
+    first: int
+    run: RecordRun
 
 
 class Archive:
@@ -78,7 +86,7 @@ class Archive:
         self._clock_ns = clock_ns
         self._files: OrderedDict[str, ArchiveFile] = OrderedDict()  # by key, the one written last at the end
         self._key_of: dict[StreamId, str] = {}
-        self._again: Counter[Record] = Counter()
+        self._done = bytearray()  # of what will be given again, which records are written: 1, else 0
         self._device = 0
         self._device_below: int | None = None
 
@@ -111,25 +119,23 @@ class Archive:
         """How many files have records that may not be on the disk yet."""
         return sum(file.is_dirty for file in tuple(self._files.values()))
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Append *records*, those of one file with one write.
+    def write(self, runs: Sequence[RecordRun]) -> None:
+        """Append the records of *runs*, those of one file with one write.
 
         Raises:
             PublisherUnavailable: not all could be written. When the rest is given again, what of it was written
                 meanwhile, in another file, is not written twice.
         """
-        again = self._again
-        done = [bool(again) and _take(again, record) for record in records]
+        done = self._done.ljust(sum(map(len, runs)), b"\0")
         try:
             self._check_root()
-            for key, (path, members) in self._groups(records, done).items():
-                self._write_group(key, path, records, members, done)
+            for key, (path, pieces) in self._groups(runs, done).items():
+                self._write_group(key, path, pieces, done)
         except OSError as error:
-            delivered = next((index for index, is_done in enumerate(done) if not is_done), len(done))
-            rest = zip(records[delivered:], done[delivered:], strict=True)
-            self._again = Counter(record for record, is_done in rest if is_done)
+            delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
+            self._done = done[delivered:]
             raise PublisherUnavailable(_reason(error), delivered) from error
-        self._again = Counter()
+        self._done = bytearray()
 
     def _check_root(self) -> None:
         """Refuse a folder that is gone, or is only the mount point of a disk that is; accept a disk that came back."""
@@ -140,37 +146,40 @@ class Archive:
             self.close()
             self._device = device
 
-    def _groups(self, records: Sequence[Record], done: Sequence[bool]) -> dict[str, tuple[str, list[int]]]:
-        """Return by key the path and the indices of the records that belong in one file."""
+    def _groups(self, runs: Sequence[RecordRun], done: bytearray) -> dict[str, tuple[str, list[_Piece]]]:
+        """Return by key the path and what belongs in one file, leaving out what is *done*."""
         now_ns = self._clock_ns()
-        groups: dict[str, tuple[str, list[int]]] = {}
-        for index, record in enumerate(records):
-            if not done[index]:
-                path, key = self._layout.place(record, now_ns)
-                groups.setdefault(key, (path, []))[1].append(index)
+        groups: dict[str, tuple[str, list[_Piece]]] = {}
+        begin = 0
+        for run in runs:
+            for first, end in _stretches(done, begin, begin + len(run)):
+                for place, part in self._layout.split(run[first - begin : end - begin], now_ns):
+                    groups.setdefault(place.key, (place.path, []))[1].append(_Piece(first, part))
+                    first += len(part)
+            begin += len(run)
         return groups
 
-    def _write_group(
-        self, key: str, path: str, records: Sequence[Record], members: Sequence[int], done: list[bool]
-    ) -> None:
-        """Write the *members* of *records* into one file and mark in *done* what is in it."""
-        group = [records[index] for index in members]
+    def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
+        """Write *pieces* into one file and mark in *done* which of their records are in it."""
+        runs = [piece.run for piece in pieces]
         try:
             file, size_bytes = self._file(key, path)
-            whole, error = file.append(group, size_bytes)
+            whole, error = file.append(runs, size_bytes)
             if error is not None:
                 error.filename = file.path
         except OSError as opening:
             opening.filename = opening.filename or self._root / path
             raise
-        for index in members[:whole]:
-            done[index] = True
-            self.bytes += len(records[index].data)
         self.records += whole
+        for first, run in pieces:
+            count = min(whole, len(run))
+            done[first : first + count] = b"\1" * count
+            self.bytes += count * run.length_bytes
+            whole -= count
         if error is not None:
             self._close(key)  # what is wrong with it may be gone when it is opened again
             raise error
-        self._close_left(key, group)
+        self._close_left(key, runs)
 
     def _file(self, key: str, path: str) -> tuple[ArchiveFile, int]:
         """Return the file of *key*, open, and its size."""
@@ -200,9 +209,9 @@ class Archive:
             )
         return file
 
-    def _close_left(self, key: str, group: Sequence[Record]) -> None:
-        """Close the files that the streams of *group* wrote before *key*: yesterday's."""
-        for stream in {record.stream for record in group}:
+    def _close_left(self, key: str, runs: Sequence[RecordRun]) -> None:
+        """Close the files that the streams of *runs* wrote before *key*: yesterday's."""
+        for stream in {run.stream for run in runs}:
             before = self._key_of.get(stream, key)
             if before != key:
                 self._close(before)
@@ -240,9 +249,10 @@ class Archive:
             self._close(key)
 
 
-def _take(again: Counter[Record], record: Record) -> bool:
-    """Whether *record* was written when this batch was given before; each of them only once."""
-    if not again[record]:
-        return False
-    again[record] -= 1
-    return True
+def _stretches(done: bytearray, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield first and end of the stretches from *begin* to *end* that are not *done*."""
+    while (begin := done.find(b"\0", begin, end)) >= 0:
+        stop = done.find(b"\1", begin, end)
+        stop = end if stop < 0 else stop
+        yield begin, stop
+        begin = stop

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rawdaq.archive_layout import TORN
-from rawdaq.record_format import Record
+from rawdaq.record_format import RecordRun
 from rawdaq.record_header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.times import to_iso
 
@@ -67,25 +67,25 @@ class ArchiveFile:
             return None
         return status.st_size if self._identity == (status.st_dev, status.st_ino) else None
 
-    def append(self, records: Sequence[Record], size_bytes: int) -> tuple[int, OSError | None]:
-        """Write *records* at once; return how many are in the file now, and why not all.
+    def append(self, runs: Sequence[RecordRun], size_bytes: int) -> tuple[int, OSError | None]:
+        """Write the records of *runs* at once; return how many are in the file now, and why not all.
 
         Args:
-            records: what to write.
+            runs: what to write.
             size_bytes: how long the file is.
         """
-        data = memoryview(b"".join(record.data for record in records))
+        data = memoryview(b"".join([run.data for run in runs]))
         written = 0
         self.is_dirty = True
         try:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except OSError as error:
-            ends = list(itertools.accumulate(len(record.data) for record in records))
+            ends = list(itertools.accumulate(run.length_bytes for run in runs for _ in range(len(run))))
             whole = sum(end <= written for end in ends)
             self._truncate(size_bytes + (ends[whole - 1] if whole else 0))
             return whole, error
-        return len(records), None
+        return sum(map(len, runs)), None
 
     def _truncate(self, size_bytes: int) -> None:
         try:

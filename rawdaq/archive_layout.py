@@ -2,13 +2,15 @@
 
 import glob
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue
-from rawdaq.record_format import Record
+from rawdaq.packet import StreamId
+from rawdaq.record_format import Record, RecordRun
 from rawdaq.record_header import read_header
-from rawdaq.times import to_calendar
+from rawdaq.times import NS_PER_DAY, NS_PER_S, to_calendar
 
 #: Layouts that have a name.
 LAYOUTS: Mapping[str, str] = {
@@ -32,6 +34,9 @@ _WILDCARDS: Mapping[str, str] = {
     "D": _DIGIT * 7,
 }
 _HEADER_LETTERS = frozenset("DqLrR")
+#: How long a letter stays the same; the others do so for a day or more.
+_UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": NS_PER_S, "F": 100_000}
+_MAX_KEPT = 10_000  # places that are remembered: a day of a large network
 
 
 def _texts(record: Record) -> dict[str, str]:
@@ -105,7 +110,37 @@ class ArchiveLayout:
         if not any(is_defining for _, is_defining in letters):
             raise InvalidValue(f"layout {layout!r} is not {', '.join(LAYOUTS)} or a pattern with % letters")
         self.has_free_parts = not all(is_defining for _, is_defining in letters)
+        self._unit_ns = min(_UNITS_NS.get(letter, NS_PER_DAY) for letter, _ in letters)
+        self._places: dict[tuple[StreamId, int], Place] = {}
         self._needs_header = any(letter in _HEADER_LETTERS for letter, _ in letters)
+
+    def split(self, run: RecordRun, now_ns: int) -> Iterator[tuple[Place, RecordRun]]:
+        """Yield the parts of *run* that belong in one place, in their order."""
+        begin = 0
+        while begin < len(run):
+            end = self._end_of_unit(run, begin)
+            part = run[begin:end] if begin or end < len(run) else run
+            yield self._place(part, now_ns), part
+            begin = end
+
+    def _end_of_unit(self, run: RecordRun, begin: int) -> int:
+        """Return where the records from *begin* on leave the shortest time that the pattern tells apart."""
+        unit, starts_ns = self._unit_ns, run.starts_ns
+        if starts_ns[-1] // unit == starts_ns[begin] // unit:
+            return len(run)  # times in a run only grow
+        return bisect_left(starts_ns, (starts_ns[begin] // unit + 1) * unit, begin)
+
+    def _place(self, run: RecordRun, now_ns: int) -> Place:
+        """Return where the records of *run*, all of one unit of time, belong."""
+        if self._needs_header:
+            return self.place(next(iter(run)), now_ns)
+        key = run.stream, run.starts_ns[0] // self._unit_ns
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _MAX_KEPT:
+                self._places.clear()
+            place = self._places[key] = self.place(next(iter(run)), now_ns)
+        return place
 
     def place(self, record: Record, now_ns: int) -> Place:
         """Return where *record* belongs."""

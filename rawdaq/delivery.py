@@ -2,8 +2,8 @@
 
 ::
 
-    put ──┬── outlet ── ZMQTCPPublisher.deliver(batch)
-          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver_records(batch)
+    put ──┬── outlet ── ZMQTCPPublisher.deliver_runs(batch)
+          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver_runs(batch)
                                               └── outlet ── another publisher of that format
 
 Every arrow is bounded. A full outlet of the policy block closes the door of the one before it, back to the receiver.
@@ -19,7 +19,7 @@ from typing import Any
 from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
-from rawdaq.records import Record, RecordFormat, RecordMaker, why_not
+from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
@@ -50,40 +50,29 @@ class Delivery:
         self.paused_reason: str | None = None
         self.is_dead = False
         self._paused_since = 0.0
-        self._send: Callable[[Sequence[Any]], Any] = (
-            publisher.deliver_records if publisher.record_format else publisher.deliver
-        )
 
     async def run(self) -> None:
         """Deliver batch after batch until cancelled."""
         try:
             while True:
                 batch = await self.outlet.take()
-                await self._deliver(self._expanded(batch))
+                await self._deliver(batch)
                 self.outlet.acknowledge(len(batch))
                 self._resume()
         except Exception:
             self.is_dead = True  # nobody empties its outlet any more
             raise
 
-    @staticmethod
-    def _expanded(batch: list[Any]) -> list[Any]:
-        """Return *batch* with the packets of its runs in their place."""
-        if not any(isinstance(item, PacketRun) for item in batch):
-            return batch
-        return [each for item in batch for each in (item if isinstance(item, PacketRun) else (item,))]
-
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         delay_s = _RETRY_FIRST_S
         while batch:
             try:
-                await self._send(batch)
-                delivered = len(batch)
+                await self.publisher.deliver_runs(batch)
+                return
             except PublisherUnavailable as error:
                 self._pause(error.reason)
-                delivered = error.delivered
-            batch = batch[delivered:]
+                batch = _rest(batch, error.delivered)
             if batch:
                 await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
                 delay_s = min(2 * delay_s, _RETRY_MAX_S)
@@ -111,6 +100,17 @@ class Delivery:
             **self.outlet.status(),
             **self.publisher.status(),
         }
+
+
+def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:
+    """Return what follows the first *delivered* packets, records or messages of *batch*."""
+    rest: list[Any] = []
+    for item in batch:
+        count = count_of(item)
+        if delivered < count:
+            rest.append(item[delivered:] if delivered else item)
+        delivered = max(0, delivered - count)
+    return rest
 
 
 class RecordStage:
@@ -142,7 +142,7 @@ class RecordStage:
             await self._hand_on(records)
             self.outlet.acknowledge(len(batch))
 
-    def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[Record]:
+    def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
         packets = [item for item in batch if not isinstance(item, bytes) and self._is_accepted(item.stream)]
         if len(packets) < len(batch):
             self.refused += sum(map(count_of, batch)) - sum(map(count_of, packets))
@@ -177,7 +177,7 @@ class RecordStage:
         """Write out all partial records."""
         await self._hand_on(self._maker.flush())
 
-    async def _hand_on(self, records: list[Record]) -> None:
+    async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:
             for target in self.targets:
                 target.outlet.put(records)
@@ -192,7 +192,7 @@ class Fanout:
         self,
         publishers: Sequence[Publisher],
         log: logging.Logger,
-        clock_ns: Callable[[], int] = time.time_ns,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.deliveries = [Delivery(publisher) for publisher in publishers]
         formats: dict[RecordFormat, list[Delivery]] = {}
@@ -246,7 +246,7 @@ class Fanout:
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return what `status` shows of every publisher."""
-        shown = {delivery.publisher.name: delivery.status() | {"refused": 0} for delivery in self.deliveries}
+        shown = {delivery.publisher.name: {"refused": 0} | delivery.status() for delivery in self.deliveries}
         for stage in self.stages:
             for target in stage.targets:
                 shown[target.publisher.name] |= stage.status()

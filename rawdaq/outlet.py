@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.records import Record
+from rawdaq.record_format import RecordRun
 
-Waiting = Packet | PacketRun | Record | bytes
+Waiting = Packet | PacketRun | RecordRun | bytes
 Item = TypeVar("Item", bound=Waiting)
 
 #: Where dropped plain bytes are counted, which belong to no stream.
@@ -35,7 +35,7 @@ class OverflowPolicy(StrEnum):
 
 def count_of(item: Waiting) -> int:
     """Return how many packets, records or messages *item* is."""
-    return len(item) if isinstance(item, PacketRun) else 1
+    return len(item) if isinstance(item, PacketRun | RecordRun) else 1
 
 
 def size_bytes(item: Waiting) -> int:

@@ -215,7 +215,7 @@ class PacketRun:
     """Packets of one stream that came together, of equal size, each beginning where the one before it ended.
 
     It stands for these packets where many of them pass at once: what is the same for all is said once, and their
-    samples are one array. Iterating yields the packets.
+    samples are one array. Iterating yields the packets; a slice is a run again.
 
     Attributes:
         stream: whose samples these are.
@@ -238,6 +238,11 @@ class PacketRun:
     def __len__(self) -> int:
         """Return how many packets these are."""
         return len(self.starts_ns)
+
+    def __getitem__(self, part: slice) -> "PacketRun":
+        """Return the packets of *part* (without a step)."""
+        first = self.sequence + part.indices(len(self))[0]
+        return replace(self, starts_ns=self.starts_ns[part], samples=self.samples[part], sequence=first)
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield the packets."""

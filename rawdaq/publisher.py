@@ -7,12 +7,12 @@ set `Publisher.record_format`.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rawdaq.errors import RawdaqError
 from rawdaq.outlet import OverflowPolicy
-from rawdaq.packet import Packet
-from rawdaq.records import Record, RecordFormat
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.record_format import Record, RecordFormat, RecordRun
 
 
 class PublisherUnavailable(RawdaqError):
@@ -57,7 +57,7 @@ class Publisher:
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
         cls = type(self)
-        if (cls.deliver, cls.apublish, cls.deliver_records) == _BASE_METHODS:
+        if (cls.deliver, cls.apublish, cls.deliver_records, cls.deliver_runs) == _BASE_METHODS:
             raise TypeError(
                 f"{cls.__name__} delivers nothing: write deliver(batch), apublish(packet) or deliver_records"
             )
@@ -94,6 +94,19 @@ class Publisher:
         """
         raise TypeError(f"{type(self).__name__} sets record_format and must write deliver_records")
 
+    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+        """Deliver *batch*, in which many packets or records may stand as one run; this is what the framework calls.
+
+        A publisher that can do more with a run than with its parts overrides it; the others get the parts.
+
+        Raises:
+            PublisherUnavailable: not now; ``delivered`` counts packets, records and messages, not runs.
+        """
+        if self.record_format is not None:
+            await self.deliver_records([record for run in batch if isinstance(run, RecordRun) for record in run])
+        else:
+            await self.deliver([item for each in batch for item in _parts(each)])
+
     async def apublish(self, packet: Packet | bytes) -> None:
         """Deliver one packet."""
         await self.deliver([packet])
@@ -114,4 +127,8 @@ class Publisher:
         return {}
 
 
-_BASE_METHODS = (Publisher.deliver, Publisher.apublish, Publisher.deliver_records)
+def _parts(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Packet | bytes]:
+    return item if isinstance(item, PacketRun) else (item,)  # type: ignore[return-value]  # records are not for these
+
+
+_BASE_METHODS = (Publisher.deliver, Publisher.apublish, Publisher.deliver_records, Publisher.deliver_runs)

@@ -1,11 +1,13 @@
 """What miniSEED records look like, and one of them; nothing here makes any."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import StreamId
+from rawdaq.times import sample_time
 
 #: What libmseed can write; the shortest holds the largest header that is written here and a few samples.
 V2_LENGTHS = tuple(1 << exponent for exponent in range(7, 18))
@@ -45,7 +47,8 @@ class RecordFormat:
         length_bytes: length of a miniSEED 2 record, a power of two from 128 to 131072; longest length of a
             miniSEED 3 record, 128 to 10485760.
         encoding: how samples are stored.
-        flush_after_s: how long a sample may wait for its record to fill.
+        flush_after_s: how long a sample may wait for its record to fill; 0: not at all, records leave with the packets
+            that brought them.
 
     Raises:
         InvalidValue: a field out of its range; the text says what would be right.
@@ -107,3 +110,46 @@ class Record(NamedTuple):
     end_ns: int
     sample_count: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRun:
+    """Records of one stream that follow each other without a gap, made together and of one length.
+
+    It stands for these records where many of them pass at once. Iterating yields them; a slice is a run again.
+
+    Attributes:
+        stream: whose samples are in them.
+        starts_ns: time of the first sample of each record.
+        sample_counts: how many samples are in each.
+        rate_hz: sampling rate.
+        data: the records, one after the other.
+    """
+
+    stream: StreamId
+    starts_ns: Sequence[int]
+    sample_counts: Sequence[int]
+    rate_hz: float
+    data: bytes
+
+    def __len__(self) -> int:
+        """Return how many records these are."""
+        return len(self.starts_ns)
+
+    @property
+    def length_bytes(self) -> int:
+        """Length of one record."""
+        return len(self.data) // len(self.starts_ns)
+
+    def __getitem__(self, part: slice) -> "RecordRun":
+        """Return the records of *part* (without a step)."""
+        first, end, _ = part.indices(len(self))
+        data = self.data[first * self.length_bytes : end * self.length_bytes]
+        return RecordRun(self.stream, self.starts_ns[part], self.sample_counts[part], self.rate_hz, data)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the records."""
+        size = self.length_bytes
+        for index, (start_ns, count) in enumerate(zip(self.starts_ns, self.sample_counts, strict=True)):
+            end_ns = sample_time(start_ns, count - 1, self.rate_hz)
+            yield Record(self.stream, start_ns, end_ns, count, self.data[index * size : (index + 1) * size])

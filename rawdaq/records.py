@@ -16,11 +16,12 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import ensure_thread_logging
 
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
-from rawdaq.record_format import MAX_EXTRA_BYTES, Encoding, Record, RecordFormat, why_not
+from rawdaq.record_format import MAX_EXTRA_BYTES, Encoding, Record, RecordFormat, RecordRun, why_not
+from rawdaq.record_patch import MAX_SEQUENCE, patched
 from rawdaq.sample_run import SampleRun
-from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar, sample_time
+from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
-__all__ = ["Encoding", "Record", "RecordCounts", "RecordFormat", "RecordMaker", "why_not"]
+__all__ = ["Encoding", "Record", "RecordCounts", "RecordFormat", "RecordMaker", "RecordRun", "why_not"]
 
 _log = logging.getLogger("rawdaq.records")
 
@@ -32,9 +33,9 @@ _lib = _untyped.clibmseed
 #: What a record can carry, within what libmseed converts without losing it.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
-_MAX_SEQUENCE = 999_999  # six digits in miniSEED 2
 _MAX_SERIAL_BYTES = 1 << 15  # STEIM2 puts at most 7 samples in 4 bytes: 57 344 here
 _STEP_NS = 1000  # miniSEED 2 has microseconds
+_MAX_SERIES = 1 << 12  # records made in one go: what is made and not right is made again
 
 
 @dataclass(slots=True)
@@ -103,6 +104,21 @@ def _holds(code: int, samples: Samples) -> bool:
     return code == _INT32 or bool(np.all(np.abs(np.diff(samples.astype(np.int64))) < 1 << 31))
 
 
+def _right(code: int, samples: Samples, counts: list[int]) -> int:
+    """Return how many of the first records, of so many *samples* each, *code* stores exactly."""
+    begin = 0
+    for index, count in enumerate(counts):
+        if not _holds(code, samples[begin : begin + count]):
+            return index
+        begin += count
+    return len(counts)
+
+
+def _extra_headers(sequence: int, timing_quality: int | None) -> bytes:
+    time = b"" if timing_quality is None else b',"Time":{"Quality":%d}' % timing_quality
+    return b'{"FDSN":{"Sequence":%d%b}}' % (sequence, time)
+
+
 class _Packer:
     """libmseed's packer: a series of records of one run of samples, or one record of it."""
 
@@ -123,7 +139,6 @@ class _Packer:
         record.formatversion = record_format.version
         # In miniSEED 2 publication version 2 is the data quality "D"; in miniSEED 3 the first version is 1.
         record.pubversion = 2 if self._is_v2 else 1
-        record.extra = self._extra
 
     def set_run(self, letter: bytes, rate_hz: float) -> None:
         """Set what stays the same over a run."""
@@ -140,10 +155,12 @@ class _Packer:
 
     def begin(self, first: int, code: int, start_ns: int, sequence: int, timing_quality: int | None) -> None:
         """Begin to pack the samples from *first* on; `end` must follow."""
-        time = b"" if timing_quality is None else b',"Time":{"Quality":%d}' % timing_quality
-        extra = b'{"FDSN":{"Sequence":%d%b}}' % (sequence, time)
+        # Compressed samples begin at a multiple of 64 bytes, which leaves room for what `patched` writes.
+        has_room = self._is_v2 and (timing_quality is None or code in (_STEIM1, _STEIM2))
+        extra = b"" if has_room else _extra_headers(sequence, timing_quality)
         _ffi.memmove(self._extra, extra, len(extra))
         record, count = self._record, self._count - first
+        record.extra = self._extra if extra else _ffi.NULL
         record.extralength = len(extra)
         record.starttime = start_ns
         record.encoding = code
@@ -151,19 +168,33 @@ class _Packer:
         record.numsamples = count if self.is_serial or count < self._max_samples else self._max_samples
         self._packers[0] = _lib.msr3_pack_init(record, _lib.MSF_FLUSHDATA, 0)
 
-    def next(self, sequence: int) -> tuple[bytes, int] | None:
-        """Return the next record and how many samples it holds, or None when the encoding cannot."""
-        if not self._packers[0] or _lib.msr3_pack_next(self._packers[0], self._data, self._length) != 1:
-            return None
-        if self.is_serial:
-            _ffi.memmove(self._data[0], b"%06d" % sequence, 6)
-        data = _ffi.buffer(self._data[0], self._length[0])[:]
-        return data, self._sample_count.unpack_from(data)[0]
+    def records(self, limit: int) -> list[bytes]:
+        """Return the next records, at most *limit*; fewer when the samples end or the encoding cannot hold one."""
+        pack, packer, data, length, as_bytes = (
+            _lib.msr3_pack_next,
+            self._packers[0],
+            self._data,
+            self._length,
+            _ffi.unpack,
+        )
+        made: list[bytes] = []
+        while packer and len(made) < limit and pack(packer, data, length) == 1:
+            made.append(as_bytes(data[0], length[0]))
+        return made
+
+    def sample_count(self, record: bytes) -> int:
+        """Return how many samples a record holds."""
+        count: int = self._sample_count.unpack_from(record)[0]
+        return count
 
     def end(self) -> None:
         """Give back what `begin` took."""
         if self._packers[0]:
             _lib.msr3_pack_free(self._packers, _ffi.NULL)
+
+    def finished(self, records: list[bytes], sequence: int, timing_quality: int | None) -> bytes:
+        """Return *records* one after the other, with what `begin` did not tell libmseed."""
+        return patched(records, sequence, timing_quality) if self._is_v2 else b"".join(records)
 
 
 class _StreamRecords:
@@ -177,13 +208,14 @@ class _StreamRecords:
         self._plan = _FLOAT32
         self._run = SampleRun(self._plan.dtype, 1.0)
         self._try_at = 1
+        self._limit = _MAX_SERIES
 
     @property
     def oldest_ns(self) -> int | None:
         """When the oldest sample that waits had arrived."""
         return self._run.arrived_ns if len(self._run) else None
 
-    def add(self, packet: Packet | PacketRun, plan: _Plan, now_ns: int, out: list[Record]) -> None:
+    def add(self, packet: Packet | PacketRun, plan: _Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
         samples = packet.samples
         if not samples.size:
@@ -204,15 +236,15 @@ class _StreamRecords:
         self._try_at = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         return self._run
 
-    def take(self, out: list[Record]) -> None:
+    def take(self, out: list[RecordRun]) -> None:
         """Make the records that are full by now."""
         self._make(out, is_closing=False)
 
-    def close(self, out: list[Record]) -> None:
+    def close(self, out: list[RecordRun]) -> None:
         """Make records of all that waits, the last one perhaps not full."""
         self._make(out, is_closing=True)
 
-    def _make(self, out: list[Record], is_closing: bool) -> None:
+    def _make(self, out: list[RecordRun], is_closing: bool) -> None:
         run = self._run
         if len(run) < (1 if is_closing else self._try_at):
             return
@@ -220,65 +252,64 @@ class _StreamRecords:
         self._packer.pin(samples)
         needs_check = _can_exceed(self._plan.codes[0], samples)
         while samples.size - done >= (1 if is_closing else self._try_at):
-            made = self._series(samples, done, self._plan.codes[0], needs_check, is_closing, out)
-            for code in self._plan.codes[1:]:
+            made = 0
+            for code in self._plan.codes:
                 # The record at hand alone falls back; what follows is tried in the wanted encoding again.
-                made = made or self._series(samples, done, code, needs_check, is_closing, out)
+                made = made or self._series(samples[done:], done, code, needs_check, is_closing, out)
             if not made:
                 return self._drop_run()
             done += made
 
     def _series(
-        self, samples: Samples, first: int, code: int, needs_check: bool, is_closing: bool, out: list[Record]
+        self, samples: Samples, first: int, code: int, needs_check: bool, is_closing: bool, out: list[RecordRun]
     ) -> int:
-        """Make the records of *samples* from *first* on that one call of libmseed makes right.
+        """Make the records of *samples*, from *first* of what is pinned on, that one call of libmseed makes right.
 
         Returns:
             How many samples are dealt with: in records, or, at the end, waiting for more. 0: *code* cannot hold them.
         """
-        run, packer, done = self._run, self._packer, 0
-        start_ns, quality = run.start_ns, run.timing_quality
-        is_single = not packer.is_serial or code != self._plan.codes[0]
-        packer.begin(first, code, start_ns, self._sequence, quality)
+        run, packer = self._run, self._packer
+        sequence = self.counts.records % MAX_SEQUENCE + 1
+        is_fallback = code != self._plan.codes[0]
+        quality = run.timing_quality
+        packer.begin(first, code, run.start_ns, sequence, quality)
         try:
-            while first + done < samples.size:
-                if done and (is_single or self._is_off(start_ns, done, quality)):
-                    break
-                packed = packer.next(self._sequence)
-                if packed is None:
-                    break
-                data, count = packed
-                position = first + done
-                if needs_check and not _holds(code, samples[position : position + count]):
-                    break
-                if position + count == samples.size and not is_closing:
-                    # It took all there was, so it may have room for more. Trying costs as much as making one.
-                    self._try_at = count * 9 // 8 + 1
-                    return samples.size - first
-                out.append(self._record(data, count, code))
-                run.drop(count)
-                done += count
-                self._try_at = max(1, count * 7 // 8)
+            records = packer.records(self._limit if packer.is_serial and not is_fallback else 1)
         finally:
             packer.end()
-        return done
+        counts = [packer.sample_count(record) for record in records]
+        starts_ns = run.starts_ns(counts, _STEP_NS)
+        self._limit = 1 if len(starts_ns) < len(counts) else min(2 * self._limit, _MAX_SERIES)
+        if needs_check:
+            del starts_ns[_right(code, samples, counts) :]
+        if len(starts_ns) == len(counts) and sum(counts) == samples.size and not is_closing:
+            # The last took all there was, so it may have room for more. Trying costs as much as making one.
+            self._try_at = counts[-1] * 9 // 8 + 1
+            starts_ns.pop()
+            waiting = counts[-1]
+        else:
+            waiting = 0
+        made = len(starts_ns)
+        if made:
+            self._try_at = self._try_at if waiting else max(1, counts[made - 1] * 7 // 8)
+            out.append(
+                RecordRun(
+                    self._stream,
+                    starts_ns,
+                    counts[:made],
+                    run.rate_hz,
+                    packer.finished(records[:made], sequence, quality),
+                )
+            )
+            self._count(counts[:made], is_fallback)
+        return sum(counts[:made]) + waiting
 
-    def _is_off(self, start_ns: int, done: int, quality: int | None) -> bool:
-        """Whether the next record of a series deserves another header than libmseed would give it."""
-        run = self._run
-        late_ns = run.start_ns - sample_time(start_ns, done, run.rate_hz)
-        return not -_STEP_NS < late_ns < _STEP_NS or run.timing_quality != quality
-
-    @property
-    def _sequence(self) -> int:
-        return self.counts.records % _MAX_SEQUENCE + 1
-
-    def _record(self, data: bytes, count: int, code: int) -> Record:
-        self.counts.records += 1
-        self.counts.samples += count
-        self.counts.fallbacks += code != self._plan.codes[0]
-        start_ns = self._run.start_ns
-        return Record(self._stream, start_ns, sample_time(start_ns, count - 1, self._run.rate_hz), count, data)
+    def _count(self, counts: list[int], is_fallback: bool) -> None:
+        samples = sum(counts)
+        self.counts.records += len(counts)
+        self.counts.samples += samples
+        self.counts.fallbacks += is_fallback
+        self._run.drop(samples)
 
     def _drop_run(self) -> None:
         messages = get_error_messages()
@@ -317,22 +348,27 @@ class RecordMaker:
         """What was made of each stream so far."""
         return {stream: records.counts for stream, records in self._streams.items()}
 
-    def add(self, packets: Iterable[Packet | PacketRun], now_ns: int) -> list[Record]:
+    def add(self, packets: Iterable[Packet | PacketRun], now_ns: int) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.
+
+        When ``flush_after_s`` of the format is 0, nothing waits: the last record of each stream may not be full.
 
         Args:
             packets: of streams for which `why_not` knows no reason.
             now_ns: the time at which they are added, for `due_ns`.
         """
-        made: list[Record] = []
+        made: list[RecordRun] = []
         touched: dict[_StreamRecords, None] = {}
         for packet in packets:
             records = self._streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
             records.add(packet, self._plans[packet.samples.dtype], now_ns, made)
         for records in touched:
-            records.take(made)
-        if touched and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
+            if self._flush_after_ns:
+                records.take(made)
+            else:
+                records.close(made)
+        if touched and self._flush_after_ns and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
             self.due_ns = now_ns + self._flush_after_ns
         return made
 
@@ -340,9 +376,9 @@ class RecordMaker:
         records = self._streams[stream] = _StreamRecords(self._format, stream)
         return records
 
-    def flush_due(self, now_ns: int) -> list[Record]:
+    def flush_due(self, now_ns: int) -> list[RecordRun]:
         """Return what waited for `RecordFormat.flush_after_s` by *now_ns*, as records that may not be full."""
-        made: list[Record] = []
+        made: list[RecordRun] = []
         if self.due_ns is None or self.due_ns > now_ns:
             return made
         waiting: list[int] = []
@@ -355,9 +391,9 @@ class RecordMaker:
         self.due_ns = min(waiting) + self._flush_after_ns if waiting else None
         return made
 
-    def flush(self) -> list[Record]:
+    def flush(self) -> list[RecordRun]:
         """Return all that waits, as records that may not be full."""
-        made: list[Record] = []
+        made: list[RecordRun] = []
         for records in self._streams.values():
             records.close(made)
         self.due_ns = None

@@ -1,6 +1,7 @@
 """Samples of one stream that follow each other without a gap and wait to become records."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +93,30 @@ class SampleRun:
             self._buffer = np.empty(2 * needed, self._buffer.dtype)
         self._buffer[: waiting.size] = waiting
         self._begin, self._end = 0, waiting.size
+
+    def starts_ns(self, counts: Sequence[int], step_ns: int) -> list[int]:
+        """Return the start times of the next pieces of *counts* samples, as long as they follow from the first.
+
+        A piece follows when the packet in which it begins puts it within *step_ns* of where the first piece does, and
+        has the same timing quality.
+        """
+        origins = iter(self._origins)
+        origin = first = next(origins)
+        following = next(origins, None)
+        starts, begin, rate_hz = list[int](), self._position, self.rate_hz
+        position = begin
+        for count in counts:
+            start_ns = self.start_ns + round((position - begin) * NS_PER_S / rate_hz)
+            while following is not None and following.position <= position:
+                origin, following = following, next(origins, None)
+            if origin is not first:
+                own_ns = sample_time(origin.start_ns, position - origin.position, rate_hz)
+                if not -step_ns < own_ns - start_ns < step_ns or origin.timing_quality != first.timing_quality:
+                    break
+                start_ns = own_ns
+            starts.append(start_ns)
+            position += count
+        return starts
 
     def drop(self, count: int) -> None:
         """Forget the first *count* samples: they are in a record."""

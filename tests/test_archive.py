@@ -15,7 +15,8 @@ from rawdaq.archive_layout import ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
-from rawdaq.records import Record, RecordFormat, RecordMaker
+from rawdaq.records import Record, RecordFormat
+from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import NS_PER_DAY, from_iso
 from tests.disks import Disk, fail_with
 
@@ -51,8 +52,8 @@ def joined(some: list[Record], stream: StreamId) -> bytes:
 
 def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
     archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
-    archive.write(made[:3])
-    archive.write(made[3:])
+    archive.write(as_runs(made[:3]))
+    archive.write(as_runs(made[3:]))
     assert (archive.records, archive.bytes, archive.open_files, archive.unsynced_files) == (6, 6 * 512, 2, 2)
     archive.sync()
     archive.sync()
@@ -66,7 +67,7 @@ def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
     made = records(Z, count=4)
     for part in (made[:2], made[2:]):
         archive = opened(tmp_path)
-        archive.write(part)
+        archive.write(as_runs(part))
         archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
 
@@ -82,7 +83,7 @@ def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.M
     archive = opened(tmp_path)
     with monkeypatch.context() as counting:
         counting.setattr(os, "write", counted)
-        archive.write(records(Z, N, count=5))
+        archive.write(as_runs(records(Z, N, count=5)))
     archive.close()
     assert sizes == [5 * 512, 5 * 512]
 
@@ -90,10 +91,10 @@ def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.M
 def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     today, tomorrow = records(Z, N), records(Z, start_ns=START_NS + NS_PER_DAY)
-    archive.write(today)
-    archive.write(tomorrow)
+    archive.write(as_runs(today))
+    archive.write(as_runs(tomorrow))
     assert archive.open_files == 2
-    archive.write(records(N, start_ns=START_NS + NS_PER_DAY))
+    archive.write(as_runs(records(N, start_ns=START_NS + NS_PER_DAY)))
     assert archive.open_files == 2
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(today, Z)
@@ -103,7 +104,7 @@ def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
 def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     both = records(Z, start_ns=START_NS - 10**9, count=2)
-    archive.write(both)
+    archive.write(as_runs(both))
     assert archive.open_files == 1
     archive.close()
     assert sds(tmp_path, Z, "2026.324").read_bytes() == both[0].data
@@ -113,7 +114,7 @@ def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
 def test_open_files_are_bounded(tmp_path: Path) -> None:
     archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
     for record in made:
-        archive.write([record])
+        archive.write(as_runs([record]))
         assert archive.open_files <= 2
     archive.close()
     for stream in (Z, N, E):
@@ -126,7 +127,7 @@ def test_open_files_are_bounded_by_the_limit_of_the_process(tmp_path: Path, monk
 
     monkeypatch.setattr(resource, "getrlimit", five)
     archive = opened(tmp_path, max_open_files=100)
-    archive.write(records(Z, N, E))
+    archive.write(as_runs(records(Z, N, E)))
     assert archive.open_files == 2
     archive.close()
 
@@ -135,12 +136,12 @@ def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> N
     layout = "%n.%s.%c.%Y:%j:#H:#M:#S"
     first, later, last = (records(Z, start_ns=START_NS + hour * 3600 * 10**9) for hour in (1, 2, 3))
     archive = opened(tmp_path, layout)
-    archive.write(first)
-    archive.write(later)
+    archive.write(as_runs(first))
+    archive.write(as_runs(later))
     archive.close()
     (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00.torn-20261121T000000Z").touch()
     archive = opened(tmp_path, layout)
-    archive.write(last)
+    archive.write(as_runs(last))
     archive.close()
     made = first + later + last
     assert (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00").read_bytes() == joined(made, Z)
@@ -152,7 +153,7 @@ def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptu
     path.parent.mkdir(parents=True)
     path.write_bytes(joined(made, Z)[:-100])
     archive = opened(tmp_path)
-    archive.write(made[2:])
+    archive.write(as_runs(made[2:]))
     archive.close()
     assert path.read_bytes() == joined(made, Z)
     assert archive.torn_tails == 1
@@ -169,13 +170,13 @@ def test_a_full_disk_costs_no_record_and_doubles_none(
     rest, reasons = made, list[str]()
     for more_bytes in (0, 700, 100, 600, None):
         try:
-            archive.write(rest)
+            archive.write(as_runs(rest))
             rest = []
         except PublisherUnavailable as full:
             reasons.append(full.reason)
             rest = rest[full.delivered :]
         disk.room_bytes = more_bytes
-    archive.write(rest)
+    archive.write(as_runs(rest))
     archive.close()
     assert reasons
     assert all(".2026.325: No space left on device; free space on that disk" in reason for reason in reasons)
@@ -192,9 +193,9 @@ def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monke
         disk.room_bytes, disk.error = 700, errno.EIO
         broken.setattr(os, "ftruncate", fail_with(errno.EIO))
         with pytest.raises(PublisherUnavailable, match="Input/output error; check the disk") as lost:
-            archive.write(made)
+            archive.write(as_runs(made))
     assert lost.value.delivered == 1
-    archive.write(made[1:])
+    archive.write(as_runs(made[1:]))
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
     assert archive.torn_tails == 1
@@ -207,12 +208,12 @@ def test_a_file_larger_than_the_process_may_write_ends_with_a_whole_record(tmp_p
     resource.setrlimit(resource.RLIMIT_FSIZE, (1300, hard))
     try:
         with pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut:
-            archive.write(made)
+            archive.write(as_runs(made))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert cut.value.delivered == 2
     assert sds(tmp_path, Z).stat().st_size == 1024
-    archive.write(made[2:])
+    archive.write(as_runs(made[2:]))
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
 
@@ -220,14 +221,14 @@ def test_a_file_larger_than_the_process_may_write_ends_with_a_whole_record(tmp_p
 def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
     root, made = tmp_path / "archive", records(Z, count=2)
     archive = opened(root)
-    archive.write(made[:1])
+    archive.write(as_runs(made[:1]))
     root.rename(tmp_path / "elsewhere")
     with pytest.raises(PublisherUnavailable, match=r"archive: No such file or directory; bring the folder") as gone:
-        archive.write(made[1:])
+        archive.write(as_runs(made[1:]))
     assert gone.value.delivered == 0
     assert not root.exists()
     (tmp_path / "elsewhere").rename(root)
-    archive.write(made[1:])
+    archive.write(as_runs(made[1:]))
     archive.close()
     assert sds(root, Z).read_bytes() == joined(made, Z)
 
@@ -256,16 +257,16 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 
     monkeypatch.setattr("rawdaq.archive.device_below", below)
     archive = opened(root)
-    archive.write(made[:1])
+    archive.write(as_runs(made[:1]))
     root.unlink()
     root.symlink_to(other_disk)
     try:
         if is_bare:
             with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
-                archive.write(made[1:])
+                archive.write(as_runs(made[1:]))
             assert not list(other_disk.iterdir())
         else:
-            archive.write(made[1:])
+            archive.write(as_runs(made[1:]))
             assert sds(other_disk, Z).read_bytes() == made[1].data
     finally:
         archive.close()
@@ -277,11 +278,11 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bool) -> None:
     archive, made = opened(tmp_path), records(Z, count=2)
-    archive.write(made[:1])
+    archive.write(as_runs(made[:1]))
     sds(tmp_path, Z).rename(tmp_path / "backup")
     if is_replaced:
         sds(tmp_path, Z).touch()
-    archive.write(made[1:])
+    archive.write(as_runs(made[1:]))
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == made[1].data
     assert (tmp_path / "backup").read_bytes() == made[0].data
@@ -289,13 +290,13 @@ def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bo
 
 def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
-    one.write(records(Z))
-    two.write(records(N))
+    one.write(as_runs(records(Z)))
+    two.write(as_runs(records(N)))
     with pytest.raises(PublisherUnavailable, match="another program or publisher writes this file") as locked:
-        two.write(records(E, Z))
+        two.write(as_runs(records(E, Z)))
     assert locked.value.delivered == 1
     one.close()
-    two.write(records(Z))
+    two.write(as_runs(records(Z)))
     two.close()
     assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 2
 
@@ -303,14 +304,14 @@ def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path) -> No
 def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
     sds(tmp_path, Z).mkdir(parents=True)
     with pytest.raises(PublisherUnavailable, match=r"2026\.325: Is a directory; move the folder"):
-        opened(tmp_path).write(records(Z))
+        opened(tmp_path).write(as_runs(records(Z)))
 
 
 def test_a_disk_that_does_not_sync_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     archive = opened(tmp_path)
-    archive.write(records(Z))
+    archive.write(as_runs(records(Z)))
     monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
     with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
         archive.sync()

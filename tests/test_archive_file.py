@@ -11,7 +11,8 @@ import pytest
 
 from rawdaq.archive_file import ArchiveFile, device_below, end_of_records
 from rawdaq.packet import Packet, StreamId
-from rawdaq.records import Record, RecordFormat, RecordMaker
+from rawdaq.records import Record, RecordFormat
+from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import from_iso
 from tests.disks import Disk, fail_with
 
@@ -101,7 +102,7 @@ def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
     file = ArchiveFile(path, NOW_NS)
     assert file.set_aside is None
     assert file.size_bytes() == 0
-    assert file.append(records(2, 3), 0) == (3, None)
+    assert file.append(as_runs(records(2, 3)), 0) == (3, None)
     assert file.is_dirty
     file.sync()
     assert not file.is_dirty
@@ -130,7 +131,7 @@ def test_what_is_no_miniseed_is_kept_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     file = ArchiveFile(path, NOW_NS)
-    file.append(records(2, 1), 0)
+    file.append(as_runs(records(2, 1)), 0)
     file.close()
     assert path.read_bytes() == joined(records(2, 1))
     assert path.with_name("day.torn-20261121T022300Z").read_bytes() == content
@@ -170,13 +171,13 @@ def test_a_file_that_was_moved_away_is_noticed(path: Path) -> None:
 
 def test_a_write_that_stops_leaves_whole_records(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = ArchiveFile(path, NOW_NS)
-    file.append(records(2, 1), 0)
+    file.append(as_runs(records(2, 1)), 0)
     disk = Disk(tmp_path, monkeypatch)
     disk.room_bytes, disk.longest_bytes = 1100, 300
-    whole, error = file.append(records(2, 4), 512)
+    whole, error = file.append(as_runs(records(2, 4)), 512)
     assert (whole, error and error.errno) == (2, errno.ENOSPC)
     assert path.stat().st_size == 3 * 512
-    whole, error = file.append(records(2, 4), 1536)
+    whole, error = file.append(as_runs(records(2, 4)), 1536)
     assert whole == 0
     assert path.stat().st_size == 3 * 512
     file.close()
@@ -189,7 +190,7 @@ def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
     with monkeypatch.context() as broken:
         Disk(tmp_path, broken).room_bytes = 700
         broken.setattr(os, "ftruncate", fail_with(errno.EIO))
-        assert file.append(records(2, 3), 0)[0] == 1
+        assert file.append(as_runs(records(2, 3)), 0)[0] == 1
     file.close()
     again = ArchiveFile(path, NOW_NS)
     again.close()

@@ -15,7 +15,8 @@ from obspy import read
 from pymseed import DataEncoding, MS3Record
 
 from rawdaq.packet import Packet, Samples, SampleType, StreamId
-from rawdaq.records import Encoding, Record, RecordFormat, RecordMaker
+from rawdaq.records import Encoding, Record, RecordFormat
+from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import NS_PER_S, sample_time, span_ns
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")

@@ -18,7 +18,8 @@ from rawdaq.options import read_options
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
-from rawdaq.records import Encoding, Record, RecordFormat, RecordMaker
+from rawdaq.records import Encoding, Record, RecordFormat
+from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import from_iso
 from tests.disks import Disk, fail_with
 from tests.helpers import until
@@ -98,9 +99,9 @@ async def test_a_full_disk_pauses_and_goes_on(
     with monkeypatch.context() as full:
         Disk(tmp_path, full).room_bytes = 3 * 512 + 100
         with pytest.raises(PublisherUnavailable, match="free space on that disk") as unavailable:
-            await publisher.deliver_records(made)
+            await publisher.deliver_runs(as_runs(made))
     assert unavailable.value.delivered == 3
-    await publisher.deliver_records(made[3:])
+    await publisher.deliver_runs(as_runs(made[3:]))
     assert (tmp_path / "archive" / DAY).read_bytes() == b"".join(record.data for record in made)
 
 
@@ -108,7 +109,7 @@ async def test_records_are_safe_after_fsync_s(tmp_path: Path) -> None:
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     for record in records(publisher)[:2]:
-        await publisher.deliver_records([record])
+        await publisher.deliver_runs(as_runs([record]))
         await until(lambda: publisher.status()["unsynced_files"] == 0)
     await publisher.aclose()
 
@@ -117,12 +118,12 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0)
     await publisher.open()
     made = records(publisher)
-    await publisher.deliver_records(made[:1])
+    await publisher.deliver_runs(as_runs(made[:1]))
     assert publisher.status()["unsynced_files"] == 0
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", fail_with(errno.EIO))
         with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
-            await publisher.deliver_records(made[1:])
+            await publisher.deliver_runs(as_runs(made[1:]))
     assert unsafe.value.delivered == len(made) - 1
     await publisher.aclose()
 
@@ -134,7 +135,7 @@ async def test_a_disk_that_does_not_sync_is_told(
     await publisher.open()
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", fail_with(errno.EIO))
-        await publisher.deliver_records(records(publisher))
+        await publisher.deliver_runs(as_runs(records(publisher)))
         await until(lambda: "may not be on the disk" in caplog.text)
     await publisher.aclose()
     assert publisher.status()["unsynced_files"] == 0
@@ -154,7 +155,7 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     await publisher.open()
     monkeypatch.setattr(os, "write", hanging)
     monkeypatch.setattr("rawdaq.publishers.miniseed._CLOSE_TIMEOUT_S", 0.05)
-    delivery = asyncio.create_task(publisher.deliver_records(records(publisher)))
+    delivery = asyncio.create_task(publisher.deliver_runs(as_runs(records(publisher))))
     await until(lambda: (tmp_path / DAY).exists())
     try:
         await publisher.aclose()
