@@ -15,9 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from rawdaq.errors import ComponentError, RawdaqError
 
 _CONNECT_TIMEOUT_S = 10.0
+_FIRST_BLOCK_BYTES, _MAX_BLOCK_BYTES = 1 << 15, 1 << 21
+_MIN_READ_BYTES = 1 << 12
 _REMIND_S = 600.0  # an outage that goes on for days is told again this often
 
 #: A silent peer is probed after 15 s and given up after three more probes, 30 s in all.
@@ -201,7 +205,40 @@ class StreamEndpoint(Endpoint):
             transport.close()
 
 
-class DialledProtocol(asyncio.Protocol):
+class _Blocks:
+    """Memory that a socket reads into; what was read is never overwritten, so views of it stay what they are.
+
+    The blocks grow while reads fill them and shrink when they do not: a quiet connection, one of thousands, holds a
+    small one, and one that is behind takes megabytes with a single system call.
+    """
+
+    def __init__(self) -> None:
+        self._size_bytes = _FIRST_BLOCK_BYTES
+        self._block = memoryview(b"")
+        self._used = 0
+
+    def free(self) -> memoryview:
+        """Return where to read to."""
+        if len(self._block) - self._used < _MIN_READ_BYTES:
+            self._size_bytes = max(self._size_bytes // 2, _FIRST_BLOCK_BYTES)
+            self._renew()
+        return self._block[self._used :]
+
+    def take(self, size_bytes: int) -> memoryview:
+        """Return the *size_bytes* that were read."""
+        chunk = self._block[self._used : self._used + size_bytes]
+        self._used += size_bytes
+        if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
+            self._size_bytes = min(4 * self._size_bytes, _MAX_BLOCK_BYTES)
+            self._renew()
+        return chunk.toreadonly()
+
+    def _renew(self) -> None:
+        self._block = memoryview(np.empty(self._size_bytes, np.uint8))
+        self._used = 0
+
+
+class DialledProtocol(asyncio.BufferedProtocol):
     """One connection that we dialled. Subclasses write `received`, and `connected` and `ended` when they care.
 
     Attributes:
@@ -222,12 +259,13 @@ class DialledProtocol(asyncio.Protocol):
         self.last_received_s = 0.0
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
+        self._blocks = _Blocks()
 
     def connected(self) -> None:
         """The connection is open: say what the protocol says first."""
 
-    def received(self, chunk: bytes) -> None:
-        """Take *chunk*; call `fail` when it is not what the protocol allows."""
+    def received(self, chunk: memoryview) -> None:
+        """Take *chunk*, which nothing overwrites; call `fail` when it is not what the protocol allows."""
 
     def ended(self) -> None:
         """The peer closed its side; call `fail` when that was in the middle of something."""
@@ -243,11 +281,16 @@ class DialledProtocol(asyncio.Protocol):
         self.last_received_s = self._loop.time()
         self.connected()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by asyncio."""
+        return self._blocks.free()
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
         self.last_received_s = self._loop.time()
+        chunk = self._blocks.take(nbytes)
         if self.failure is None:
-            self.received(data)
+            self.received(chunk)
 
     def eof_received(self) -> None:
         """Called by asyncio."""

@@ -259,7 +259,15 @@ class PacketRun:
 
     def numbered(self, sequence: int) -> "PacketRun":
         """Return this run with its first packet numbered *sequence*."""
-        return replace(self, sequence=sequence)
+        return PacketRun(
+            self.stream,
+            self.starts_ns,
+            self.rate_hz,
+            self.samples,
+            self.timing_quality,
+            sequence,
+            self.received_ns,
+        )
 
     @property
     def start_ns(self) -> int:

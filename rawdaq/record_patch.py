@@ -12,7 +12,7 @@ import numpy as np
 #: Six digits.
 MAX_SEQUENCE = 999_999
 
-_POWERS = 10 ** np.arange(5, -1, -1)
+_THREE_DIGITS = np.frombuffer(b"".join(b"%03d" % number for number in range(1000)), np.uint8).reshape(1000, 3)
 _BLOCKETTE_COUNT, _NEXT_AFTER_1000, _BLOCKETTE_1001, _QUALITY = 39, 51, 56, 60
 
 
@@ -25,13 +25,16 @@ def patched(records: Sequence[bytes], sequence: int, timing_quality: int | None)
         timing_quality: 0 to 100 percent, or None to say nothing of it.
     """
     table = np.frombuffer(bytearray(b"".join(records)), np.uint8).reshape(len(records), -1)
-    numbers = (np.arange(sequence - 1, sequence - 1 + len(records)) % MAX_SEQUENCE + 1)[:, np.newaxis]
-    table[:, : _POWERS.size] = numbers // _POWERS % 10 + ord("0")
+    thousands, ones = np.divmod(np.arange(sequence - 1, sequence - 1 + len(records)) % MAX_SEQUENCE + 1, 1000)
+    table[:, 0:3] = _THREE_DIGITS[thousands]
+    table[:, 3:6] = _THREE_DIGITS[ones]
     if timing_quality is not None:
-        without = np.flatnonzero(table[:, _BLOCKETTE_1001 + 1] == 0)
-        table[without, _BLOCKETTE_COUNT] = 2
-        table[without, _NEXT_AFTER_1000] = _BLOCKETTE_1001
-        table[without, _BLOCKETTE_1001] = 1001 >> 8
-        table[without, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
+        # libmseed writes the blockette itself for times that do not end in whole tenths of a millisecond.
+        without = table[:, _BLOCKETTE_1001 + 1] == 0
+        bare = slice(None) if without.all() else without
+        table[bare, _BLOCKETTE_COUNT] = 2
+        table[bare, _NEXT_AFTER_1000] = _BLOCKETTE_1001
+        table[bare, _BLOCKETTE_1001] = 1001 >> 8
+        table[bare, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
         table[:, _QUALITY] = timing_quality
     return table.tobytes()

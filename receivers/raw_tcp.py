@@ -1,11 +1,15 @@
 """RawReceiver: connects to a device that speaks the RAW protocol over TCP and publishes its samples."""
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from rawdaq.capture import Capture
+from rawdaq.capture_file import End
 from rawdaq.endpoints import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.errors import InvalidValue, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun, StreamId
@@ -21,6 +25,7 @@ from rawdaq.protocols.raw import (
     VersionAgreed,
     VersionRefused,
 )
+from rawdaq.protocols.raw_format import Word
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.settings import StationSettings
@@ -88,6 +93,9 @@ class RawReceiver(ReceiverServer):
             found within half a minute by TCP keep-alive.
         reconnect_first_s: the pause before the first new attempt; it doubles from one failure to the next.
         reconnect_max_s: the longest pause between attempts.
+        capture: a file that keeps what the device sends, byte for byte; ``rawdaq-device --replay`` plays it again.
+        capture_mb: a new file begins at so many megabytes; the older ones are called FILE.1, FILE.2 ...
+        capture_files: how many files are kept.
     """
 
     def __init__(
@@ -102,9 +110,13 @@ class RawReceiver(ReceiverServer):
         timeout_s: Annotated[float, Field(ge=0)] = 600.0,
         reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
+        capture: Path | None = None,
+        capture_mb: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0,
+        capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
         name: str = "RawReceiver",
     ) -> None:
         super().__init__(host, port, publishers, name)
+        self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.timeout_s = timeout_s
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
@@ -133,6 +145,15 @@ class RawReceiver(ReceiverServer):
             raise InvalidValue("two channels are one stream: give one of them another location or channel code")
         return streams
 
+    async def serve(self) -> None:
+        """Serve as every receiver does, with the capture open.
+
+        Raises:
+            ComponentError: it could not start, or one of its coroutines failed.
+        """
+        async with self.capture or contextlib.nullcontext():
+            await super().serve()
+
     def take(self, blocks: Sequence[SampleBlock | SampleRun]) -> None:
         """Publish what a connection brought."""
         received_ns = time.time_ns()
@@ -155,19 +176,24 @@ class RawReceiver(ReceiverServer):
         return NoCommonVersion(refusals)
 
     def receiver_status(self) -> dict[str, object]:
-        """Return the connection and what the device says of its channels."""
-        return super().receiver_status() | {
-            "version": str(self._versions[0]),
-            "channels": {
-                str(channel): {
-                    "stream": str(self.names[channel]),
-                    "rate_hz": described.rate_hz,
-                    "sample_type": str(described.sample_type),
-                    "endianness": str(described.endianness),
-                }
-                for channel, described in sorted(self.formats.items())
-            },
-        }
+        """Return the connection, what the device says of its channels, and the capture if there is one."""
+        captured: dict[str, object] = {"capture": self.capture.status()} if self.capture else {}
+        return (
+            super().receiver_status()
+            | captured
+            | {
+                "version": str(self._versions[0]),
+                "channels": {
+                    str(channel): {
+                        "stream": str(self.names[channel]),
+                        "rate_hz": described.rate_hz,
+                        "sample_type": str(described.sample_type),
+                        "endianness": str(described.endianness),
+                    }
+                    for channel, described in sorted(self.formats.items())
+                },
+            }
+        )
 
 
 def _streams(station: StationSettings, channels: Mapping[int, str]) -> dict[int, StreamId]:
@@ -187,13 +213,23 @@ class _Connection(DialledProtocol):
         super().__init__(min(receiver.timeout_s or _HANDSHAKE_TIMEOUT_S, _HANDSHAKE_TIMEOUT_S))
         self._receiver = receiver
         self._plugin = RawPlugin(receiver.names, version, joins_packets=True)
+        self._tap = receiver.capture.connection(receiver.endpoint.address) if receiver.capture else None
+        self._end = End.OURS
 
     def connected(self) -> None:
         """Offer our version."""
-        self.transport.write(self._plugin.data_to_send())
+        self._send(self._plugin.data_to_send())
 
-    def received(self, chunk: bytes) -> None:
+    def _send(self, data: bytes) -> None:
+        if data:
+            if self._tap:
+                self._tap.sent(data)
+            self.transport.write(data)
+
+    def received(self, chunk: memoryview) -> None:
         """Publish what is whole, also when something wrong follows it."""
+        if self._tap:
+            self._tap.received(chunk)
         blocks: list[SampleBlock | SampleRun] = []
         failure: RemoteProtocolError | None = None
         try:
@@ -209,15 +245,24 @@ class _Connection(DialledProtocol):
             self._receiver.take(blocks)
         if failure is not None:
             self._give_up(failure)
-        elif to_send := self._plugin.data_to_send():
-            self.transport.write(to_send)
+            return
+        if self._tap:
+            self._tap.held(self._plugin.buffered_bytes)
+        self._send(self._plugin.data_to_send())
 
     def ended(self) -> None:
         """Tell what is missing when the device closed in the middle of something."""
+        self._end = End.CLOSED
         try:
             self._plugin.receive_eof()
         except RemoteProtocolError as error:
             self._give_up(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        super().connection_lost(exc)
+        if self._tap:
+            self._tap.ended(End.RESET if exc else self._end)
 
     def _negotiate(self, event: PluginEvent) -> None:
         receiver = self._receiver
@@ -235,6 +280,8 @@ class _Connection(DialledProtocol):
                     described.endianness,
                 )
             case Started():
+                if self._tap:
+                    self._tap.started(Word.STARTING.line)
                 self.timeout_s = receiver.timeout_s
                 receiver.log.info("the device sends (RAW %s)", self._plugin.version)
             case _:

@@ -55,8 +55,8 @@ async def test_a_connection_is_not_read_while_anything_holds_it() -> None:
     got: list[bytes] = []
 
     class Reader(DialledProtocol):
-        def received(self, chunk: bytes) -> None:
-            got.append(chunk)
+        def received(self, chunk: memoryview) -> None:
+            got.append(bytes(chunk))
 
     peers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: peers.append(writer), "127.0.0.1", 0)

@@ -18,7 +18,7 @@ from rawdaq.times import NS_PER_S
 
 #: Below this many packets in all, or for each channel, reading one by one is quicker.
 MIN_PACKETS = 16
-MIN_PACKETS_PER_CHANNEL = 4
+MIN_PACKETS_PER_CHANNEL = 2
 
 #: Stamps are cut to microseconds: the starts of a run are within two of where its first packet puts them.
 _STEP_NS = 2000
@@ -80,9 +80,14 @@ def read_runs(
     table, channels = table[: starts_ns.size], channels[: starts_ns.size]
     end = position + starts_ns.size * layout.itemsize
     runs: list[SampleRun] = []
+    regular = _regular(table, channels, starts_ns, formats)
     for channel in dict.fromkeys(channels.tolist()):
-        own = _selection(channels, channel)
-        runs += _contiguous(channel, formats[channel], table[own], starts_ns[own], dtype)
+        run = regular.get(channel)
+        if run is not None:
+            runs.append(run)
+        else:
+            own = _selection(channels, channel)
+            runs += _contiguous(channel, formats[channel], table[own], starts_ns[own])
     return runs, end
 
 
@@ -126,6 +131,51 @@ def _starts_ns(table: _Table) -> npt.NDArray[np.int64]:
     return starts_ns
 
 
+def _regular(
+    table: _Table,
+    channels: npt.NDArray[np.int64],
+    starts_ns: npt.NDArray[np.int64],
+    formats: Mapping[int, ChannelFormat],
+) -> dict[int, SampleRun]:
+    """Return the runs of the channels that are one run each, when the channels take turns: checked all at once."""
+    period = int((channels[1:] == channels[0]).argmax()) + 1
+    turns = channels.size // period
+    if turns < 2 or not (channels[period:] == channels[:-period]).all():
+        return {}
+    names = channels[:period].tolist()
+    used = turns * period
+    count = table["samples"].shape[1]
+    times_ns = starts_ns[:used].reshape(turns, period)
+    intervals_ns = np.array([count * NS_PER_S / formats[name].rate_hz for name in names])
+    late_ns = times_ns - np.rint(np.arange(turns)[:, np.newaxis] * intervals_ns)
+    is_one = (np.abs(late_ns - late_ns[0]) <= _STEP_NS / 2).all(axis=0)
+    qualities = _qualities(table[:used]).reshape(turns, period)
+    is_one &= (qualities == qualities[0]).all(axis=0)
+    is_one[: channels.size - used] = False  # these have one packet more than the others
+    samples = table["samples"][:used].reshape(turns, period, count)
+    samples.flags.writeable = False
+    return {
+        name: SampleRun(
+            name, times_ns[:, index].tolist(), int(qualities[0, index]), _as(samples[:, index], formats[name])
+        )
+        for index, name in enumerate(names)
+        if is_one[index]
+    }
+
+
+def _qualities(table: _Table) -> npt.NDArray[np.uint8]:
+    """Return the timing qualities of the packets; versions that do not say it mean 100."""
+    if "quality" in (table.dtype.names or ()):
+        qualities: npt.NDArray[np.uint8] = table["quality"]
+        return qualities
+    return np.full(table.size, 100, np.uint8)
+
+
+def _as(samples: Samples, described: ChannelFormat) -> Samples:
+    """Return *samples* in the type of their channel, which has the same size."""
+    return samples if samples.dtype == described.dtype else samples.view(described.dtype)
+
+
 def _selection(channels: npt.NDArray[np.int64], channel: int) -> slice | npt.NDArray[np.int64]:
     """Return where *channel* is, as a slice when it comes at equal distances: that takes no copy of the samples."""
     indices = np.flatnonzero(channels == channel)
@@ -137,17 +187,16 @@ def _selection(channels: npt.NDArray[np.int64], channel: int) -> slice | npt.NDA
 
 
 def _contiguous(
-    channel: int, described: ChannelFormat, table: _Table, starts_ns: npt.NDArray[np.int64], dtype: np.dtype[Any]
+    channel: int, described: ChannelFormat, table: _Table, starts_ns: npt.NDArray[np.int64]
 ) -> Iterator[SampleRun]:
     """Yield the packets of one channel, cut where time jumps or the timing quality changes."""
-    samples = table["samples"] if described.dtype == dtype else table["samples"].view(described.dtype)
+    samples = _as(table["samples"], described)
     samples.flags.writeable = False  # where they had to be copied they are not yet
-    count = samples.shape[1]
-    qualities = table["quality"] if "quality" in (table.dtype.names or ()) else np.full(table.size, 100)
-    planned_ns = np.rint(np.arange(starts_ns.size) * (count * NS_PER_S / described.rate_hz)).astype(np.int64)
-    late_ns = starts_ns - planned_ns
+    qualities = _qualities(table)
+    interval_ns = samples.shape[1] * NS_PER_S / described.rate_hz
+    late_ns = starts_ns - np.rint(np.arange(starts_ns.size) * interval_ns)
     steps = np.rint((late_ns - late_ns[0]) / _STEP_NS)
-    cuts = np.flatnonzero((np.diff(steps) != 0) | (np.diff(qualities.astype(np.int16)) != 0)) + 1
+    cuts = np.flatnonzero((np.diff(steps) != 0) | (qualities[1:] != qualities[:-1])) + 1
     begin = 0
     for end in [*cuts.tolist(), starts_ns.size]:
         yield SampleRun(channel, starts_ns[begin:end].tolist(), int(qualities[begin]), samples[begin:end])
