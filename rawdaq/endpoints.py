@@ -234,7 +234,7 @@ class _Blocks:
         return chunk.toreadonly()
 
     def _renew(self) -> None:
-        self._block = memoryview(np.empty(self._size_bytes, np.uint8))
+        self._block = np.empty(self._size_bytes, np.uint8).data
         self._used = 0
 
 
