@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.archive import Archive
 from rawdaq.archive_layout import ArchiveLayout
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
@@ -121,7 +121,11 @@ class MiniSeedPublisher(Publisher):
         await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     async def aclose(self) -> None:
-        """Make all records safe and close all files; a disk that does not answer is given up after 10 s."""
+        """Make all records safe and close all files; a disk that does not answer is given up after 10 s.
+
+        Raises:
+            ComponentError: records are lost, or may be; the text says why.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -132,7 +136,8 @@ class MiniSeedPublisher(Publisher):
         await asyncio.to_thread(wait, [closing], _CLOSE_TIMEOUT_S)
         self._executor.shutdown(wait=closing.done())
         if not closing.done():
-            self.log.error("the disk of %s does not answer: the last records may not be on it", self._path)
+            raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
+        closing.result()
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the outlet's counters."""
@@ -144,4 +149,5 @@ class MiniSeedPublisher(Publisher):
             "open_files": archive.open_files,
             "unsynced_files": archive.unsynced_files,
             "torn_tails": archive.torn_tails,
+            "held_bytes": archive.held_bytes,
         }

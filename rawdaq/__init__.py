@@ -5,17 +5,22 @@ from typing import TYPE_CHECKING
 from rawdaq.packet import Packet, StreamId
 
 if TYPE_CHECKING:
+    from rawdaq.seedlink_plugin import SeedLinkPlugin
     from rawdaq.subscriber import Subscriber
 
-__all__ = ["Packet", "StreamId", "Subscriber", "__version__"]
+__all__ = ["Packet", "SeedLinkPlugin", "StreamId", "Subscriber", "__version__"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Load `Subscriber`, and zmq with it, when it is used: the device side needs neither."""
+    """Load `Subscriber`, and zmq with it, or `SeedLinkPlugin` when they are used: the device side needs neither."""
     if name == "Subscriber":
         from rawdaq.subscriber import Subscriber
 
         return Subscriber
+    if name == "SeedLinkPlugin":
+        from rawdaq.seedlink_plugin import SeedLinkPlugin
+
+        return SeedLinkPlugin
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

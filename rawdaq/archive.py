@@ -5,6 +5,7 @@ This blocks, so it runs in a thread of its publisher. See ``docs/decisions/archi
 
 import errno
 import glob
+import itertools
 import logging
 import os
 import resource
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,12 @@ from rawdaq.publisher import PublisherUnavailable
 from rawdaq.record_format import RecordRun
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What is wrong with one file, not with the disk.
+_ONE_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EWOULDBLOCK, errno.ENAMETOOLONG}
+)
+_MAX_HELD_BYTES = 16_000_000  # of such files: a day of a dozen streams
+_TRY_AGAIN_S = 5.0
 _REMEDIES: Mapping[int | None, str] = {
     errno.ENOSPC: "free space on that disk",
     errno.EDQUOT: "free space or raise the quota",
@@ -50,6 +58,16 @@ class _Piece(NamedTuple):
 
     first: int
     run: RecordRun
+
+
+@dataclass(slots=True)
+class _Held:
+    """Records of a file that cannot be written now, and why."""
+
+    path: str
+    runs: list[RecordRun]
+    error: OSError
+    tried_s: float = -_TRY_AGAIN_S
 
 
 class Archive:
@@ -87,6 +105,7 @@ class Archive:
         self._files: OrderedDict[str, ArchiveFile] = OrderedDict()  # by key, the one written last at the end
         self._key_of: dict[StreamId, str] = {}
         self._done = bytearray()  # of what will be given again, which records are written: 1, else 0
+        self._held: dict[str, _Held] = {}
         self._device = 0
         self._device_below: int | None = None
 
@@ -119,6 +138,11 @@ class Archive:
         """How many files have records that may not be on the disk yet."""
         return sum(file.is_dirty for file in tuple(self._files.values()))
 
+    @property
+    def held_bytes(self) -> int:
+        """Size of the records that wait because their own file cannot be written."""
+        return sum(len(run.data) for held in tuple(self._held.values()) for run in tuple(held.runs))
+
     def write(self, runs: Sequence[RecordRun]) -> None:
         """Append the records of *runs*, those of one file with one write.
 
@@ -129,13 +153,57 @@ class Archive:
         done = self._done.ljust(sum(map(len, runs)), b"\0")
         try:
             self._check_root()
+            self._write_held()
             for key, (path, pieces) in self._groups(runs, done).items():
-                self._write_group(key, path, pieces, done)
+                self._write_or_hold(key, path, pieces, done)
         except OSError as error:
             delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
             self._done = done[delivered:]
             raise PublisherUnavailable(_reason(error), delivered) from error
         self._done = bytearray()
+
+    def _write_or_hold(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
+        """Write *pieces* into one file; what is wrong with that file alone does not stop the others."""
+        try:
+            if key not in self._held:
+                self._write_group(key, path, pieces, done)
+                return
+        except OSError as error:
+            if error.errno not in _ONE_FILE:
+                raise
+            self._log.error("%s; its records are held and tried again, other files go on", _reason(error))
+            self._held[key] = _Held(path, [], error)
+        held = self._held[key]
+        new = [run[first - begin : end - begin] for begin, run in pieces for first, end in _left(done, begin, len(run))]
+        if self.held_bytes + sum(len(run.data) for run in new) > _MAX_HELD_BYTES:
+            raise held.error  # from now on this file holds up all: better than to lose what belongs in it
+        held.runs.extend(new)
+        for begin, run in pieces:
+            done[begin : begin + len(run)] = b"\1" * len(run)
+
+    def _write_held(self, *, is_last: bool = False) -> None:
+        """Try again what could not be written, now and then."""
+        now_s = time.monotonic()
+        for key, held in tuple(self._held.items()):
+            if now_s - held.tried_s < _TRY_AGAIN_S and not is_last:
+                continue
+            held.tried_s = now_s
+            done = bytearray(sum(map(len, held.runs)))
+            begins = itertools.accumulate(map(len, held.runs), initial=0)
+            pieces = [_Piece(begin, run) for begin, run in zip(begins, held.runs, strict=False)]
+            try:
+                self._write_group(key, held.path, pieces, done)
+            except OSError as error:
+                held.error = error
+                left = [
+                    run[first - begin : end - begin]
+                    for begin, run in pieces
+                    for first, end in _left(done, begin, len(run))
+                ]
+                held.runs[:] = left
+            else:
+                del self._held[key]
+                self._log.warning("%s can be written again; nothing of it is lost", self._root / held.path)
 
     def _check_root(self) -> None:
         """Refuse a folder that is gone, or is only the mount point of a disk that is; accept a disk that came back."""
@@ -244,9 +312,23 @@ class Archive:
                 raise PublisherUnavailable(_reason(error)) from error
 
     def close(self) -> None:
-        """See that all records are on the disk and close all files."""
+        """See that all records are on the disk and close all files.
+
+        Raises:
+            ComponentError: records of some files could not be written and are lost.
+        """
+        self._write_held(is_last=True)
         for key in tuple(self._files):
             self._close(key)
+        if self._held:
+            lost = sum(len(run) for held in self._held.values() for run in held.runs)
+            reasons = "; ".join(sorted({_reason(held.error) for held in self._held.values()}))
+            self._held.clear()
+            raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
+
+
+def _left(done: bytearray, begin: int, count: int) -> Iterator[tuple[int, int]]:
+    return _stretches(done, begin, begin + count)
 
 
 def _stretches(done: bytearray, begin: int, end: int) -> Iterator[tuple[int, int]]:

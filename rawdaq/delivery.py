@@ -225,8 +225,12 @@ class Fanout:
         stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
         return stages | {f"publisher {delivery.publisher.name}": delivery.run for delivery in self.deliveries}
 
-    async def drain(self, timeout_s: float) -> None:
-        """Deliver all that waits, partial records included; what is left after *timeout_s* is counted and logged."""
+    async def drain(self, timeout_s: float) -> str | None:
+        """Deliver all that waits, partial records included.
+
+        Returns:
+            What is lost because it could not be delivered within *timeout_s*, in words; usually None.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await _empty(stage.outlet for stage in self.stages)
@@ -234,15 +238,21 @@ class Fanout:
                     await stage.flush()
                 await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
         except TimeoutError:
-            for delivery in self.deliveries:
-                if len(delivery.outlet):
-                    self._log.error(
-                        "%s: %d items were not delivered within %.0f s of stopping and are lost (%s)",
-                        delivery.publisher.name,
-                        len(delivery.outlet),
-                        timeout_s,
-                        delivery.paused_reason or "it was still busy",
-                    )
+            pass
+        lost = [
+            f"{len(each.outlet)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
+            for each in self.deliveries
+            if len(each.outlet)
+        ]
+        return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
+
+    @property
+    def full(self) -> list[str]:
+        """The names of the publishers that hold everybody up."""
+        behind = {id(stage.outlet): stage.targets for stage in self.stages}
+        blocked = [outlet for outlet in self._outlets if outlet.is_full and outlet.policy is OverflowPolicy.BLOCK]
+        named = [[each.publisher.name for each in behind.get(id(outlet), ())] or [outlet.name] for outlet in blocked]
+        return sorted({name for names in named for name in names})
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return what `status` shows of every publisher."""

@@ -309,6 +309,14 @@ class DialEndpoint(Endpoint):
     """A TCP connection that we open, watch, and open again for ever.
 
     Every change of the reason why there is none is logged once with the peer's address, then once in ten minutes.
+
+    Attributes:
+        protocol: the connection, None while there is none.
+        connections: how many there were.
+        failures: how many attempts in a row failed.
+        last_failure: why the last connection ended.
+        is_redial: whether the attempt being made follows directly from `DialledProtocol.redial_at_once`.
+        is_repeating: whether the connection before ended as the one before that, so that nobody wants to read it again.
     """
 
     def __init__(
@@ -324,6 +332,8 @@ class DialEndpoint(Endpoint):
         self.connections = 0
         self.failures = 0
         self.last_failure: str | None = None
+        self.is_redial = False
+        self.is_repeating = False
         self._factory = factory
         self._reconnect = reconnect
         self._log = log
@@ -351,8 +361,8 @@ class DialEndpoint(Endpoint):
                 self.protocol = None
             if protocol and (protocol.is_useful or loop.time() - began_s >= self._reconnect.good_s):
                 self.failures = 0
-                self.last_failure = None
-            if self._is_closed or (protocol and protocol.redial_at_once):
+            self.is_redial = bool(protocol and protocol.redial_at_once)
+            if self._is_closed or self.is_redial:
                 continue
             self.failures += 1
             delay_s = self._reconnect.delay_s(self.failures)
@@ -367,7 +377,7 @@ class DialEndpoint(Endpoint):
         self.protocol = protocol
         self.connections += 1
         self._apply_holds()
-        self._log.info("connected to %s", self.address)
+        self._log.log(logging.DEBUG if self.is_repeating else logging.INFO, "connected to %s", self.address)
         return protocol
 
     async def _watch(self, protocol: DialledProtocol) -> None:
@@ -383,6 +393,7 @@ class DialEndpoint(Endpoint):
     def _tell(self, failure: Exception | None, delay_s: float, now_s: float) -> None:
         reason = _reason(failure)
         is_news = reason != self.last_failure or now_s - self._told_s >= _REMIND_S
+        self.is_repeating = not is_news
         if is_news:
             self._told_s = now_s
         self.last_failure = reason
@@ -410,7 +421,7 @@ class DialEndpoint(Endpoint):
         return super().status() | {
             "connected": self.protocol is not None,
             "connections": self.connections,
-            "last_failure": self.last_failure,
+            "last_failure": None if self.protocol is not None else self.last_failure,
         }
 
 

@@ -1,5 +1,6 @@
 """The two values that everything here speaks of: `StreamId` names a stream, `Packet` is a run of its samples."""
 
+import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -118,6 +119,14 @@ class StreamId:
         return not wanted or any(fnmatchcase(str(self), pattern) for pattern in wanted)
 
 
+def _whole_ns(value: object) -> int:
+    """Return an integer of any library as Python's; floats never carry a time."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        raise InvalidValue(f"time {value!r} is not an integer of nanoseconds") from None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Packet:
     """A run of samples of one stream, equally spaced in time.
@@ -145,6 +154,12 @@ class Packet:
 
     def __post_init__(self) -> None:
         """Refuse what could not be stored, and make the samples read-only."""
+        if type(self.start_ns) is not int:
+            object.__setattr__(self, "start_ns", _whole_ns(self.start_ns))
+        if not isinstance(self.stream, StreamId):  # pyright: ignore[reportUnnecessaryIsInstance] - users have text
+            raise InvalidValue(f"stream {self.stream!r} is not a StreamId; StreamId.parse makes one of text")
+        if not isinstance(self.samples, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance] - users have lists
+            raise InvalidValue(f"samples of {self.stream} are a {type(self.samples).__name__}, not a numpy array")
         if not 0 < self.rate_hz < float("inf"):
             raise InvalidValue(f"sampling rate {self.rate_hz} Hz of {self.stream} is not above zero")
         if self.samples.ndim != 1 or self.samples.dtype not in _TYPES:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _BLOCKED = "a publisher is full"
+_TELL_HELD_S = 1.0  # shorter waits are how back-pressure works under load
 _PAUSED = "paused"
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
@@ -171,7 +172,7 @@ class ReceiverServer:
         elif isinstance(data, bytes | bytearray | memoryview):
             data = [bytes(data)]
         if not self._put(data):
-            await self._fanout.room()
+            await self._room()
 
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
@@ -180,8 +181,20 @@ class ReceiverServer:
             self.spawn(self._release(endpoint), "back-pressure")
 
     async def _release(self, endpoint: Endpoint) -> None:
-        await self._fanout.room()
+        await self._room()
         endpoint.release(_BLOCKED)
+
+    async def _room(self) -> None:
+        """Return when all publishers have room; a wait that an operator would notice is told."""
+        began_s, names = time.monotonic(), ", ".join(self._fanout.full)
+        telling = self.loop.call_later(
+            _TELL_HELD_S, self.log.warning, "reading is held: %s cannot take more; nothing is lost on our side", names
+        )
+        await self._fanout.room()
+        telling.cancel()
+        held_s = time.monotonic() - began_s
+        if held_s > _TELL_HELD_S:
+            self.log.warning("reading again after %.1f s", held_s)
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets, anomalies = self.stats.add(data, is_numbering=self.numbers_packets)
@@ -238,7 +251,9 @@ class ReceiverServer:
             await self._stopped.wait()
             self._state = "stopping"
             await self._stop_reading()
-            await self._fanout.drain(self.stop_timeout_s)
+            if lost := await self._fanout.drain(self.stop_timeout_s):
+                self.log.error("%s", lost)
+                self._failure = self._failure or lost
         finally:
             await self._close()
         if self._failure is not None:
@@ -290,9 +305,15 @@ class ReceiverServer:
             try:
                 async with asyncio.timeout(self.stop_timeout_s):
                     await publisher.aclose()
-            except Exception:
-                self.log.exception("publisher %s did not close", publisher.name)
-                self._failure = self._failure or f"publisher {publisher.name} did not close"
+            except Exception as error:
+                is_expected = isinstance(error, ComponentError)
+                reason = (
+                    f"publisher {publisher.name}: {error}"
+                    if is_expected
+                    else f"publisher {publisher.name} did not close"
+                )
+                self.log.error("%s", reason, exc_info=None if is_expected else error)
+                self._failure = self._failure or reason
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
         self._state = "stopped"

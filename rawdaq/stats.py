@@ -16,6 +16,8 @@ CONTIGUOUS_SAMPLES = 0.5
 _DRIFT_PACKETS = 16
 #: ... by more than this; a free-running crystal is 10 to 50 parts in a million off.
 _DRIFT_LIMIT = 100e-6
+#: ... and by less than this; every second or third packet missing looks just as regular, and each gap must be told.
+_LOSS_LIMIT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class _Drift:
         sizes_ns = [abs(residual) for residual in residuals_ns]
         is_steady = min(residuals_ns) > 0 or max(residuals_ns) < 0
         # 2 us is twice the step of a device's stamps
-        is_wrong = is_steady and max(sizes_ns) <= 3 * min(sizes_ns) + 2000 and abs(drift) > _DRIFT_LIMIT
+        is_alike = max(sizes_ns) <= 3 * min(sizes_ns) + 2000
+        is_wrong = is_steady and is_alike and _DRIFT_LIMIT < abs(drift) < _LOSS_LIMIT
         is_news = is_wrong and not self.is_active
         self.is_active = is_wrong
         return drift if is_news else None

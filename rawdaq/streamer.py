@@ -14,6 +14,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from numbers import Integral, Real
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, overload
 
@@ -66,6 +67,10 @@ class Channel:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be served, and fill in the sample type and size."""
+        if isinstance(self.id, bool) or not isinstance(self.id, Integral):
+            raise InvalidValue(f"channel id {self.id!r} is not a whole number, such as 1")
+        if isinstance(self.samprate, bool) or not isinstance(self.samprate, Real):
+            raise InvalidValue(f"samprate {self.samprate!r} of channel {self.id} is not a number in Hz, such as 100")
         if not 0 <= self.id <= _MAX_CHANNEL:
             raise InvalidValue(f"channel id {self.id} is not in 0-{_MAX_CHANNEL}")
         if self.endianness not in tuple(Endianness):
@@ -131,11 +136,13 @@ class Streamer:
         logger: logging.Logger | None = None,
     ) -> None:
         """Store; `start` acquires."""
+        if isinstance(channels, Channel) or not all(isinstance(channel, Channel) for channel in channels):
+            raise InvalidValue("a streamer needs a list of Channel, such as [Channel(1, samprate=100, sampsize=4)]")
         self._formats = {channel.id: channel.format for channel in channels}
         if len(self._formats) < max(1, len(channels)):
             raise InvalidValue("a streamer needs channels, each with an id of its own")
-        if not 0 <= port <= 65535:
-            raise InvalidValue(f"port {port} is not in 0-65535")
+        if type(port) is not int or not 0 <= port <= 65535:
+            raise InvalidValue(f"port {port!r} is not a number in 0-65535")
         if max_client_mb <= 0 or max_clients < 1 or handshake_s <= 0 or flush_s < 0:
             raise InvalidValue("max_client_mb, max_clients and handshake_s must be above zero, flush_s not below")
         self._dtypes = {number: described.dtype for number, described in self._formats.items()}

@@ -1,6 +1,7 @@
 """RawReceiver: connects to a device that speaks the RAW protocol over TCP and publishes its samples."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
+    ConnectionCut,
     PluginEvent,
     RawPlugin,
     RawVersion,
@@ -111,7 +113,7 @@ class RawReceiver(ReceiverServer):
         reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
         capture: Path | None = None,
-        capture_mb: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0,
+        capture_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 100.0,
         capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
         name: str = "RawReceiver",
     ) -> None:
@@ -121,10 +123,12 @@ class RawReceiver(ReceiverServer):
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self.refusals: list[VersionRefused] = []
+        self.version: RawVersion | None = None
+        self._best: RawVersion | None = None
         self._versions = [RawVersion(version)] if version != "auto" else list(_NEWEST_FIRST)
         self._versions = [each for each in self._versions if max(channels) <= each.max_channel]
         self.endpoint: DialEndpoint = self.connect_stream(
-            lambda: _Connection(self, self._versions[0]),
+            lambda: _Connection(self, self.next_version()),
             reconnect=Reconnect(reconnect_first_s, max(reconnect_first_s, reconnect_max_s)),
         )
 
@@ -166,34 +170,57 @@ class RawReceiver(ReceiverServer):
             return Packet(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
         return PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
 
+    def next_version(self) -> RawVersion:
+        """Return the version to offer now: the newest that ever worked, or the newest; then those refused in turn."""
+        if not self.endpoint.is_redial:
+            self.refusals.clear()
+        return self._versions[len(self.refusals)]
+
     def refuse(self, refusal: VersionRefused) -> Exception | None:
         """Take note that the device refused a version; return None when the next one can be tried at once."""
         self.refusals.append(refusal)
-        self._versions.append(self._versions.pop(0))
-        if len(self.refusals) < len(self._versions):
-            return None
-        refusals, self.refusals = tuple(self.refusals), []
-        return NoCommonVersion(refusals)
+        return None if len(self.refusals) < len(self._versions) else NoCommonVersion(tuple(self.refusals))
+
+    def agree(self, version: RawVersion) -> None:
+        """Take note that the device speaks *version*."""
+        self.version = version
+        if self._best is None or version > self._best:
+            self._best = version
+            self._versions.sort(key=lambda each: (each == version, each), reverse=True)
+        elif version < self._best:
+            self.log.warning(
+                "RAW %s worked before, now it is RAW %s; next time %s is first", self._best, version, self._best
+            )
+
+    def describe(self, channel: int, described: ChannelFormat) -> None:
+        """Take note of how the samples of *channel* come; told when it is new."""
+        if self.formats.get(channel) == described:
+            return
+        self.formats[channel] = described
+        self.log.info(
+            "channel %d is %s: %g Hz %s %s-endian",
+            channel,
+            self.names[channel],
+            described.rate_hz,
+            described.sample_type,
+            described.endianness,
+        )
 
     def receiver_status(self) -> dict[str, object]:
         """Return the connection, what the device says of its channels, and the capture if there is one."""
-        captured: dict[str, object] = {"capture": self.capture.status()} if self.capture else {}
-        return (
-            super().receiver_status()
-            | captured
-            | {
-                "version": str(self._versions[0]),
-                "channels": {
-                    str(channel): {
-                        "stream": str(self.names[channel]),
-                        "rate_hz": described.rate_hz,
-                        "sample_type": str(described.sample_type),
-                        "endianness": str(described.endianness),
-                    }
-                    for channel, described in sorted(self.formats.items())
-                },
-            }
-        )
+        shown = super().receiver_status() | {
+            "version": self.version and str(self.version),
+            "channels": {
+                str(channel): {
+                    "stream": str(self.names[channel]),
+                    "rate_hz": described.rate_hz,
+                    "sample_type": str(described.sample_type),
+                    "endianness": str(described.endianness),
+                }
+                for channel, described in sorted(self.formats.items())
+            },
+        }
+        return shown | {"capture": self.capture.status()} if self.capture else shown
 
 
 def _streams(station: StationSettings, channels: Mapping[int, str]) -> dict[int, StreamId]:
@@ -267,28 +294,23 @@ class _Connection(DialledProtocol):
     def _negotiate(self, event: PluginEvent) -> None:
         receiver = self._receiver
         match event:
-            case VersionAgreed():
-                receiver.refusals.clear()
+            case VersionAgreed(version):
+                receiver.agree(version)
             case ChannelDescribed(channel, described):
-                receiver.formats[channel] = described
-                receiver.log.info(
-                    "channel %d is %s: %g Hz %s %s-endian",
-                    channel,
-                    receiver.names[channel],
-                    described.rate_hz,
-                    described.sample_type,
-                    described.endianness,
-                )
+                receiver.describe(channel, described)
             case Started():
                 if self._tap:
                     self._tap.started(Word.STARTING.line)
                 self.timeout_s = receiver.timeout_s
-                receiver.log.info("the device sends (RAW %s)", self._plugin.version)
+                level = logging.DEBUG if receiver.endpoint.is_repeating else logging.INFO
+                receiver.log.log(level, "the device sends (RAW %s)", self._plugin.version)
             case _:
                 raise AssertionError(event)
 
     def _give_up(self, error: RemoteProtocolError) -> None:
         failure: Exception | None = error
+        if not isinstance(error, ConnectionCut):
+            self.is_useful = False  # who breaks the protocol is asked more and more rarely, whatever came before
         if isinstance(error, VersionRefused):
             failure = self._receiver.refuse(error)
             self.redial_at_once = failure is None

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from typing import NamedTuple
 
 from rawdaq.times import to_calendar
+from tests.helpers import wait_for
 
 
 class Described(NamedTuple):
@@ -97,3 +99,24 @@ async def fake_device(play: Callable[[Session], Awaitable[None]]) -> AsyncGenera
             task.cancel()
         await asyncio.gather(*sessions, return_exceptions=True)
         await server.wait_closed()
+
+
+@contextlib.contextmanager
+def device(play: Callable[[Session], Awaitable[None]]) -> Generator[int]:
+    """Run an independent device in a thread of its own; yield its port."""
+    ready: list[int] = []
+    done = threading.Event()
+
+    async def serve() -> None:
+        async with fake_device(play) as port:
+            ready.append(port)
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        wait_for(lambda: ready)
+        yield ready[0]
+    finally:
+        done.set()
+        thread.join()

@@ -17,6 +17,7 @@ _MODULES = {
     "control-rawdaq": "rawdaq.control.cli",
     "rawdaq-dump": "rawdaq.control.dump",
     "rawdaq-device": "rawdaq.control.device",
+    "rawdaq-plugin": "rawdaq.control.plugin",
 }
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
-from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import NS_PER_DAY, from_iso
 from tests.disks import Disk, fail_with
+from tests.record_makers import RecordMaker, as_runs
 
 START_NS = from_iso("2026-11-21T00:00:00Z")
 Z, N, E = (StreamId.parse(f"XX.DEMO.00.HH{component}") for component in "ZNE")
@@ -288,23 +288,50 @@ def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bo
     assert (tmp_path / "backup").read_bytes() == made[0].data
 
 
-def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path) -> None:
+def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     one.write(as_runs(records(Z)))
     two.write(as_runs(records(N)))
-    with pytest.raises(PublisherUnavailable, match="another program or publisher writes this file") as locked:
-        two.write(as_runs(records(E, Z)))
-    assert locked.value.delivered == 1
+    two.write(as_runs(records(E, Z)))
+    assert "another program or publisher writes this file" in caplog.text
+    assert sds(tmp_path, E).read_bytes() == joined(records(E), E)  # the other files go on
+    assert two.held_bytes == 512
     one.close()
     two.write(as_runs(records(Z)))
     two.close()
-    assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 2
+    assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 3
 
 
-def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive._TRY_AGAIN_S", 0.0)
+    archive, made = opened(tmp_path), records(Z, N, count=4)
     sds(tmp_path, Z).mkdir(parents=True)
-    with pytest.raises(PublisherUnavailable, match=r"2026\.325: Is a directory; move the folder"):
-        opened(tmp_path).write(as_runs(records(Z)))
+    archive.write(as_runs(made[:2]))
+    archive.write(as_runs(made[2:6]))
+    assert caplog.text.count("Is a directory; move the folder") == 1
+    assert sds(tmp_path, N).read_bytes() == joined(made[:6], N)
+    assert archive.held_bytes == 3 * 512
+    sds(tmp_path, Z).rmdir()
+    archive.write(as_runs(made[6:]))
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+    assert "can be written again; nothing of it is lost" in caplog.text
+
+
+def test_a_file_that_stays_unwritable_holds_up_all_when_too_much_waits_and_is_told_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive._MAX_HELD_BYTES", 1024)
+    archive, made = opened(tmp_path), records(Z, count=3)
+    sds(tmp_path, Z).mkdir(parents=True)
+    archive.write(as_runs(made[:2]))
+    with pytest.raises(PublisherUnavailable, match="Is a directory; move the folder"):
+        archive.write(as_runs(made[2:]))
+    with pytest.raises(ComponentError, match=r"2 records could not be written and are lost: .*Is a directory"):
+        archive.close()
+    archive.close()
 
 
 def test_a_disk_that_does_not_sync_is_told(

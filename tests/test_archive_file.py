@@ -12,9 +12,9 @@ import pytest
 from rawdaq.archive_file import ArchiveFile, device_below, end_of_records
 from rawdaq.packet import Packet, StreamId
 from rawdaq.records import Record, RecordFormat
-from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import from_iso
 from tests.disks import Disk, fail_with
+from tests.record_makers import RecordMaker, as_runs
 
 NOW_NS = from_iso("2026-11-21T02:23:00Z")
 

@@ -7,8 +7,8 @@ from rawdaq.archive_layout import ArchiveLayout, Place
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, StreamId
 from rawdaq.records import Record, RecordFormat
-from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import from_calendar, from_iso
+from tests.record_makers import RecordMaker
 
 NOW_NS = from_iso("2027-01-02T03:04:05Z")
 

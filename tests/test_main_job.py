@@ -6,8 +6,6 @@ import json
 import random
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from rawdaq.times import from_iso
-from tests.fake_device import Described, Session, fake_device, wire
+from tests.fake_device import Described, Session, device, wire
 from tests.helpers import run_cli, start_cli, wait_for
 
 START_NS = from_iso("2026-11-20T23:59:30Z")  # the run crosses midnight
@@ -42,27 +40,6 @@ def samples_of(channel: int) -> npt.NDArray[Any]:
 
 def packet_ns(index: int) -> int:
     return START_NS + round(index * SIZE * 1e9 / RATE_HZ)
-
-
-@contextmanager
-def device(play: Callable[[Session], Awaitable[None]]) -> Generator[int]:
-    """Run an independent device in a thread of its own; yield its port."""
-    ready: list[int] = []
-    done = threading.Event()
-
-    async def serve() -> None:
-        async with fake_device(play) as port:
-            ready.append(port)
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        wait_for(lambda: ready)
-        yield ready[0]
-    finally:
-        done.set()
-        thread.join()
 
 
 def free_port() -> int:

@@ -135,6 +135,9 @@ def test_a_packet_is_frozen_and_change_means_replace() -> None:
         {"samples": np.zeros(2, "<i8")},
         {"timing_quality": 101},
         {"timing_quality": -1},
+        {"start_ns": 0.5},
+        {"stream": "XX.DEMO.00.HHZ"},
+        {"samples": [1, 2]},
     ],
 )
 def test_a_packet_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
@@ -182,3 +185,7 @@ def test_a_run_is_its_packets() -> None:
 def test_numbering_changes_nothing_but_the_number() -> None:
     packet = Packet(STREAM, 5, 100.0, np.arange(3, dtype="<i4"), 80, 0, 9)
     assert packet.numbered(4) == replace(packet, sequence=4)
+
+
+def test_the_time_may_be_an_integer_of_numpy() -> None:
+    assert type(Packet(STREAM, np.int64(5), 100.0, np.zeros(1, "<i4")).start_ns) is int  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import pytest
 
 from rawdaq import config
 from rawdaq.protocols.raw import RawPlugin, SampleBlock
+from tests import fake_device, seedlink_server
 from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,7 +151,40 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["sh", "text", "python", "python", "yaml", "python", "toml", "yaml"]
+    assert [kind for kind, _ in BLOCKS] == [
+        *("sh", "text", "python", "python", "yaml"),
+        *("sh", "ini", "python", "toml", "yaml"),
+    ]
+
+
+def test_the_minimal_seedlink_ini_starts_a_plugin_that_takes_a_device(runtime_dir: Path) -> None:
+    (plugin,) = re.findall(r'cmd = "rawdaq-plugin ([^"]+)"', _block("ini", "[seedlink]"))
+    noise = seedlink_server.noise(500)
+    streams = [seedlink_server.packets(channel, noise) for channel in (1, 2, 3)]
+    with fake_device.device(seedlink_server.playing(*streams)) as port:
+        words = plugin.replace("65535", str(port)).split()
+        with seedlink_server.seedlink(*words) as server:
+            samples = server.take_samples(3 * noise.size)
+            server.process.terminate()
+            status, said = server.end()
+    assert (status, sorted(samples)) == (0, ["XX.DEMO.00.HHE", "XX.DEMO.00.HHN", "XX.DEMO.00.HHZ"]), said
+
+
+def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runtime_dir: Path) -> None:
+    """The other commands of the block are SeisComP's own; here they only say that they were called."""
+    block = _block("sh", "seiscomp install")
+    tools, root = tmp_path / "bin", tmp_path / "seiscomp"
+    tools.mkdir()
+    root.mkdir()
+    _wrap(tools, "control-rawdaq")
+    for name in ("scconfig", "seiscomp"):
+        (tools / name).write_text('#!/bin/sh\necho "called $(basename $0) $*"\n')
+        (tools / name).chmod(0o755)
+    env = environment({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SEISCOMP_ROOT": str(root)})
+    done = subprocess.run(["sh", "-ec", block], env=env, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (root / "share/plugins/seedlink/rawdaq_plugin").exists()
+    assert "called seiscomp update-config seedlink" in done.stdout
 
 
 def test_every_command_of_the_table_exists() -> None:

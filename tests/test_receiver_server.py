@@ -381,3 +381,37 @@ async def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(commands, "COMMAND_TIMEOUT_S", 0.01)
     with pytest.raises(CommandError, match="did not end within"):
         await commands.call(Hanging(), "hang", [])
+
+
+async def test_what_a_stop_could_not_deliver_is_told_and_no_success() -> None:
+    class Stuck(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await asyncio.Event().wait()
+
+    server = Idle([Stuck()])
+    server.stop_timeout_s = 0.05
+    async with serving(server) as task:
+        await server.publish(b"data")
+    with pytest.raises(ComponentError, match="1 items of keeper"):
+        await task
+
+
+async def test_a_long_wait_for_a_publisher_is_told_and_its_end_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.receiver_server._TELL_HELD_S", 0.01)
+    gate = asyncio.Event()
+
+    class Slow(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await gate.wait()
+
+    slow = Slow()
+    slow.queue_packets = 1
+    server = Idle([slow])
+    async with serving(server):
+        publishing = asyncio.ensure_future(server.publish([b"1", b"2"]))
+        await until(lambda: "reading is held: keeper cannot take more" in caplog.text)
+        gate.set()
+        await publishing
+    assert "reading again after" in caplog.text

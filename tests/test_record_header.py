@@ -11,7 +11,7 @@ from pymseed import MS3Record
 from rawdaq.packet import Packet, StreamId
 from rawdaq.record_header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.records import RecordFormat
-from tests.record_makers import RecordMaker, as_runs
+from tests.record_makers import RecordMaker
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")
 START_NS = 1_795_219_200_000_000_000

@@ -16,8 +16,8 @@ from pymseed import DataEncoding, MS3Record
 
 from rawdaq.packet import Packet, Samples, SampleType, StreamId
 from rawdaq.records import Encoding, Record, RecordFormat
-from tests.record_makers import RecordMaker, as_runs
 from rawdaq.times import NS_PER_S, sample_time, span_ns
+from tests.record_makers import RecordMaker
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")
 START_NS = 1_795_219_200_000_000_000  # 2026-11-21

@@ -128,3 +128,9 @@ def test_a_run_counts_as_its_packets_and_its_place_in_time_is_checked() -> None:
     assert [each.sequence for each in numbered if not isinstance(each, bytes)] == [0, 20, 21]
     assert stats.streams[STREAM].packets == 41
     assert [type(each) for each in found] == [BackwardTime]
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_packets_that_are_lost_regularly_are_gaps_and_no_wrong_rate(every: int) -> None:
+    found = anomalies([packet(index) for index in range(0, 60 * every, every)])
+    assert [type(one) for one in found] == [Gap] * 59

@@ -284,6 +284,11 @@ def test_a_port_in_use_is_told_at_once_with_what_to_do() -> None:
             assert second.port > 0
 
 
+def wrong(value: Any) -> Any:
+    """Return what the type checker would not let us pass, and a user may."""
+    return value
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -296,8 +301,14 @@ def test_a_port_in_use_is_told_at_once_with_what_to_do() -> None:
         (lambda: Channel(1, 0, samptype="int8"), "sampling rate 0 Hz"),
         (lambda: Streamer([]), "a streamer needs channels"),
         (lambda: Streamer([Channel(1, 1, sampsize=1), Channel(1, 2, sampsize=1)]), "each with an id of its own"),
-        (lambda: Streamer([Channel(1, 1, sampsize=1)], port=65536), "port 65536 is not in 0-65535"),
+        (lambda: Streamer([Channel(1, 1, sampsize=1)], port=65536), "port 65536 is not a number in 0-65535"),
         (lambda: Streamer([Channel(1, 1, sampsize=1)], max_clients=0), "must be above zero"),
+        (lambda: Channel(wrong("1"), 1, sampsize=1), "channel id '1' is not a whole number"),
+        (lambda: Channel(True, 1, sampsize=1), "channel id True is not a whole number"),
+        (lambda: Channel(1, wrong("100"), sampsize=1), "samprate '100' of channel 1 is not a number"),
+        (lambda: Streamer(wrong(Channel(1, 1, sampsize=1))), "needs a list of Channel"),
+        (lambda: Streamer(wrong(["a"])), "needs a list of Channel"),
+        (lambda: Streamer([Channel(1, 1, sampsize=1)], port=wrong("1")), "port '1' is not a number"),
     ],
 )
 def test_what_cannot_be_served_is_refused_when_it_is_built(make: Callable[[], object], text: str) -> None:

@@ -127,6 +127,43 @@ async def test_a_device_that_resets_the_connection_at_our_version_is_asked_for_a
         assert receiver.receiver_status()["version"] == "1.1"
 
 
+async def test_a_device_that_dies_at_our_version_is_not_read_by_an_older_one_for_ever() -> None:
+    async def play(session: Session) -> None:
+        if session.number == 1:  # the second connection dies as a device that refuses
+            await session.line()
+        elif session.number == 2:
+            await session.handshake(CHANNELS, "1.1")
+            await session.send(wire_1(1, START_NS + 10**9, SAMPLES.tobytes(), 100))
+        else:
+            await session.handshake(CHANNELS)
+            await session.send(wire(1, START_NS + session.number * 10**9, SAMPLES.tobytes(), 100, 42))
+            if session.number:
+                await session.until_closed()
+
+    async with fake_device(play) as port, receiving(port) as (receiver, packets):
+        await until(lambda: len(packets) == 3)
+        assert receiver.receiver_status()["version"] == "2.0"
+    assert [packet.timing_quality for packet in packets] == [42, 100, 42]
+
+
+async def test_a_device_that_always_ends_in_garbage_is_asked_more_and_more_rarely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "rawdaq")
+
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+        await session.send(WHOLE + b"\xff" * 40)
+        await session.until_closed()
+
+    async with fake_device(play) as port, receiving(port) as (receiver, packets):
+        await until(lambda: receiver.endpoint.failures >= 5)
+    assert len(packets) >= 5
+    assert len([line for line in caplog.messages if "packet of channel 65535" in line]) == 1
+    assert len([line for line in caplog.messages if "channel 1 is" in line]) == 1
+    assert len([line for line in caplog.messages if "connected to" in line]) <= 2
+
+
 BAD_DEVICES = {
     "another version": (b"RAW 3.0\n", "answered 'RAW 3.0'"),
     "no such protocol": (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400"),
