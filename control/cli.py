@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from rawdaq.control.seiscomp_commands import seiscomp
+
 if TYPE_CHECKING:
     from rawdaq.control.names import Target
     from rawdaq.runtime import RuntimeFiles
@@ -286,6 +288,9 @@ def init(station: str) -> int:
         raise click.UsageError(str(error)) from error
     click.echo(f"{file} is written. Edit it, then: {PROGRAM} check {file} && {PROGRAM} start all -c {file}")
     return 0
+
+
+cli.add_command(seiscomp)
 
 
 def _runtime() -> "RuntimeFiles":

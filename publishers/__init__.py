@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
+    from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
-__all__ = ["MiniSeedPublisher", "RawWriter", "ZMQTCPPublisher"]
+__all__ = ["MiniSeedPublisher", "RawWriter", "SeedLinkPluginPublisher", "ZMQTCPPublisher"]
 
 _HOMES = {
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
+    "SeedLinkPluginPublisher": "rawdaq.publishers.seedlink_pipe",
     "ZMQTCPPublisher": "rawdaq.publishers.zmq_pub",
 }
 

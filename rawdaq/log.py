@@ -82,11 +82,9 @@ def configure(level: str, file: Path | None = None, *, to_system_log: bool = Fal
 
 
 def _system_log() -> logging.Handler | None:
-    for address in SYSTEM_LOGS:
-        try:
-            handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # where SeedLink and its plugins log
-        except OSError:
-            continue
-        handler.ident = f"rawdaq[{os.getpid()}]: "
-        return handler
-    return None
+    address = next(filter(os.path.exists, SYSTEM_LOGS), None)
+    if address is None:
+        return None
+    handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # where SeedLink and its plugins log
+    handler.ident = f"rawdaq[{os.getpid()}]: "
+    return handler

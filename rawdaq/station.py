@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rawdaq import registry
@@ -66,13 +66,25 @@ def run_component(component: ComponentSettings, command_address: str | None = No
     Raises:
         ComponentError: it could not start, or had to stop; the text names cause and remedy.
     """
-    asyncio.run(_run(component, command_address))
+    run_components([(component, command_address)])
 
 
-async def _run(component: ComponentSettings, command_address: str | None) -> None:
-    receiver = build(component)
-    receiver.command_address = command_address
+def run_components(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
+    """Run *components*, each with its command address, in one process, as `run_component` does one.
+
+    Raises:
+        ComponentError: one of them could not start, or had to stop; the others are stopped in order.
+    """
+    asyncio.run(_run(components))
+
+
+async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
+    receivers: list[ReceiverServer] = []
+    for component, command_address in components:
+        receiver = build(component)
+        receiver.command_address = command_address
+        receivers.append(receiver)
+        _LOG.info("starting %s from %s", component.name, component.file)
     # What lives by now lives for ever: the collector need not look at it again.
     gc.freeze()
-    _LOG.info("starting %s from %s", component.name, component.file)
-    await serve_until_signal([receiver])
+    await serve_until_signal(receivers)

@@ -1,0 +1,139 @@
+"""rawdaq-plugin as SeedLink runs it: by bash, with descriptor 63 and the plugin's name at the end."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.fake_device import Described, Session, device
+from tests.helpers import run_cli, wait_for
+from tests.seedlink_server import (
+    NEARLY_FULL_BYTES,
+    RATE_HZ,
+    SIZE,
+    Server,
+    noise,
+    packets,
+    playing,
+    seedlink,
+    short,
+    write_station,
+)
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones() -> None:
+    data = {1: noise(10 * SIZE, 1), 2: noise(10 * SIZE, 2)}
+    words = ("-e", "FLOAT32", "--flush-after", "600")
+    with (
+        device(playing(*(packets(*each) for each in data.items()))) as port,
+        seedlink(*short(port, *words, channels="00.HHZ:1,.HHN:2,")) as server,
+    ):
+        wait_for(lambda: _stats(server) == 20)
+        server.process.send_signal(signal.SIGTERM)
+        arrived = server.take_samples(20 * SIZE)
+        assert not list(server.frames())
+        status, said = server.end()
+    assert status == 0
+    assert "has stopped" in said
+    assert set(arrived) == {"XX.DEMO.00.HHZ", "XX.DEMO..HHN"}
+    for name, samples in zip(("XX.DEMO.00.HHZ", "XX.DEMO..HHN"), data.values(), strict=True):
+        assert arrived[name].tolist() == samples.tolist()
+
+
+def _stats(server: Server) -> int:
+    """Return how many packets the plugin has received; asked as a user would."""
+    assert server.process.poll() is None
+    result = run_cli(["control-rawdaq", "send", "DEMO/seedlink-rawdaq0", "stats", "--json"])
+    if result.returncode:  # it does not answer yet
+        return 0
+    streams: dict[str, dict[str, int]] = json.loads(result.stdout)
+    return sum(stream["packets"] for stream in streams.values())
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_a_server_that_stops_reading_under_load_gets_every_sample_once_and_in_order(tmp_path: Path) -> None:
+    samples = noise(1500 * SIZE)
+    sent = 0
+
+    async def play(session: Session) -> None:
+        nonlocal sent
+        await session.handshake({1: Described(str(RATE_HZ))})
+        for each in packets(1, samples):
+            await session.send(each)
+            sent += 1
+        await session.until_closed()
+
+    with device(play) as port:
+        file = write_station(tmp_path, port, ", queue_packets: 20")
+        with seedlink("--config", str(file), "--component", "One") as server:
+            wait_for(lambda: server.waiting_bytes > NEARLY_FULL_BYTES)
+            wait_for(lambda: sent > 200)
+            arrived = server.take_samples(len(samples))
+            server.process.terminate()
+            assert server.end()[0] == 0
+    assert arrived["XX.DEMO..HHZ"].tolist() == samples.tolist()
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_several_components_share_the_process_and_the_pipe(tmp_path: Path) -> None:
+    data = noise(400 * SIZE, 1), noise(400 * SIZE, 2)
+    with device(playing(packets(1, data[0]))) as first, device(playing(packets(1, data[1]))) as other:
+        second = f"Two:\n  Receiver: {{class: RawReceiver, port: {other}, channels: {{1: HHN}}}}\n  Publishers:\n"
+        second += "    seedlink: {class: SeedLinkPluginPublisher, flush_after_s: 0.05}\n"
+        with seedlink("--config", str(write_station(tmp_path, first, second=second))) as server:
+            arrived = server.take_samples(800 * SIZE)
+            server.process.terminate()
+            status, said = server.end()
+    assert status == 0, said
+    for name, samples in zip(("XX.DEMO..HHZ", "XX.DEMO..HHN"), data, strict=True):
+        assert arrived[name].tolist() == samples.tolist()
+
+
+def test_a_closed_pipe_ends_it_with_a_reason_and_what_it_cannot_write_elsewhere_does_not(
+    runtime_dir: Path,
+) -> None:
+    file = runtime_dir.parent / "file"
+    file.touch()
+    no_commands = {"RAWDAQ_RUNTIME_DIR": str(file / "run")}
+    with (
+        device(playing(packets(1, noise(10 * SIZE)))) as port,
+        seedlink(*short(port, "--flush-after", "0"), env=no_commands) as server,
+    ):
+        server.close()
+        status, said = server.end()
+    assert status == 1
+    assert "control-rawdaq cannot talk to XX.DEMO.seedlink-rawdaq0" in said
+    assert "pipe" in [line for line in said.splitlines() if " ERROR rawdaq.plugin " in line][-1]
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_a_device_that_goes_away_does_not_end_it() -> None:
+    samples = noise(6 * SIZE)
+    parts = packets(1, samples)
+
+    async def play(session: Session) -> None:
+        await session.handshake({1: Described(str(RATE_HZ))})
+        await session.send(b"".join(parts[2 * session.number : 2 * session.number + 2]))
+        if session.number == 2:
+            await session.until_closed()
+
+    with device(play) as port, seedlink(*short(port, "-r", "0", "--log-level", "DEBUG")) as server:
+        assert server.take_samples(6 * SIZE)["XX.DEMO.00.HHZ"].tolist() == samples.tolist()
+        server.process.terminate()
+        status, said = server.end()
+    assert status == 0
+    assert "trying again in 0." in said
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_a_server_that_never_reads_again_does_not_keep_it_alive(tmp_path: Path) -> None:
+    with device(playing(packets(1, noise(1500 * SIZE)))) as port:
+        file = write_station(tmp_path, port, second="  Daemon: {stop_timeout_s: 0.2}\n")
+        with seedlink("--config", str(file)) as server:
+            wait_for(lambda: server.waiting_bytes > NEARLY_FULL_BYTES)
+            server.process.terminate()
+            status, said = server.end()
+    assert "not delivered within 0.2 s of stopping and lost" in said, said
+    assert status == 1
