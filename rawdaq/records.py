@@ -182,10 +182,10 @@ class _Packer:
             made.append(as_bytes(data[0], length[0]))
         return made
 
-    def sample_count(self, record: bytes) -> int:
-        """Return how many samples a record holds."""
-        count: int = self._sample_count.unpack_from(record)[0]
-        return count
+    def sample_counts(self, records: list[bytes]) -> list[int]:
+        """Return how many samples each of *records* holds."""
+        unpack = self._sample_count.unpack_from
+        return [unpack(record)[0] for record in records]
 
     def end(self) -> None:
         """Give back what `begin` took."""
@@ -277,7 +277,7 @@ class _StreamRecords:
             records = packer.records(self._limit if packer.is_serial and not is_fallback else 1)
         finally:
             packer.end()
-        counts = [packer.sample_count(record) for record in records]
+        counts = packer.sample_counts(records)
         starts_ns = run.starts_ns(counts, _STEP_NS)
         self._limit = 1 if len(starts_ns) < len(counts) else min(2 * self._limit, _MAX_SERIES)
         if needs_check:

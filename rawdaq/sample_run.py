@@ -101,20 +101,20 @@ class SampleRun:
         has the same timing quality.
         """
         origins = iter(self._origins)
-        origin = first = next(origins)
+        first = next(origins)
         following = next(origins, None)
-        starts, begin, rate_hz = list[int](), self._position, self.rate_hz
-        position = begin
+        starts, position, rate_hz = list[int](), self._position, self.rate_hz
+        # The loop is short because it runs for each record: the times of all pieces of one packet have one base.
+        base_ns, base_position = first.start_ns, first.position
         for count in counts:
-            start_ns = self.start_ns + round((position - begin) * NS_PER_S / rate_hz)
             while following is not None and following.position <= position:
-                origin, following = following, next(origins, None)
-            if origin is not first:
-                own_ns = sample_time(origin.start_ns, position - origin.position, rate_hz)
-                if not -step_ns < own_ns - start_ns < step_ns or origin.timing_quality != first.timing_quality:
-                    break
-                start_ns = own_ns
-            starts.append(start_ns)
+                planned_ns = sample_time(first.start_ns, following.position - first.position, rate_hz)
+                is_near = -step_ns < following.start_ns - planned_ns < step_ns
+                if not is_near or following.timing_quality != first.timing_quality:
+                    return starts
+                base_ns, base_position = following.start_ns, following.position
+                following = next(origins, None)
+            starts.append(base_ns + round((position - base_position) * NS_PER_S / rate_hz))
             position += count
         return starts
 
