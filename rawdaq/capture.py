@@ -13,9 +13,7 @@ Recording never waits and never fails: a thread writes, and what it cannot write
 import asyncio
 import contextlib
 import errno
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rawdaq.capture_file import HEAD_BYTES, MAGIC, End, FileReader, Kind, NotACapture, encode_head, files_of
+from rawdaq.capture_file import HEAD_BYTES, MAGIC, End, Kind, encode_head
+from rawdaq.capture_writer import CaptureWriter
 from rawdaq.errors import ComponentError
 
 #: What was sent and received, in order.
@@ -39,16 +38,17 @@ _CLOSE_TIMEOUT_S = 10.0
 _MISTAKES = {
     errno.ENOENT: "its folder does not exist; create it, or mount its disk",
     errno.EACCES: "no permission; let this user write there",
+    errno.ENOTDIR: "what should be its folder is a file; name a folder",
     errno.EISDIR: "it is a folder; name a file in it",
+    errno.ENODEV: "it is no plain file; name one",
     errno.EAGAIN: "another program writes it; give each capture its own path",
 }
 
 
 class Capture:
-    """Writes a capture to *path*, *path*.1 and so on.
+    """Writes a capture to *path*; the files before it are *path*.1, *path*.2 and so on.
 
-    Each file can be played for itself: where a connection goes on in a new file, that begins with what the device said
-    first.
+    Each file can be played for itself: where a connection goes on in a new file, that begins with its handshake.
 
     Args:
         path: the newest file.
@@ -56,6 +56,13 @@ class Capture:
         max_files: how many files are kept.
         log: where trouble is told.
         clock_ns: the time of what arrives.
+
+    Attributes:
+        recorded_bytes: what is in the files, without what they repeat.
+        lost_entries: how many entries could not be written.
+        lost_bytes: their size.
+        problem: why nothing is written at present; usually None.
+        taps: the connections that are open.
     """
 
     def __init__(
@@ -75,7 +82,7 @@ class Capture:
         self.problem: str | None = None
         self.taps: dict[int, ConnectionTap] = {}
         self._max_bytes = int(max_mb * 1e6)
-        self._writer = _Writer(path, max_files)
+        self._writer = CaptureWriter(path, max_files)
         self._executor: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -276,7 +283,7 @@ class Capture:
         if self._is_resuming:
             self._is_resuming = False
             self.problem = None
-            self.log.warning("captured to %s again: %d entries (%d bytes) are missing", self.path, *self._outage)
+            self.log.warning("capturing to %s again: %d entries (%d bytes) are missing", self.path, *self._outage)
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of a capture."""
@@ -342,90 +349,3 @@ class ConnectionTap:
         """Record that the connection ended, and *how*."""
         del self._capture.taps[self._number]
         self._capture.record(Kind.ENDED, self._number, self._capture.clock_ns(), data=how.encode())
-
-
-class _Writer:
-    """What happens in the thread: appends to the newest file, and begins a new one."""
-
-    def __init__(self, path: Path, max_files: int) -> None:
-        self._path, self._max_files = path, max_files
-        self._fd = -1
-
-    def open(self) -> int:
-        """Open the newest file; return its size.
-
-        A file that does not end with a whole entry, or is no capture, is kept, and a new one begins.
-        """
-        self._open()
-        if os.fstat(self._fd).st_size > len(MAGIC) and not _is_whole(self._path):
-            self._rotate()
-        return os.fstat(self._fd).st_size
-
-    def _open(self) -> None:
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_size <= len(MAGIC):
-                os.ftruncate(fd, 0)
-                os.write(fd, MAGIC)
-        except OSError:
-            os.close(fd)
-            raise
-        self._fd = fd
-
-    def write(self, batch: list[bytes | None]) -> None:
-        """Append *batch*, in which None begins a new file; what fails leaves no half entry behind."""
-        if self._fd < 0:
-            self.open()
-        while None in batch:
-            at = batch.index(None)
-            self._append(batch[:at])
-            self._rotate()
-            batch = batch[at + 1 :]
-        self._append(batch)
-
-    def _append(self, pieces: list[bytes | None]) -> None:
-        end = os.fstat(self._fd).st_size
-        rest = memoryview(b"".join(piece for piece in pieces if piece is not None))
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:
-            os.ftruncate(self._fd, end)
-            raise
-
-    def _rotate(self) -> None:
-        """Call each file by the next number, and begin a new one; as many as are to be kept remain."""
-        self.close()
-        older = [file for file in files_of(self._path) if file != self._path]
-        for file in older:  # oldest first
-            number = int(file.suffix[1:]) + 1
-            if number >= self._max_files:
-                file.unlink()
-            else:
-                file.rename(self._numbered(number))
-        with contextlib.suppress(FileNotFoundError):  # somebody moved it away
-            if self._max_files > 1:
-                self._path.rename(self._numbered(1))
-            else:
-                self._path.unlink()
-        self._open()
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
-
-
-def _is_whole(path: Path) -> bool:
-    reader = FileReader(path)
-    try:
-        for _ in reader:
-            pass
-    except NotACapture:
-        return False
-    return reader.is_whole

@@ -7,14 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.raw_tcp import RawReceiver
+    from rawdaq.receivers.raw_udp import RawUDPReceiver
+    from rawdaq.receivers.zmq_in import ZMQReceiver
 
-__all__ = ["RawReceiver", "ReceiverMonSender"]
+__all__ = ["FileReplayer", "RawReceiver", "RawUDPReceiver", "ReceiverMonSender", "ZMQReceiver"]
 
 _HOMES = {
+    "FileReplayer": "rawdaq.receivers.file_replayer",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
+    "RawUDPReceiver": "rawdaq.receivers.raw_udp",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
+    "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
 
 
