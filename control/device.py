@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from math import inf, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
@@ -34,7 +35,16 @@ def _speed(ctx: click.Context, param: click.Parameter, value: str) -> float:
     return speed
 
 
-_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+class _AboveZero(click.FloatRange):
+    """A number above 0, which infinity and NaN are not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that *value* says."""
+        number: float = super().convert(value, param, ctx)
+        return number if isfinite(number) else self.fail(f"{value} is no finite number above 0.", param, ctx)
+
+
+_ABOVE_ZERO = _AboveZero(min=0, min_open=True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,8 +52,15 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=65535, show_default=True, help="0: any free one, which is printed."
 )
+@click.option("--udp", "target", metavar="HOST:PORT", help="Push datagrams there, instead of serving who connects.")
 @click.option("--file", "path", type=click.Path(path_type=Path), help="Waveform file to play, of any kind ObsPy reads.")
 @click.option("--sine", "sine_hz", type=_ABOVE_ZERO, metavar="HZ", help="Play a sine of this frequency.")
+@click.option(
+    "--replay",
+    "capture",
+    type=click.Path(path_type=Path),
+    help="Play what a receiver captured (its option `capture`): the device's bytes, pauses and ends, once.",
+)
 @click.option(
     "--rate", "rate_hz", type=_ABOVE_ZERO, metavar="HZ", help="Sampling rate.  [default: the file's; sine: 100]"
 )
@@ -84,8 +101,10 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 def main(
     host: str,
     port: int,
+    target: str | None,
     path: Path | None,
     sine_hz: float | None,
+    capture: Path | None,
     rate_hz: float | None,
     channels: tuple[str, ...],
     packet_s: float,
@@ -95,19 +114,25 @@ def main(
     seconds: float | None,
     wait_client: bool | None,
 ) -> None:
-    """Serve a seismogram as a digitizer does, by the RAW protocol: in real time, or faster.
+    """Serve a seismogram as a digitizer does, by the RAW protocol: in real time, or faster; or push it by UDP.
 
     Without options it plays the earthquake that ObsPy brings along on channels 1, 2 and 3, for ever. What does not
     fit a channel's type is scaled: the largest sample becomes half of the type's range (of 24 bits for int32).
     """
+    if capture is not None:
+        return _replay(capture, host, port, target, speed)
     if sine_hz is not None and (path is not None or not loop or epoch == "original"):
         raise click.UsageError("--sine has no --file, no end (--once; use --seconds) and no --time original")
+    if target is not None:
+        _check_udp(speed, wait_client)
     if wait_client is None:
         wait_client = not loop or seconds is not None or speed == inf
     with _errors_in_words():
         programme = _programme(path, sine_hz, channels, rate_hz, loop)
+        if target is not None:
+            return _push(programme, target, speed, packet_s, seconds, epoch)
         with _stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
-            _announce(programme, streamer)
+            _announce(programme, "serving {}, on {}:{}".format(programme.title, *streamer.address))
             player = _player(streamer, speed, stop)
             if wait_client:
                 player.wait_for_client()
@@ -118,6 +143,47 @@ def main(
         f"played {player.packets} packets, {player.samples} samples; "
         f"clients: {counters.clients_started}, packets that nobody heard: {counters.unheard_packets}"
     )
+
+
+def _check_udp(speed: float, wait_client: bool | None) -> None:
+    context = click.get_current_context()
+    for name in ("host", "port"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--udp listens to nobody: leave out --{name}")
+    if speed == inf or wait_client:
+        raise click.UsageError("--udp gets no answers: it has no --speed max and no --wait-client")
+
+
+def _push(
+    programme: "Programme", target: str, speed: float, packet_s: float, seconds: float | None, epoch: str
+) -> None:
+    from rawdaq.control.device_player import Player
+    from rawdaq.control.device_udp import UdpSink, streamer_of
+    from rawdaq.log import configure
+
+    configure("INFO")
+    with _stop_at_signal() as stop, streamer_of(programme, target) as streamer:
+        _announce(programme, f"pushing {programme.title}, to {streamer.address}")
+        sink = UdpSink(streamer)
+        player = Player(sink, speed, stop)
+        player.play(programme.blocks(packet_s, seconds), *_beginning(programme, epoch))
+    click.echo(f"played {player.packets} packets, {player.samples} samples; {sink.summary()}")
+
+
+def _replay(capture: Path, host: str, port: int, target: str | None, speed: float) -> None:
+    from rawdaq.control.device_replay import replay
+    from rawdaq.control.device_udp import parse_address
+    from rawdaq.log import configure
+
+    context = click.get_current_context()
+    for option in context.command.params:
+        is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if is_given and option.name not in ("capture", "host", "port", "target", "speed"):
+            raise click.UsageError(f"--replay plays what was captured, without {option.opts[0]}")
+    configure("INFO")
+    with _errors_in_words(), _stop_at_signal() as stop:
+        udp = None if target is None else parse_address(target)
+        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _say))
 
 
 def _programme(
@@ -147,15 +213,19 @@ def _player(streamer: "Streamer", speed: float, stop: threading.Event) -> "Playe
     return Player(streamer, None if speed == inf else speed, stop)
 
 
-def _announce(programme: "Programme", streamer: "Streamer") -> None:
-    host, port = streamer.address
-    click.echo(f"serving {programme.title}, on {host}:{port}")
+def _announce(programme: "Programme", first_line: str) -> None:
+    click.echo(first_line)
     for track in programme.tracks:
         channel = track.channel
         click.echo(
             f"  channel {channel.id:<5} {track.rate_hz:g} Hz {channel.sample_type} {channel.endianness}  {track.name}"
         )
     sys.stdout.flush()  # for whoever waits for the address at the other end of a pipe
+
+
+def _say(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
 
 
 def _beginning(programme: "Programme", epoch: str) -> tuple[int, int]:

@@ -7,21 +7,23 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import os
 import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from rawdaq.errors import ComponentError, InvalidValue, RemoteProtocolError
-from rawdaq.outlet import OverflowPolicy, stream_of
-from rawdaq.packet import Packet
-from rawdaq.protocols.message import encode
+from rawdaq.outlet import OverflowPolicy, count_of, stream_of
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.protocols.message import encode, encode_run
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer, frame_message
 from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.record_format import RecordRun
 
 Pieces = list[bytes | memoryview]
 
@@ -83,10 +85,22 @@ class ZMQTCPPublisher(Publisher):
         self._sent_bytes = 0
         self._dropped: Counter[str] = Counter()
 
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> str | None:
+        """Return why *options* cannot be together, None when they can."""
+        return _refusal(options["mode"], options["ip"])
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the address that only one publisher can listen on, None without one."""
+        if options["mode"] == "remote" or not options["port"]:
+            return None
+        return _address(_host(options["ip"]), options["port"])
+
     @property
     def address(self) -> str:
         """Where subscribers connect (with mode remote: where they listen)."""
-        return f"tcp://{f'[{self.ip}]' if ':' in self.ip else self.ip}:{self.port}"
+        return _address(self.ip, self.port)
 
     async def open(self) -> None:
         """Listen for subscribers; with mode remote, begin to dial.
@@ -97,18 +111,13 @@ class ZMQTCPPublisher(Publisher):
         if self.mode == "remote":
             self._dialling = asyncio.create_task(self._dial(), name=f"{self.name} dials {self.address}")
             return
-        if self.mode == "local" and not _is_loopback(self.ip):
-            raise ComponentError(
-                f"{self.name}: mode local publishes to this machine only, but {self.ip} is not a loopback address; "
-                "use ip: 127.0.0.1, or mode: outbound to let others in"
-            )
-        host = {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(self.ip, self.ip)
+        if reason := _refusal(self.mode, self.ip):
+            raise ComponentError(reason)
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._connection, host, self.port)
+            self._server = await asyncio.get_running_loop().create_server(self._connection, _host(self.ip), self.port)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, "check ip and port")
-            reason = error.strerror or str(error)
-            raise ComponentError(f"{self.name} cannot publish on {self.address}: {reason}; {remedy}") from error
+            raise ComponentError(f"cannot publish on {self.address}: {_reason(error)}; {remedy}") from error
         self.port = self._server.sockets[0].getsockname()[1]
         self.log.info("publishing on %s", self.address)
 
@@ -140,43 +149,54 @@ class ZMQTCPPublisher(Publisher):
             await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
             delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Write *batch* to every subscriber that wants it and keeps up.
 
         Raises:
             PublisherUnavailable: with mode remote, while nobody subscribes there.
         """
-        for begin in range(0, len(batch), _YIELD_MESSAGES):
-            if begin:
+        written = since = 0
+        for item in batch:
+            if since >= _YIELD_MESSAGES:
+                since = 0
                 await asyncio.sleep(0)
             if self.mode == "remote" and not any(connection.topics for connection in self._connections):
-                raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", begin)
-            self._write(batch[begin : begin + _YIELD_MESSAGES])
+                raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
+            self._write(item)
+            written += count_of(item)
+            since += count_of(item)
+        self._flush()
 
-    def _write(self, batch: Sequence[Packet | bytes]) -> None:
-        self._published += len(batch)
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Write *batch*; see `deliver_runs`."""
+        await self.deliver_runs(batch)
+
+    def _write(self, item: Packet | PacketRun | RecordRun | bytes) -> None:
+        self._published += count_of(item)
         subscribers = [connection for connection in self._connections if connection.topics]
         if not subscribers:
             return
-        for item in batch:
-            frames = [item] if isinstance(item, bytes) else encode(item)
-            topic, pieces = bytes(frames[0]), frame_message(frames)
-            size_bytes = sum(map(len, pieces))  # all are flat bytes
-            for subscriber in subscribers:
-                if subscriber.wants(topic):
-                    self._offer(subscriber, item, pieces, size_bytes)
-        for subscriber in subscribers:
-            subscriber.flush()
+        stream = stream_of(item)
+        for frames in _messages(item):
+            topic = bytes(frames[0])
+            wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
+            if wanting:
+                pieces = frame_message(frames)
+                self._offer(wanting, stream, pieces, sum(map(len, pieces)))  # all are flat bytes
 
-    def _offer(self, subscriber: "_Connection", item: Packet | bytes, pieces: Pieces, size_bytes: int) -> None:
-        if subscriber.is_full:
-            stream = stream_of(item)
-            self._dropped[stream] += 1
-            subscriber.drop(stream)
-        else:
-            self._sent += 1
-            self._sent_bytes += size_bytes
-            subscriber.send(pieces, size_bytes)
+    def _offer(self, wanting: Sequence["_Connection"], stream: str, pieces: Pieces, size_bytes: int) -> None:
+        for subscriber in wanting:
+            if subscriber.is_full:
+                self._dropped[stream] += 1
+                subscriber.drop(stream)
+            else:
+                self._sent += 1
+                self._sent_bytes += size_bytes
+                subscriber.send(pieces, size_bytes)
+
+    def _flush(self) -> None:
+        for subscriber in self._connections:
+            subscriber.flush()
 
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
@@ -212,11 +232,45 @@ class ZMQTCPPublisher(Publisher):
         }
 
 
+def _reason(error: OSError) -> str:
+    """Return what the system says; asyncio wraps that into a sentence which repeats the address."""
+    is_of_system = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
+    return os.strerror(error.errno or 0) if is_of_system else error.strerror or str(error)
+
+
+def _address(ip: str, port: int) -> str:
+    return f"tcp://{f'[{ip}]' if ':' in ip else ip}:{port}"
+
+
+def _host(ip: str) -> str:
+    """Return *ip* as the system knows it."""
+    return {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(ip, ip)
+
+
+def _refusal(mode: str, ip: str) -> str | None:
+    """Return why nothing can be published so, None when it can."""
+    if mode != "local" or _is_loopback(ip):
+        return None
+    return (
+        f"mode local publishes to this machine only, but {ip} is not a loopback address; "
+        "use ip: 127.0.0.1, or mode: outbound to let others in"
+    )
+
+
 def _is_loopback(ip: str) -> bool:
     try:
         return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
     except ValueError:
         return False
+
+
+def _messages(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
+    """Return the frames of each message that *item* is."""
+    if isinstance(item, PacketRun):
+        return encode_run(item)
+    if isinstance(item, Packet):
+        return [encode(item)]
+    return [[item if isinstance(item, bytes) else item.data]]
 
 
 class _Connection(asyncio.Protocol):

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -195,6 +196,7 @@ class Fanout:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.deliveries = [Delivery(publisher) for publisher in publishers]
+        self._names = _unique(publisher.name for publisher in publishers)
         formats: dict[RecordFormat, list[Delivery]] = {}
         for delivery in self.deliveries:
             if delivery.publisher.record_format is not None:
@@ -223,7 +225,8 @@ class Fanout:
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that carry the data, by name."""
         stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
-        return stages | {f"publisher {delivery.publisher.name}": delivery.run for delivery in self.deliveries}
+        named = zip(self._names, self.deliveries, strict=True)
+        return stages | {f"publisher {name}": delivery.run for name, delivery in named}
 
     async def drain(self, timeout_s: float) -> str | None:
         """Deliver all that waits, partial records included.
@@ -256,11 +259,21 @@ class Fanout:
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return what `status` shows of every publisher."""
-        shown = {delivery.publisher.name: {"refused": 0} | delivery.status() for delivery in self.deliveries}
-        for stage in self.stages:
-            for target in stage.targets:
-                shown[target.publisher.name] |= stage.status()
-        return shown
+        of_stage = {id(target): stage.status() for stage in self.stages for target in stage.targets}
+        return {
+            name: {"refused": 0} | of_stage.get(id(delivery), {}) | delivery.status()
+            for name, delivery in zip(self._names, self.deliveries, strict=True)
+        }
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Return *names* with a number at those that were there before."""
+    seen: Counter[str] = Counter()
+    unique: list[str] = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return unique
 
 
 async def _empty(outlets: Iterable[Outlet[Any]]) -> None:

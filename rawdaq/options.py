@@ -5,13 +5,23 @@ A class therefore states once, in Python, what a station file may say about it; 
 """
 
 import inspect
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
-from pydantic_core import ErrorDetails
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rawdaq.errors import ComponentError
 from rawdaq.registry import suggestion
@@ -46,7 +56,12 @@ def parameters(cls: type[object]) -> list[inspect.Parameter]:
 
 def supplied(cls: type[object]) -> frozenset[str]:
     """Return which parameters of *cls* the framework supplies."""
-    return frozenset(parameter.name for parameter in parameters(cls)) & SUPPLIED
+    return frozenset(parameter.name for parameter in parameters(cls) if _is_supplied(parameter))
+
+
+def _is_supplied(parameter: inspect.Parameter) -> bool:
+    """Whether the framework gives it; a `bool` called ``loop`` is an option of a player and no event loop."""
+    return parameter.name in SUPPLIED and parameter.annotation is not bool
 
 
 def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[Mistake]]:
@@ -75,7 +90,16 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
 
 
 def _resolved(value: Any, folder: Path) -> Any:
-    return folder / value.expanduser() if isinstance(value, Path) else value
+    return plain(folder / value.expanduser()) if isinstance(value, Path) else value
+
+
+def plain(path: Path) -> Path:
+    """Return *path* without ``..``, wherever links lead; what is behind the last one stays as it is written."""
+    parts = path.parts
+    if ".." not in parts:
+        return path
+    end = len(parts) - parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
 def _model(cls: type[object]) -> type[BaseModel]:
@@ -85,7 +109,7 @@ def _model(cls: type[object]) -> type[BaseModel]:
     for parameter in parameters(cls):
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = "allow"
-        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in SUPPLIED:
+        elif parameter.kind is not parameter.VAR_POSITIONAL and not _is_supplied(parameter):
             # An alias, because a parameter may be called what a model already is, such as `copy` or `schema`.
             fields[f"option_{parameter.name}"] = _field(parameter)
     config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())
@@ -100,9 +124,11 @@ def _field(parameter: inspect.Parameter) -> tuple[Any, Any]:
 
 
 def _exact(annotation: Any) -> Any:
-    """Return *annotation* with numbers and booleans that accept nothing else (text is exact already)."""
+    """Return *annotation* with numbers, booleans and paths that accept nothing else (text is exact already)."""
     if annotation in (int, float, bool):
         return Annotated[annotation, Strict()]
+    if annotation is Path:
+        return Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return Annotated[(_exact(args[0]), *args[1:])]
@@ -111,6 +137,19 @@ def _exact(annotation: Any) -> Any:
     if args and origin is not Literal:
         return origin[tuple(_exact(each) for each in args)]
     return annotation
+
+
+def _not_empty(value: Any) -> Any:
+    if value == "":  # pathlib reads it as the folder that we happen to be in
+        raise PydanticCustomError("path_type", "Input should be a path")
+    return value
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} begins with a home folder that is not known; write the path without ~") from error
 
 
 def validate(model: type[Model], given: Mapping[Any, Any]) -> tuple[Model | None, list[Mistake]]:
@@ -130,8 +169,18 @@ def _mistake(detail: ErrorDetails, known: tuple[str, ...]) -> Mistake:
         return Mistake(where, f"unknown key; {suggestion(str(where[-1]), known)}")
     if kind == "value_error":
         return Mistake(where, str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"])
-    should = detail["msg"].replace("Input should", "it should")
-    return Mistake(where, f"{shown(value)} is wrong; {should}{_hint(kind, value)}", wants_text=kind == "string_type")
+    is_empty = value is None or (isinstance(value, str | list | dict) and not value)
+    told = "is empty" if is_empty else f"{shown(value)} is wrong"
+    wants_text = kind in ("string_type", "path_type")
+    return Mistake(where, f"{told}; {_wish(detail)}{'' if is_empty else _hint(kind, value)}", wants_text=wants_text)
+
+
+def _wish(detail: ErrorDetails) -> str:
+    if detail["type"] == "path_type":
+        return "it should be a path"
+    # "Input should be ...", "Dictionary should have at least 1 item after validation, not 0"
+    before, should, what = detail["msg"].partition(" after validation")[0].partition(" should ")
+    return f"it should {what}" if should else before
 
 
 def _hint(kind: str, value: Any) -> str:
@@ -144,9 +193,9 @@ def shown(value: Any) -> str:
     """Return *value* as a person would write it, elided at 75 characters.
 
     >>> shown(["a", 1]), shown(None), shown(True)
-    ("['a', 1]", 'nothing', 'true')
+    ("['a', 1]", 'an empty value', 'true')
     """
     if value is None or isinstance(value, bool):
-        return "nothing" if value is None else str(value).lower()
+        return "an empty value" if value is None else str(value).lower()
     text = repr(value)
     return text if len(text) <= 75 else f"{text[:74]}…"

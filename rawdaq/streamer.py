@@ -247,15 +247,15 @@ class Streamer:
         dtype = self._dtypes.get(channel_id)
         if dtype is None:
             raise InvalidValue(f"there is no channel {channel_id!r}, only {listed(self._dtypes)}")
-        start_ns = _time_ns(samptime)
-        quality = _quality(timing_quality)
-        wire = np.ascontiguousarray(_to_wire(samples, dtype))
+        start_ns = as_time_ns(samptime)
+        quality = as_quality(timing_quality)
+        wire = np.ascontiguousarray(to_wire(samples, dtype))
         if wire.size <= MAX_SAMPLES:
             if wire.size:
                 server.feed(channel_id, start_ns, quality, wire.data, wire.size)
             return
         rate_hz = self._formats[channel_id].rate_hz
-        _time_ns(sample_time(start_ns, wire.size, rate_hz))
+        as_time_ns(sample_time(start_ns, wire.size, rate_hz))
         for first in range(0, wire.size, MAX_SAMPLES):
             part = wire[first : first + MAX_SAMPLES]
             server.feed(channel_id, sample_time(start_ns, first, rate_hz), quality, part.data, part.size)
@@ -266,7 +266,7 @@ class Streamer:
         return self._server
 
 
-def _time_ns(samptime: datetime | SupportsIndex) -> int:
+def as_time_ns(samptime: datetime | SupportsIndex) -> int:
     try:
         time_ns = from_datetime(samptime) if isinstance(samptime, datetime) else operator.index(samptime)
     except TypeError:
@@ -278,7 +278,7 @@ def _time_ns(samptime: datetime | SupportsIndex) -> int:
     return time_ns
 
 
-def _quality(timing_quality: SupportsIndex) -> int:
+def as_quality(timing_quality: SupportsIndex) -> int:
     try:
         quality = operator.index(timing_quality)
     except TypeError:
@@ -288,7 +288,7 @@ def _quality(timing_quality: SupportsIndex) -> int:
     return quality
 
 
-def _to_wire(samples: npt.ArrayLike, dtype: np.dtype[Any]) -> Samples:
+def to_wire(samples: npt.ArrayLike, dtype: np.dtype[Any]) -> Samples:
     """Return *samples* as *dtype*, each value unchanged.
 
     Raises:

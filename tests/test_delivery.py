@@ -205,3 +205,13 @@ async def test_publishers_of_packets_get_the_packets_of_a_run_and_outlets_count_
     assert fanout.status()["keeper"]["delivered"] == 22
     assert sum(record.sample_count for record in recorder.kept) == 2000
     assert fanout.status()["records"]["refused"] == 2
+
+
+async def test_two_publishers_of_one_name_both_get_everything() -> None:
+    twins = [Keeper("twin"), Keeper("twin")]
+    fanout = Fanout(twins, LOG)
+    async with running(fanout):
+        fanout.put([b"1"])
+        await fanout.drain(10.0)
+    assert [twin.kept for twin in twins] == [[b"1"], [b"1"]]
+    assert list(fanout.status()) == ["twin", "twin-2"]

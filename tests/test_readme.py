@@ -152,9 +152,15 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
+
+
+def test_the_station_file_for_datagrams_is_good(tmp_path: Path) -> None:
+    (tmp_path / "station.yaml").write_text(_block("yaml", "class: RawUDPReceiver"))
+    done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_minimal_seedlink_ini_starts_a_plugin_that_takes_a_device(runtime_dir: Path) -> None:

@@ -12,14 +12,14 @@ A message is whole or it is nothing, so this codec has no state: `encode` makes 
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from rawdaq.errors import InvalidValue, RemoteProtocolError
-from rawdaq.packet import Packet, Samples, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 #: The layout that this module writes, and the highest that it reads.
@@ -156,6 +156,19 @@ def encode(packet: Packet) -> list[Frame]:
         packet.received_ns,
     )
     return [constant.topic, constant.head + varying, sample_bytes(packet.samples)]
+
+
+def encode_run(run: PacketRun) -> Iterator[list[Frame]]:
+    """Yield the three frames of each packet of *run*; what they have in common is made once."""
+    constant = _constant(run.stream, run.rate_hz, run.sample_type)
+    count, rows = run.samples.shape[1], sample_bytes(run.samples.reshape(-1))
+    quality = b"null" if run.timing_quality is None else b"%d" % run.timing_quality
+    shape = constant.head + b'"shape":[%d],' % count
+    end = b',"timing_quality":%b,"received_ns":%d}' % (quality, run.received_ns)
+    row_bytes = len(rows) // len(run)
+    for index, start_ns in enumerate(run.starts_ns):
+        varying = b'"frame":%d,"start_ns":%d' % (run.sequence + index, start_ns)
+        yield [constant.topic, shape + varying + end, rows[index * row_bytes : (index + 1) * row_bytes]]
 
 
 def sample_bytes(samples: Samples) -> memoryview:

@@ -413,3 +413,11 @@ def test_help_comes_without_loading_obspy() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     assert "--speed" in run_cli(["rawdaq-device", "--help"]).stdout
+
+
+@pytest.mark.parametrize("option", ["--sine", "--rate", "--packet-s", "--seconds"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_number_without_an_end_is_refused(option: str, value: str) -> None:
+    done = CliRunner().invoke(main, [option, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}': {value} is no finite number above 0." in done.output

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.packet import Packet, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, SampleType, StreamId
 from rawdaq.protocols import message
 from rawdaq.protocols.message import (
     FrameCountWrong,
@@ -23,6 +23,7 @@ from rawdaq.protocols.message import (
     UnsupportedLayout,
     decode,
     encode,
+    encode_run,
     header,
     is_waveform,
 )
@@ -260,3 +261,13 @@ def test_mutated_header_gives_a_packet_or_a_protocol_error(changed: dict[str, An
     assert packet.samples.nbytes == len(data)
     assert isinstance(packet.end_ns, int)
     assert isinstance(packet.next_ns, int)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("quality", [None, 80])
+def test_the_messages_of_a_run_are_those_of_its_packets(order: str, quality: int | None) -> None:
+    samples = np.arange(12, dtype=f"{order}i4").reshape(4, 3)[:, :2]
+    stream = StreamId("XX", "DEMO", "", "HHZ")
+    run = PacketRun(stream, [0, 20_000_000, 40_000_000, 60_000_000], 100.0, samples, quality, 7, 5)
+    at_once = [[bytes(frame) for frame in frames] for frames in encode_run(run)]
+    assert at_once == [[bytes(frame) for frame in encode(packet)] for packet in run]

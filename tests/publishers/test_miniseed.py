@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from obspy import read
 
+from rawdaq.archive_layout import LAYOUTS
 from rawdaq.delivery import Fanout
 from rawdaq.errors import ComponentError
 from rawdaq.options import read_options
@@ -237,3 +238,11 @@ def test_a_station_file_is_checked_before_anything_starts(
 ) -> None:
     streams = [STREAM, StreamId.parse(stream)]
     assert MiniSeedPublisher.check_streams(streams, DEFAULTS | options) == reason
+
+
+def test_an_archive_is_told_by_its_folder_and_layout_however_that_is_written() -> None:
+    sds = MiniSeedPublisher.exclusive_by_stream(DEFAULTS)
+    assert sds == f"archive {DEFAULTS['path']} (sds)"
+    assert MiniSeedPublisher.exclusive_by_stream(DEFAULTS | {"layout": LAYOUTS["sds"]}) == sds
+    other = MiniSeedPublisher.exclusive_by_stream(DEFAULTS | {"layout": "%n.%s"})
+    assert other == f"archive {DEFAULTS['path']} (%n.%s)"

@@ -179,3 +179,7 @@ async def test_disk_that_hangs_does_not_hang_the_loop(tmp_path: Path, monkeypatc
     may_go_on.set()
     await delivering
     await writer.aclose()
+
+
+def test_only_one_publisher_can_have_a_file() -> None:
+    assert RawWriter.exclusive({"path": Path("/a/b.raw")}) == "file /a/b.raw"

@@ -243,8 +243,46 @@ async def test_address_that_cannot_be_used_is_refused_with_the_remedy(options: d
 async def test_port_in_use_is_told_with_address_and_remedy() -> None:
     async with publishing() as first:
         second = ZMQTCPPublisher("127.0.0.1", first.port)
-        with pytest.raises(ComponentError, match=rf"on {first.address}: .*stop it, or choose another port"):
+        with pytest.raises(ComponentError) as caught:
             await second.open()
+    assert str(caught.value) == (
+        f"cannot publish on {first.address}: Address already in use; "
+        "another program publishes there: stop it, or choose another port"
+    )
+
+
+async def test_host_that_nobody_knows_is_told_in_the_words_of_the_resolver() -> None:
+    with pytest.raises(ComponentError, match=r"^cannot publish on tcp://no host:0: [A-Z].*; check ip and port$"):
+        await ZMQTCPPublisher("no host", 0, mode="outbound").open()
+
+
+@pytest.mark.parametrize(
+    ("options", "thing"),
+    [
+        ({"ip": "127.0.0.1", "port": 9004}, "tcp://127.0.0.1:9004"),
+        ({"ip": "localhost", "port": 9004}, "tcp://127.0.0.1:9004"),
+        ({"ip": "*", "port": 9004, "mode": "outbound"}, "tcp://0.0.0.0:9004"),
+        ({"ip": "::1", "port": 9004}, "tcp://[::1]:9004"),
+        ({"ip": "127.0.0.1", "port": 0}, None),
+        ({"ip": "127.0.0.1", "port": 9004, "mode": "remote"}, None),
+    ],
+)
+def test_only_one_publisher_can_have_an_address(options: dict[str, Any], thing: str | None) -> None:
+    assert ZMQTCPPublisher.exclusive({"mode": "local"} | options) == thing
+
+
+@pytest.mark.parametrize(
+    ("options", "is_good"),
+    [
+        ({"ip": "127.0.0.1", "mode": "local"}, True),
+        ({"ip": "0.0.0.0", "mode": "outbound"}, True),
+        ({"ip": "192.0.2.1", "mode": "local"}, False),
+    ],
+)
+def test_a_local_publisher_with_another_address_is_refused_before_anything_starts(
+    options: dict[str, Any], is_good: bool
+) -> None:
+    assert (ZMQTCPPublisher.check_options(options) is None) == is_good
 
 
 def test_mode_that_does_not_exist_is_refused() -> None:
