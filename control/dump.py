@@ -1,9 +1,12 @@
-"""``rawdaq-dump``: shows a live stream as lines, JSON or a table, and writes it as miniSEED or a picture.
+"""``rawdaq-dump``: shows a live stream, or files, as lines, JSON or a table, and writes it as miniSEED or a picture.
 
-It ends after ``--count`` or ``--seconds``, on Ctrl-C (exit status 0, as its work is done then), or when the reader of
-its output goes away. Totals and lost messages go to stderr, so that stdout holds nothing but data.
+It ends after ``--count`` or ``--seconds``, on Ctrl-C (exit status 0, as its work is done then), at the end of the
+files, or when the reader of its output goes away. Totals, lost messages and files that are skipped are told on stderr,
+so that stdout holds nothing but data.
 """
 
+import errno
+import logging
 import os
 import signal
 import sys
@@ -15,12 +18,14 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
 if TYPE_CHECKING:
     from rawdaq.control.dump_session import Session, View
+    from rawdaq.file_subscriber import FileSubscriber
     from rawdaq.subscriber import Subscriber
 
 
@@ -33,6 +38,13 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="ADDRESS",
     help="Publisher to listen to; repeatable.",
+)
+@click.option(
+    "--from",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Read a waveform file, a folder or a pattern like 'day/*.mseed' instead of a publisher; repeatable.",
 )
 @click.option(
     "--stream",
@@ -62,6 +74,7 @@ if TYPE_CHECKING:
 )
 def main(
     addresses: tuple[str, ...],
+    files: tuple[str, ...],
     streams: tuple[str, ...],
     count: int | None,
     seconds: float | None,
@@ -71,36 +84,70 @@ def main(
     record_file: Path | None,
     picture: Path | None,
 ) -> None:
-    """Show the live stream of a receiver, one packet a line.
+    """Show the live stream of a receiver, or what waveform files hold, one packet a line.
 
     A line says stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
     does not say), sequence number, and latency: the clock of this machine minus the time of the last sample. In JSON
     gap_s is the time that is missing between a packet and the one before it in its stream, negative for an overlap.
+    Files come in order of time, one record or trace a line, and have no latency.
     """
     from rawdaq.control.dump_session import Session, tell
 
+    if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--from reads files, --connect a publisher: say one of them")
     with _stop_at_signal() as stop:
         try:
-            views = [_shown(as_json, with_samples, as_table), *_kept(record_file, picture)]
+            # Opened first: a file that is to be read must not be overwritten.
+            opened = _opened(files, streams, record_file, picture) if files else None
+            views = [_shown(as_json, with_samples, as_table), *_kept(record_file, picture, is_live=not files)]
             session = Session(views, stop, count, seconds)
-            with _subscriber(addresses, streams, session) as subscriber:
+            with opened or _subscriber(addresses, streams, session) as subscriber:
                 session.run(subscriber)
         except BrokenPipeError:
             # Python flushes stdout once more when it exits, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (RawdaqError, OSError) as error:
-            tell(str(error))
+            tell(_told(error) if isinstance(error, OSError) else str(error))
             sys.exit(1)
 
 
-def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
-    from rawdaq.subscriber import Subscriber
+def _told(error: OSError) -> str:
+    """Return what the system says of which file, and a remedy."""
+    match error.errno:
+        case errno.ENOENT:
+            remedy = "make its folder, or choose another path"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            remedy = "choose a path that you may write to"
+        case errno.ENOSPC | errno.EDQUOT:
+            remedy = "make room on its disk"
+        case _:
+            remedy = "choose another path"
+    return f"{error.filename or 'the output'}: {error.strerror or error}; {remedy}"
 
-    subscriber = Subscriber(addresses, streams, on_loss=session.note_loss)
+
+def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
+    from rawdaq.control.dump_session import Listener
+
+    subscriber = Listener(addresses, streams, session.note_loss)
     try:
         subscriber.open()
     except InvalidValue as error:
         raise click.BadParameter(str(error), param_hint="--connect") from error
+    return subscriber
+
+
+def _opened(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "FileSubscriber":
+    from rawdaq.control.dump_session import Teller
+    from rawdaq.file_subscriber import FileSubscriber
+
+    logger = logging.getLogger("rawdaq.dump")
+    logger.handlers = [Teller()]
+    subscriber = FileSubscriber(files, streams, logger=logger)
+    subscriber.open()
+    read = {path.resolve() for path in subscriber.paths}
+    for path in written:
+        if path is not None and path.resolve() in read:
+            raise click.UsageError(f"{path} is one of the files that are read; write another one")
     return subscriber
 
 
@@ -115,12 +162,12 @@ def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
     return JsonLines(with_samples) if as_json else TextLines(with_samples)
 
 
-def _kept(record_file: Path | None, picture: Path | None) -> list["View"]:
+def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> list["View"]:
     views: list[View] = []
     if record_file is not None:
         from rawdaq.control.dump_files import RecordFile
 
-        views.append(RecordFile(record_file))
+        views.append(RecordFile(record_file, is_live))
     if picture is not None:
         from rawdaq.control.dump_files import Picture
 

@@ -8,16 +8,23 @@ from pathlib import Path
 from rawdaq.control.dump_session import Arrival, View, tell
 from rawdaq.errors import RawdaqError
 from rawdaq.packet import Packet, StreamId
-from rawdaq.records import RecordFormat, RecordMaker, why_not
+from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
 
+_NEVER_S = 1e9
 _MAX_PICTURE_BYTES = 256_000_000  # samples that a picture may hold: bounds what an endless run can make us keep
 
 
 class RecordFile(View):
-    """A new miniSEED file of what arrives."""
+    """A new miniSEED file of what arrives.
 
-    def __init__(self, path: Path) -> None:
-        self._format = RecordFormat()
+    Args:
+        path: the file.
+        is_live: whether packets come from a publisher, not from files.
+    """
+
+    def __init__(self, path: Path, is_live: bool = True) -> None:
+        # What comes from files need not leave before its record is full.
+        self._format = RecordFormat() if is_live else RecordFormat(flush_after_s=_NEVER_S)
         self._maker = RecordMaker(self._format)
         self._can: dict[StreamId, bool] = {}
         self._file = path.open("wb")

@@ -1,5 +1,6 @@
 """One run of ``rawdaq-dump``: packets from a subscriber to views, until it is over; what is missing goes to stderr."""
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -8,13 +9,14 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 import click
+import zmq
 
 from rawdaq.packet import Packet, StreamId
 from rawdaq.subscriber import Loss, Subscriber
 from rawdaq.times import NS_PER_S, to_iso
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
-_PATIENCE_S = 3.0  # a running receiver has sent something by then
+_PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent something
 _OUTAGE_S = 0.5  # jumps of several streams that come so close together are one outage
 _OUTAGE_MAX_S = 5.0  # and one that goes on is told this often
 _NAMED = 5  # streams that a line about losses names
@@ -25,20 +27,20 @@ class Arrival(NamedTuple):
 
     Attributes:
         packet: the packet.
-        now_ns: this machine's clock when it arrived.
+        now_ns: this machine's clock when it arrived; None when it was read from a file.
         gap_ns: time missing since the packet before it in its stream (negative: overlap), None for the first.
         lost: messages of its stream that are missing before it.
     """
 
     packet: Packet
-    now_ns: int
+    now_ns: int | None
     gap_ns: int | None
     lost: int
 
     @property
-    def latency_ns(self) -> int:
-        """Age of the last sample."""
-        return self.now_ns - self.packet.end_ns
+    def latency_ns(self) -> int | None:
+        """Age of the last sample; None when it was read from a file."""
+        return None if self.now_ns is None else self.now_ns - self.packet.end_ns
 
 
 class View:
@@ -58,6 +60,48 @@ class View:
 def tell(text: str) -> None:
     """Say *text* to the person, away from the data."""
     click.echo(f"rawdaq-dump: {text}", err=True)
+
+
+class Teller(logging.Handler):
+    """Says log lines to the person."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the line."""
+        tell(record.getMessage())
+
+
+class Listener(Subscriber):
+    """A subscriber that knows which publishers have answered.
+
+    Args:
+        addresses: where publishers are.
+        streams: patterns of the wanted streams.
+        on_loss: called for messages that are missing.
+    """
+
+    def __init__(self, addresses: Sequence[str], streams: Sequence[str], on_loss: Callable[[Loss], None]) -> None:
+        super().__init__(addresses, streams, on_loss=on_loss)
+        self._monitors: dict[str, zmq.Socket[bytes]] = {}
+        self._answered: set[str] = set()
+
+    def unanswered(self) -> list[str]:
+        """Return the addresses at which nobody who speaks ZMQ has answered so far."""
+        for address, monitor in self._monitors.items():
+            while monitor.poll(0):
+                monitor.recv_multipart()
+                self._answered.add(address)
+        return [address for address in self.addresses if address not in self._answered]
+
+    def _connected(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        subscription = super()._connected(context, address)
+        self._monitors[address] = subscription.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        return subscription
+
+    def _release(self) -> None:
+        for monitor in self._monitors.values():
+            monitor.close()
+        self._monitors.clear()
+        super()._release()
 
 
 class Session:
@@ -102,17 +146,19 @@ class Session:
         with ExitStack() as finish:
             for view in self._views:
                 finish.callback(view.close)
-            while (left_s := self._left_s()) > 0:
+            while (left_s := self._left_s()) > 0 and not subscriber.has_ended:
                 packet = subscriber.receive(min(left_s, _TICK_S))
                 now_s = self._monotonic()
                 if packet is not None:
-                    self._take(packet)
-                elif is_patient and not self.packets and now_s - self._began_s > _PATIENCE_S:
+                    self._take(packet, subscriber.is_live)
+                if is_patient and now_s - self._began_s > _PATIENCE_S:
                     is_patient = False
-                    self._tell_waiting(subscriber)
+                    self._tell_silence(subscriber)
                 for view in self._views:
                     view.tick(now_s)
                 self._losses.tell_when_over(now_s)
+            if is_patient and not self.packets:
+                _tell_unanswered(subscriber)
         self._losses.tell()
         self._tell_totals(subscriber)
 
@@ -122,20 +168,25 @@ class Session:
             return 0.0
         return _TICK_S if self._seconds is None else self._began_s + self._seconds - self._monotonic()
 
-    def _take(self, packet: Packet) -> None:
+    def _take(self, packet: Packet, is_live: bool) -> None:
         before_ns = self._next_ns.get(packet.stream)
         self._next_ns[packet.stream] = packet.next_ns
         gap_ns = None if before_ns is None else packet.start_ns - before_ns
-        arrival = Arrival(packet, self._clock(), gap_ns, self._missing)
+        arrival = Arrival(packet, self._clock() if is_live else None, gap_ns, self._missing)
         self._missing = 0
         self.packets += 1
         for view in self._views:
             view.show(arrival)
 
-    def _tell_waiting(self, subscriber: Subscriber) -> None:
+    def _tell_silence(self, subscriber: Subscriber) -> None:
+        """Say which publishers are not there, and that those which are send nothing."""
+        unanswered = _tell_unanswered(subscriber)
+        there = [address for address in subscriber.addresses if address not in unanswered]
+        if self.packets or not there or not subscriber.is_live:
+            return
         wanted = f" for streams like {' or '.join(subscriber.streams)}" if subscriber.streams else ""
         tell(
-            f"waiting for data at {', '.join(subscriber.addresses)}{wanted}. Does the receiver run and get samples "
+            f"waiting for data at {', '.join(there)}{wanted}. Does the receiver run and get samples "
             "(control-rawdaq status)? Is this the address of its ZMQTCPPublisher?"
         )
 
@@ -149,6 +200,14 @@ class Session:
         if subscriber.malformed:
             text += f", {subscriber.malformed} skipped that are no waveforms of ours"
         tell(text)
+
+
+def _tell_unanswered(subscriber: Subscriber) -> list[str]:
+    """Say where nobody has answered, and return these addresses."""
+    unanswered = subscriber.unanswered() if isinstance(subscriber, Listener) else []
+    for address in unanswered:
+        tell(f"nothing publishes at {address} (is the receiver running?)")
+    return unanswered
 
 
 class _Losses:

@@ -22,13 +22,16 @@ _PLAIN_WIDTH = 200  # no terminal, no width: wide enough for every column
 
 @dataclass(slots=True)
 class Figures:
-    """What arrived of one stream; a gap or an overlap is one of more than half a sample."""
+    """What arrived of one stream; a gap or an overlap is one of more than half a sample.
+
+    Latencies are None for what was read from files.
+    """
 
     packets: int = 0
     rate_hz: float = 0.0
-    latency_ns: int = 0
+    latency_ns: int | None = None
     latency_sum_ns: int = 0
-    latency_max_ns: int = 0
+    latency_max_ns: int | None = None
     gaps: int = 0
     overlaps: int = 0
     lost: int = 0
@@ -36,17 +39,31 @@ class Figures:
 
     def add(self, arrival: Arrival) -> None:
         """Count one packet."""
-        latency_ns = arrival.latency_ns
-        self.latency_max_ns = max(self.latency_max_ns, latency_ns) if self.packets else latency_ns
         self.packets += 1
         self.rate_hz = arrival.packet.rate_hz
-        self.latency_ns = latency_ns
-        self.latency_sum_ns += latency_ns
+        self.latency_ns = arrival.latency_ns
+        if self.latency_ns is not None:
+            highest_ns = self.latency_ns if self.latency_max_ns is None else self.latency_max_ns
+            self.latency_max_ns = max(highest_ns, self.latency_ns)
+            self.latency_sum_ns += self.latency_ns
         self.lost += arrival.lost
         self.sample_bytes += arrival.packet.samples.nbytes
         tolerance_ns = span_ns(1, self.rate_hz) // 2
         self.gaps += arrival.gap_ns is not None and arrival.gap_ns > tolerance_ns
         self.overlaps += arrival.gap_ns is not None and arrival.gap_ns < -tolerance_ns
+
+    @property
+    def latency_mean_ns(self) -> int | None:
+        """The mean of all latencies."""
+        return None if self.latency_ns is None else self.latency_sum_ns // self.packets
+
+
+def _latency_text(latency_ns: int | None) -> str:
+    return "-" if latency_ns is None else f"{latency_ns / 1e9:.3f}"
+
+
+def _latency_s(latency_ns: int | None) -> float | None:
+    return None if latency_ns is None else seconds(latency_ns)
 
 
 class _Tables(View):
@@ -89,9 +106,9 @@ class _Tables(View):
                 str(stream),
                 str(figures.packets),
                 rate_text(figures.rate_hz),
-                f"{figures.latency_ns / 1e9:.3f}",
-                f"{figures.latency_sum_ns / figures.packets / 1e9:.3f}",
-                f"{figures.latency_max_ns / 1e9:.3f}",
+                _latency_text(figures.latency_ns),
+                _latency_text(figures.latency_mean_ns),
+                _latency_text(figures.latency_max_ns),
                 str(figures.gaps),
                 str(figures.overlaps),
                 str(figures.lost),
@@ -153,9 +170,9 @@ class JsonTable(_Tables):
                 "stream": str(stream),
                 "packets": figures.packets,
                 "rate_hz": figures.rate_hz,
-                "latency_s": seconds(figures.latency_ns),
-                "latency_mean_s": seconds(figures.latency_sum_ns // figures.packets),
-                "latency_max_s": seconds(figures.latency_max_ns),
+                "latency_s": _latency_s(figures.latency_ns),
+                "latency_mean_s": _latency_s(figures.latency_mean_ns),
+                "latency_max_s": _latency_s(figures.latency_max_ns),
                 "gaps": figures.gaps,
                 "overlaps": figures.overlaps,
                 "lost": figures.lost,

@@ -35,7 +35,7 @@ class JsonLines(View):
         fields: dict[str, object] = {
             **header(arrival.packet),
             "end_ns": arrival.packet.end_ns,
-            "latency_s": seconds(arrival.latency_ns),
+            "latency_s": None if arrival.latency_ns is None else seconds(arrival.latency_ns),
             "gap_s": None if arrival.gap_ns is None else seconds(arrival.gap_ns),
         }
         if self._with_samples:
@@ -47,10 +47,11 @@ def text_line(arrival: Arrival) -> str:
     """Return the line of a packet without its samples."""
     packet = arrival.packet
     quality = "?" if packet.timing_quality is None else packet.timing_quality
+    latency = "-" if arrival.latency_ns is None else f"{arrival.latency_ns / 1e9:.3f}s"
     return (
         f"{packet.stream} {to_iso(packet.start_ns)} {to_iso(packet.end_ns)} {rate_text(packet.rate_hz)} Hz "
         f"{packet.samples.size} {packet.sample_type} q={quality} seq={packet.sequence} "
-        f"lat={arrival.latency_ns / 1e9:.3f}s"
+        f"lat={latency}"
     )
 
 

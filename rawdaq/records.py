@@ -73,6 +73,7 @@ _INTEGER_CODES: Mapping[str, tuple[int, ...]] = {
 }
 _FLOAT32 = _Plan(b"f", "float32", (_lib.DE_FLOAT32,))
 _FLOAT64 = _Plan(b"d", "float64", (_lib.DE_FLOAT64,))
+_NO_PLAN = _Plan(b"", "int32", ())  # of a stream before its first packet
 _FITS_FLOAT32 = (SampleType.INT8, SampleType.INT16, SampleType.FLOAT32)
 
 
@@ -205,7 +206,7 @@ class _StreamRecords:
         self._stream = stream
         self._length_bytes = record_format.length_bytes
         self._packer = _Packer(record_format, stream)
-        self._plan = _FLOAT32
+        self._plan = _NO_PLAN
         self._run = SampleRun(self._plan.dtype, 1.0)
         self._try_at = 1
         self._limit = _MAX_SERIES

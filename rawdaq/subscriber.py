@@ -5,6 +5,8 @@
     with Subscriber("tcp://127.0.0.1:9004", ["XX.*.*.HH?"]) as subscriber:
         for packet in subscriber:
             print(packet.stream, packet.samples.mean())
+
+Files are read in the same way: ``Subscriber.from_files("day/*.mseed")``.
 """
 
 import asyncio
@@ -16,8 +18,9 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -72,6 +75,7 @@ class Subscriber:
         lost: messages that a jump in the numbering shows to be missing, by stream.
         malformed: messages that were skipped because they are not ours.
         size_bytes: bytes of all messages that were taken.
+        has_ended: whether nothing can come any more; a live stream has no end.
 
     Raises:
         InvalidValue: no address, or one that ZMQ does not understand (on opening).
@@ -96,6 +100,7 @@ class Subscriber:
         self.lost: Counter[StreamId] = Counter()
         self.malformed = 0
         self.size_bytes = 0
+        self.has_ended = False
         self._high_water_mark = high_water_mark
         self._on_loss = on_loss
         self._log = logger or logging.getLogger("rawdaq.subscriber")
@@ -110,6 +115,38 @@ class Subscriber:
         self._is_reading = False
         self._is_closed = False
         self._until_yield = _YIELD_PACKETS
+
+    @staticmethod
+    def from_files(
+        files: str | Path | Iterable[str | Path],
+        streams: str | Iterable[str] = (),
+        *,
+        rename: Mapping[str, str] | None = None,
+        packet_s: float = 0.0,
+        is_strict: bool = False,
+        logger: logging.Logger | None = None,
+    ) -> "Subscriber":
+        """Return a subscriber that reads waveform files, of any kind that ObsPy knows, in order of time.
+
+        Args:
+            files: files, folders (with all that is below them) and patterns such as ``day/**/*.mseed``.
+            streams: shell-style patterns of ``NET.STA.LOC.CHA``; none means all streams.
+            rename: new names by pattern of the file's name, such as ``{"IU.COLA.*.*": "XX.TEST.*.*"}``.
+            packet_s: the length of a packet; 0 leaves records and traces as the files have them.
+            is_strict: raise at the first file, or piece of one, that is not what it says, instead of skipping it.
+            logger: where what is skipped is told.
+
+        Raises:
+            InvalidValue: no file is named, or a new name cannot be one.
+        """
+        from rawdaq.file_subscriber import FileSubscriber
+
+        return FileSubscriber(files, streams, rename=rename, packet_s=packet_s, is_strict=is_strict, logger=logger)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether packets come as they are made, so that their latency means something."""
+        return True
 
     def open(self) -> None:
         """Connect; a second time does nothing.

@@ -3,15 +3,17 @@
 Importing ObsPy takes seconds on a small computer and 100 MB; a receiver never needs it.
 """
 
+import glob
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rawdaq.errors import RawdaqError
-from rawdaq.packet import Packet, Samples, SampleType
+from rawdaq.packet import Packet, Samples, SampleType, StreamId
+from rawdaq.times import span_ns
 
 _TYPES = {np.dtype(kind.value) for kind in SampleType}
 _INT32 = np.iinfo(np.int32)
@@ -46,6 +48,18 @@ def read_waveforms(path: Path | None = None) -> list[Waveform]:
     return waveforms
 
 
+def waveform_extent(path: Path) -> tuple[int, int]:
+    """Return the times of the first and the last sample in *path*, from its headers where the format allows that.
+
+    Raises:
+        WaveformError: the file cannot be read, ObsPy does not know its format, or it holds no samples.
+    """
+    traces = [trace.stats for trace in _read(path, headonly=True) if trace.stats.npts and trace.stats.sampling_rate > 0]
+    if not traces:
+        raise WaveformError(f"{path} holds no samples of a waveform")
+    return min(stats.starttime.ns for stats in traces), max(stats.endtime.ns for stats in traces)
+
+
 def plot(packets: Sequence[Packet], path: Path) -> None:
     """Draw *packets*, one panel a stream, into the PNG (or PDF, SVG) file *path*.
 
@@ -56,7 +70,10 @@ def plot(packets: Sequence[Packet], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")  # no display on a station
-    traces = [obspy.Trace(packet.samples.astype(np.float64), _header(packet)) for packet in _drawable(packets)]
+    traces = [
+        obspy.Trace(np.concatenate([packet.samples for packet in run], dtype=np.float64), _header(run[0]))
+        for run in _contiguous(packets)
+    ]
     try:
         obspy.Stream(traces).plot(outfile=str(path), size=(1000, 250 * min(8, len({one.id for one in traces}))))
     except Exception as error:  # plain Exception is what ObsPy raises
@@ -71,17 +88,20 @@ def _obspy() -> Any:
     return obspy
 
 
-def _read(path: Path | None) -> Any:
+def _read(path: Path | None, **options: Any) -> Any:
     obspy = _obspy()
     if path is None:
         return obspy.read()
     try:
         with path.open("rb"):  # says better than ObsPy why a file cannot be read
-            return obspy.read(str(path))
+            # A name may hold what ObsPy would take for a wildcard.
+            stream = obspy.read(glob.escape(str(path)), **options)
     except OSError as error:
         raise WaveformError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # its format plugins raise whatever they like
         raise WaveformError(f"{path} is no waveform file that ObsPy reads: {error}") from error
+    # Some formats fill their gaps with masked samples.
+    return stream.split() if any(np.ma.isMaskedArray(trace.data) for trace in stream) else stream
 
 
 def _waveform(trace: Any) -> Waveform:
@@ -97,10 +117,26 @@ def _samples(data: Samples) -> Samples:
     return data.astype(np.int32)
 
 
-def _drawable(packets: Sequence[Packet]) -> Iterator[Packet]:
-    if not any(packet.samples.size for packet in packets):
+def _contiguous(packets: Sequence[Packet]) -> list[list[Packet]]:
+    """Return the packets that have samples, those together that follow each other; ObsPy is slow with many traces."""
+    runs: list[list[Packet]] = []
+    latest: dict[StreamId, list[Packet]] = {}
+    for packet in packets:
+        if not packet.samples.size:
+            continue
+        run = latest.get(packet.stream)
+        if run is None or not _continues(run[-1], packet):
+            run = latest[packet.stream] = []
+            runs.append(run)
+        run.append(packet)
+    if not runs:
         raise WaveformError("there are no samples to draw")
-    return (packet for packet in packets if packet.samples.size)
+    return runs
+
+
+def _continues(before: Packet, packet: Packet) -> bool:
+    late_ns = packet.start_ns - before.next_ns
+    return packet.rate_hz == before.rate_hz and abs(late_ns) <= span_ns(1, packet.rate_hz) // 2
 
 
 def _header(packet: Packet) -> dict[str, Any]:

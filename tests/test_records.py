@@ -407,3 +407,11 @@ def test_samples_that_were_given_may_be_reused() -> None:
     maker.add([Packet(STREAM, START_NS, 100.0, samples)], 0)
     samples[:] = 0
     assert np.array_equal(values(maker.flush()), NOISE[:100])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_the_first_packet_of_a_stream_may_be_of_any_type_at_one_hertz(dtype: str) -> None:
+    maker = RecordMaker(RecordFormat())
+    maker.add([Packet(STREAM, START_NS, 1.0, np.arange(5, dtype=dtype))], 0)
+    assert [record.sample_count for record in maker.flush()] == [5]
+    assert maker.counts[STREAM].refused == 0

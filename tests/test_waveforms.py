@@ -1,5 +1,6 @@
 """Waveform files come in as they are, whatever is none is refused in words, and a picture is a picture."""
 
+import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from rawdaq.packet import Packet, SampleType, StreamId
-from rawdaq.waveforms import WaveformError, plot, read_waveforms
+from rawdaq.waveforms import WaveformError, plot, read_waveforms, waveform_extent
 
 obspy: Any = import_module("obspy")  # it has no types
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,6 +58,35 @@ def test_wide_integers_become_a_type_that_holds_them(tmp_path: Path, values: lis
     (waveform,) = read_waveforms(tmp_path / "a.pkl")
     assert waveform.samples.dtype == np.dtype(expected)
     assert waveform.samples.tolist() == values
+
+
+def test_masked_samples_are_a_gap(tmp_path: Path) -> None:
+    data = np.ma.masked_array(np.arange(10, dtype="int32"), [False] * 4 + [True] * 3 + [False] * 3)
+    stream = obspy.Stream([obspy.Trace(data, {"sampling_rate": 10.0})])
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(stream))  # ObsPy writes no masked samples, but some formats have them
+    first, second = read_waveforms(tmp_path / "a.pkl")
+    assert (first.samples.tolist(), second.samples.tolist()) == ([0, 1, 2, 3], [7, 8, 9])
+    assert second.start_ns - first.start_ns == 700_000_000
+
+
+def test_a_name_that_looks_like_a_pattern_is_one_file(tmp_path: Path) -> None:
+    for name, value in (("a[1].sac", 1.0), ("a1.sac", 2.0)):
+        obspy.Trace(np.full(3, value, "float32"), {"channel": "HHZ"}).write(str(tmp_path / name), "SAC")
+    (waveform,) = read_waveforms(tmp_path / "a[1].sac")
+    assert waveform.samples.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("form", ["SAC", "PICKLE", "MSEED"])
+def test_extent_reaches_from_the_first_sample_to_the_last(tmp_path: Path, form: str) -> None:
+    start = obspy.UTCDateTime(ns=1_795_219_200_000_000_000)
+    obspy.Trace(np.zeros(11, "float32"), {"starttime": start, "sampling_rate": 10.0}).write(str(tmp_path / "a"), form)
+    assert waveform_extent(tmp_path / "a") == (1_795_219_200_000_000_000, 1_795_219_201_000_000_000)
+
+
+def test_nothing_has_no_extent(tmp_path: Path) -> None:
+    obspy.Stream([obspy.Trace()]).write(str(tmp_path / "a"), "PICKLE")
+    with pytest.raises(WaveformError, match="holds no samples of a waveform"):
+        waveform_extent(tmp_path / "a")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,351 @@
+"""FileReplayer: plays waveform files as if a device sent them."""
+
+import asyncio
+import contextlib
+import time as clocks
+from collections.abc import Sequence
+from math import inf, isfinite, nan
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from rawdaq.errors import CommandError, ComponentError, InvalidValue, RawdaqError
+from rawdaq.outlet import OverflowPolicy
+from rawdaq.packet import Packet
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.record_file import Extent
+from rawdaq.replay_clock import Position, ReplayClock, speed_text
+from rawdaq.replay_names import StreamNames, new_codes
+from rawdaq.replay_progress import is_watched, show_progress
+from rawdaq.replay_reader import ReplayReader
+from rawdaq.settings import StationSettings
+from rawdaq.times import NS_PER_S, from_iso, to_iso
+from rawdaq.waveform_files import FileRefused, Problems
+
+_MAX_PACKET_S = 3600.0
+_MAX_SPEED = 1e6
+_SHOWN_FILES = 20  # skipped ones that status names
+
+
+def _files(files: str | list[str]) -> str | list[str]:
+    if not files or not all([files] if isinstance(files, str) else files):
+        raise ValueError("at least one file, folder or pattern is needed, such as day/*.mseed")
+    return files
+
+
+def _rename(names: dict[str, str]) -> dict[str, str]:
+    for name in names.values():
+        new_codes(name)
+    return names
+
+
+class FileReplayer(ReceiverServer):
+    """Plays waveform files as if a device sent them: miniSEED of any size record by record, and what else ObsPy reads.
+
+    A packet is published when its last sample is due. All streams of all files are played together, in order of time.
+    At the end of the files the component delivers what waits and ends, with exit status 0.
+
+    Args:
+        publishers: where the packets go.
+        station: network and station of streams for which a file does not say them.
+        name: the component's name.
+        files: files, folders (with all that is below them) and patterns such as ``day/**/*.mseed``; one or several.
+        folder: what relative names in *files* start from; itself from the station file's folder.
+        speed: data seconds a second, up to a million, or ``max``: as fast as publishers take it. At ``max`` the
+            outlets of all publishers block, whatever their ``overflow``, so that nothing is dropped.
+        time: ``original``, or ``now``: all times are shifted by one offset, so that the first sample is now.
+        loop: play again and again. With ``now`` time goes on, with ``original`` it jumps back.
+        streams: shell-style patterns of the streams to play, by their names in the files; none means all.
+        rename: new names by pattern of the name in the files, such as ``{"IU.COLA.*.*": "XX.TEST.*.*"}``, where a
+            ``*`` as a code of the new name keeps what the file has.
+        packet_s: the length of a packet; 0 leaves records and traces as the files have them.
+        strict: end with an error at the first file, or piece of one, that is not what it says, instead of skipping it.
+    """
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        station: StationSettings,
+        *,
+        files: Annotated[str | list[str], AfterValidator(_files)],
+        folder: Path = Path(),
+        speed: Annotated[float, Field(gt=0, le=_MAX_SPEED)] | Literal["max"] = 1.0,
+        time: Literal["original", "now"] = "original",
+        loop: bool = False,
+        streams: Sequence[str] = (),
+        rename: Annotated[dict[str, str], AfterValidator(_rename)] | None = None,
+        packet_s: Annotated[float, Field(ge=0, le=_MAX_PACKET_S)] = 1.0,
+        strict: bool = False,
+        name: str = "FileReplayer",
+    ) -> None:
+        super().__init__("", 0, publishers, name)
+        self._setup = True  # it has no socket
+        self.problems = Problems(lambda text: self.log.warning("%s", text), strict)
+        self.reader = ReplayReader(
+            [files] if isinstance(files, str) else files,
+            folder,
+            StreamNames(streams, rename, station.network, station.code),
+            packet_s,
+            self.problems,
+        )
+        self.clock = ReplayClock(inf if speed == "max" else speed)
+        self._is_now, self._is_looping = time == "now", loop
+        self._doing = "looking for files"
+        self._wake = asyncio.Event()
+        self._seek_ns: int | None = None
+        self._began_s = 0.0
+        self._began_ns = 0
+        self._turn = 0
+        self._late_s = 0.0
+        self._first_ns: int | None = None  # of all that is played
+        self._reached_ns: int | None = None
+        self._next_ns = 0  # where the data would go on
+        self._offset_ns = 0  # from the time in the files to the published one
+
+    # ------------------------------------------------------------------ playing
+
+    async def _open(self) -> None:
+        self._apply_overflow()
+        try:
+            if not await self.reader.find():
+                raise ComponentError("there are no files to play; see what `files` and `folder` say")
+        except FileRefused as error:
+            raise ComponentError(f"{self.name}: {error}") from error
+        await super()._open()
+
+    def _apply_overflow(self) -> None:
+        """Let every outlet block at full speed, so that nothing is dropped, and do as it was told otherwise."""
+        for delivery in self._fanout.deliveries:
+            is_full_speed = self.clock.speed == inf
+            delivery.outlet.policy = OverflowPolicy.BLOCK if is_full_speed else delivery.publisher.overflow
+
+    async def ct_play(self) -> None:
+        """Play the files, then stop the component."""
+        try:
+            self._doing = f"looking at {self.reader.files} files"
+            extent = await self.reader.scan()
+            if extent is None:
+                raise ComponentError("none of the files can be played; the log names each with the reason")
+            await self._play(extent)
+        except ComponentError:
+            raise
+        except RawdaqError as error:
+            raise ComponentError(f"{error} (strict)") from error
+        finally:
+            self.reader.close()
+        self.stop()
+
+    async def _play(self, extent: Extent) -> None:
+        self.log.info("plays %d files, from %s to %s", self.reader.files, *map(to_iso, extent))
+        while True:
+            self.reader.rewind()
+            await self._play_turn()
+            if self._first_ns is None:
+                raise ComponentError("the files hold no waveforms of the streams that are wanted")
+            if self._next_ns == self._first_ns:
+                raise ComponentError("nothing is left of the files that were played before")
+            if not self._is_looping:
+                break
+            self._begin_again(self._first_ns)
+        self._doing = "delivering"
+        self.log.info("the files are at their end")
+        # A stop waits so long and no longer; there is no hurry here.
+        for stage in self._fanout.stages:
+            await stage.outlet.empty()
+        for delivery in self._fanout.deliveries:
+            await delivery.outlet.empty()
+
+    async def _play_turn(self) -> None:
+        """Play the files from where they were put to their end."""
+        self._doing = "playing"
+        batch: list[Packet] = []
+        while True:
+            if self._seek_ns is not None:
+                batch = []
+                self._jump(self._seek_ns)
+            if not batch:
+                batch = await self.reader.batch()
+                if not batch and self._seek_ns is None:
+                    return
+                if batch and self._first_ns is None:
+                    self._begin(min(packet.start_ns for packet in batch))
+                continue
+            due = self._count_due(batch)
+            if due:
+                await self._publish(batch[:due])
+                batch = batch[due:]
+            else:
+                await self._sleep(self.clock.due_s(batch[0].end_ns))
+
+    def _begin(self, first_ns: int) -> None:
+        self._first_ns = self._next_ns = first_ns
+        self.clock.put(first_ns)
+        if self._is_now:
+            self._offset_ns = clocks.time_ns() - first_ns
+        self._note_begin(first_ns)
+
+    def _note_begin(self, time_ns: int) -> None:
+        self._began_s, self._began_ns = clocks.monotonic(), time_ns
+
+    def _begin_again(self, first_ns: int) -> None:
+        """Begin the next turn at the moment at which the last one ended."""
+        self.clock.turn(self._next_ns, first_ns)
+        if self._is_now:
+            self._offset_ns += self._next_ns - first_ns
+        self._turn += 1
+        self._next_ns = first_ns
+        self._note_begin(first_ns)
+
+    def _jump(self, time_ns: int) -> None:
+        """Go on at *time_ns* of the files; what is published with ``now`` goes on in time."""
+        self._seek_ns = None
+        self.reader.rewind(time_ns)
+        if self._is_now and self._first_ns is not None:
+            self._offset_ns = max(clocks.time_ns(), self._next_ns + self._offset_ns) - time_ns
+        self.clock.put(time_ns)
+        self._next_ns = self._reached_ns = time_ns
+        self._note_begin(time_ns)
+
+    def _count_due(self, batch: Sequence[Packet]) -> int:
+        """Return how many packets at the beginning of *batch* are due."""
+        if self.clock.is_held:
+            return 0
+        self._late_s = max(0.0, -self.clock.due_s(batch[0].end_ns))
+        if self.clock.speed == inf:
+            return len(batch)
+        now_ns = self.clock.now_ns
+        return next((index for index, packet in enumerate(batch) if packet.end_ns > now_ns), len(batch))
+
+    async def _publish(self, batch: Sequence[Packet]) -> None:
+        now_ns, offset_ns = clocks.time_ns(), self._offset_ns
+        await self.publish(
+            [
+                Packet(
+                    packet.stream,
+                    packet.start_ns + offset_ns,
+                    packet.rate_hz,
+                    packet.samples,
+                    packet.timing_quality,
+                    received_ns=now_ns,
+                )
+                for packet in batch
+            ]
+        )
+        self._reached_ns = max(packet.end_ns for packet in batch)
+        self._next_ns = max(self._next_ns, *(packet.next_ns for packet in batch))
+        if self.clock.speed == inf:
+            self.clock.put(self._reached_ns)
+
+    async def _sleep(self, delay_s: float) -> None:
+        """Return after *delay_s*, or when a command has changed something."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if delay_s == inf else delay_s):
+                await self._wake.wait()
+
+    async def ct_progress(self) -> None:
+        """Show a progress bar to whoever watches."""
+        if is_watched():
+            await show_progress(self.position)
+
+    # ------------------------------------------------------------------ commands
+
+    def position(self) -> Position:
+        """Return where the play is."""
+        first_ns, last_ns = self.reader.extent or Extent(0, 0)
+        reached_ns = self._reached_ns
+        return Position(
+            "paused" if self.clock.is_held and self._doing == "playing" else self._doing,
+            reached_ns,
+            None if reached_ns is None else reached_ns + self._offset_ns,
+            first_ns if self._first_ns is None else min(first_ns, self._first_ns),
+            last_ns,
+            self.clock.speed,
+            self._remaining_s(last_ns),
+            self._late_s,
+            self._turn,
+        )
+
+    def _remaining_s(self, last_ns: int) -> float | None:
+        if self._reached_ns is None:
+            return None
+        left_s = max(0.0, (last_ns - self._reached_ns) / NS_PER_S)
+        if self.clock.speed != inf:
+            return left_s / self.clock.speed + self._late_s
+        done_s = (self._reached_ns - self._began_ns) / NS_PER_S
+        return left_s / done_s * (clocks.monotonic() - self._began_s) if done_s > 0 else None
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return the position, and what is wrong with the files."""
+        return super().receiver_status() | {
+            "position": self.position().report(),
+            "files": self.reader.files,
+            "files_skipped": len(self.problems.files),
+            "skipped": list(self.problems.files.values())[:_SHOWN_FILES],
+            "damages": self.problems.damages,
+        }
+
+    def cmd_position(self) -> dict[str, object]:
+        """Show the time reached in the files, what is left, and the speed."""
+        return self.position().report()
+
+    def cmd_pause(self) -> str:
+        """Stand still; `resume` goes on from there, and all that follows is later by the pause."""
+        self.clock.hold()
+        self._wake.set()
+        return super().cmd_pause()
+
+    def cmd_resume(self) -> str:
+        """Go on after `pause`, with what would have come next: nothing is skipped and nothing comes in a burst."""
+        if self.clock.is_held:
+            self.clock.release()
+        self._wake.set()
+        return super().cmd_resume()
+
+    def cmd_seek(self, args: list[str]) -> dict[str, str]:
+        """Go on at a time of the files: seek 2026-11-21T00:00:00, or seek +60 or -60 for seconds from here."""
+        extent = self.reader.extent
+        if len(args) != 1:
+            raise CommandError("usage: seek TIME, such as 2026-11-21T00:00:00Z, or +60 or -60 (seconds)")
+        if extent is None or self._doing != "playing" or self._first_ns is None:
+            raise CommandError(f"nothing is played now ({self._doing})")
+        time_ns = max(extent.start_ns, self._time(args[0]))
+        if time_ns > extent.end_ns:
+            raise CommandError(f"the files end at {to_iso(extent.end_ns)}")
+        self._seek_ns = time_ns
+        self._wake.set()
+        return {"time": to_iso(time_ns)}
+
+    def _time(self, text: str) -> int:
+        """Return the time that *text* names, relative ones from where the play is."""
+        try:
+            if text[:1] in ("+", "-"):
+                seconds = float(text)
+                if not isfinite(seconds):
+                    raise InvalidValue(f"{text!r} is no number of seconds")
+                here_ns = self._first_ns if self._reached_ns is None else self._reached_ns
+                return (here_ns or 0) + round(seconds * NS_PER_S)
+            return from_iso(text)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+
+    def cmd_speed(self, args: list[str]) -> dict[str, str | float]:
+        """Show the speed, or set it: speed FACTOR|max."""
+        if args:
+            speed = _speed(args[0])
+            if len(args) != 1 or not (0 < speed <= _MAX_SPEED or speed == inf):
+                raise CommandError(f"usage: speed FACTOR|max, such as 1, 0.5 or 60; at most {_MAX_SPEED:.0f}")
+            self.clock.set_speed(speed)
+            self._apply_overflow()
+            self._wake.set()
+            self.log.info("plays at speed %s", speed_text(speed))
+        return {"speed": speed_text(self.clock.speed)}
+
+
+def _speed(text: str) -> float:
+    try:
+        return inf if text == "max" else float(text)
+    except ValueError:
+        return nan
