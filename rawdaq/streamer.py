@@ -136,7 +136,8 @@ class Streamer:
         logger: logging.Logger | None = None,
     ) -> None:
         """Store; `start` acquires."""
-        if isinstance(channels, Channel) or not all(isinstance(channel, Channel) for channel in channels):
+        given: Any = channels  # what a program that nobody type-checks passes
+        if isinstance(given, Channel) or not all(isinstance(channel, Channel) for channel in given):
             raise InvalidValue("a streamer needs a list of Channel, such as [Channel(1, samprate=100, sampsize=4)]")
         self._formats = {channel.id: channel.format for channel in channels}
         if len(self._formats) < max(1, len(channels)):
