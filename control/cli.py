@@ -7,6 +7,7 @@ Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usag
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -229,14 +230,17 @@ def logs(name: str, lines: int, is_following: bool) -> int:
     if not (is_following or file.exists()):
         raise ComponentError(f"{target.title} has no log yet ({file}); it was never started in the background")
     begin = log_files.size_bytes(file)
-    for line in log_files.last_lines(file, lines):
-        click.echo(line)
-    if is_following:
-        try:
-            for line in log_files.follow(file, begin):
-                click.echo(line)
-        except KeyboardInterrupt:
-            return 0
+    try:
+        for line in log_files.last_lines(file, lines):
+            click.echo(line)
+        for line in log_files.follow(file, begin) if is_following else ():
+            click.echo(line)
+    except BrokenPipeError:  # the reader has seen enough
+        # Python flushes stdout once more when it exits, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        if not is_following:
+            raise
     return 0
 
 
@@ -346,10 +350,12 @@ def _running(words: Sequence[str], runtime: "RuntimeFiles", *, with_stopped: boo
 
 def _started_from(config: Path | None, runtime: "RuntimeFiles") -> list["Target"]:
     """Return what has a pid file and was started from *config*, from anything when that is None."""
+    from rawdaq.options import plain
+
     known = _targets(runtime, [], with_others=True)
     if config is None:
         return known
-    path = config.absolute()
+    path = plain(config.absolute())
     return [
         target for target in known if target.running and path in (target.running.config, target.running.config.parent)
     ]

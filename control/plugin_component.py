@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
-
 from rawdaq import config, registry
 from rawdaq.document import Document
 from rawdaq.errors import InvalidValue
+from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
 from rawdaq.records import Encoding
 from rawdaq.settings import ComponentSettings
 from rawdaq.station_file import StationReader

@@ -21,7 +21,9 @@ SHOWN_LINES = 10
 _STOP_MARGIN_S = 5.0  # beyond its own deadline, a component closes files and sockets
 _KILL_TIMEOUT_S = 5.0
 _GONE_TIMEOUT_S = 2.0  # between giving its pid file back and having ended
+_PID_TIMEOUT_S = 5.0  # between locking its pid file and having written it
 _POLL_S = 0.02
+_ASK_AGAIN_S = 0.1
 _AT_ONCE = 16
 
 _REASON = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+ (.*)")
@@ -69,6 +71,24 @@ class Killed(ComponentError):
         )
 
 
+class EndedWithError(ComponentError):
+    """A component has stopped as it was told to, but not all went well.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        reason: what went wrong.
+        log_file: where more of it may be.
+    """
+
+    def __init__(self, key: str, reason: str, log_file: Path) -> None:
+        super().__init__(key, reason, log_file)
+        self.key, self.reason, self.log_file = key, reason, log_file
+
+    def __str__(self) -> str:
+        """Return the reason and where to look."""
+        return f"{self.key} has stopped, but with an error: {self.reason}; see {self.log_file}"
+
+
 def start(component: ComponentSettings, runtime: RuntimeFiles, timeout_s: float = START_TIMEOUT_S) -> int:
     """Start *component* in the background; return its pid when it answers commands.
 
@@ -86,14 +106,17 @@ def start(component: ComponentSettings, runtime: RuntimeFiles, timeout_s: float 
     begin = logs.size_bytes(log_file)
     pid = _spawn(component, log_file)
     try:
-        trouble = _trouble(pid, runtime.command_address(key), timeout_s)
+        trouble = _trouble(pid, key, runtime, timeout_s)
     except BaseException:  # such as Ctrl-C: what nobody waits for shall not stay
         os.kill(pid, signal.SIGTERM)
         raise
     if trouble:
+        running = runtime.running(key)
+        if running and running.is_alive and running.pid != pid:  # somebody else started it meanwhile
+            raise AlreadyRunning(key, running.pid)
         lines = logs.last_lines(log_file, SHOWN_LINES, begin)
         told = [match[1] for line in lines if (match := _REASON.fullmatch(line))]
-        reason = told[-1] if told else trouble
+        reason = runtime.error_at_end(key, pid) or (told[-1] if told else trouble)
         raise StartFailed(key, reason, tuple(line for line in lines if not line.endswith(reason)))
     return pid
 
@@ -118,19 +141,32 @@ def _spawn(component: ComponentSettings, log_file: Path) -> int:
         os.close(descriptor)
 
 
-def _trouble(pid: int, address: str, timeout_s: float) -> str | None:
-    """Wait until the process answers; return None then, else why it does not (and it is gone)."""
+def _trouble(pid: int, key: str, runtime: RuntimeFiles, timeout_s: float) -> str | None:
+    """Wait until the process runs *key* and answers; return None then, else why it does not (and it is gone)."""
     end_s = time.monotonic() + timeout_s
-    with client.call(address, "ping") as wait:
-        while wait(_POLL_S) is None:
-            status = _exit_status(pid)
-            if status is not None:
-                return f"it ended with exit status {status}"
-            if time.monotonic() > end_s:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                return f"it did not answer within {timeout_s:g} s and was killed"
-    return None
+    while True:
+        with client.call(runtime.command_address(key), "ping") as wait:
+            while wait(_POLL_S) is None:
+                if trouble := _end_of(pid, end_s, timeout_s):
+                    return trouble
+        if _holds(pid, runtime.running(key)):
+            return None
+        # Another process answered, started at the same time: ours will notice that and end, or get its turn.
+        if trouble := _end_of(pid, end_s, timeout_s):
+            return trouble
+        time.sleep(_ASK_AGAIN_S)
+
+
+def _end_of(pid: int, end_s: float, timeout_s: float) -> str | None:
+    """Return how our child *pid* has ended, None while it may still come up; at *end_s* it is killed."""
+    status = _exit_status(pid)
+    if status is not None:
+        return f"it ended with exit status {status}"
+    if time.monotonic() <= end_s:
+        return None
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return f"it did not answer within {timeout_s:g} s and was killed"
 
 
 def _exit_status(pid: int) -> int | None:
@@ -144,24 +180,56 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
 
     Raises:
         Killed: it did not stop in time; now it is gone.
+        EndedWithError: it is gone, but what waited was not delivered, or something else went wrong.
         ComponentError: it does not run (a dead one's files are removed), or is not ours to stop.
     """
-    running = runtime.running(key)
+    running = _known(key, runtime)
     if running is None:
         raise ComponentError(f"{key} is not running")
     if not running.is_alive:
         runtime.forget(key)
+        who = f"its process {running.pid}" if running.pid > 0 else "its process"
         raise ComponentError(
-            f"{key} is not running: its process {running.pid} ended without tidying up; "
+            f"{key} is not running: {who} ended without tidying up; "
             f"its pid file is removed now, its log may say why: {runtime.log_file(key)}"
         )
     timeout_s = running.stop_timeout_s + _STOP_MARGIN_S
     if _end(running, signal.SIGTERM, key, runtime, timeout_s):
+        _raise_error_at_end(running.pid, key, runtime)
         return running.pid
     if not _end(running, signal.SIGKILL, key, runtime, _KILL_TIMEOUT_S):
         raise ComponentError(f"{key} (pid {running.pid}) cannot even be killed: it hangs in the system, see its disks")
     runtime.forget(key)
     raise Killed(key, timeout_s)
+
+
+def _known(key: str, runtime: RuntimeFiles) -> Running | None:
+    """Return what the pid file of *key* says, of one that lives not before it says which process that is.
+
+    Raises:
+        ComponentError: it does not say so in time.
+    """
+    end_s = time.monotonic() + _PID_TIMEOUT_S
+    # One that has just begun locks its file before it writes it. To the system 0 would mean everybody, us too.
+    while (running := runtime.running(key)) and running.is_alive and running.pid <= 0:
+        if time.monotonic() > end_s:
+            raise ComponentError(
+                f"{key} is running, but {runtime.pid_file(key)} does not say as which process; "
+                f"stop it with `control-rawdaq send {key} stop`, or find it with `fuser {runtime.pid_file(key)}`"
+            )
+        time.sleep(_POLL_S)
+    return running
+
+
+def _raise_error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> None:
+    """Raise what went wrong with the process *pid*, which was told to stop and has ended."""
+    reason = runtime.error_at_end(key, pid)
+    left = runtime.running(key)
+    if left and left.pid == pid and not left.is_alive:
+        runtime.forget(key)
+        reason = "it ended before it was done: what waited in its queues may be lost"
+    if reason:
+        raise EndedWithError(key, reason, runtime.log_file(key))
 
 
 def _end(running: Running, number: signal.Signals, key: str, runtime: RuntimeFiles, timeout_s: float) -> bool:

@@ -13,6 +13,9 @@ from rawdaq.protocols.command import JsonValue
 
 _COLOURS = {"running": "green", "dead": "red", "paused": "yellow", "stopped": "dim"}
 
+#: More entries than these say less than the table of the streams does.
+_MAX_LINES = 12
+
 #: What a table shows first, when it is there; the rest of a status is shown by --json.
 _STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
 _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
@@ -70,10 +73,16 @@ def _lines(entry: JsonValue, name: str = "") -> Iterable[str]:
             yield f"{name}: {', '.join(words)}" if name else ", ".join(words)
         for key, value in entry.items():
             if key not in plain:
-                yield from _lines(value, key)
+                yield from _few_lines(value, key)
     elif isinstance(entry, list):
         for each in entry:
             yield from _lines(each if isinstance(each, dict) else {"": each}, name)
+
+
+def _few_lines(entry: JsonValue, name: str) -> Iterable[str]:
+    """Yield the lines of *entry*, or how many they would be when they are too many."""
+    lines = list(_lines(entry, name))
+    return lines if len(lines) <= _MAX_LINES else [f"{name}: {len(lines)} (--json shows them)"]
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:

@@ -28,6 +28,10 @@ def write(station: str, demo: Path, folder: Path) -> Path:
         with file.open("x") as opened:
             # In quotes, because YAML reads the network NO as false.
             opened.write(demo.read_text().replace(_DEMO_CODES, f'network: "{network}", code: "{code}"'))
+    except FileExistsError as error:
+        raise ComponentError(f"{file} is there already; edit it, or move it away first") from error
     except OSError as error:
-        raise ComponentError(f"{file} cannot be written: {error.strerror}") from error
+        raise ComponentError(
+            f"{file} cannot be written: {error.strerror}; run init in a folder that you may write to"
+        ) from error
     return file

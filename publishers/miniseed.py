@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from rawdaq.archive import Archive
-from rawdaq.archive_layout import ArchiveLayout
+from rawdaq.archive_layout import LAYOUTS, ArchiveLayout
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -79,6 +79,12 @@ class MiniSeedPublisher(Publisher):
             return str(error)
         reasons = (why_not(wanted, stream) for stream in streams)
         return next((reason for reason in reasons if reason), None)
+
+    @classmethod
+    def exclusive_by_stream(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the archive, in which only one publisher can write the files of a stream."""
+        names = {pattern: name for name, pattern in LAYOUTS.items()}
+        return f"archive {options['path']} ({names.get(options['layout'], options['layout'])})"
 
     async def open(self) -> None:
         """Create the folder and see that it can be written.

@@ -55,6 +55,11 @@ class RawWriter(Publisher):
             return None
         return f"the samples of {len(streams)} streams cannot be told apart in {options.get('path', 'one file')}"
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the file, which only one publisher can write."""
+        return f"file {options['path']}"
+
     async def open(self) -> None:
         """Open the file.
 
@@ -66,7 +71,7 @@ class RawWriter(Publisher):
             await self._run(self._reopen)
         except OSError as error:
             await self.aclose()
-            raise ComponentError(f"{self.name} cannot write {self.path}: {_told(error)}") from error
+            raise ComponentError(f"cannot write {self.path}: {_told(error)}") from error
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Append *batch*, all of it or nothing.

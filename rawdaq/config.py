@@ -10,7 +10,7 @@ import platformdirs
 import yaml
 
 from rawdaq.document import Document, dotted
-from rawdaq.options import Where
+from rawdaq.options import Where, plain
 from rawdaq.settings import (
     ComponentSettings,
     ConfigError,
@@ -98,6 +98,20 @@ def _yaml_errors(content: bytes) -> Generator[None]:
         raise _ReadError(None, "is nested too deeply") from error
 
 
+class _Twin(str):
+    """A name that stood there before: equal to nothing but itself, so that what is below both is looked at."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def _has_names(where: Where) -> bool:
+    """Whether the keys below *where* are names that people choose: of components, of publishers."""
+    return where == () or (len(where) == 2 and where[1] == "Publishers")
+
+
 class _Values:
     """Turns YAML nodes into values, remembering lines and words in the document."""
 
@@ -129,21 +143,25 @@ class _Values:
 
     def _mapping(self, node: yaml.MappingNode, where: Where, inside: tuple[yaml.Node, ...]) -> dict[str | int, Any]:
         own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        self._tell_duplicates(own, where)
+        again = self._tell_duplicates(own, where)
         self._loader.flatten_mapping(node)  # merges what "<<" names
         values: dict[str | int, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, where)
+            if key_node in again and key != "station" and _has_names(where):
+                key = _Twin(key)
             self._document.lines[(*where, key)] = _line(key_node)
             values[key] = self.value(value_node, (*where, key), inside)
         return values
 
-    def _tell_duplicates(self, keys: list[yaml.Node], where: Where) -> None:
+    def _tell_duplicates(self, keys: list[yaml.Node], where: Where) -> set[yaml.Node]:
+        """Note which *keys* stood there before, and return them."""
         first: dict[str, yaml.Node] = {}
         for node in keys:
             other = first.setdefault(str(node.value), node)
             if other is not node:
                 self._problem(node, (*where, node.value), f"is there twice, first in line {_line(other)}; remove one")
+        return set(keys) - set(first.values())
 
     def _key(self, node: yaml.Node, where: Where) -> str | int:
         key = self._scalar(node, where) if isinstance(node, yaml.ScalarNode) else None
@@ -167,7 +185,7 @@ def load(path: Path) -> StationFile:
     Raises:
         ConfigError: it is wrong; carries every mistake.
     """
-    path = path.absolute()
+    path = plain(path.absolute())
     document = _read(path)
     folder = Path.cwd() if path == DEMO_FILE else path.parent  # nobody wants an archive inside the installation
     station, components = StationReader(document, folder).read()

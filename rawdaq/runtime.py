@@ -7,7 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +15,16 @@ from typing import Self
 
 import platformdirs
 
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, RawdaqError
 
 #: What the path of a Unix socket may have on Linux (108 with the final zero); macOS has less.
 MAX_SOCKET_PATH_BYTES = 103
 
 #: `RuntimeFiles.find` may look at a lock in the very moment in which a component takes it.
 _LOCK_PATIENCE_S = 0.5
+
+#: What the runtime files of components are called.
+_SUFFIXES = (".pid", ".sock", ".end")
 
 
 class AlreadyRunning(ComponentError):
@@ -38,7 +41,8 @@ class AlreadyRunning(ComponentError):
 
     def __str__(self) -> str:
         """Return what runs, where, and how to stop it."""
-        return f"{self.key} is already running (pid {self.pid}); stop it first: control-rawdaq stop {self.key}"
+        where = f" (pid {self.pid})" if self.pid else ""
+        return f"{self.key} is already running{where}; stop it first: control-rawdaq stop {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Running:
     """What a pid file says of its process.
 
     Attributes:
-        pid: the process.
+        pid: the process, 0 when the file does not say.
         config: the station file it was started with.
         started_ns: when.
         stop_timeout_s: how long it may take to stop.
@@ -128,7 +132,7 @@ class RuntimeFiles:
         if stat.S_IMODE(about.st_mode) & 0o077 == 0:
             return
         # Never shut a folder that serves others too, such as /tmp.
-        if any(path.suffix not in (".pid", ".sock") and path != self.logs for path in self.folder.iterdir()):
+        if any(path.suffix not in _SUFFIXES and path != self.logs for path in self.folder.iterdir()):
             raise ComponentError(
                 f"{self.folder} is open to other users and holds other things; "
                 "set RAWDAQ_RUNTIME_DIR to a folder of its own, or make it private (chmod 700)"
@@ -164,19 +168,47 @@ class RuntimeFiles:
 
     def keys(self) -> list[str]:
         """Return the keys of all components that have a pid file, running or dead."""
-        return sorted(path.name.removesuffix(".pid") for path in self.folder.glob("*.pid"))
+        return sorted(path.name.removesuffix(".pid") for path in self.folder.glob("*.pid") if not path.is_dir())
 
     def running(self, key: str) -> Running | None:
-        """Return what the pid file of *key* says and whether its process lives; None when there is no file."""
+        """Return what the pid file of *key* says and whether its process lives; None when there is no file.
+
+        Raises:
+            ComponentError: the file cannot be read.
+        """
+        path = self.pid_file(key)
         try:
-            with self.pid_file(key).open() as file:
+            with path.open(errors="replace") as file:
                 is_alive = not _lock(file.fileno(), fcntl.LOCK_SH)
                 return _parse(file.read(), is_alive)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
+        except OSError as error:
+            raise ComponentError(
+                f"{path} cannot be read: {error.strerror}; give it back to this user, or remove it"
+            ) from error
+
+    def error_at_end(self, key: str, pid: int) -> str | None:
+        """Return, once, the error that the process *pid* of *key* ended with; None when it ended in order (or runs)."""
+        path = self._end_file(key)
+        try:
+            values = json.loads(path.read_bytes())
+            text = str(values["error"]) if values["pid"] == pid else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if text is not None:
+            path.unlink(missing_ok=True)
+        return text
+
+    def _end_file(self, key: str) -> Path:
+        return self.folder / f"{key}.end"
 
     def forget(self, key: str) -> None:
         """Remove the files that a dead component left behind."""
+        self._end_file(key).unlink(missing_ok=True)
+        self._give_back(key)
+
+    def _give_back(self, key: str) -> None:
         for path in (self.pid_file(key), self.folder / f"{key}.sock"):
             path.unlink(missing_ok=True)
 
@@ -184,27 +216,56 @@ class RuntimeFiles:
     def hold(self, key: str, config: Path, stop_timeout_s: float) -> Generator[None]:
         """Be the one process that runs *key*: its pid file is locked until the context ends, however it ends.
 
+        An error that ends the context stays behind for `error_at_end`: who stops a component is not its parent, and
+        has no exit status to look at.
+
         Raises:
             AlreadyRunning: another process holds it.
+            ComponentError: the pid file cannot be written.
         """
         descriptor = self._take(key)
         try:
-            values = asdict(Running(os.getpid(), config, time.time_ns(), stop_timeout_s))
-            values.pop("is_alive")
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(values, default=str).encode() + b"\n")
+            # While it is locked: nobody can have newer ones.
+            self._end_file(key).unlink(missing_ok=True)
             try:
+                self._sign(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s))
                 yield
+            except Exception as error:
+                self._keep(key, error)
+                raise
             finally:
-                self.forget(key)  # while it is locked: nobody can have a newer one
+                self._give_back(key)
         finally:
             os.close(descriptor)
+
+    def _sign(self, descriptor: int, key: str, running: Running) -> None:
+        """Write *running* into the pid file."""
+        values = asdict(running)
+        values.pop("is_alive")
+        rest = json.dumps(values, default=str).encode() + b"\n"
+        try:
+            os.ftruncate(descriptor, 0)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError as error:  # others would see that it runs, but not what to stop
+            raise ComponentError(
+                f"{self.pid_file(key)} cannot be written: {error.strerror}; make room there, or set RAWDAQ_RUNTIME_DIR"
+            ) from error
+
+    def _keep(self, key: str, error: Exception) -> None:
+        """Leave *error* behind for those who wait until the pid file has gone."""
+        text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # the component's log has it too
+            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "error": text}))
 
     def _take(self, key: str) -> int:
         """Return the locked descriptor of the pid file of *key*."""
         path, end_s = self.pid_file(key), time.monotonic() + _LOCK_PATIENCE_S
         while time.monotonic() < end_s:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise ComponentError(f"{path} cannot be written: {error.strerror}; move what is there away") from error
             # The file may have been removed by the one who held it, between our opening and our locking it.
             if _lock(descriptor, fcntl.LOCK_EX) and path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from rawdaq import registry
-from rawdaq.document import Document
+from rawdaq.document import Document, dotted
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.options import Where, read_options
 from rawdaq.outlet import OverflowPolicy
@@ -39,6 +39,48 @@ class _ChecksStreams(Protocol):
     """A publisher class that can tell whether it is able to carry them."""
 
     def check_streams(self, streams: list[StreamId], options: Mapping[str, Any]) -> str | None: ...
+
+
+@runtime_checkable
+class _ChecksOptions(Protocol):
+    """A publisher class that can tell whether options which are good each are good together."""
+
+    def check_options(self, options: Mapping[str, Any]) -> str | None: ...
+
+
+@runtime_checkable
+class _Claims(Protocol):
+    """A publisher class that can tell what only one publisher can have, such as an address."""
+
+    def exclusive(self, options: Mapping[str, Any]) -> str | None: ...
+
+
+@runtime_checkable
+class _ClaimsByStream(Protocol):
+    """A publisher class that can tell what only one publisher of each stream can have, such as an archive."""
+
+    def exclusive_by_stream(self, options: Mapping[str, Any]) -> str | None: ...
+
+
+class _Claim(NamedTuple):
+    """What a publisher must have for itself.
+
+    Attributes:
+        where: the publisher.
+        streams: those that it gets, empty when they are not known; None: they do not matter.
+    """
+
+    where: Where
+    streams: frozenset[StreamId] | None
+
+    def excludes(self, other: "_Claim") -> bool:
+        """Whether *other* cannot have the same thing too."""
+        if dotted(self.where) == dotted(other.where):
+            return False  # one name twice, which is told already
+        if self.streams is None or other.streams is None:
+            return True
+        # Publishers of one component get the same streams, even when nobody can tell which.
+        return self.where[0] == other.where[0] or not self.streams.isdisjoint(other.streams)
 
 
 class _Entry(BaseModel):
@@ -74,6 +116,7 @@ class StationReader:
     def __init__(self, document: Document, folder: Path) -> None:
         self._document = document
         self._folder = folder
+        self._claims: dict[str, list[_Claim]] = {}
 
     def read(self) -> tuple[StationSettings | None, list[ComponentSettings]]:
         """Return what could be made; the document holds the problems of the rest."""
@@ -161,8 +204,22 @@ class StationReader:
             return None
         if isinstance(cls, _ChecksStreams) and (reason := cls.check_streams(streams, options)):
             self._document.add(where, reason)
+        if isinstance(cls, _ChecksOptions) and (reason := cls.check_options(options)):
+            self._document.add(where, reason)
+        if isinstance(cls, _Claims):
+            self._claim(cls.exclusive(options), _Claim(where, None))
+        if isinstance(cls, _ClaimsByStream):
+            self._claim(cls.exclusive_by_stream(options), _Claim(where, frozenset(streams)))
         name, policy = str(where[-1]), cast("OverflowPolicy | None", entry.overflow)
         return PublisherSettings(name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb)
+
+    def _claim(self, thing: str | None, claim: _Claim) -> None:
+        if thing is None:
+            return
+        before = self._claims.setdefault(thing, [])
+        if other := next((each for each in before if each.excludes(claim)), None):
+            self._document.add(claim.where, f"{thing} is what {dotted(other.where)} has already; give each its own")
+        before.append(claim)
 
     def _options(
         self, where: Where, kind: registry.Kind, entry: _Entry

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from rawdaq import config, registry
 from rawdaq.config import ConfigError
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.options import read_options, shown, supplied
+from rawdaq.options import plain, read_options, shown, supplied
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import StreamId
 
@@ -37,6 +37,7 @@ class Receiver:
         channels: dict[int, str] | None = None,
         copy: int | str = 0,
         names: Sequence[str] = (),
+        some: Annotated[list[int], Field(min_length=1)] | None = None,
     ) -> None: ...
 
     @classmethod
@@ -56,6 +57,18 @@ class Publisher:
     def check_streams(cls, streams: list[StreamId], options: Mapping[str, Any]) -> str | None:
         long = [str(stream) for stream in streams if len(stream.station) > 5]
         return f"cannot carry {', '.join(long)}" if long else None
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> str | None:
+        return "bad goes not with worse" if {"bad", "worse"} <= options.keys() else None
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
+        return f"port {options['port']}" if "port" in options else None
+
+    @classmethod
+    def exclusive_by_stream(cls, options: Mapping[str, Any]) -> str | None:
+        return f"archive {options['archive']}" if "archive" in options else None
 
 
 class Unreadable:
@@ -186,7 +199,7 @@ Other: {}
         "1: station.locaton: unknown key; did you mean 'location'? known: network, code, location",
         "3: Main.Receiver.host: is missing; it has no default",
         "5: Main.Receiver.prot: unknown key; did you mean 'port'? known: host, port, rate, fast, even, mode, path, "
-        "channels, copy, names",
+        "channels, copy, names, some",
         "6: Main.Receiver.port: '9004' is wrong; it should be a valid integer (without quotes)",
         "8: Main.Publishers.a b: is no name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
         "9: Main.Publishers.live.class: no publisher is called 'Publischer'; did you mean 'Publisher'? "
@@ -194,7 +207,7 @@ Other: {}
         "10: Main.Publishers.more.overflow: 'dorp' is no overflow policy; it should be one of block, drop_oldest, "
         "drop_newest",
         "10: Main.Publishers.more.queue_packets: 0 is wrong; it should be greater than or equal to 1",
-        "11: Main.Publishers.none: nothing is wrong; it should be a mapping with `class`",
+        "11: Main.Publishers.none: an empty value is wrong; it should be a mapping with `class`",
         "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Daemon",
         "13: Main.Daemon.log_level: 'LOUD' is wrong; it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "13: Main.Daemon.core_id: -1 is wrong; it should be greater than or equal to 0",
@@ -227,6 +240,14 @@ Other: {}
         ),
         ("host: h\n    channels: {1: hhz}", "3: Main.Receiver: channel 'hhz' is not 3 characters of A-Z 0-9, or BAND_"),
         ("host: h\n    names: [a, 1]", '6: Main.Receiver.names.1: YAML does not read 1 as text; write "1" in quotes'),
+        ("host: h\n    port:", "6: Main.Receiver.port: is empty; it should be a valid integer"),
+        ("host: h\n    port: ''", "6: Main.Receiver.port: is empty; it should be a valid integer"),
+        ("host: h\n    path:", "6: Main.Receiver.path: is empty; it should be a path"),
+        ("host: h\n    path: ''", "6: Main.Receiver.path: is empty; it should be a path"),
+        ("host: h\n    path: [a]", "6: Main.Receiver.path: ['a'] is wrong; it should be a path"),
+        ("host: h\n    path: 26", '6: Main.Receiver.path: YAML does not read 26 as text; write "26" in quotes'),
+        ("host: h\n    path: ~nobody-at-all/a", "6: Main.Receiver.path: ~nobody-at-all/a begins with a home folder"),
+        ("host: h\n    some: []", "6: Main.Receiver.some: is empty; it should have at least 1 item"),
         ("host: h\n    host: i", "6: Main.Receiver.host: is there twice, first in line 5; remove one"),
         ("host: h\n    true: i", "6: Main.Receiver: key true is not text; write a word, in quotes"),
         ("host: h\n    ? [a]\n    : 1", "6: Main.Receiver: key of several values is not text; write a word, in quotes"),
@@ -260,7 +281,7 @@ def test_a_value_of_several_types_is_told_once_for_each(tmp_path: Path) -> None:
         ("{network: XX}", "1: station.code: is missing; it has no default"),
         ('{network: XX, code: A, location: "--"}', "1: station.location: location '--' is how some print"),
         ("XX.DEMO", "1: station: 'XX.DEMO' is wrong; it should be a mapping such as"),
-        ("", "1: station: nothing is wrong; it should be a mapping such as"),
+        ("", "1: station: an empty value is wrong; it should be a mapping such as"),
     ],
 )
 def test_station_codes_are_checked(tmp_path: Path, station: str, problem: str) -> None:
@@ -321,6 +342,99 @@ Two: {Receiver: {<<: *one, port: 2}}
 def test_a_publisher_may_refuse_the_streams_of_the_receiver(tmp_path: Path) -> None:
     (told,) = _problems(tmp_path, GOOD.replace("DEMO", "TOOLONG").replace("    archive:", "    # archive:"))
     assert told == "10: Main.Publishers.live: cannot carry XX.TOOLONG.00.HHZ, XX.TOOLONG.00.HHN"
+
+
+def test_of_names_that_are_there_twice_both_are_looked_at(tmp_path: Path) -> None:
+    text = """\
+station: {network: XX, code: A}
+M:
+  Receiver: {class: Ssdaq, ip: a}
+  Publishers:
+    p: {class: Publisher, overflow: first}
+    p: {class: Publisher, overflow: second}
+M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher, port: 9}}, Deamon: {}}
+M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher, port: 9}}}
+"""
+    assert [problem.split(";")[0] for problem in _problems(tmp_path, text)] == [
+        "3: M.Receiver.port: is missing",
+        "5: M.Publishers.p.overflow: 'first' is no overflow policy",
+        "6: M.Publishers.p: is there twice, first in line 5",
+        "6: M.Publishers.p.overflow: 'second' is no overflow policy",
+        "7: M: is there twice, first in line 2",
+        "7: M.Deamon: unknown key",
+        "8: M: is there twice, first in line 2",
+    ]
+
+
+def test_a_name_that_is_there_again_is_told_from_the_first_one() -> None:
+    again = config._Twin("M")
+    assert {"M": 1, again: 2} == {again: 2, "M": 1}
+    assert not again == "M"
+    assert str(again) == "M"
+
+
+def _with_publishers(*components: tuple[str, str]) -> str:
+    """Return a station file with components that have these receivers and publishers."""
+    lines = ["station: {network: XX, code: A}"]
+    for number, (receiver, publishers) in enumerate(components):
+        lines.append(f"M{number}: {{Receiver: {{{receiver}}}, Publishers: {{{publishers}}}}}")
+    return "\n".join(lines)
+
+
+ONE = "class: Receiver, host: h, channels: {1: HHZ}"
+TWO = "class: Receiver, host: h, channels: {1: HHN}"
+UNKNOWN = "class: Ssdaq, ip: a, port: 1"
+
+
+def test_what_only_one_publisher_of_a_file_can_have_is_given_once(tmp_path: Path) -> None:
+    text = _with_publishers(
+        (ONE, "a: {class: Publisher, port: 5}, b: {class: Publisher, port: 6}, c: {class: Publisher}"),
+        (UNKNOWN, "a: {class: Publisher, port: 6}, b: {class: Publisher, port: 7}, c: {class: Publisher}"),
+    )
+    assert _problems(tmp_path, text) == [
+        "3: M1.Publishers.a: port 6 is what M0.Publishers.b has already; give each its own"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("components", "problems"),
+    [
+        ([(ONE, "a: {class: Publisher, archive: x}"), (TWO, "a: {class: Publisher, archive: x}")], []),
+        ([(ONE, "a: {class: Publisher, archive: x}"), (ONE, "a: {class: Publisher, archive: y}")], []),
+        ([(UNKNOWN, "a: {class: Publisher, archive: x}"), (UNKNOWN, "a: {class: Publisher, archive: x}")], []),
+        (
+            [(ONE, "a: {class: Publisher, archive: x}"), (ONE, "a: {class: Publisher, archive: x}")],
+            ["3: M1.Publishers.a: archive x is what M0.Publishers.a has already; give each its own"],
+        ),
+        (
+            [(UNKNOWN, "a: {class: Publisher, archive: x}, b: {class: Publisher, archive: x}")],
+            ["2: M0.Publishers.b: archive x is what M0.Publishers.a has already; give each its own"],
+        ),
+    ],
+)
+def test_an_archive_may_be_shared_by_components_of_different_streams(
+    components: list[tuple[str, str]], problems: list[str], tmp_path: Path
+) -> None:
+    text = _with_publishers(*components)
+    if problems:
+        assert _problems(tmp_path, text) == problems
+    else:
+        assert len(config.load(_file(tmp_path, text)).components) == len(components)
+
+
+def test_a_publisher_may_refuse_options_that_do_not_go_together(tmp_path: Path) -> None:
+    text = _with_publishers((UNKNOWN, "a: {class: Publisher, bad: 1}, b: {class: Publisher, bad: 1, worse: 2}"))
+    assert _problems(tmp_path, text) == ["2: M0.Publishers.b: bad goes not with worse"]
+
+
+def test_detours_are_taken_out_of_paths_as_the_system_goes_them(tmp_path: Path) -> None:
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/away")
+    (tmp_path / "disk").symlink_to("far")
+    assert plain(tmp_path / "link" / ".." / "disk") == tmp_path / "far" / "disk"
+    assert plain(tmp_path / "disk" / "archive") == tmp_path / "disk" / "archive", "links that are no detour stay"
+    options, _ = read_options(Publisher, {"path": "../disk"}, tmp_path / "far")
+    assert options["path"] == tmp_path / "disk"
 
 
 def test_a_class_that_is_installed_but_broken_is_left_to_the_start_of_its_component(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import pickle
@@ -154,9 +155,75 @@ def test_a_killed_component_leaves_a_file_that_is_recognised_as_dead(files: Runt
         assert again.config == Path("b")
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"pid": "x"}'])
+def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_process(files: RuntimeFiles) -> None:
+    for error, text in ((ComponentError("5 packets are lost"), "5 packets are lost"), (OSError("oh"), "OSError: oh")):
+        with pytest.raises(type(error)), files.hold(KEY, Path("a"), 1):
+            raise error
+        assert files.keys() == []
+        assert files.error_at_end(KEY, os.getpid() + 1) is None
+        assert files.error_at_end(KEY, os.getpid()) == text
+        assert files.error_at_end(KEY, os.getpid()) is None
+
+
+def test_an_error_of_an_earlier_start_is_forgotten(files: RuntimeFiles) -> None:
+    with pytest.raises(OSError, match="oh"), files.hold(KEY, Path("a"), 1):
+        raise OSError("oh")
+    with files.hold(KEY, Path("a"), 1):
+        assert files.error_at_end(KEY, os.getpid()) is None
+    assert list(files.folder.iterdir()) == []
+    (files.folder / f"{KEY}.end").write_text("{")
+    assert files.error_at_end(KEY, os.getpid()) is None
+
+
+def test_a_pid_file_that_cannot_be_written_whole_is_told_and_not_left_behind(
+    files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sizes = os.write, iter([3])
+
+    def write_until_full(descriptor: int, data: bytes) -> int:
+        size_bytes = next(sizes, None)
+        if size_bytes is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data[:size_bytes])
+
+    monkeypatch.setattr(os, "write", write_until_full)
+    with (
+        pytest.raises(ComponentError, match=r"Main\.pid cannot be written: No space left on device; make room"),
+        files.hold(KEY, Path("a"), 1),
+    ):
+        pass
+    assert files.keys() == []
+
+
+def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_told_to_who_needs_the_place(
+    files: RuntimeFiles,
+) -> None:
+    files.pid_file(KEY).mkdir()
+    assert files.keys() == []
+    assert files.running(KEY) is None
+    with (
+        pytest.raises(ComponentError, match=r"Main\.pid cannot be written: Is a directory; move what is there away"),
+        files.hold(KEY, Path("a"), 1),
+    ):
+        pass
+
+
+def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ComponentError, match=r"Main\.pid cannot be read: Permission denied; give it back to this user"):
+        files.running(KEY)
+
+
+def test_who_runs_already_without_having_said_its_pid_is_told_without_one() -> None:
+    assert str(AlreadyRunning(KEY, 0)).startswith("XX.DEMO.Main is already running; stop it first: ")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"pid": "x"}', "\udcff"])
 def test_a_pid_file_that_is_not_whole_says_nothing(files: RuntimeFiles, text: str) -> None:
-    files.pid_file(KEY).write_text(text)
+    files.pid_file(KEY).write_bytes(text.encode(errors="surrogateescape"))
     running = files.running(KEY)
     assert running is not None
     assert (running.pid, running.is_alive) == (0, False)

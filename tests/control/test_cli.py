@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rawdaq import config
-from rawdaq.control import cli, client, logs, supervisor, tables
-from rawdaq.errors import CommandError
+from rawdaq.control import cli, client, logs, supervisor, tables, template
+from rawdaq.errors import CommandError, ComponentError
 from rawdaq.runtime import RuntimeFiles
 from tests import outside
 from tests.helpers import environment, run_cli, start_cli
@@ -198,6 +198,35 @@ def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> 
     assert said.run("status", "Main")[1] == "OUT/Main  stopped\n"
 
 
+def test_a_stop_that_goes_wrong_ends_with_1_and_says_so(station: Path, said: Said, tmp_path: Path) -> None:
+    module = tmp_path / "site" / "rawdaq_outside.py"
+    ending = "async def _end(self):\n    raise OSError('gone')\nOutsidePublisher.aclose = _end\n"
+    module.write_text(f"{module.read_text()}\n{ending}")
+    assert said.run("start", "all")[0] == 0
+    status, out, err = said.run("stop", "all")
+    assert (status, out) == (1, "")
+    assert err.startswith("control-rawdaq: XX.OUT.Main has stopped, but with an error: Main stopped: publisher nowhere")
+
+
+def test_a_folder_that_is_called_like_a_pid_file_disturbs_nobody_but_its_component(station: Path, said: Said) -> None:
+    with RuntimeFiles.find() as runtime:
+        runtime.pid_file("XX.OUT.Main").mkdir()
+    assert said.run("status") == (0, "OUT/Main  stopped\n", "")
+    status, _, err = said.run("start", "all")
+    assert (status, "Main.pid cannot be written: Is a directory; move what is there away" in err) == (1, True)
+
+
+def test_paths_are_shown_without_detours(station: Path, said: Said, tmp_path: Path) -> None:
+    detour = tmp_path / "site" / ".." / "station.yaml"
+    assert said.run("check", str(detour))[1].startswith(f"{station}: ")
+    assert said.run("-c", str(detour), "start", "all")[0] == 0
+    (row,) = json.loads(said.run("status", "--json")[1])
+    assert row["file"] == str(station)
+    station.write_text("station: 1")
+    status, out, _ = said.run("-c", str(detour), "stop", "all")
+    assert (status, out.split(" (")[0]) == (0, "XX.OUT.Main stopped")
+
+
 def test_a_component_that_does_not_answer_is_shown_as_that(
     station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,8 +334,13 @@ def test_init_writes_a_file_to_begin_with_and_never_over_another(
     text = (tmp_path / "NO.HERE.yaml").read_text()
     assert 'station: {network: "NO", code: "HERE", location: "00"}' in text
     status, _, err = said.run("init", "NO.HERE")
-    assert (status, err) == (1, "control-rawdaq: NO.HERE.yaml cannot be written: File exists\n")
+    assert (status, err) == (1, "control-rawdaq: NO.HERE.yaml is there already; edit it, or move it away first\n")
     assert (tmp_path / "NO.HERE.yaml").read_text() == text
+
+
+def test_init_in_a_folder_that_takes_no_file_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match=r"cannot be written: Not a directory; run init in a folder that you may"):
+        template.write("XX.HERE", config.DEMO_FILE, config.DEMO_FILE)
 
 
 def test_the_packaged_station_is_what_init_copies() -> None:
@@ -330,6 +364,32 @@ def test_following_a_log_ends_quietly_with_ctrl_c(station: Path, said: Said, mon
 
     monkeypatch.setattr(logs, "follow", follow)
     assert said.run("logs", "Main", "-f", "-n", "1") == (0, "last\nnew\n", "")
+
+
+@pytest.mark.parametrize("options", [[], ["-f"]])
+def test_a_reader_of_a_log_who_has_seen_enough_ends_it_quietly(station: Path, options: list[str]) -> None:
+    with RuntimeFiles.find() as runtime:
+        runtime.prepare()
+        runtime.log_file("XX.OUT.Main").write_text("a line\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import os, sys\nsys.argv[1:] = ['logs', 'Main', *{options}]\nos.dup2({writer}, 1)\n"
+    done = _python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_while_old_lines_are_printed_is_an_interruption(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with RuntimeFiles.find() as runtime:
+        runtime.prepare()
+        runtime.log_file("XX.OUT.Main").touch()
+    monkeypatch.setattr(logs, "last_lines", interrupt)
+    assert said.run("logs", "Main")[0] == 130
 
 
 def test_a_bug_is_one_line_and_its_traceback_is_in_the_log_folder(
@@ -394,6 +454,19 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
     assert "endpoints: address a:1, connected yes".split() in lines
     assert "live Pub paused 3 the disk is full".split() in lines
     assert "XX.A..HHZ 7 100".split() in lines
+
+
+def test_a_table_counts_channels_that_would_be_too_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for count in (12, 13):
+        names = [f"XX.A..H{number:02d}" for number in range(count)]
+        channels = {str(number): {"stream": name, "rate_hz": 100.0} for number, name in enumerate(names)}
+        streams = {name: {"packets": 7} for name in names}
+        row: dict[str, Any] = {"title": "A/Raw", "receiver": {"channels": channels}, "streams": streams}
+        tables.print_status(row | {"state": "running"})
+        out = capsys.readouterr().out
+        assert out.count("rate_hz 100") == (12 if count == 12 else 0)
+        assert ("channels: 13 (--json shows them)" in out) == (count == 13)
+        assert sum(line.split() == [name, "7"] for line in out.splitlines() for name in names) == count
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")])

@@ -2,7 +2,8 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,101 @@ def test_a_component_that_does_not_stop_is_killed_and_that_is_told(
     assert "did not stop within 0.1 s and was killed" in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert runtime.running(KEY) is None
+
+
+def _spoil(folder: Path, ending: str) -> None:
+    """Let components from outside do *ending* when their publishers close."""
+    module = folder / "site" / "rawdaq_outside.py"
+    module.write_text(f"{module.read_text()}\nasync def _end(self):\n    {ending}\nOutsidePublisher.aclose = _end\n")
+
+
+def test_a_stop_that_loses_data_is_told_although_the_component_is_gone(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    _spoil(tmp_path, "raise RuntimeError('the disk is gone')")
+    pid = supervisor.start(_component(tmp_path), runtime)
+    with pytest.raises(supervisor.EndedWithError) as caught:
+        supervisor.stop(KEY, runtime)
+    expected = "XX.OUT.Main has stopped, but with an error: Main stopped: publisher nowhere did not close; see "
+    assert str(caught.value) == f"{expected}{runtime.log_file(KEY)}"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert supervisor._is_gone(pid)
+    assert [path for path in runtime.folder.iterdir() if path != runtime.logs] == []
+
+
+def test_a_process_that_just_ends_while_it_stops_is_told(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    _spoil(tmp_path, "os._exit(0)")
+    supervisor.start(_component(tmp_path), runtime)
+    with pytest.raises(supervisor.EndedWithError, match="before it was done: what waited in its queues may be lost"):
+        supervisor.stop(KEY, runtime)
+    assert runtime.keys() == []
+
+
+def test_of_two_starts_at_the_same_time_one_is_told_that_it_runs_already(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    settings = _component(tmp_path)
+    results = supervisor.each(lambda _: supervisor.start(settings, runtime), range(3))
+    pids = [result for result in results if isinstance(result, int)]
+    others = [result for result in results if isinstance(result, AlreadyRunning)]
+    assert (len(pids), len(others)) == (1, 2), results
+    assert {error.pid for error in others} == set(pids)
+    assert supervisor.stop(KEY, runtime) == pids[0]
+
+
+def test_a_start_is_not_believed_before_the_pid_file_names_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def pong(*_: object) -> Generator[Callable[[float], list[bytes]]]:
+        yield lambda _: [b"pong"]
+
+    def status(pid: int) -> int | None:
+        return next(statuses)
+
+    statuses = iter([None, 1])
+    monkeypatch.setattr(client, "call", pong)
+    monkeypatch.setattr(supervisor, "_exit_status", status)
+    monkeypatch.setattr(supervisor, "_ASK_AGAIN_S", 0.0)
+    _tell(monkeypatch, [Running(5, Path("a"), 0, 0.0)] * 9)
+    assert supervisor._trouble(7, KEY, RuntimeFiles(tmp_path, tmp_path), 30) == "it ended with exit status 1"
+
+
+def _tell(monkeypatch: pytest.MonkeyPatch, story: list[Running | None]) -> None:
+    """Let pid files say one thing of *story* after another."""
+    said = iter(story)
+
+    def running(_: RuntimeFiles, __: str) -> Running | None:
+        return next(said)
+
+    monkeypatch.setattr(RuntimeFiles, "running", running)
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_nobody_is_signalled_before_the_pid_file_says_whom(
+    pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        raise ProcessLookupError
+
+    pid_max = 2**22 + 1  # there is no such process
+    unsaid, said = Running(pid, Path("a"), 0, 0.0), Running(pid_max, Path("a"), 0, 0.0)
+    monkeypatch.setattr(os, "kill", kill)
+    _tell(monkeypatch, [unsaid, unsaid, said, None, None])
+    assert supervisor.stop(KEY, RuntimeFiles(tmp_path, tmp_path)) == pid_max
+    assert sent == [(pid_max, signal.SIGTERM)]
+
+    monkeypatch.setattr(supervisor, "_PID_TIMEOUT_S", 0.0)
+    _tell(monkeypatch, [unsaid] * 3)
+    with pytest.raises(ComponentError, match=r"does not say as which process; stop it with `control-rawdaq send XX"):
+        supervisor.stop(KEY, RuntimeFiles(tmp_path, tmp_path))
+    assert len(sent) == 1
+
+
+def test_a_dead_process_that_never_said_its_pid_is_told_without_one(runtime: RuntimeFiles) -> None:
+    runtime.prepare()
+    runtime.pid_file(KEY).touch()
+    with pytest.raises(ComponentError, match="is not running: its process ended without tidying up"):
+        supervisor.stop(KEY, runtime)
 
 
 def test_a_log_that_cannot_be_written_is_told_with_the_remedy(
