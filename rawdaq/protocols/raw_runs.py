@@ -77,6 +77,8 @@ def read_runs(
     if channels.size < MIN_PACKETS:
         return [], position
     starts_ns = _starts_ns(table[: channels.size])
+    if starts_ns.size < MIN_PACKETS:
+        return [], position
     table, channels = table[: starts_ns.size], channels[: starts_ns.size]
     end = position + starts_ns.size * layout.itemsize
     runs: list[SampleRun] = []

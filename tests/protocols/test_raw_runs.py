@@ -153,7 +153,7 @@ FAULTS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("before", [0, 3, 40])
+@pytest.mark.parametrize("before", [0, 1, 3, 15, 16, 40])
 def test_what_is_not_like_the_others_is_read_as_if_it_were_alone(name: str, before: int) -> None:
     packets = contiguous(1, 80)
     both(b"".join([*packets[:before], FAULTS[name], *packets[before:]]), {1: INT32})
