@@ -7,6 +7,7 @@ Exit status: 0 ended as it was told to, 1 it failed (the reason is in the log), 
 
 import sys
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +23,15 @@ _SHORT = {"host": "-s", "port": "-p", "station": "-c", "channels": "-m"}
 _SHORT_OPTIONAL = {"encoding": "-e", "reconnect_s": "-r", "flush_after_s": "--flush-after"}
 
 
+class _Seconds(click.FloatRange):
+    """A number of seconds, which NaN is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that *value* says."""
+        number: float = super().convert(value, param, ctx)
+        return number if isfinite(number) else self.fail(f"{value} is no number of seconds.", param, ctx)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-s", "host", metavar="HOST", help="Where the device listens.")
 @click.option("-p", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Its port.")
@@ -33,14 +43,14 @@ _SHORT_OPTIONAL = {"encoding": "-e", "reconnect_s": "-r", "flush_after_s": "--fl
 @click.option(
     "-r",
     "reconnect_s",
-    type=click.FloatRange(0, 86_400),
+    type=_Seconds(0, 86_400),
     metavar="SECONDS",
     help="Pause before connecting again, at least 0.5.  [default: 0.5, growing to 30]",
 )
 @click.option(
     "--flush-after",
     "flush_after_s",
-    type=click.FloatRange(0, 86_400),
+    type=_Seconds(0, 86_400),
     metavar="SECONDS",
     help="How long a sample waits for its record to fill; 0: each packet leaves at once.  [default: 1]",
 )

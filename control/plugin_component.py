@@ -22,7 +22,7 @@ ENCODINGS = {each.upper(): each for each in Encoding if each != Encoding.AUTO}
 #: Below this a device that refuses every connection would be called without a pause.
 _MIN_RECONNECT_S = 0.5
 
-_ENTRY = re.compile(r"([^.:]*)\.([^.:]+):([0-9]+)")
+_ENTRY = re.compile(r"([^.:]*)\.([^.:]+):([0-9]{1,12})")
 
 
 def parse_map(text: str) -> dict[int, str]:

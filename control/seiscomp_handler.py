@@ -16,6 +16,9 @@ _STATION = re.compile("[A-Z0-9]{1,2}[.][A-Z0-9]{1,5}")
 _HOST = re.compile("[A-Za-z0-9_:][A-Za-z0-9._:-]*")
 _LOCATION = re.compile("[A-Z0-9]{0,2}")
 _PAIR = re.compile("[A-Z0-9]{3}:[0-9]{1,10}")
+_WHOLE = re.compile("[0-9]{1,10}")
+_DECIMAL = re.compile("[0-9]{1,10}([.][0-9]{1,9})?")
+_MAX_CHANNEL = 0xFFFFFFFF
 
 
 class SeedlinkPluginHandler:
@@ -72,11 +75,8 @@ class _Binding:
     def number(self, name: str, default: str, low: int, high: int) -> str:
         """Return the parameter *name* as it is written: a number, whole unless it may be 0."""
         value = self.value(name, default)
-        try:
-            is_good = low <= (int(value) if low else float(value)) <= high
-        except ValueError:
-            is_good = False
-        if not is_good:
+        shape = _WHOLE if low else _DECIMAL
+        if not (shape.fullmatch(value) and low <= float(value) <= high):
             raise self.wrong(name, value, f"a number from {low} to {high}")
         return value
 
@@ -105,6 +105,11 @@ class _Binding:
                 if not _PAIR.fullmatch(pair):
                     raise self.wrong(own + "channelCodes", pair, "channel code:channel id of the device, such as HHZ:1")
                 code, channel = pair.split(":")
+                if int(channel) > _MAX_CHANNEL:
+                    raise self.wrong(
+                        own + "channelCodes", pair, "a channel id of the device, at most " + str(_MAX_CHANNEL)
+                    )
+                channel = str(int(channel))
                 streams.append(f"{location}.{code}")
                 channels.append(channel)
         for names in (streams, channels):

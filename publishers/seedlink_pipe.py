@@ -162,6 +162,17 @@ class SeedLinkPluginPublisher(Publisher):
         if self._keepalive_s:
             self._beat()
 
+    async def watch(self) -> None:
+        """End the component when the server closes the pipe, also while there is nothing to write.
+
+        Raises:
+            PipeClosed: it has.
+        """
+        if self._is_named:
+            await super().watch()
+        await self._pipe.closed()
+        raise PipeClosed(self._pipe.where)
+
     async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Write records; return when the pipe has taken them.
 

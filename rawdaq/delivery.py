@@ -226,7 +226,11 @@ class Fanout:
         """Return the coroutines that carry the data, by name."""
         stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
         named = zip(self._names, self.deliveries, strict=True)
-        return stages | {f"publisher {name}": delivery.run for name, delivery in named}
+        carried = {f"publisher {name}": delivery.run for name, delivery in named}
+        watched = {
+            f"watch {name}": each.publisher.watch for name, each in zip(self._names, self.deliveries, strict=True)
+        }
+        return stages | carried | watched
 
     async def drain(self, timeout_s: float) -> str | None:
         """Deliver all that waits, partial records included.

@@ -353,7 +353,7 @@ class DialEndpoint(Endpoint):
                 protocol = await self._dial()
                 await self._watch(protocol)
                 failure = protocol.failure
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter: a host name that no name can be
                 failure = error
             finally:
                 if protocol is not None:
@@ -431,6 +431,8 @@ def _reason(failure: Exception | None) -> str:
         return "the device closed the connection"
     if isinstance(failure, TimeoutError) and failure.errno is None:
         return f"no answer within {_CONNECT_TIMEOUT_S:g} s: is the device on and reachable?"
+    if isinstance(failure, UnicodeError):
+        return f"the host name is none ({failure.__cause__ or failure})"
     if isinstance(failure, socket.gaierror):
         return f"the host name cannot be resolved ({failure.strerror})"
     if isinstance(failure, OSError):

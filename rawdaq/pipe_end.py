@@ -78,6 +78,23 @@ class PipeEnd:
             raise ComponentError(f"cannot write {self._path}: {error.strerror}") from error
         return True
 
+    async def closed(self) -> None:
+        """Return when nobody reads an inherited pipe any more; never for what cannot tell.
+
+        The end for writing becomes readable, of all things, when the other one is closed.
+        """
+        loop = asyncio.get_running_loop()
+        is_closed = asyncio.Event()
+        try:
+            loop.add_reader(self._fd, is_closed.set)
+        except (OSError, ValueError):  # a file, or not open
+            await asyncio.Event().wait()
+        try:
+            await is_closed.wait()
+        finally:
+            if self._fd >= 0:
+                loop.remove_reader(self._fd)
+
     async def write(self, data: bytes) -> None:
         """Return when the pipe has taken *data*.
 

@@ -117,6 +117,14 @@ class Publisher:
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
+    async def watch(self) -> None:
+        """Run beside the deliveries; raise when the component must end because of something outside.
+
+        Raises:
+            ComponentError: what that is; by default never.
+        """
+        await asyncio.Event().wait()
+
     async def aclose(self) -> None:
         """Finish what `publish` began and give everything back; may be called twice."""
         if self._pending:

@@ -9,9 +9,9 @@ import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from rawdaq.packet import Packet, PacketRun, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, StreamId
 from rawdaq.times import NS_PER_S
 
 Item: TypeAlias = Packet | PacketRun
@@ -136,28 +136,47 @@ class Reorder:
         return {stream: report for stream, report in reports.items() if any(report.values())}
 
 
-class _Known:
-    """The packets that came lately, by start and number of samples."""
+_Print: TypeAlias = tuple[int, Any, Any, Any]
 
-    __slots__ = ("_newer", "_older", "_since_ns")
+
+def _print_of(samples: Samples) -> _Print:
+    """Return what tells a copy from another packet of the same time: the number of samples and three of them.
+
+    A device whose clock was set back, or a leap second, gives two packets of one time that are both wanted.
+    """
+    size = samples.size
+    return (size, samples.item(0), samples.item(size // 2), samples.item(size - 1)) if size else (0, 0, 0, 0)
+
+
+class _Known:
+    """The packets that came lately, by start and what tells them apart."""
+
+    __slots__ = ("_newer", "_older", "_since_ns", "_twins")
 
     def __init__(self) -> None:
-        self._newer: dict[int, int] = {}
-        self._older: dict[int, int] = {}
+        self._newer: dict[int, _Print] = {}
+        self._older: dict[int, _Print] = {}
+        self._twins: set[tuple[int, _Print]] = set()  # of two packets of one time the first
         self._since_ns = 0
 
     def add(self, item: Item, now_ns: int) -> None:
         if len(self._newer) >= _KNOWN_PACKETS or now_ns - self._since_ns > _KNOWN_NS:
             self._older, self._newer, self._since_ns = self._newer, {}, now_ns
+            self._twins.clear()
         if isinstance(item, Packet):
-            self._newer[item.start_ns] = item.samples.size
+            before = self._newer.get(item.start_ns)
+            if before is not None:
+                self._twins.add((item.start_ns, before))
+            self._newer[item.start_ns] = _print_of(item.samples)
         else:
             size: int = item.samples.shape[1]
-            self._newer.update(dict.fromkeys(item.starts_ns, size))
+            columns = (item.samples[:, index].tolist() for index in (0, size // 2, size - 1))
+            self._newer.update(zip(item.starts_ns, zip(itertools.repeat(size), *columns, strict=False), strict=True))
 
     def has(self, packet: Packet) -> bool:
-        size, start_ns = packet.samples.size, packet.start_ns
-        return self._newer.get(start_ns) == size or self._older.get(start_ns) == size
+        known, start_ns = _print_of(packet.samples), packet.start_ns
+        is_known = self._newer.get(start_ns) == known or self._older.get(start_ns) == known
+        return is_known or (start_ns, known) in self._twins
 
     def has_none_of(self, run: PacketRun) -> bool:
         return self._newer.keys().isdisjoint(run.starts_ns) and self._older.keys().isdisjoint(run.starts_ns)

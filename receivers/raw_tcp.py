@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,16 @@ def _channels(channels: dict[int, str]) -> dict[int, str]:
     return channels
 
 
+def _host(host: str) -> str:
+    try:
+        is_good = bool(host) and not re.search(r"[\s\x00-\x1f]", host) and bool(host.encode("idna"))
+    except UnicodeError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local")
+    return host
+
+
 ChannelMap = Annotated[
     dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], str],
     AfterValidator(_channels),
@@ -106,7 +117,7 @@ class RawReceiver(ReceiverServer):
         station: StationSettings,
         *,
         channels: ChannelMap,
-        host: str = "127.0.0.1",
+        host: Annotated[str, AfterValidator(_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=1, le=65535)] = 65535,
         version: Literal["auto", "2.0", "1.1", "1.0"] = "auto",
         timeout_s: Annotated[float, Field(ge=0)] = 600.0,

@@ -181,6 +181,8 @@ class ZMQReceiver(ReceiverServer):
         self._expected[key] = sent.sequence + 1
         if missing > 0:  # below zero: the other side was started again
             self.lost[str(sent.stream)] += missing
+        if not sent.samples.size:
+            return ()  # it carries nothing, and its time means nothing
         return (
             Packet(
                 sent.stream,

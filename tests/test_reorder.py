@@ -1,5 +1,6 @@
 """Packets that a network mixed up, doubled or lost come out once, in order, and no later than they must."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -300,3 +301,21 @@ def test_each_received_packet_comes_out_once_in_order_and_in_time(
     stats.add(out)
     assert stats.streams[STREAM].gaps == sum(later - index > 1 for index, later in pairwise(received))
     assert stats.streams[STREAM].overlaps == 0
+
+
+def test_another_packet_of_the_same_time_is_no_copy() -> None:
+    order = Reorder(0)
+    first = packet(1)
+    other = replace(first, samples=first.samples[::-1].copy())
+    assert order.add([first, other, first, other], 0) == [first, other]
+    assert counts(order) == {"duplicates": 2, "reordered": 1}
+
+
+def test_a_leap_second_loses_nothing_and_its_overlap_is_seen() -> None:
+    """Second 60 and the second after it are one POSIX time, and two packets."""
+    times_s = [58, 59, 60, 60, 61]
+    sent = [
+        Packet(STREAM, START_NS + second * 10**9, 1.0, np.array([index], "<i4")) for index, second in enumerate(times_s)
+    ]
+    order = Reorder(0)
+    assert [int(each.samples[0]) for each in order.add(sent, 0) if isinstance(each, Packet)] == [0, 1, 2, 3, 4]

@@ -137,3 +137,18 @@ def test_a_server_that_never_reads_again_does_not_keep_it_alive(tmp_path: Path) 
             status, said = server.end()
     assert "not delivered within 0.2 s of stopping and lost" in said, said
     assert status == 1
+
+
+@pytest.mark.usefixtures("runtime_dir")
+def test_a_closed_pipe_ends_it_also_while_nothing_is_to_be_written() -> None:
+    async def play(session: Session) -> None:
+        await session.handshake({1: Described(str(RATE_HZ))})
+        await session.until_closed()
+
+    with device(play) as port, seedlink(*short(port)) as server:
+        assert server.process.stderr is not None
+        wait_for(lambda: "the device sends" in server.process.stderr.readline())  # type: ignore[union-attr]
+        server.close()
+        status, said = server.end()
+    assert status == 1
+    assert "descriptor 63" in said

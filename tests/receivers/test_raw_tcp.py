@@ -333,6 +333,9 @@ def test_options_are_checked_before_anything_starts() -> None:
     assert "not [location.]channel" in problems(channels={1: "hhz"})
     assert "two channels cannot be one stream" in problems(channels={1: "HHZ", 2: "HHZ"})
     assert problems(channels={-1: "HHZ"}) != ""
+    for host in ("my..host", ".foo", "a b", "", "x" * 64, "bell\x07"):
+        assert "is no host name or address" in problems(channels={1: "HHZ"}, host=host)
+    assert problems(channels={1: "HHZ"}, host="digitizer.local") == problems(channels={1: "HHZ"}, host="::1") == ""
     for wrong in ({"port": 0}, {"port": 65536}, {"timeout_s": -1.0}, {"version": "3.0"}, {"reconnect_first_s": 0.0}):
         assert problems(channels={1: "HHZ"}, **wrong) != "", wrong
 

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -455,3 +456,15 @@ def test_streams_of_a_detector_are_known_from_the_options() -> None:
     options = read_options(ZMQReceiver, {"endpoints": [GOOD], "array": ARRAY}, ROOT)[0]
     assert [str(stream) for stream in ZMQReceiver.streams(STATION, options)] == ["XX.DEMO.00.HHZ", "XX.DEMO.10.HHN"]
     assert ZMQReceiver.streams(STATION, read_options(ZMQReceiver, {"endpoints": [GOOD]}, ROOT)[0]) == []
+
+
+async def test_a_message_without_samples_counts_and_carries_nothing(context: Any) -> None:
+    empty = replace(packet(0, sequence=1), samples=np.empty(0, "<i4"), start_ns=0)
+    with sending(context, zmq.XPUB) as publisher:
+        async with receiving(address_of(publisher)) as (receiver, items):
+            await subscribed(publisher)
+            for each in (packet(0, sequence=0), empty, packet(1, sequence=2)):
+                publisher.send_multipart(encode(each))
+            await until(lambda: len(items) == 2)
+            assert receiver.receiver_status()["lost"] == {}
+            assert receiver.stats.streams[STREAM].backwards == 0
