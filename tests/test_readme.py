@@ -152,12 +152,12 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
 
-@pytest.mark.parametrize("holding", ["class: RawUDPReceiver", "class: FileReplayer"])
+@pytest.mark.parametrize("holding", ["class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver"])
 def test_the_station_files_for_other_ways_in_are_good(holding: str, tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", holding))
     done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
