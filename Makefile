@@ -7,10 +7,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench bench-check clean
 
 help:  ## show this
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in half a minute
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
@@ -28,12 +28,15 @@ lint: $(INSTALLED)  ## style, types and who may import whom
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what a packet costs; prints a table
-	$(BIN)/python benchmarks/packet_cost.py
+bench: $(INSTALLED)  ## what it costs, in five minutes: a table, and benchmarks/results.json; BENCH=--help tells more
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-check: $(INSTALLED)  ## fails when a packet costs more than benchmarks/limits.json allows
+	@$(BIN)/python -m benchmarks.check $(BENCH)
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \
-		.import_linter_cache *.egg-info
+		.import_linter_cache *.egg-info benchmarks/results.json
 
 $(INSTALLED): setup.cfg pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'rawdaq needs Python 3.11 or later; name it: make PYTHON=/path/to/python' >&2; exit 1; }

@@ -1,0 +1,97 @@
+"""Who reads what a receiver delivers: ``python -m benchmarks.drain pipe [FILE]`` or ``… live ADDRESS [FILE]``.
+
+The pipe is read on standard input, as fast as it fills. FILE gets the moment at which each packet arrived.
+"""
+
+import contextlib
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import zmq
+
+from benchmarks.loads import stream
+from benchmarks.processes import tell
+from rawdaq.times import from_calendar
+
+_READ_BYTES = 1 << 16
+_FRAME_HEADER_BYTES = 60  # of the plugin pipe
+_FRAME_BYTES = _FRAME_HEADER_BYTES + 512
+_TIME = struct.Struct(">HHBBBxH")  # at byte 20 of a miniSEED 2 record; its last field has units of 0.1 ms
+_CHANNELS = {stream(number): number for number in range(1, 676)}
+
+Arrivals = list[tuple[int, int, int]]
+
+
+def pipe(file: Path | None) -> None:
+    """Read standard input to its end."""
+    arrivals: Arrivals = []
+    first_ns, samples, held = 0, 0, b""
+    while chunk := os.read(0, _READ_BYTES):
+        now_ns = time.monotonic_ns()
+        first_ns = first_ns or now_ns
+        held += chunk
+        whole = len(held) // _FRAME_BYTES * _FRAME_BYTES
+        records = np.frombuffer(held[:whole], np.uint8).reshape(-1, _FRAME_BYTES)[:, _FRAME_HEADER_BYTES:]
+        held = held[whole:]
+        samples += sample_count(records)
+        if file is not None:
+            arrivals += [(*_identity(record.tobytes()), now_ns) for record in records]
+    if file is not None:
+        np.save(file, np.array(arrivals))
+    tell(first_ns=first_ns, samples=samples)
+
+
+def sample_count(records: npt.NDArray[np.uint8]) -> int:
+    """Return how many samples are in records of miniSEED 2, a row each."""
+    return int(np.ascontiguousarray(records[:, 30:32]).view(">u2").sum())
+
+
+def _identity(record: bytes) -> tuple[int, int]:
+    """Return the channel and the time of a record of miniSEED 2."""
+    station, location, channel, network = (
+        record[first:end].decode().strip() for first, end in ((8, 13), (13, 15), (15, 18), (18, 20))
+    )
+    year, day, hour, minute, second, fraction = _TIME.unpack_from(record, 20)
+    start_ns = from_calendar(year, day, hour, minute, second, fraction * 100_000)
+    return _CHANNELS[f"{network}.{station}.{location}.{channel}"], start_ns
+
+
+def live(address: str, file: Path | None) -> None:
+    """Subscribe to everything and forget it, until it is interrupted."""
+    arrivals: Arrivals = []
+
+    with zmq.Context() as context, context.socket(zmq.SUB) as subscriber, contextlib.suppress(KeyboardInterrupt):
+        subscriber.rcvhwm, subscriber.linger = 0, 0
+        subscriber.subscribe(b"")
+        subscriber.connect(address)
+        while True:
+            frames = subscriber.recv_multipart()
+            if file is not None:
+                now_ns = time.monotonic_ns()
+                header = json.loads(frames[1])
+                arrivals.append((_CHANNELS[header["stream"]], header["start_ns"], now_ns))
+    if file is not None:
+        np.save(file, np.array(arrivals))
+    tell(done=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read until there is no more."""
+    kind, *rest = arguments
+    address = [rest.pop(0)] if kind == "live" else []
+    file = Path(rest[0]) if rest else None
+    if kind == "live":
+        live(address[0], file)
+    else:
+        pipe(file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
