@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.times import NS_PER_S, to_iso
@@ -21,37 +22,34 @@ _LOSS_LIMIT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class _Span:
+    """A stretch of time in which a stream has too few samples, or too many."""
+
+    word: ClassVar[str]
+
+    stream: StreamId
+    start_ns: int
+    end_ns: int
+    samples: int
+
+    def __str__(self) -> str:
+        """Return the log line."""
+        return (
+            f"{self.stream} {self.word} of {(self.end_ns - self.start_ns) / NS_PER_S:.6f} s ({self.samples} samples) "
+            f"from {to_iso(self.start_ns)} to {to_iso(self.end_ns)}"
+        )
+
+
+class Gap(_Span):
     """Samples are missing before a packet."""
 
-    stream: StreamId
-    start_ns: int
-    end_ns: int
-    samples: int
-
-    def __str__(self) -> str:
-        """Return the log line."""
-        return (
-            f"{self.stream} gap of {(self.end_ns - self.start_ns) / NS_PER_S:.6f} s ({self.samples} samples) "
-            f"from {to_iso(self.start_ns)} to {to_iso(self.end_ns)}"
-        )
+    word = "gap"
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
+class Overlap(_Span):
     """A packet begins before the last one ended."""
 
-    stream: StreamId
-    start_ns: int
-    end_ns: int
-    samples: int
-
-    def __str__(self) -> str:
-        """Return the log line."""
-        return (
-            f"{self.stream} overlap of {(self.end_ns - self.start_ns) / NS_PER_S:.6f} s ({self.samples} samples) "
-            f"from {to_iso(self.start_ns)} to {to_iso(self.end_ns)}"
-        )
+    word = "overlap"
 
 
 @dataclass(frozen=True, slots=True)
