@@ -155,48 +155,61 @@ class ZMQTCPPublisher(Publisher):
         Raises:
             PublisherUnavailable: with mode remote, while nobody subscribes there.
         """
-        written = since = 0
+        written, since = 0, _YIELD_MESSAGES
+        subscribers: list[_Connection] = []
         for item in batch:
-            if since >= _YIELD_MESSAGES:
-                since = 0
-                await asyncio.sleep(0)
-            if self.mode == "remote" and not any(connection.topics for connection in self._connections):
-                raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
-            self._write(item)
-            written += count_of(item)
-            since += count_of(item)
-        self._flush()
+            if since >= _YIELD_MESSAGES:  # who subscribes changes only in turns of the loop
+                if written:
+                    await asyncio.sleep(0)
+                subscribers, since = self._subscribers(written), 0
+            count = count_of(item)
+            if subscribers:
+                self._write(item, subscribers)
+            written += count
+            since += count
+            self._published += count
+        for subscriber in self._connections:
+            subscriber.flush()
+
+    def _subscribers(self, written: int) -> list["_Connection"]:
+        """Return who wants anything.
+
+        Raises:
+            PublisherUnavailable: with mode remote, while nobody does.
+        """
+        subscribers = [connection for connection in self._connections if connection.topics]
+        if self.mode == "remote" and not subscribers:
+            raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
+        return subscribers
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Write *batch*; see `deliver_runs`."""
         await self.deliver_runs(batch)
 
-    def _write(self, item: Packet | PacketRun | RecordRun | bytes) -> None:
-        self._published += count_of(item)
-        subscribers = [connection for connection in self._connections if connection.topics]
-        if not subscribers:
-            return
-        stream = stream_of(item)
+    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Sequence["_Connection"]) -> None:
         for frames in _messages(item):
             topic = bytes(frames[0])
             wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
             if wanting:
                 pieces = frame_message(frames)
-                self._offer(wanting, stream, pieces, sum(map(len, pieces)))  # all are flat bytes
+                self._offer(wanting, item, pieces, sum(map(len, pieces)))  # all are flat bytes
 
-    def _offer(self, wanting: Sequence["_Connection"], stream: str, pieces: Pieces, size_bytes: int) -> None:
+    def _offer(
+        self,
+        wanting: Sequence["_Connection"],
+        item: Packet | PacketRun | RecordRun | bytes,
+        pieces: Pieces,
+        size_bytes: int,
+    ) -> None:
         for subscriber in wanting:
             if subscriber.is_full:
+                stream = stream_of(item)
                 self._dropped[stream] += 1
                 subscriber.drop(stream)
             else:
                 self._sent += 1
                 self._sent_bytes += size_bytes
                 subscriber.send(pieces, size_bytes)
-
-    def _flush(self) -> None:
-        for subscriber in self._connections:
-            subscriber.flush()
 
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
@@ -359,6 +372,8 @@ class _Connection(asyncio.Protocol):
 
     def wants(self, topic: bytes) -> bool:
         """Whether a subscription is a prefix of *topic*."""
+        if b"" in self.topics:  # most want all, and a long first frame is slow to look up
+            return True
         answer = self._answers.get(topic)
         if answer is None:
             answer = any(map(topic.startswith, self.topics))

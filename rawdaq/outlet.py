@@ -33,14 +33,19 @@ class OverflowPolicy(StrEnum):
     DROP_NEWEST = "drop_newest"
 
 
+# A union in an isinstance is made again for each call, and these are called for each item.
+_RUNS = (PacketRun, RecordRun)
+_SAMPLED = (Packet, PacketRun)
+
+
 def count_of(item: Waiting) -> int:
     """Return how many packets, records or messages *item* is."""
-    return len(item) if isinstance(item, PacketRun | RecordRun) else 1
+    return len(item) if isinstance(item, _RUNS) else 1
 
 
 def size_bytes(item: Waiting) -> int:
     """Return about how much memory *item* holds while it waits."""
-    if isinstance(item, Packet | PacketRun):
+    if isinstance(item, _SAMPLED):
         return item.samples.nbytes + _ITEM_OVERHEAD_BYTES
     return len(item if isinstance(item, bytes) else item.data) + _ITEM_OVERHEAD_BYTES
 
@@ -112,11 +117,12 @@ class Outlet(Generic[Item]):
     def put(self, items: Iterable[Item]) -> None:
         """Add *items* in order; what the policy drops is counted by stream and logged once per outage."""
         for item in items:
-            self.put_count += count_of(item)
+            count = count_of(item)
+            self.put_count += count
             if self.policy is not OverflowPolicy.BLOCK and self.is_full and not self._make_room_for(item):
                 continue
             self._items.append(item)
-            self._count += count_of(item)
+            self._count += count
             self._bytes += size_bytes(item)
         if len(self._items) > self._in_flight:
             self._filled.set()
@@ -178,9 +184,10 @@ class Outlet(Generic[Item]):
         """Forget the first *count* items of what was taken: they are delivered."""
         for _ in range(count):
             item = self._items.popleft()
-            self._count -= count_of(item)
+            done = count_of(item)
+            self._count -= done
             self._bytes -= size_bytes(item)
-            self.delivered_count += count_of(item)
+            self.delivered_count += done
         self._in_flight -= count
         if not self._items:
             self._empty.set()

@@ -290,16 +290,16 @@ class Stats:
         numbered: list[Packet | PacketRun | bytes] = []
         anomalies: list[Anomaly] = []
         for packet in packets:
-            if isinstance(packet, Packet | PacketRun):
-                stream = self.streams.get(packet.stream)
-                if stream is None:
-                    stream = self.streams[packet.stream] = StreamStats(packet.stream)
-                numbered.append(packet.numbered(stream.packets) if is_numbering else packet)
-                anomalies += stream.add(packet)
-            else:
+            if isinstance(packet, bytes):
                 numbered.append(packet)
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
+                continue
+            stream = self.streams.get(packet.stream)
+            if stream is None:
+                stream = self.streams[packet.stream] = StreamStats(packet.stream)
+            numbered.append(packet.numbered(stream.packets) if is_numbering else packet)
+            anomalies += stream.add(packet)
         return numbered, anomalies
 
     def report(self) -> dict[str, object]:
