@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw_errors import BadTimingQuality, ImpossibleDate, listed
-from rawdaq.protocols.raw_format import ChannelFormat, RawVersion, day_start_ns
+from rawdaq.protocols.raw_format import ChannelFormat, RawVersion, packet_start_ns
 from rawdaq.protocols.raw_plugin import SampleBlock
 from rawdaq.protocols.raw_runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
-from rawdaq.times import NS_PER_S
 
 #: What UDP over IPv4 can carry; over IPv6 it is 20 bytes less.
 MAX_DATAGRAM_BYTES = 65_507
@@ -178,13 +177,7 @@ class DatagramReader:
             raise ChannelUnknown(channel, self._known)
         if quality > 100:
             raise BadTimingQuality(channel, quality)
-        if hour > 23 or minute > 59 or second > 60 or us > 999_999:
-            raise ImpossibleDate(channel, year, day, hour, minute, second, us)
-        try:
-            day_ns = day_start_ns(year, day)
-        except InvalidValue:
-            raise ImpossibleDate(channel, year, day, hour, minute, second, us) from None
-        start_ns = day_ns + ((hour * 60 + minute) * 60 + second) * NS_PER_S + us * 1000
+        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
         return channel, start_ns, quality, count, dtype
 
 

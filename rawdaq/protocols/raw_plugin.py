@@ -6,14 +6,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Samples, SampleType
 from rawdaq.protocols.raw_errors import (
     BadSamplingRate,
     BadTimingQuality,
     ChannelNotRequested,
     ConnectionCut,
-    ImpossibleDate,
     PacketTooLarge,
     UnknownEndianness,
     UnknownSampleType,
@@ -30,12 +29,11 @@ from rawdaq.protocols.raw_format import (
     RawVersion,
     Word,
     as_text,
-    day_start_ns,
     expect,
+    packet_start_ns,
     parse_rate,
 )
 from rawdaq.protocols.raw_runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
-from rawdaq.times import NS_PER_S
 
 # What a plugin of each version takes as an answer; the answer's rules then hold.
 _ANSWERS = {
@@ -296,13 +294,7 @@ class RawPlugin:
             raise PacketTooLarge(channel, count, MAX_SAMPLES)
         if quality > 100:
             raise BadTimingQuality(channel, quality)
-        if hour > 23 or minute > 59 or second > 60 or us > 999_999:
-            raise ImpossibleDate(channel, year, day, hour, minute, second, us)
-        try:
-            day_ns = day_start_ns(year, day)
-        except InvalidValue:
-            raise ImpossibleDate(channel, year, day, hour, minute, second, us) from None
-        start_ns = day_ns + ((hour * 60 + minute) * 60 + second) * NS_PER_S + us * 1000
+        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
         return channel, start_ns, quality, count, dtype, layout.size + count * dtype.itemsize
 
 
