@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.archive import Archive
 from rawdaq.archive_layout import LAYOUTS, ArchiveLayout
+from rawdaq.disk_threads import Arguments, DiskThread, disk_thread
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -29,9 +29,9 @@ def _layout(text: str) -> str:
 class MiniSeedPublisher(Publisher):
     """Appends miniSEED records to files below a folder.
 
-    Whole records only, each once. All that touches the disk happens in a thread of its own, so a disk that hangs
-    stops nobody else. A full disk or a lost mount pauses this publisher until it is cured. What a crash has torn off
-    the end of a file is kept beside it. Two publishers cannot write the same file.
+    Whole records only, each once. All that touches the disk happens in a thread that serves this disk alone, so one
+    that hangs stops nobody else. A full disk or a lost mount pauses this publisher until it is cured. What a crash has
+    torn off the end of a file is kept beside it. Two publishers cannot write the same file.
 
     Args:
         path: the archive's folder; it is created.
@@ -67,7 +67,7 @@ class MiniSeedPublisher(Publisher):
         self._archive = Archive(self._path, ArchiveLayout(layout), max_open_files, self.log)
         self._fsync_s = fsync_s
         self._fsync_timer: asyncio.TimerHandle | None = None
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._thread: DiskThread | None = None
         self._is_closed = False
 
     @classmethod
@@ -92,7 +92,8 @@ class MiniSeedPublisher(Publisher):
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
         """
-        await self._in_thread(self._archive.open)
+        await asyncio.to_thread(self._archive.open)
+        self._thread = disk_thread(self._archive.device)
 
     async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Append the records to their files; return when they are written, with ``fsync_s`` 0 when they are safe.
@@ -101,7 +102,7 @@ class MiniSeedPublisher(Publisher):
             PublisherUnavailable: the disk does not take them now.
         """
         try:
-            await self._in_thread(self._write, [run for run in batch if isinstance(run, RecordRun)])
+            await self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
         finally:
             if self._fsync_timer is None and self._archive.unsynced_files and not self._is_closed:
                 self._fsync_timer = asyncio.get_running_loop().call_later(self._fsync_s, self._start_fsync)
@@ -114,17 +115,20 @@ class MiniSeedPublisher(Publisher):
             except PublisherUnavailable as error:
                 raise PublisherUnavailable(error.reason, sum(map(len, runs))) from error
 
+    def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
+        """Let the thread call *function*; return the future of its end."""
+        if self._thread is None:
+            raise ComponentError(f"{self.name} is not open")
+        return self._thread.submit(function, *args)
+
     def _start_fsync(self) -> None:
         self._fsync_timer = None
-        self._executor.submit(self._archive.sync).add_done_callback(self._end_fsync)
+        self._submit(self._archive.sync).add_done_callback(self._end_fsync)
 
-    def _end_fsync(self, done: "Future[None]") -> None:
+    def _end_fsync(self, done: "asyncio.Future[None]") -> None:
         error = done.exception()
         if error is not None:
             self.log.error("the last records may not be on the disk: %s", error)
-
-    async def _in_thread(self, function: Callable[..., None], *args: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     async def aclose(self) -> None:
         """Make all records safe and close all files; a disk that does not answer is given up after 10 s.
@@ -138,9 +142,11 @@ class MiniSeedPublisher(Publisher):
         await super().aclose()
         if self._fsync_timer is not None:
             self._fsync_timer.cancel()
-        closing = self._executor.submit(self._archive.close)
-        await asyncio.to_thread(wait, [closing], _CLOSE_TIMEOUT_S)
-        self._executor.shutdown(wait=closing.done())
+        if self._thread is None:
+            return
+        closing = self._thread.submit(self._archive.close)
+        self._thread.give_back()
+        await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT_S)
         if not closing.done():
             raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()

@@ -129,6 +129,11 @@ class Archive:
         self._max_open_files = max(1, min(self._max_open_files, may_open // 2))
 
     @property
+    def device(self) -> int:
+        """The disk that the folder is on, once it is open."""
+        return self._device
+
+    @property
     def open_files(self) -> int:
         """How many files are open."""
         return len(self._files)

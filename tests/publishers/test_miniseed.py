@@ -149,7 +149,7 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     answers, write = threading.Event(), os.write
 
     def hanging(fd: int, data: bytes) -> int:
-        if threading.current_thread().name.startswith("hung"):
+        if threading.current_thread().name.startswith("disk"):
             answers.wait()
         return write(fd, data)
 
