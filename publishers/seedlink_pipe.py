@@ -14,15 +14,15 @@ from rawdaq.errors import ComponentError, LocalProtocolError
 from rawdaq.outlet import count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.pipe_end import PipeEnd
-from rawdaq.protocols.plugin_pipe import ATOMIC_BYTES, HEADER, MSEED_BYTES, PipeWriter
+from rawdaq.protocols.plugin_pipe import MSEED_BYTES, PipeWriter
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.seedlink_plugin import PLUGIN_FD, PipeClosed
 from rawdaq.settings import StationSettings
 from rawdaq.times import NS_PER_S
 
-#: What the pipe takes in one piece holds so much and one more record.
-_FULL_BYTES = ATOMIC_BYTES - HEADER.size - MSEED_BYTES
+#: What is written together, as far as the pipe takes it: Linux gives a pipe 64 KB.
+_TOGETHER_BYTES = 1 << 16
 
 _DEFAULT_FLUSH_S = 1.0
 _RETRY_FLUSH_S = 0.1  # when a full pipe leaves no room for flush frames
@@ -66,6 +66,24 @@ class _Expected(NamedTuple):
         """Whether *packet* is where its sample belongs, to half a sample interval."""
         late_ns = abs(packet.start_ns - self.start_ns)
         return packet.rate_hz == self.rate_hz and late_ns * self.rate_hz <= NS_PER_S / 2
+
+
+class _Frames(NamedTuple):
+    """So many frames hold so many packets or records."""
+
+    frames: int
+    items: int
+
+
+def _items(frames: Sequence[_Frames], written: int) -> int:
+    """Return how many packets or records are in the first *written* of *frames* as a whole."""
+    items = 0
+    for each in frames:
+        if written < each.frames:  # of records some may be in it, because each has a frame of its own
+            return items + (written if each.frames == each.items else 0)
+        written -= each.frames
+        items += each.items
+    return items
 
 
 class SeedLinkPluginPublisher(Publisher):
@@ -124,6 +142,7 @@ class SeedLinkPluginPublisher(Publisher):
         self._station = station
         self._keepalive_s = keepalive_s
         self._writer = PipeWriter()
+        self._written_frames = 0
         self._keys: dict[StreamId, tuple[str, str]] = {}
         self._expected: dict[StreamId, _Expected] = {}
         self._refused: Counter[str] = Counter()
@@ -200,26 +219,33 @@ class SeedLinkPluginPublisher(Publisher):
         """Write what *add* makes of each item of *batch*, several items at a time."""
         if not self._pipe.connect():
             raise PublisherUnavailable(f"nobody reads {self._pipe.where}; start what reads it")
-        delivered = 0
+        frames: list[_Frames] = []
+        before_all = self._written_frames
         try:
-            queued = 0
             for index, item in enumerate(batch, 1):
+                before = self._writer.queued_frames
                 add(item)
-                queued += count_of(item)
-                if self._writer.queued_bytes > _FULL_BYTES or index == len(batch):
-                    for data, _ in self._writer.writes_to_send():
-                        await self._pipe.write(data)
-                    delivered = queued
+                frames.append(_Frames(self._writer.queued_frames - before, count_of(item)))
+                if self._writer.queued_bytes >= _TOGETHER_BYTES or index == len(batch):
+                    await self._write_out()
         except BrokenPipeError:
             if not self._is_named:
                 raise PipeClosed(self._pipe.where) from None
             self._pipe.close()
             self._expected.clear()
+            self._writer = PipeWriter()  # what it holds is offered again
+            delivered = _items(frames, self._written_frames - before_all)
             raise PublisherUnavailable(
                 f"{self._pipe.where} is not read any more; start what reads it", delivered
             ) from None
         except OSError as error:
             raise ComponentError(f"cannot write to {self._pipe.where}: {error.strerror}") from error
+
+    async def _write_out(self) -> None:
+        """Write what is queued, in the largest pieces that the pipe takes whole."""
+        while self._writer.queued_bytes and (write := self._writer.take(self._pipe.piece_bytes)):
+            await self._pipe.write(write.data)
+            self._written_frames += write.frames
 
     def _add_run(self, run: RecordRun) -> None:
         try:

@@ -2,20 +2,23 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import stat
+import termios
 import time
 from pathlib import Path
 
 from rawdaq.errors import ComponentError
+from rawdaq.protocols.plugin_pipe import ATOMIC_BYTES
 from rawdaq.seedlink_plugin import check_descriptor
 
 
 class PipeEnd:
     """Writes to an inherited descriptor or to a named pipe.
 
-    Pieces of at most `rawdaq.protocols.plugin_pipe.ATOMIC_BYTES` enter a pipe at once or not at all, so several ends
-    of one pipe can be written to independently.
+    Pieces of at most `piece_bytes` enter a pipe at once or not at all, so several ends of one pipe can be written to
+    independently, as long as they are in one thread.
 
     Args:
         fd: the inherited descriptor; it stays open when this end is closed.
@@ -34,6 +37,7 @@ class PipeEnd:
         self._source = fd
         self._path = path
         self._fd = -1
+        self._capacity_bytes = ATOMIC_BYTES
 
     def open(self) -> None:
         """See that there is a pipe, and take hold of it; a named one that nobody reads yet is opened by `connect`.
@@ -61,6 +65,7 @@ class PipeEnd:
         # A descriptor of its own, so that several ends of one pipe can wait at the same time.
         self._fd = os.dup(self._source)
         os.set_blocking(self._fd, False)
+        self._capacity_bytes = _capacity_bytes(self._fd)
 
     def connect(self) -> bool:
         """Return whether somebody reads the pipe, as far as one can tell before writing.
@@ -76,6 +81,7 @@ class PipeEnd:
             if error.errno == errno.ENXIO:
                 return False
             raise ComponentError(f"cannot write {self._path}: {error.strerror}") from error
+        self._capacity_bytes = _capacity_bytes(self._fd)
         return True
 
     async def closed(self) -> None:
@@ -95,7 +101,16 @@ class PipeEnd:
             if self._fd >= 0:
                 loop.remove_reader(self._fd)
 
-    async def write(self, data: bytes) -> None:
+    @property
+    def piece_bytes(self) -> int:
+        """The largest piece that the pipe now takes at once or not at all: an empty one takes what it can hold."""
+        if self._capacity_bytes > ATOMIC_BYTES:
+            unread = fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4))
+            if not any(unread):
+                return self._capacity_bytes
+        return ATOMIC_BYTES
+
+    async def write(self, data: bytes | memoryview) -> None:
         """Return when the pipe has taken *data*.
 
         Raises:
@@ -108,7 +123,7 @@ class PipeEnd:
                 await self._room()
             rest = rest[taken:]  # a pipe takes all of it, a file on a full disk perhaps not
 
-    def write_now(self, data: bytes) -> bool:
+    def write_now(self, data: bytes | memoryview) -> bool:
         """Return whether the pipe has taken *data*, at once.
 
         Raises:
@@ -141,3 +156,11 @@ class PipeEnd:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _capacity_bytes(fd: int) -> int:
+    """Return what the pipe holds, or, of a file or on a system that does not tell, what is always taken at once."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except (OSError, AttributeError):
+        return ATOMIC_BYTES

@@ -5,6 +5,7 @@ back: `PipeWriter` is the plugin's side, `PipeReader` the server's.
 """
 
 import functools
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -64,14 +65,13 @@ __all__ = [
     "Write",
 ]
 
-_RECORDS_AT_ONCE = ATOMIC_BYTES // (HEADER.size + MSEED_BYTES)
 _NO_TIME = Calendar(0, 0, 0, 0, 0, 0)
 
 
 class Write(NamedTuple):
     """What goes to the pipe in one call: whole frames."""
 
-    data: bytes
+    data: bytes | memoryview
     frames: int
 
 
@@ -82,42 +82,54 @@ class PipeWriter:
     """
 
     def __init__(self) -> None:
-        self._queued: list[Write] = []
+        self._queued: deque[Write] = deque()  # each of frames of one length
         self._queued_bytes = 0
+        self._queued_frames = 0
 
     @property
     def queued_bytes(self) -> int:
         """How much waits to be taken."""
         return self._queued_bytes
 
+    @property
+    def queued_frames(self) -> int:
+        """How many frames wait to be taken."""
+        return self._queued_frames
+
     def data_to_send(self) -> bytes:
         """Return all that is queued, once."""
-        data = b"".join([write.data for write in self._queued])
-        self._clear()
-        return data
+        write = self.take(self._queued_bytes)
+        return bytes(write.data) if write else b""
 
     def writes_to_send(self) -> list[Write]:
         """Return all that is queued, once, in pieces of whole frames that a pipe takes at once or not at all.
 
         A plugin that writes them one by one never leaves half a frame behind, even when it is killed.
         """
-        writes: list[Write] = []
-        together: list[Write] = []
-        size = 0
-        for queued in self._queued:
-            if size + len(queued.data) > ATOMIC_BYTES:
-                writes.append(_joined(together))
-                together, size = [], 0
-            together.append(queued)
-            size += len(queued.data)
-        if together:
-            writes.append(_joined(together))
-        self._clear()
-        return writes
+        return list(iter(lambda: self.take(ATOMIC_BYTES), None))
 
-    def _clear(self) -> None:
-        self._queued.clear()
-        self._queued_bytes = 0
+    def take(self, limit_bytes: int) -> Write | None:
+        """Return the next frames that together have at most *limit_bytes*, at least one, or None when none wait."""
+        parts: list[bytes | memoryview] = []
+        frames, room_bytes = 0, limit_bytes
+        while self._queued:
+            data, count = self._queued[0]
+            frame_bytes = len(data) // count
+            fitting = min(count, max(room_bytes // frame_bytes, 0 if frames else 1))
+            if not fitting:
+                break
+            size_bytes = fitting * frame_bytes
+            if fitting < count:
+                data, rest = memoryview(data)[:size_bytes], memoryview(data)[size_bytes:]
+                self._queued[0] = Write(rest, count - fitting)
+            else:
+                self._queued.popleft()
+            parts.append(data)
+            frames += fitting
+            room_bytes -= size_bytes
+        self._queued_bytes -= limit_bytes - room_bytes
+        self._queued_frames -= frames
+        return Write(parts[0] if len(parts) == 1 else b"".join(parts), frames) if frames else None
 
     def send_samples(
         self,
@@ -212,18 +224,16 @@ class PipeWriter:
         table = np.empty((count, HEADER.size + MSEED_BYTES), np.uint8)
         table[:, : HEADER.size] = np.frombuffer(_mseed_header(station), np.uint8)
         table[:, HEADER.size :] = np.frombuffer(records, np.uint8).reshape(count, MSEED_BYTES)
-        self._queued_bytes += table.nbytes
-        for first in range(0, count, _RECORDS_AT_ONCE):
-            part = table[first : first + _RECORDS_AT_ONCE]
-            self._queued.append(Write(part.tobytes(), len(part)))
+        self._add(Write(table.reshape(-1).data, count))
 
     def _queue(self, frames: list[bytes]) -> None:
-        self._queued += [Write(frame, 1) for frame in frames]
-        self._queued_bytes += sum(map(len, frames))
+        for frame in frames:
+            self._add(Write(frame, 1))
 
-
-def _joined(writes: list[Write]) -> Write:
-    return Write(b"".join([write.data for write in writes]), sum(write.frames for write in writes))
+    def _add(self, frames: Write) -> None:
+        self._queued.append(frames)
+        self._queued_bytes += len(frames.data)
+        self._queued_frames += frames.frames
 
 
 def _frame(

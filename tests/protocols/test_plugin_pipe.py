@@ -62,6 +62,9 @@ def test_the_header_is_the_c_structure() -> None:
     assert (header.usec_correction, header.timing_quality, header.data_size) == (0, 77, 2)
 
 
+ZEROS = np.zeros(2000, "=i4")
+
+
 def written(send: str, *args: Any) -> bytes:
     writer = PipeWriter()
     getattr(writer, send)(*args)
@@ -204,9 +207,28 @@ def test_writes_are_whole_frames_that_a_pipe_takes_at_once() -> None:
         (4060, 1),
         (4060, 1),
     ]
-    assert [len(whole(write.data)) for write in writes] == [7, 7, 6, 1, 1]
+    assert [len(whole(bytes(write.data))) for write in writes] == [7, 7, 6, 1, 1]
     assert writer.queued_bytes == 0
     assert writer.writes_to_send() == []
+
+
+@pytest.mark.parametrize("limit", [1, 572, 1143, 4096, 9000, 1 << 20])
+def test_what_is_taken_holds_as_many_whole_frames_as_the_limit_allows(limit: int) -> None:
+    writer, reader, expected = PipeWriter(), PipeReader(), b""
+    for index in range(20):
+        expected += written("send_mseed", "S", bytes([index]) * 512)
+    expected += written("send_flush", "S", "C") + written("send_samples", "S", "C", START_NS, ZEROS, None, 100.0)
+    writer.send_mseed_records("S", b"".join(bytes([index]) * 512 for index in range(20)))
+    writer.send_flush("S", "C")
+    writer.send_samples("S", "C", START_NS, ZEROS, None, 100.0)
+    taken = b""
+    while write := writer.take(limit):
+        taken += write.data
+        assert len(list(reader.receive_data(bytes(write.data)))) == write.frames
+        assert len(write.data) <= limit or write.frames == 1
+        assert len(taken) + writer.queued_bytes == len(expected)
+    assert taken == expected
+    assert writer.queued_frames == 0
 
 
 def header(kind: int, size: int, *, quality: int = 0, time: tuple[int, ...] = (*DAY, 0, 0, 0, 0)) -> bytes:
