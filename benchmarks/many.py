@@ -6,7 +6,6 @@ into FILE when a device's packets were sent, or published.
 """
 
 import asyncio
-import gc
 import logging
 import resource
 import sys
@@ -26,6 +25,7 @@ from benchmarks.latency import joined_ms, percentiles
 from benchmarks.loads import LOCATION, NETWORK, Load, packets
 from benchmarks.processes import Child, cpu_s, peak_mb, tell, until
 from benchmarks.results import Report, spread
+from rawdaq import station
 from rawdaq.endpoints import Endpoint
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publishers.miniseed import MiniSeedPublisher
@@ -160,7 +160,7 @@ async def receive(port: int, devices: int, folder: Path, file: Path) -> None:
     """Run the receivers of all devices until the third order; answer each with what was used."""
     log = array("q")
     servers = [Watched(device, port, folder, log) for device in range(devices)]
-    gc.freeze()  # as a component's process does
+    station.spare_collector()  # as a component's process does
     serving = asyncio.create_task(serve_until_signal(servers))
     await until(lambda: serving.done() or all(len(server.formats) == len(CHANNELS) for server in servers), _POLL_S)
     if serving.done():

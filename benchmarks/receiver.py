@@ -8,7 +8,6 @@ an order) in the orderly way, which does count, and tells what all that has cost
 import asyncio
 import cProfile
 import functools
-import gc
 import logging
 import os
 import pstats
@@ -25,7 +24,7 @@ from rawdaq.receiver_server import ReceiverServer
 async def run(file: Path, samples: int) -> None:
     """Run the component of *file*."""
     server = station.build(config.load(file).components[0])
-    gc.freeze()  # as a component's process does
+    station.spare_collector()  # as a component's process does
     serving = asyncio.create_task(server.serve())
     await _ready(server, serving)
     began_cpu_s, began_s = cpu_s(), time.monotonic()

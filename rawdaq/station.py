@@ -15,6 +15,9 @@ from rawdaq.receiver_server import ReceiverServer, serve_until_signal
 
 _LOG = logging.getLogger("rawdaq.station")
 
+#: So many objects more than before make the collector look at the youngest; a tenth as often at the others.
+_COLLECT_AFTER = (50_000, 10, 10)
+
 
 def build(component: ComponentSettings) -> ReceiverServer:
     """Return the receiver of *component* with its publishers; nothing is opened, apart from what a constructor opens.
@@ -78,6 +81,12 @@ def run_components(components: Sequence[tuple[ComponentSettings, str | None]]) -
     asyncio.run(_run(components))
 
 
+def spare_collector() -> None:
+    """Let Python look for garbage rarely; called once everything is built. See ``docs/decisions/garbage.md``."""
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+
+
 async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
     receivers: list[ReceiverServer] = []
     for component, command_address in components:
@@ -85,6 +94,5 @@ async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> No
         receiver.command_address = command_address
         receivers.append(receiver)
         _LOG.info("starting %s from %s", component.name, component.file)
-    # What lives by now lives for ever: the collector need not look at it again.
-    gc.freeze()
+    spare_collector()
     await serve_until_signal(receivers)
