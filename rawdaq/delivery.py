@@ -21,6 +21,7 @@ from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
+from rawdaq.times import NS_PER_S
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
@@ -28,6 +29,10 @@ _RETRY_MAX_S = 30.0
 #: What waits for a record maker, which never waits itself: one burst is enough.
 _STAGE_PACKETS = 10_000
 _STAGE_BYTES = 16_000_000
+
+#: Records of a stream that are made at once under load: what one series costs beside its records is then little.
+_RECORDS_AT_ONCE = 16
+_TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
 
 
 def outlet_of(publisher: Publisher) -> Outlet[Any]:
@@ -131,17 +136,40 @@ class RecordStage:
         self._maker = RecordMaker(record_format)
         self._accepted: dict[StreamId, bool] = {}
         self._told_bytes = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
-        while True:
-            due_ns = self._maker.due_ns
-            timeout_s = None if due_ns is None else max(0, due_ns - self._clock_ns()) / 1e9
-            batch = await self.outlet.take(timeout_s)
-            records = self._add(batch) if batch else []
-            records += self._maker.flush_due(self._clock_ns())
-            await self._hand_on(records)
-            self.outlet.acknowledge(len(batch))
+        try:
+            while True:
+                self._set_timer()
+                batch = await self.outlet.take()
+                records = self._add(batch) if batch else []
+                records += self._maker.flush_due(self._clock_ns())
+                await self._hand_on(records)
+                self.outlet.acknowledge(len(batch))
+                if self._maker.is_holding and not await self._more_comes():
+                    await self._hand_on(self._maker.take())
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        """See that `run` goes on when a record is due; one timer runs out before another is set."""
+        due_ns = self._maker.due_ns
+        if due_ns is not None and self._timer is None:
+            delay_s = max(0, due_ns - self._clock_ns()) / NS_PER_S
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.outlet.wake()
+
+    async def _more_comes(self) -> bool:
+        """Whether the next turn of the loop brings more packets."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return len(self.outlet) > 0
 
     def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
         packets = [item for item in batch if not isinstance(item, bytes) and self._is_accepted(item.stream)]
@@ -150,7 +178,9 @@ class RecordStage:
         if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
             self._told_bytes = True
             self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
-        return self._maker.add(packets, self._clock_ns())
+        # Packets come in runs when there is more to do than time: then waiting for more is better than to begin.
+        at_once = _RECORDS_AT_ONCE if any(isinstance(item, PacketRun) for item in packets) else 1
+        return self._maker.add(packets, self._clock_ns(), at_once)
 
     def _is_accepted(self, stream: StreamId) -> bool:
         """Whether the format can name *stream*; asked, and if not logged, once per stream."""

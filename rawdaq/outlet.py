@@ -165,20 +165,20 @@ class Outlet(Generic[Item]):
         """Return when everything that was put is acknowledged or dropped."""
         await self._empty.wait()
 
-    async def take(self, timeout_s: float | None = None) -> list[Item]:
-        """Return all that waits as one batch, or an empty list when *timeout_s* passes first.
+    async def take(self) -> list[Item]:
+        """Return all that waits as one batch, once something does; an empty one after `wake`.
 
         The batch stays in the outlet until `acknowledge`; nothing more is handed out before.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._filled.wait()
-        except TimeoutError:
-            return []
+        await self._filled.wait()
         self._filled.clear()
         batch = list(itertools.islice(self._items, self._in_flight, None))
         self._in_flight = len(self._items)
         return batch
+
+    def wake(self) -> None:
+        """Let who waits in `take` go on, though there may be nothing for it."""
+        self._filled.set()
 
     def acknowledge(self, count: int) -> None:
         """Forget the first *count* items of what was taken: they are delivered."""

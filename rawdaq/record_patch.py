@@ -8,11 +8,12 @@ chapter 8), where libmseed leaves room before compressed samples also when it wr
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 #: Six digits.
 MAX_SEQUENCE = 999_999
 
-_THREE_DIGITS = np.frombuffer(b"".join(b"%03d" % number for number in range(1000)), np.uint8).reshape(1000, 3)
+_NUMBERS = np.frombuffer(b"".join(b"%03d" % number for number in range(1000)), np.uint8).reshape(1000, 3)
 _BLOCKETTE_COUNT, _NEXT_AFTER_1000, _BLOCKETTE_1001, _QUALITY = 39, 51, 56, 60
 
 
@@ -24,17 +25,26 @@ def patched(records: Sequence[bytes], sequence: int, timing_quality: int | None)
         sequence: number of the first, from 1; after `MAX_SEQUENCE` follows 1.
         timing_quality: 0 to 100 percent, or None to say nothing of it.
     """
-    table = np.frombuffer(bytearray(b"".join(records)), np.uint8).reshape(len(records), -1)
-    thousands, ones = np.divmod(np.arange(sequence - 1, sequence - 1 + len(records)) % MAX_SEQUENCE + 1, 1000)
-    table[:, 0:3] = _THREE_DIGITS[thousands]
-    table[:, 3:6] = _THREE_DIGITS[ones]
+    table = np.frombuffer(bytearray().join(records), np.uint8).reshape(len(records), -1)
+    _number(table, sequence)
     if timing_quality is not None:
-        # libmseed writes the blockette itself for times that do not end in whole tenths of a millisecond.
-        without = table[:, _BLOCKETTE_1001 + 1] == 0
-        bare = slice(None) if without.all() else without
-        table[bare, _BLOCKETTE_COUNT] = 2
-        table[bare, _NEXT_AFTER_1000] = _BLOCKETTE_1001
-        table[bare, _BLOCKETTE_1001] = 1001 >> 8
-        table[bare, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
+        # libmseed writes the blockette itself, in the same place, for times that do not end in whole tenths of a
+        # millisecond.
+        table[:, _BLOCKETTE_COUNT] = 2
+        table[:, _NEXT_AFTER_1000] = _BLOCKETTE_1001
+        table[:, _BLOCKETTE_1001] = 1001 >> 8
+        table[:, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
         table[:, _QUALITY] = timing_quality
     return table.tobytes()
+
+
+def _number(table: npt.NDArray[np.uint8], sequence: int) -> None:
+    """Write the numbers from *sequence* on, all those of one thousand at once."""
+    first = 0
+    while first < len(table):
+        thousands, ones = divmod(sequence, 1000)
+        count = min(len(table) - first, 1000 - ones)
+        table[first : first + count, 0:3] = _NUMBERS[thousands]
+        table[first : first + count, 3:6] = _NUMBERS[ones : ones + count]
+        first += count
+        sequence = (sequence + count - 1) % MAX_SEQUENCE + 1

@@ -35,7 +35,7 @@ _MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _MAX_SERIAL_BYTES = 1 << 15  # STEIM2 puts at most 7 samples in 4 bytes: 57 344 here
 _STEP_NS = 1000  # miniSEED 2 has microseconds
-_MAX_SERIES = 1 << 12  # records made in one go: what is made and not right is made again
+_MAX_SERIES = 1 << 10  # records made in one go: what is made and not right is made again
 
 
 @dataclass(slots=True)
@@ -171,16 +171,18 @@ class _Packer:
 
     def records(self, limit: int) -> list[bytes]:
         """Return the next records, at most *limit*; fewer when the samples end or the encoding cannot hold one."""
-        pack, packer, data, length, as_bytes = (
-            _lib.msr3_pack_next,
-            self._packers[0],
-            self._data,
-            self._length,
-            _ffi.unpack,
-        )
-        made: list[bytes] = []
-        while packer and len(made) < limit and pack(packer, data, length) == 1:
-            made.append(as_bytes(data[0], length[0]))
+        pack, packer, data, length = _lib.msr3_pack_next, self._packers[0], self._data, self._length
+        if not packer or pack(packer, data, length) != 1:
+            return []
+        # All records of one packer have one length and come in one place; to ask where for each one would cost more
+        # than to copy it.
+        place = _ffi.buffer(data[0], length[0])
+        made = [place[:]]
+        add = made.append
+        for _ in range(limit - 1):
+            if pack(packer, data, length) != 1:
+                break
+            add(place[:])
         return made
 
     def sample_counts(self, records: list[bytes]) -> list[int]:
@@ -237,6 +239,10 @@ class _StreamRecords:
         self._try_at = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         return self._run
 
+    def has_full(self, count: int) -> bool:
+        """Whether about *count* records are full."""
+        return len(self._run) >= count * self._try_at
+
     def take(self, out: list[RecordRun]) -> None:
         """Make the records that are full by now."""
         self._make(out, is_closing=False)
@@ -292,7 +298,7 @@ class _StreamRecords:
             waiting = 0
         made = len(starts_ns)
         if made:
-            self._try_at = self._try_at if waiting else max(1, counts[made - 1] * 7 // 8)
+            self._try_at = self._try_at if waiting else counts[made - 1]
             out.append(
                 RecordRun(
                     self._stream,
@@ -343,13 +349,14 @@ class RecordMaker:
         self._flush_after_ns = round(record_format.flush_after_s * NS_PER_S)
         self._plans = _plans(record_format.encoding)
         self._streams: dict[StreamId, _StreamRecords] = {}
+        self._held: dict[_StreamRecords, None] = {}
 
     @property
     def counts(self) -> dict[StreamId, RecordCounts]:
         """What was made of each stream so far."""
         return {stream: records.counts for stream, records in self._streams.items()}
 
-    def add(self, packets: Iterable[Packet | PacketRun], now_ns: int) -> list[RecordRun]:
+    def add(self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.
 
         When ``flush_after_s`` of the format is 0, nothing waits: the last record of each stream may not be full.
@@ -357,20 +364,38 @@ class RecordMaker:
         Args:
             packets: of streams for which `why_not` knows no reason.
             now_ns: the time at which they are added, for `due_ns`.
+            at_once: when about so many records of a stream are full they are made; until then they are `held`. Many
+                made at once cost less than one by one.
         """
         made: list[RecordRun] = []
-        touched: dict[_StreamRecords, None] = {}
+        touched = self._held
         for packet in packets:
             records = self._streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
             records.add(packet, self._plans[packet.samples.dtype], now_ns, made)
+        self._held = {}
         for records in touched:
-            if self._flush_after_ns:
+            if not self._flush_after_ns:
+                records.close(made)
+            elif at_once == 1 or records.has_full(at_once):
                 records.take(made)
             else:
-                records.close(made)
+                self._held[records] = None
         if touched and self._flush_after_ns and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
             self.due_ns = now_ns + self._flush_after_ns
+        return made
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether records may be full that `take` would make."""
+        return bool(self._held)
+
+    def take(self) -> list[RecordRun]:
+        """Return the records that are full, those that `add` held included."""
+        made: list[RecordRun] = []
+        for records in self._held:
+            records.take(made)
+        self._held = {}
         return made
 
     def _begin(self, stream: StreamId) -> _StreamRecords:

@@ -11,6 +11,7 @@ from rawdaq.packet import Samples
 from rawdaq.times import NS_PER_S, sample_time
 
 _FIRST_CAPACITY = 1024
+_NEVER = 1 << 62  # no run is so long
 
 
 class _Origin(NamedTuple):
@@ -106,14 +107,16 @@ class SampleRun:
         starts, position, rate_hz = list[int](), self._position, self.rate_hz
         # The loop is short because it runs for each record: the times of all pieces of one packet have one base.
         base_ns, base_position = first.start_ns, first.position
+        next_position = following.position if following else _NEVER
         for count in counts:
-            while following is not None and following.position <= position:
-                planned_ns = sample_time(first.start_ns, following.position - first.position, rate_hz)
+            while following is not None and next_position <= position:
+                planned_ns = sample_time(first.start_ns, next_position - first.position, rate_hz)
                 is_near = -step_ns < following.start_ns - planned_ns < step_ns
                 if not is_near or following.timing_quality != first.timing_quality:
                     return starts
-                base_ns, base_position = following.start_ns, following.position
+                base_ns, base_position = following.start_ns, next_position
                 following = next(origins, None)
+                next_position = following.position if following else _NEVER
             starts.append(base_ns + round((position - base_position) * NS_PER_S / rate_hz))
             position += count
         return starts

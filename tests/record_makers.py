@@ -10,8 +10,13 @@ from rawdaq.record_format import Record, RecordRun
 class RecordMaker(records.RecordMaker):
     """A maker whose runs are taken apart."""
 
-    def add(self, packets: Iterable[Packet | PacketRun], now_ns: int) -> list[Record]:  # type: ignore[override]
-        return [record for run in super().add(packets, now_ns) for record in run]
+    def add(  # type: ignore[override]
+        self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1
+    ) -> list[Record]:
+        return [record for run in super().add(packets, now_ns, at_once) for record in run]
+
+    def take(self) -> list[Record]:  # type: ignore[override]
+        return [record for run in super().take() for record in run]
 
     def flush_due(self, now_ns: int) -> list[Record]:  # type: ignore[override]
         return [record for run in super().flush_due(now_ns) for record in run]

@@ -12,8 +12,9 @@ from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
+from rawdaq.times import NS_PER_S
 from tests.helpers import until
-from tests.makers import STREAM, packet
+from tests.makers import START_NS, STREAM, packet
 
 LOG = logging.getLogger("rawdaq.test")
 
@@ -123,14 +124,29 @@ async def test_records_are_made_once_for_publishers_of_one_format() -> None:
         assert {len(record.data) for record in keeper.kept} == {size}
 
 
-async def test_a_partial_record_leaves_when_it_is_due() -> None:
+async def test_full_records_of_a_run_leave_though_nothing_follows() -> None:
+    keeper = RecordKeeper()
+    fanout = Fanout([keeper], LOG)
+    samples = np.zeros((20, 100), np.int32)
+    samples.flags.writeable = False
+    starts_ns = [START_NS + index * NS_PER_S for index in range(20)]
+    async with running(fanout):
+        fanout.put([PacketRun(STREAM, starts_ns, 100.0, samples)])
+        await until(lambda: keeper.kept)
+        await fanout.drain(10.0)
+    assert sum(record.sample_count for record in keeper.kept) == 2000
+
+
+async def test_a_partial_record_leaves_when_it_is_due_and_so_does_the_next() -> None:
     keeper = RecordKeeper()
     keeper.record_format = RecordFormat(flush_after_s=0.05)
     fanout = Fanout([keeper], LOG)
     async with running(fanout):
         fanout.put([packet()])
         await until(lambda: keeper.kept)
-    assert [record.sample_count for record in keeper.kept] == [100]
+        fanout.put([packet(1)])
+        await until(lambda: len(keeper.kept) > 1)
+    assert [record.sample_count for record in keeper.kept] == [100, 100]
 
 
 async def test_what_is_no_record_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,8 +28,12 @@ async def test_everything_that_waits_is_one_batch_and_stays_until_acknowledged()
     await queue.empty()
 
 
-async def test_take_returns_nothing_when_its_time_passes() -> None:
-    assert await outlet(OverflowPolicy.BLOCK).take(0.0) == []
+async def test_who_takes_can_be_woken_for_nothing() -> None:
+    queue = outlet(OverflowPolicy.BLOCK)
+    queue.wake()
+    assert await queue.take() == []
+    queue.put([b"1"])
+    assert await queue.take() == [b"1"]
 
 
 async def test_a_blocking_outlet_keeps_everything_and_has_no_room_until_it_is_below_its_limit() -> None:

@@ -257,6 +257,35 @@ def test_what_continues_to_half_an_interval_shares_a_record(pair: list[Packet]) 
     assert [record.sample_count for record in make(pair)] == [100]
 
 
+def test_records_that_are_held_are_those_that_would_have_been_made() -> None:
+    some = packets(NOISE, size=500)
+    at_once, later = RecordMaker(RecordFormat()), RecordMaker(RecordFormat())
+    expected = at_once.add(some, 0) + at_once.flush()
+    made = [record for one in some for record in later.add([one], 0, at_once=1000)]
+    assert made == []
+    assert later.is_holding
+    made = later.take()
+    assert not later.is_holding
+    assert later.take() == []
+    assert made + later.flush() == expected
+
+
+def test_what_is_held_leaves_as_soon_as_enough_is_full() -> None:
+    several, single = [
+        [len(maker.add([one], 0, at_once)) for one in packets(NOISE, size=100)]
+        for maker, at_once in ((RecordMaker(RecordFormat()), 3), (RecordMaker(RecordFormat()), 1))
+    ]
+    assert 0 < sum(map(bool, several)) < sum(map(bool, single))
+    assert sum(several) > sum(single) / 2
+
+
+def test_what_is_held_leaves_when_it_is_due() -> None:
+    maker = RecordMaker(RecordFormat(flush_after_s=1))
+    assert maker.add(packets(NOISE, size=1000)[:1], 0, at_once=1000) == []
+    assert sum(record.sample_count for record in maker.flush_due(NS_PER_S)) == 1000
+    assert maker.take() == []
+
+
 def test_an_empty_packet_changes_nothing() -> None:
     empty = Packet(STREAM, START_NS + NS_PER_S, 1.0, np.zeros(0, np.float64))
     first, second = after()

@@ -4,7 +4,7 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,11 @@ class Endianness(StrEnum):
     LITTLE = "little"
 
 
+@cache
+def _dtype(sample_type: SampleType, endianness: Endianness) -> np.dtype[Any]:
+    return np.dtype(sample_type.value).newbyteorder(endianness.value)
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelFormat:
     """How a channel's samples come.
@@ -112,7 +117,7 @@ class ChannelFormat:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The samples' numpy type, with their byte order."""
-        return np.dtype(self.sample_type.value).newbyteorder(self.endianness.value)
+        return _dtype(self.sample_type, self.endianness)
 
     @property
     def description(self) -> bytes:

@@ -141,27 +141,27 @@ def _regular(
 ) -> dict[int, SampleRun]:
     """Return the runs of the channels that are one run each, when the channels take turns: checked all at once."""
     period = int((channels[1:] == channels[0]).argmax()) + 1
-    turns = channels.size // period
-    if turns < 2 or not (channels[period:] == channels[:-period]).all():
+    if channels.size < 2 * period or not (channels[period:] == channels[:-period]).all():
         return {}
     names = channels[:period].tolist()
-    used = turns * period
-    count = table["samples"].shape[1]
-    times_ns = starts_ns[:used].reshape(turns, period)
-    intervals_ns = np.array([count * NS_PER_S / formats[name].rate_hz for name in names])
-    late_ns = times_ns - np.rint(np.arange(turns)[:, np.newaxis] * intervals_ns)
-    is_one = (np.abs(late_ns - late_ns[0]) <= _STEP_NS / 2).all(axis=0)
-    qualities = _qualities(table[:used]).reshape(turns, period)
-    is_one &= (qualities == qualities[0]).all(axis=0)
-    is_one[: channels.size - used] = False  # these have one packet more than the others
-    samples = table["samples"][:used].reshape(turns, period, count)
+    samples = table["samples"]
     samples.flags.writeable = False
+    qualities = _qualities(table)
+    intervals_ns = np.array([samples.shape[1] * NS_PER_S / formats[name].rate_hz for name in names])
+    turns, places = np.divmod(np.arange(channels.size), period)
+    late_ns = starts_ns - np.rint(turns * intervals_ns[places])
+    departs = np.abs(late_ns - late_ns[:period][places]) > _STEP_NS / 2
+    departs |= qualities != qualities[:period][places]
+    several = frozenset(places[departs].tolist())
     return {
         name: SampleRun(
-            name, times_ns[:, index].tolist(), int(qualities[0, index]), _as(samples[:, index], formats[name])
+            name,
+            starts_ns[place::period].tolist(),
+            int(qualities[place]),
+            _as(samples[place::period], formats[name]),
         )
-        for index, name in enumerate(names)
-        if is_one[index]
+        for place, name in enumerate(names)
+        if place not in several
     }
 
 
