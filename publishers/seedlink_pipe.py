@@ -115,6 +115,9 @@ class SeedLinkPluginPublisher(Publisher):
         logger: parent of its logger.
     """
 
+    #: Less than others may hold: the server reads at once or hangs, and what it has not read is not safe anywhere.
+    queue_mb = 16.0
+
     def __init__(
         self,
         mode: Literal["mseed", "raw"] = "mseed",

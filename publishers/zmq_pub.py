@@ -315,8 +315,7 @@ class _Connection(asyncio.Protocol):
         self._outage_began_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's typing is wider than what TCP gives
-        self._transport = transport
+        self._transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what TCP gives
         self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
         if not self._admit():
             self._refuse("there are as many subscribers as max_subscribers allows")

@@ -35,6 +35,7 @@ _MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _MAX_SERIAL_BYTES = 1 << 15  # STEIM2 puts at most 7 samples in 4 bytes: 57 344 here
 _STEP_NS = 1000  # miniSEED 2 has microseconds
+_ENOUGH = 1 << 8  # records of a stream that may be full before they are made: more would only take memory
 _MAX_SERIES = 1 << 10  # records made in one go: what is made and not right is made again
 
 
@@ -373,6 +374,8 @@ class RecordMaker:
             records = self._streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
             records.add(packet, self._plans[packet.samples.dtype], now_ns, made)
+            if records.has_full(_ENOUGH):
+                records.take(made)
         self._held = {}
         for records in touched:
             if not self._flush_after_ns:
