@@ -13,7 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -315,16 +315,16 @@ class _Connection(asyncio.Protocol):
         self._outage_began_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what TCP gives
+        self._transport = cast("asyncio.Transport", transport)  # asyncio's signature is wider than what TCP gives
         self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
         if not self._admit():
             self._refuse("there are as many subscribers as max_subscribers allows")
             return
         self._register.add(self)
-        transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
+        self._transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
         # A subscriber whose machine has vanished is noticed although nothing of its streams is sent.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        transport.write(self._peer.data_to_send())
+        self._transport.write(self._peer.data_to_send())
 
     def data_received(self, data: bytes) -> None:
         try:
