@@ -32,6 +32,7 @@ _PUBLISHERS: dict[str, dict[str, Mapping[str, object]]] = {
 }
 TARGETS: dict[str, Publishers] = {
     **_PUBLISHERS,
+    "flush": {"pipe": {"class": "SeedLinkPluginPublisher", "flush_each_packet": True}},
     "all": _PUBLISHERS["pipe"] | _PUBLISHERS["archive"] | _PUBLISHERS["live"],
 }
 BASELINES = {"obspy": "pipe", "zmq.asyncio": "live"}
@@ -82,7 +83,8 @@ def cases(is_full: bool) -> Iterator[Case]:
         for target, samples, channels, kind, name in itertools.product(TARGETS, SIZES, CHANNELS, KINDS, SIGNALS):
             yield sized(target, Load(samples, channels, kind, name))
         return
-    for target, sizes in {"pipe": SIZES, "archive": SIZES[:3], "live": SIZES[:2], "all": SIZES[1:2]}.items():
+    short = {"pipe": SIZES, "flush": SIZES[1:4], "archive": SIZES[:4], "live": SIZES[:2], "all": SIZES[1:2]}
+    for target, sizes in short.items():
         yield from (sized(target, Load(samples)) for samples in sizes)
     yield from (sized("pipe", Load(samples, 100)) for samples in SIZES[:3])
     yield sized("pipe", Load(100, 3))
