@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ DEMO_FILE = Path(__file__).parent / "control" / "demo.yaml"
 
 #: A station file is written by hand; what is larger is some other file.
 MAX_FILE_BYTES = 1 << 20
+#: What a loader in C may read, which takes a fifth of the time: a thousand stations are read by each command.
+_SMALL_BYTES = 4096
 #: Aliases can make a small file describe a huge value ("billion laughs").
 MAX_NODES = 100_000
 
@@ -63,13 +65,27 @@ def _read(file: Path) -> Document:
         with _yaml_errors(content):
             loader = yaml.SafeLoader(content)
             try:
-                node = loader.get_single_node()
+                node = _quickly_composed(content) or loader.get_single_node()
                 document.root = None if node is None else _Values(document, loader).value(node, (), ())
             finally:
                 loader.dispose()
     except _ReadError as error:
         document.problems.append(Problem(file, error.line, "", error.text))
     return document
+
+
+def _quickly_composed(content: bytes) -> yaml.Node | None:
+    """Return the node of a small file that is good YAML, from the loader in C; None for all others.
+
+    Its errors have other words, and what is nested too deeply would end the process: no small file is.
+    """
+    fast: type[yaml.CSafeLoader] | None = getattr(yaml, "CSafeLoader", None)
+    if fast is None or len(content) > _SMALL_BYTES:
+        return None
+    loader = fast(content)
+    with suppress(yaml.YAMLError):
+        return loader.get_single_node()
+    return None
 
 
 def _content(file: Path) -> bytes:

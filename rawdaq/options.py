@@ -4,6 +4,7 @@ A class therefore states once, in Python, what a station file may say about it; 
 ``docs/decisions/constructor-is-the-schema.md``.
 """
 
+import functools
 import inspect
 import os
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
         ComponentError: the constructor itself cannot be understood.
     """
     try:
-        model = _model(cls)
+        model = _model(cls)  # type: ignore[arg-type]  # mypy does not see that classes have a hash
         values, mistakes = validate(model, given)
     # Neither pydantic nor a validator promises what it raises when a class asks for what makes no sense.
     except Exception as error:
@@ -102,6 +103,7 @@ def plain(path: Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
+@functools.cache  # making one costs a hundred times as much as using it, and a thousand station files name few classes
 def _model(cls: type[object]) -> type[BaseModel]:
     """Return a model with one field for each parameter of *cls* that a station file can set."""
     fields: dict[str, Any] = {}

@@ -315,12 +315,28 @@ def test_station_codes_are_checked(tmp_path: Path, station: str, problem: str) -
             "2: M.Receiver.class: no receiver is called 'Nobody'; known: Receiver, Ssdaq, Unreadable",
         ),
         ("[" * 1500, "is nested too deeply"),
+        ("[" * 1500 + "]" * 1500, "is nested too deeply"),
+        ("[" * 300_000, "is nested too deeply"),
         ("a: 1\n---\nb: 2\n", "2: is not YAML: but found another document"),
         ("#" + "x" * config.MAX_FILE_BYTES, "is larger than 1048576 bytes; it is no station file"),
     ],
 )
 def test_a_file_that_is_no_station_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     assert "\n".join(_problems(tmp_path, text)).startswith(problem)
+
+
+@pytest.mark.parametrize("has_fast_loader", [True, False])
+def test_small_and_large_files_have_the_same_mistakes_in_the_same_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_fast_loader: bool
+) -> None:
+    if not has_fast_loader:
+        monkeypatch.delattr("yaml.CSafeLoader")
+    text = (
+        "station: {network: XX, code: A}\nM:\n  Receiver:\n    class: Receiver\n    host: 12\n    channels: {1: NO}\n"
+    )
+    small, large = _problems(tmp_path, text), _problems(tmp_path, text + "#" * 5000)
+    assert [problem.split(":")[0] for problem in small] == ["5", "6"]
+    assert small == large
 
 
 def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
