@@ -5,13 +5,13 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from rawdaq.disk_threads import Arguments, DiskThread, disk_thread
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import sample_bytes
@@ -45,8 +45,7 @@ class RawWriter(Publisher):
         self._fd = -1
         self._written_bytes = 0
         self._syncing: asyncio.TimerHandle | None = None
-        # A hung disk blocks this thread and not the event loop.
-        self._worker: ThreadPoolExecutor | None = None
+        self._thread: DiskThread | None = None
 
     @classmethod
     def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
@@ -66,12 +65,11 @@ class RawWriter(Publisher):
         Raises:
             ComponentError: it cannot be written, is no plain file, or another program writes it.
         """
-        self._worker = ThreadPoolExecutor(1, self.name)
         try:
-            await self._run(self._reopen)
+            await asyncio.to_thread(self._reopen)
         except OSError as error:
-            await self.aclose()
             raise ComponentError(f"cannot write {self.path}: {_told(error)}") from error
+        self._thread = disk_thread(os.fstat(self._fd).st_dev)
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Append *batch*, all of it or nothing.
@@ -81,7 +79,7 @@ class RawWriter(Publisher):
         """
         data = b"".join(item if isinstance(item, bytes) else sample_bytes(item.samples) for item in batch)
         try:
-            await self._run(self._append, data)
+            await self._submit(self._append, data)
         except OSError as error:
             raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
         if self.fsync_s and self._syncing is None:
@@ -93,23 +91,27 @@ class RawWriter(Publisher):
         if self._syncing is not None:
             self._syncing.cancel()
             self._syncing = None
-        if self._worker is not None:
-            await self._run(self._close)
-            self._worker.shutdown()
-            self._worker = None
+        if self._thread is not None:
+            closing = self._thread.submit(self._close)
+            self._thread.give_back()
+            self._thread = None
+            await closing
 
     def status(self) -> dict[str, object]:
         """Return the file and how much was written to it."""
         return {"path": str(self.path), "written_bytes": self._written_bytes}
 
-    async def _run(self, work: Any, *args: bytes) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._worker, work, *args)
+    def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
+        """Let the thread of the disk call *function*; return the future of its end."""
+        if self._thread is None:
+            raise ComponentError(f"{self.name} is not open")
+        return self._thread.submit(function, *args)
 
     def _sync_later(self) -> None:
         self._syncing = None
-        asyncio.get_running_loop().run_in_executor(self._worker, self._sync)
+        self._submit(self._sync)
 
-    # What follows runs in the worker thread.
+    # What follows runs in the thread of the disk.
 
     def _reopen(self) -> None:
         """Open the file unless it is the one that is open already."""

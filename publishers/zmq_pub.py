@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
+from rawdaq.endpoints import listen
 from rawdaq.errors import ComponentError, InvalidValue, RemoteProtocolError
 from rawdaq.outlet import OverflowPolicy, count_of, stream_of
 from rawdaq.packet import Packet, PacketRun
@@ -39,6 +40,7 @@ _REMEDIES = {
     errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address: choose one that has, or 0.0.0.0 for all",
     errno.EACCES: "ports below 1024 need privileges: choose a higher one",
+    errno.EMFILE: "raise the limit (ulimit -n), or let fewer components share the process",
 }
 
 
@@ -114,7 +116,7 @@ class ZMQTCPPublisher(Publisher):
         if reason := _refusal(self.mode, self.ip):
             raise ComponentError(reason)
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._connection, _host(self.ip), self.port)
+            self._server = await listen(self._connection, _host(self.ip), self.port)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, "check ip and port")
             raise ComponentError(f"cannot publish on {self.address}: {_reason(error)}; {remedy}") from error

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import random
 import socket
 from abc import ABC, abstractmethod
@@ -126,6 +127,8 @@ def _cannot_listen(kind: str, endpoint: Endpoint, error: OSError) -> ComponentEr
         )
     elif error.errno == errno.EACCES:
         remedy = "ports below 1024 need privileges; take a higher one"
+    elif error.errno == errno.EMFILE:
+        remedy = "raise the limit (ulimit -n), or let fewer components share the process"
     return ComponentError(f"cannot listen on {kind} {endpoint.address}: {error.strerror or error}; {remedy}")
 
 
@@ -159,6 +162,18 @@ class UdpEndpoint(Endpoint):
             self.transport.close()
 
 
+async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:
+    """Return a TCP server at an address.
+
+    Raises:
+        OSError: it cannot be, or the system has no socket left, over which asyncio passes in silence.
+    """
+    server = await asyncio.get_running_loop().create_server(factory, host, port)
+    if not server.sockets:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return server
+
+
 class StreamEndpoint(Endpoint):
     """A TCP socket that listens; *factory* makes one protocol per connection.
 
@@ -176,7 +191,7 @@ class StreamEndpoint(Endpoint):
     async def open(self) -> None:
         """Bind the socket and accept."""
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._make, self.host, self.port)
+            self._server = await listen(self._make, self.host, self.port)
         except OSError as error:
             raise _cannot_listen("TCP", self, error) from error
         self.port = self._server.sockets[0].getsockname()[1]

@@ -35,16 +35,29 @@ class LineFormatter(logging.Formatter):
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
 
-class DaemonFileHandler(RotatingFileHandler):
+class LogFileHandler(RotatingFileHandler):
+    """A rotating file; with *delay* it is opened by its first line."""
+
+    def __init__(self, file: Path, *, delay: bool = False) -> None:
+        super().__init__(
+            file,
+            maxBytes=MAX_FILE_BYTES,
+            backupCount=KEPT_FILES,
+            encoding="utf-8",
+            errors="backslashreplace",
+            delay=delay,
+        )
+        self.setFormatter(LineFormatter())
+
+
+class DaemonFileHandler(LogFileHandler):
     """A rotating file that is also the process's standard output and error.
 
     So what C libraries and the interpreter print lands in the same file, also after a rotation.
     """
 
     def __init__(self, file: Path) -> None:
-        super().__init__(
-            file, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", errors="backslashreplace"
-        )
+        super().__init__(file)
         self._redirect()
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
@@ -74,11 +87,16 @@ def configure(level: str, file: Path | None = None, *, to_system_log: bool = Fal
     if handler is None:
         handler = logging.StreamHandler(sys.stderr) if file is None else DaemonFileHandler(file)
     handler.setFormatter(LineFormatter())
+    install(handler, level)
+    if to_system_log and not isinstance(handler, SysLogHandler):
+        logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))
+
+
+def install(handler: logging.Handler, level: str) -> None:
+    """Send the log lines of this process to *handler*, and nowhere else: ours of *level*, others from WARNING on."""
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("rawdaq").setLevel(level)
     logging.captureWarnings(True)
-    if to_system_log and not isinstance(handler, SysLogHandler):
-        logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))
 
 
 def _system_log() -> logging.Handler | None:

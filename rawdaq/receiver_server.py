@@ -12,10 +12,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from rawdaq import commands
+from rawdaq import commands, member_log
 from rawdaq.delivery import Fanout
 from rawdaq.endpoints import DialEndpoint, DialledProtocol, Endpoint, Reconnect, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
@@ -24,6 +24,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.stats import Anomaly, Reporter, Stats
 
 if TYPE_CHECKING:
+    import zmq
     import zmq.asyncio
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -50,13 +51,17 @@ class ReceiverServer:
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits.
+        start_timeout_s: how long a start may take; None leaves that to who waits for it.
         numbers_packets: False when packets come with sequence numbers that must be kept.
+        shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
     """
 
     command_address: str | None = None
     monitor_address: str | None = None
     stop_timeout_s: float = 10.0
+    start_timeout_s: float | None = None
     numbers_packets: bool = True
+    shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
 
     def __init__(
         self,
@@ -101,7 +106,11 @@ class ReceiverServer:
         """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
         import zmq.asyncio
 
-        return zmq.asyncio.Context()
+        if self.shared_context is None:
+            return zmq.asyncio.Context()
+        from rawdaq.zmq_share import ContextShare
+
+        return ContextShare(self.shared_context)
 
     def setup_udp(
         self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
@@ -245,7 +254,7 @@ class ReceiverServer:
         self._loop = asyncio.get_running_loop()
         self._started_s = time.monotonic()
         try:
-            await self._open()
+            await self._open_in_time()
             self._state = "running"
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
@@ -263,6 +272,18 @@ class ReceiverServer:
     def stop(self) -> None:
         """Stop reading, deliver what waits, close; `serve` returns when that is done."""
         self._stopped.set()
+
+    async def _open_in_time(self) -> None:
+        timeout = asyncio.timeout(self.start_timeout_s)
+        try:
+            async with timeout:
+                await self._open()
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise ComponentError(
+                f"{self.name} did not open within {self.start_timeout_s:g} s: do its disks and networks answer?"
+            ) from error
 
     async def _open(self) -> None:
         if not self._setup:
@@ -405,18 +426,40 @@ class ReceiverServer:
 
     def cmd_log_level(self, args: list[str]) -> str:
         """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
-        root = logging.getLogger("rawdaq")
         if args:
             level = args[0].upper()
             if len(args) != 1 or level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
                 raise CommandError("usage: log_level [DEBUG|INFO|WARNING|ERROR]")
-            root.setLevel(level)
-        return logging.getLevelName(root.getEffectiveLevel())
+            member_log.set_level(level)
+        return member_log.level()
 
     def cmd_stop(self) -> str:
         """Stop the component in order: deliver what waits, then end."""
         self.stop()
         return "stopping"
+
+
+@contextlib.contextmanager
+def stopping_on_signal(stop: Callable[[], None]) -> Generator[None]:
+    """Call *stop* at the first SIGTERM or SIGINT of this process; a second one ends it at once."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    stopping = False
+
+    def heed(number: int) -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(128 + number)  # the user does not want to wait for the orderly end
+        stopping = True
+        stop()
+
+    for number in signals:
+        loop.add_signal_handler(number, heed, number)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 async def serve_until_signal(servers: Sequence[ReceiverServer]) -> None:
@@ -425,29 +468,16 @@ async def serve_until_signal(servers: Sequence[ReceiverServer]) -> None:
     Raises:
         ComponentError: one of them could not start or failed; the others are stopped in order.
     """
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    stopping = False
 
-    def stop(number: int) -> None:
-        nonlocal stopping
-        if stopping:
-            os._exit(128 + number)  # the user does not want to wait for the orderly end
-        stopping = True
+    def stop() -> None:
         for server in servers:
             server.stop()
 
-    for number in signals:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        tasks = [loop.create_task(server.serve(), name=server.name) for server in servers]
+    with stopping_on_signal(stop):
+        tasks = [asyncio.create_task(server.serve(), name=server.name) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for server in servers:
-            server.stop()
+        stop()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
     for result in results:
         if isinstance(result, BaseException):
             raise result

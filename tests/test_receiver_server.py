@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -290,6 +291,38 @@ async def test_a_port_in_use_is_named_with_a_remedy(kind: str) -> None:
         getattr(server, kind)(Datagrams if kind == "setup_udp" else asyncio.Protocol, port=port)
         with pytest.raises(ComponentError, match=rf"cannot listen on ... 127.0.0.1:{port}: .*another program uses it"):
             await server.serve()
+
+
+async def test_a_server_for_which_the_system_has_no_socket_left_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    server = Idle()
+    server.setup_stream(asyncio.Protocol)
+    monkeypatch.setattr(socket, "socket", exhausted)
+    reason = r"cannot listen on TCP 127.0.0.1:0: Too many open files; raise the limit \(ulimit -n\), or let fewer"
+    with pytest.raises(ComponentError, match=reason):
+        await server.serve()
+
+
+async def test_a_start_that_takes_too_long_is_given_up_when_there_is_a_limit() -> None:
+    class Slow(Keeper):
+        async def open(self) -> None:
+            await asyncio.Event().wait()
+
+    server = Idle([Slow()])
+    server.start_timeout_s = 0.01
+    with pytest.raises(ComponentError, match=r"Idle did not open within 0\.01 s: do its disks and networks answer\?"):
+        await server.serve()
+
+
+async def test_a_timeout_of_a_publisher_is_not_taken_for_that_of_the_start() -> None:
+    class Late(Keeper):
+        async def open(self) -> None:
+            raise TimeoutError("the database is asleep")
+
+    with pytest.raises(TimeoutError, match="the database is asleep"):
+        await Idle([Late()]).serve()
 
 
 async def test_a_publisher_that_cannot_open_is_named_and_those_before_it_are_closed() -> None:

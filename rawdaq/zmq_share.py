@@ -1,0 +1,27 @@
+"""One ZMQ context for many servers: each context has two threads, and a process with a thousand servers needs one."""
+
+from typing import Any
+
+import zmq
+import zmq.asyncio
+
+
+def large_context() -> "zmq.Context[zmq.Socket[bytes]]":
+    """Return a context that can have as many sockets as ZMQ knows how to count; by default that is 1023."""
+    context = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
+    return context
+
+
+class ContextShare(zmq.asyncio.Context):
+    """A server's part of *shared*: `destroy` closes the sockets that were made here, and nobody else's.
+
+    Args:
+        shared: a context that lives longer.
+    """
+
+    def __init__(self, shared: "zmq.Context[Any]") -> None:
+        super().__init__(shared)
+
+    def term(self) -> None:
+        """Leave the shared context as it is."""
