@@ -9,7 +9,7 @@ Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usag
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -45,6 +45,12 @@ def _config_option(command: F) -> F:
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Spread the components over N processes that they share; by default each has its own.",
+)
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 
@@ -61,21 +67,28 @@ def cli() -> None:
 @cli.command(short_help="Start components in the background.")
 @click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
+@_processes_option
 @_config_option
-def start(names: Sequence[str], foreground: bool) -> int:
+def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
     """Start components; return when each of them answers.
 
-    For example: control-rawdaq start receiver RawReceiver
+    For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
     """
     from rawdaq.control.names import resolve_all
 
     names = names[1:] if names[0] == "receiver" else names
     if not names:
         raise click.UsageError("start receiver WHICH? Say a component's name, or all.")
+    if foreground and processes:
+        raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
     with _runtime() as runtime:
         targets = resolve_all(names, _targets(runtime, _files(), with_others=False))
+        if processes:
+            targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
-        return _run_here(components, runtime) if foreground else _start(components, runtime)
+        if foreground:
+            return _run_here(components, runtime)
+        return _start(_spread(components, processes) if processes else [[each] for each in components], runtime)
 
 
 def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
@@ -87,11 +100,29 @@ def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles"
     return component.run(components[0], runtime, None)
 
 
-def _start(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import supervisor
+def _without_running(targets: Sequence["Target"]) -> list["Target"]:
+    """Leave out what runs, and say so: who has corrected one file of a thousand starts them all again."""
+    others = [target for target in targets if target.state != "running"]
+    if len(others) < len(targets):
+        click.echo(f"{len(targets) - len(others)} of {len(targets)} components run already")
+    return others
 
-    pids = supervisor.each(lambda component: supervisor.start(component, runtime), components)
-    return _tell_each("started", [component.key for component in components], pids)
+
+def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
+    """Return *components* in groups that are to share a process; warn of what the system will not allow."""
+    from rawdaq.control import open_files
+    from rawdaq.control.spread import spread
+
+    groups = spread(components, processes)
+    for shortage in filter(None, map(open_files.shortage, groups)):
+        _complain(f"warning: {shortage}")
+    return groups
+
+
+def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
+    from rawdaq.control import sharing
+
+    return _tell_each("started", sharing.start(groups, runtime))
 
 
 @cli.command()
@@ -104,25 +135,29 @@ def stop(names: Sequence[str]) -> int:
 
 
 def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import supervisor
+    from rawdaq.control import sharing
 
-    keys = [target.key for target in targets]
-    return _tell_each("stopped", keys, supervisor.each(lambda key: supervisor.stop(key, runtime), keys))
+    return _tell_each("stopped", sharing.stop([target.key for target in targets], runtime))
 
 
 @cli.command()
 @_names
+@_processes_option
 @_config_option
-def restart(names: Sequence[str]) -> int:
+def restart(names: Sequence[str], processes: int | None) -> int:
     """Stop components, then start them again.
 
-    They get what their station file says now; when it is wrong, nothing is stopped.
+    They get what their station file says now; when it is wrong, nothing is stopped. Those that share a process do so
+    again when all of them are restarted; one alone gets a process of its own.
     """
+    from rawdaq.control import sharing
+
     with _runtime() as runtime:
         targets = _running(names, runtime, with_stopped=_is_config_given())
         components = [_settings_now(target) for target in targets]  # first: a wrong file must not stop anything
+        groups = _spread(components, processes) if processes else sharing.as_they_run(components, runtime)
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
-        return _start(components, runtime) or stopped
+        return _start(groups, runtime) or stopped
 
 
 def _settings_now(target: "Target") -> "ComponentSettings":
@@ -130,9 +165,9 @@ def _settings_now(target: "Target") -> "ComponentSettings":
     from rawdaq import config
     from rawdaq.errors import ComponentError
 
-    if target.settings and (_is_config_given() or target.state != "running"):
-        return target.settings
     file = target.running.config if target.running else Path()
+    if target.settings and (_is_config_given() or target.state != "running" or target.settings.file == file):
+        return target.settings
     for component in config.load(file).components:
         if component.key == target.key:
             return component
@@ -367,14 +402,14 @@ def _one(name: str, runtime: "RuntimeFiles") -> "Target":
     return _running([name], runtime)[0]
 
 
-def _tell_each(done: str, keys: Sequence[str], results: Sequence[object]) -> int:
+def _tell_each(done: str, results: Mapping[str, object]) -> int:
     """Print what became of each component; return 1 when one failed."""
-    for key, result in zip(keys, results, strict=True):
+    for key, result in results.items():
         if isinstance(result, Exception):
             _complain(str(result))
         else:
             click.echo(f"{key} {done} (pid {result})")
-    return 1 if any(isinstance(result, Exception) for result in results) else 0
+    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
 
 
 def _print_json(value: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rawdaq import config, log, registry, station
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.runtime import RuntimeFiles
-from rawdaq.settings import ComponentSettings
+from rawdaq.settings import ComponentSettings, StationFile
 
 _LOG = logging.getLogger("rawdaq.component")
 
@@ -17,7 +17,7 @@ _LOG = logging.getLogger("rawdaq.component")
 def main(args: Sequence[str]) -> int:
     """Run the component that *args* name and return the exit status."""
     try:
-        component = _find(Path(args[0]), args[1])
+        component = find(config.load(Path(args[0])), args[1])
         with RuntimeFiles.find() as runtime:
             runtime.prepare()
             return run(component, runtime, runtime.log_file(component.key))
@@ -26,11 +26,16 @@ def main(args: Sequence[str]) -> int:
         return 2 if isinstance(error, config.ConfigError) else 1
 
 
-def _find(file: Path, key: str) -> ComponentSettings:
-    for component in config.load(file).components:
+def find(file: StationFile, key: str) -> ComponentSettings:
+    """Return the component *key* of *file*.
+
+    Raises:
+        ComponentError: there is none.
+    """
+    for component in file.components:
         if component.key == key:
             return component
-    raise ComponentError(f"{file} has no component {key} (any more)")
+    raise ComponentError(f"{file.path} has no component {key} (any more)")
 
 
 def run(component: ComponentSettings, runtime: RuntimeFiles, log_file: Path | None) -> int:

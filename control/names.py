@@ -103,11 +103,16 @@ def resolve(word: str, known: Sequence[Target]) -> Target:
 
 
 def resolve_all(words: Sequence[str], known: Sequence[Target]) -> list[Target]:
-    """Return the components that *words* name, each once; ``all`` names all.
+    """Return the components that *words* name, each once; ``all`` names all, ``group.N`` all that share that process.
 
     Raises:
         NoSuchComponent: a word names none, or several.
     """
     if "all" in words:
         return list(known)
-    return list({target.key: target for target in (resolve(word, known) for word in words)}.values())
+    found = [target for word in words for target in _sharing(word, known) or [resolve(word, known)]]
+    return list({target.key: target for target in found}.values())
+
+
+def _sharing(group: str, known: Sequence[Target]) -> list[Target]:
+    return [target for target in known if target.running and target.running.is_alive and target.running.group == group]

@@ -24,6 +24,7 @@ def row(target: Target) -> Row:
         "station": target.station,
         "state": target.state,
         "pid": running.pid if running else None,
+        "group": running.group if running and running.is_alive else None,
         "receiver": settings.receiver.class_name if settings else None,
         "publishers": [publisher.name for publisher in settings.publishers] if settings else [],
         "file": str(file),

@@ -3,14 +3,13 @@
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from rawdaq.control import client, logs
+from rawdaq.control import client, logs, processes
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.runtime import AlreadyRunning, Running, RuntimeFiles
 from rawdaq.settings import ComponentSettings
@@ -22,7 +21,6 @@ _STOP_MARGIN_S = 5.0  # beyond its own deadline, a component closes files and so
 _KILL_TIMEOUT_S = 5.0
 _GONE_TIMEOUT_S = 2.0  # between giving its pid file back and having ended
 _PID_TIMEOUT_S = 5.0  # between locking its pid file and having written it
-_POLL_S = 0.02
 _ASK_AGAIN_S = 0.1
 _AT_ONCE = 16
 
@@ -71,6 +69,27 @@ class Killed(ComponentError):
         )
 
 
+class NotStopped(ComponentError):
+    """A component did not stop in time, and its process is needed by others.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        timeout_s: how long it was given.
+        group: what the process is called.
+    """
+
+    def __init__(self, key: str, timeout_s: float, group: str) -> None:
+        super().__init__(key, timeout_s, group)
+        self.key, self.timeout_s, self.group = key, timeout_s, group
+
+    def __str__(self) -> str:
+        """Return what happened and what can be done."""
+        return (
+            f"{self.key} did not stop within {self.timeout_s:g} s and was not killed, others share its process; "
+            f"`control-rawdaq stop {self.group}` stops them all"
+        )
+
+
 class EndedWithError(ComponentError):
     """A component has stopped as it was told to, but not all went well.
 
@@ -104,75 +123,50 @@ def start(component: ComponentSettings, runtime: RuntimeFiles, timeout_s: float 
         raise AlreadyRunning(key, running.pid)
     log_file = runtime.log_file(key)
     begin = logs.size_bytes(log_file)
-    pid = _spawn(component, log_file)
+    pid = processes.spawn("rawdaq.control.component", [str(component.file), key], log_file)
+    end_s = time.monotonic() + timeout_s
     try:
-        trouble = _trouble(pid, key, runtime, timeout_s)
+        trouble = wait_for_answer(pid, key, runtime, lambda: processes.end_of(pid, end_s, timeout_s))
     except BaseException:  # such as Ctrl-C: what nobody waits for shall not stay
         os.kill(pid, signal.SIGTERM)
         raise
     if trouble:
-        running = runtime.running(key)
-        if running and running.is_alive and running.pid != pid:  # somebody else started it meanwhile
-            raise AlreadyRunning(key, running.pid)
-        lines = logs.last_lines(log_file, SHOWN_LINES, begin)
-        told = [match[1] for line in lines if (match := _REASON.fullmatch(line))]
-        reason = runtime.error_at_end(key, pid) or (told[-1] if told else trouble)
-        raise StartFailed(key, reason, tuple(line for line in lines if not line.endswith(reason)))
+        raise failed_start(pid, key, runtime, trouble, begin)
     return pid
 
 
-def _spawn(component: ComponentSettings, log_file: Path) -> int:
-    """Return the pid of a process of its own session, without a terminal, whose output is its log file."""
-    command = [sys.executable, "-P", "-m", "rawdaq.control.component", str(component.file), component.key]
-    try:
-        descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ComponentError(
-            f"{log_file} cannot be written: {error.strerror}; set RAWDAQ_LOG_DIR to another folder"
-        ) from error
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, descriptor, 1),
-        (os.POSIX_SPAWN_DUP2, descriptor, 2),
-    ]
-    try:
-        return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
-    finally:
-        os.close(descriptor)
-
-
-def _trouble(pid: int, key: str, runtime: RuntimeFiles, timeout_s: float) -> str | None:
-    """Wait until the process runs *key* and answers; return None then, else why it does not (and it is gone)."""
-    end_s = time.monotonic() + timeout_s
+def wait_for_answer(pid: int, key: str, runtime: RuntimeFiles, end_of: Callable[[], str | None]) -> str | None:
+    """Wait until the process runs *key* and answers; return None then, else what *end_of* says of its end."""
     while True:
         with client.call(runtime.command_address(key), "ping") as wait:
-            while wait(_POLL_S) is None:
-                if trouble := _end_of(pid, end_s, timeout_s):
+            while wait(processes.POLL_S) is None:
+                if trouble := end_of():
                     return trouble
-        if _holds(pid, runtime.running(key)):
+        if processes.holds(pid, runtime.running(key)):
             return None
         # Another process answered, started at the same time: ours will notice that and end, or get its turn.
-        if trouble := _end_of(pid, end_s, timeout_s):
+        if trouble := end_of():
             return trouble
         time.sleep(_ASK_AGAIN_S)
 
 
-def _end_of(pid: int, end_s: float, timeout_s: float) -> str | None:
-    """Return how our child *pid* has ended, None while it may still come up; at *end_s* it is killed."""
-    status = _exit_status(pid)
-    if status is not None:
-        return f"it ended with exit status {status}"
-    if time.monotonic() <= end_s:
-        return None
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return f"it did not answer within {timeout_s:g} s and was killed"
+def failed_start(pid: int, key: str, runtime: RuntimeFiles, trouble: str, begin: int) -> ComponentError:
+    """Return the error that tells why the process *pid* does not run *key*.
 
-
-def _exit_status(pid: int) -> int | None:
-    """Return the exit status of our child *pid*, None while it runs."""
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if ended else None
+    Args:
+        pid: the process.
+        key: the component.
+        runtime: where its files are.
+        trouble: what is known of its end when it did not tell.
+        begin: where in its log file this start begins.
+    """
+    running = runtime.running(key)
+    if running and running.is_alive and running.pid != pid:  # somebody else started it meanwhile
+        return AlreadyRunning(key, running.pid)
+    lines = logs.last_lines(runtime.log_file(key), SHOWN_LINES, begin)
+    told = [match[1] for line in lines if (match := _REASON.fullmatch(line))]
+    reason = runtime.error_at_end(key, pid) or (told[-1] if told else trouble)
+    return StartFailed(key, reason, tuple(line for line in lines if not line.endswith(reason)))
 
 
 def stop(key: str, runtime: RuntimeFiles) -> int:
@@ -180,6 +174,7 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
 
     Raises:
         Killed: it did not stop in time; now it is gone.
+        NotStopped: it did not stop in time, and others share its process, so it is still there.
         EndedWithError: it is gone, but what waited was not delivered, or something else went wrong.
         ComponentError: it does not run (a dead one's files are removed), or is not ours to stop.
     """
@@ -193,14 +188,42 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
             f"{key} is not running: {who} ended without tidying up; "
             f"its pid file is removed now, its log may say why: {runtime.log_file(key)}"
         )
+    result = _stop_member(running, key, runtime) if running.group else stop_process(running, [key], runtime)[key]
+    if isinstance(result, RawdaqError):
+        raise result
+    return result
+
+
+def _stop_member(running: Running, key: str, runtime: RuntimeFiles) -> int | RawdaqError:
+    """Stop one component of a process that others need."""
     timeout_s = running.stop_timeout_s + _STOP_MARGIN_S
-    if _end(running, signal.SIGTERM, key, runtime, timeout_s):
-        _raise_error_at_end(running.pid, key, runtime)
-        return running.pid
-    if not _end(running, signal.SIGKILL, key, runtime, _KILL_TIMEOUT_S):
-        raise ComponentError(f"{key} (pid {running.pid}) cannot even be killed: it hangs in the system, see its disks")
-    runtime.forget(key)
-    raise Killed(key, timeout_s)
+    with client.call(runtime.command_address(key), "stop"):  # which stays on its way until the component listens
+        if not processes.within(timeout_s, lambda: not processes.holds(running.pid, runtime.running(key))):
+            return NotStopped(key, timeout_s, running.group or "")
+    return _error_at_end(running.pid, key, runtime) or running.pid
+
+
+def stop_process(running: Running, keys: Sequence[str], runtime: RuntimeFiles) -> dict[str, int | RawdaqError]:
+    """Stop the process that runs *keys* and nothing else; return its pid, or the error that *keys* ended with.
+
+    Args:
+        running: what their pid files say; of several the longest ``stop_timeout_s``.
+        keys: all that it runs.
+        runtime: where their files are.
+
+    Raises:
+        ComponentError: it is not ours to stop, or cannot even be killed.
+    """
+    timeout_s = running.stop_timeout_s + _STOP_MARGIN_S
+    late = _end(running, signal.SIGTERM, keys, runtime, timeout_s)
+    if late and _end(running, signal.SIGKILL, late, runtime, _KILL_TIMEOUT_S):
+        raise ComponentError(
+            f"{late[0]} (pid {running.pid}) cannot even be killed: it hangs in the system, see its disks"
+        )
+    for key in [*late, running.group] if late and running.group else late:
+        runtime.forget(key)
+    killed = {key: Killed(key, timeout_s) for key in late}
+    return {key: killed.get(key) or _error_at_end(running.pid, key, runtime) or running.pid for key in keys}
 
 
 def _known(key: str, runtime: RuntimeFiles) -> Running | None:
@@ -217,58 +240,40 @@ def _known(key: str, runtime: RuntimeFiles) -> Running | None:
                 f"{key} is running, but {runtime.pid_file(key)} does not say as which process; "
                 f"stop it with `control-rawdaq send {key} stop`, or find it with `fuser {runtime.pid_file(key)}`"
             )
-        time.sleep(_POLL_S)
+        time.sleep(processes.POLL_S)
     return running
 
 
-def _raise_error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> None:
-    """Raise what went wrong with the process *pid*, which was told to stop and has ended."""
+def _error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> EndedWithError | None:
+    """Return what went wrong with *key*, which the process *pid* was told to stop and runs no more."""
     reason = runtime.error_at_end(key, pid)
     left = runtime.running(key)
     if left and left.pid == pid and not left.is_alive:
         runtime.forget(key)
         reason = "it ended before it was done: what waited in its queues may be lost"
-    if reason:
-        raise EndedWithError(key, reason, runtime.log_file(key))
+    return EndedWithError(key, reason, runtime.log_file(key)) if reason else None
 
 
-def _end(running: Running, number: signal.Signals, key: str, runtime: RuntimeFiles, timeout_s: float) -> bool:
-    """Send a signal and return whether the component has gone before *timeout_s* passed."""
+def _end(
+    running: Running, number: signal.Signals, keys: Sequence[str], runtime: RuntimeFiles, timeout_s: float
+) -> list[str]:
+    """Send a signal; return which of *keys* the process still runs when *timeout_s* has passed."""
     try:
         os.kill(running.pid, number)
     except ProcessLookupError:
         pass  # it went meanwhile
     except PermissionError as error:
-        raise ComponentError(f"{key} (pid {running.pid}) belongs to another user, who can stop it") from error
-    if not _within(timeout_s, lambda: not _holds(running.pid, runtime.running(key))):
-        return False
-    _within(_GONE_TIMEOUT_S, lambda: _is_gone(running.pid))
-    return True
+        raise ComponentError(f"{keys[0]} (pid {running.pid}) belongs to another user, who can stop it") from error
+    late = list(keys)
 
+    def are_gone() -> bool:
+        while late and not processes.holds(running.pid, runtime.running(late[-1])):
+            late.pop()  # and is not asked again
+        return not late
 
-def _holds(pid: int, now: Running | None) -> bool:
-    return now is not None and now.is_alive and now.pid == pid
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether the process has ended; a child of ours is laid to rest."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:  # it is not our child
-        pass
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()  # ended, and its parent has not asked yet
-    except OSError:
-        return True
-
-
-def _within(timeout_s: float, is_true: Callable[[], bool]) -> bool:
-    end_s = time.monotonic() + timeout_s
-    while not is_true():
-        if time.monotonic() > end_s:
-            return False
-        time.sleep(_POLL_S)
-    return True
+    if processes.within(timeout_s, are_gone):
+        processes.within(_GONE_TIMEOUT_S, lambda: processes.is_gone(running.pid))
+    return [key for key in late if processes.holds(running.pid, runtime.running(key))]
 
 
 def each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqError]:

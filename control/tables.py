@@ -23,7 +23,7 @@ _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refu
 
 def print_list(rows: Sequence[Row]) -> None:
     """Print one line for each component."""
-    _print([_table("", ("component", "state", "pid", "receiver", "publishers", "file"), rows)])
+    _print([_table("", ("component", "state", "pid", "group", "receiver", "publishers", "file"), rows)])
 
 
 def print_status(status: Row) -> None:

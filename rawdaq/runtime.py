@@ -55,6 +55,7 @@ class Running:
         started_ns: when.
         stop_timeout_s: how long it may take to stop.
         is_alive: whether the process still holds the file's lock.
+        group: what the process is called when components share it; None when it is the component's own.
     """
 
     pid: int
@@ -62,6 +63,7 @@ class Running:
     started_ns: int
     stop_timeout_s: float
     is_alive: bool = True
+    group: str | None = None
 
 
 class RuntimeFiles:
@@ -190,15 +192,21 @@ class RuntimeFiles:
 
     def error_at_end(self, key: str, pid: int) -> str | None:
         """Return, once, the error that the process *pid* of *key* ended with; None when it ended in order (or runs)."""
-        path = self._end_file(key)
+        text = self._said_at_end(key, pid)
+        if text is not None:
+            self._end_file(key).unlink(missing_ok=True)
+        return text
+
+    def has_failed(self, key: str, pid: int) -> bool:
+        """Whether the process *pid* has ended *key* with an error, which `error_at_end` tells."""
+        return self._said_at_end(key, pid) is not None
+
+    def _said_at_end(self, key: str, pid: int) -> str | None:
         try:
-            values = json.loads(path.read_bytes())
-            text = str(values["error"]) if values["pid"] == pid else None
+            values = json.loads(self._end_file(key).read_bytes())
+            return str(values["error"]) if values["pid"] == pid else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if text is not None:
-            path.unlink(missing_ok=True)
-        return text
 
     def _end_file(self, key: str) -> Path:
         return self.folder / f"{key}.end"
@@ -213,7 +221,7 @@ class RuntimeFiles:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def hold(self, key: str, config: Path, stop_timeout_s: float) -> Generator[None]:
+    def hold(self, key: str, config: Path, stop_timeout_s: float, group: str | None = None) -> Generator[None]:
         """Be the one process that runs *key*: its pid file is locked until the context ends, however it ends.
 
         An error that ends the context stays behind for `error_at_end`: who stops a component is not its parent, and
@@ -223,15 +231,21 @@ class RuntimeFiles:
             AlreadyRunning: another process holds it.
             ComponentError: the pid file cannot be written.
         """
-        descriptor = self._take(key)
+        try:
+            descriptor = self._take(key)
+        except AlreadyRunning:  # what is said of the end belongs to that process
+            raise
+        except ComponentError as error:
+            self.keep_error(key, error)
+            raise
         try:
             # While it is locked: nobody can have newer ones.
             self._end_file(key).unlink(missing_ok=True)
             try:
-                self._sign(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s))
+                self._sign(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group=group))
                 yield
             except Exception as error:
-                self._keep(key, error)
+                self.keep_error(key, error)
                 raise
             finally:
                 self._give_back(key)
@@ -252,8 +266,8 @@ class RuntimeFiles:
                 f"{self.pid_file(key)} cannot be written: {error.strerror}; make room there, or set RAWDAQ_RUNTIME_DIR"
             ) from error
 
-    def _keep(self, key: str, error: Exception) -> None:
-        """Leave *error* behind for those who wait until the pid file has gone."""
+    def keep_error(self, key: str, error: Exception) -> None:
+        """Leave *error* behind for `error_at_end`: for those who wait until the pid file has gone, or is there."""
         text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):  # the component's log has it too
             self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "error": text}))
@@ -293,6 +307,7 @@ def _parse(text: str, is_alive: bool) -> Running:
             int(values["started_ns"]),
             float(values["stop_timeout_s"]),
             is_alive,
+            values.get("group"),
         )
     except (ValueError, KeyError, TypeError):
         return Running(0, Path(), 0, 10.0, is_alive)

@@ -35,6 +35,18 @@ def build(component: ComponentSettings) -> ReceiverServer:
     return receiver
 
 
+def prepare(component: ComponentSettings, command_address: str | None) -> ReceiverServer:
+    """Return the receiver of *component*, which is to answer commands at *command_address*; its log has its beginning.
+
+    Raises:
+        ComponentError: a class cannot be loaded or built; the text says why.
+    """
+    receiver = build(component)
+    receiver.command_address = command_address
+    _LOG.info("starting %s from %s", component.name, component.file)
+    return receiver
+
+
 def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Publisher:
     cls = registry.publisher_class(settings.class_name)
     publisher: Publisher = _construct(cls, settings.options, component, {"name": settings.name})
@@ -90,9 +102,6 @@ def spare_collector() -> None:
 async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
     receivers: list[ReceiverServer] = []
     for component, command_address in components:
-        receiver = build(component)
-        receiver.command_address = command_address
-        receivers.append(receiver)
-        _LOG.info("starting %s from %s", component.name, component.file)
+        receivers.append(prepare(component, command_address))
     spare_collector()
     await serve_until_signal(receivers)

@@ -9,7 +9,7 @@ import pytest
 from rawdaq import registry
 
 MODULE = '''
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from typing import Annotated
 from pydantic import Field
@@ -28,16 +28,40 @@ class OutsideReceiver(ReceiverServer):
         self.trouble = trouble
         if trouble == "refuse":
             raise ValueError("the port is taken; take another")
+        if trouble == "bug":
+            raise KeyError("a bug")
         if trouble == "exit":
             os.write(2, b"a library said goodbye\\n")
             os._exit(3)
         if trouble == "hang":
             signal.pause()
 
+    async def ct_commands(self):
+        if self.trouble != "silent":
+            await super().ct_commands()
+
     async def ct_a_first(self):
         if self.trouble == "stubborn":
             self.loop.remove_signal_handler(signal.SIGTERM)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    async def ct_b_second(self):
+        while self.trouble == "clinging":
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    def cmd_break(self):
+        """End with an error."""
+        async def fail():
+            raise RuntimeError("it broke")
+
+        self.spawn(fail(), "breaking")
+
+    def cmd_log(self, args):
+        """Write a line at level DEBUG."""
+        self.log.debug(" ".join(args))
 
     def cmd_echo(self, args):
         """Say it again."""

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import os
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -116,6 +117,7 @@ def test_a_component_runs_only_once(files: RuntimeFiles, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_LOCK_PATIENCE_S", 0.05)
     with files.hold(KEY, Path("a"), 1), pytest.raises(AlreadyRunning) as caught, files.hold(KEY, Path("a"), 1):
         pass
+    assert not files.has_failed(KEY, os.getpid()), "that is for the one that runs to say"
     assert caught.value.pid == os.getpid()
     assert f"XX.DEMO.Main is already running (pid {os.getpid()}); stop it first" in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
@@ -160,6 +162,7 @@ def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_pro
         with pytest.raises(type(error)), files.hold(KEY, Path("a"), 1):
             raise error
         assert files.keys() == []
+        assert [files.has_failed(KEY, os.getpid() + more) for more in (0, 1)] == [True, False]
         assert files.error_at_end(KEY, os.getpid() + 1) is None
         assert files.error_at_end(KEY, os.getpid()) == text
         assert files.error_at_end(KEY, os.getpid()) is None
@@ -201,11 +204,10 @@ def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_told_to_who_
     files.pid_file(KEY).mkdir()
     assert files.keys() == []
     assert files.running(KEY) is None
-    with (
-        pytest.raises(ComponentError, match=r"Main\.pid cannot be written: Is a directory; move what is there away"),
-        files.hold(KEY, Path("a"), 1),
-    ):
+    reason = r"Main\.pid cannot be written: Is a directory; move what is there away"
+    with pytest.raises(ComponentError, match=reason), files.hold(KEY, Path("a"), 1):
         pass
+    assert re.search(reason, files.error_at_end(KEY, os.getpid()) or "")
 
 
 def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +221,17 @@ def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatc
 
 def test_who_runs_already_without_having_said_its_pid_is_told_without_one() -> None:
     assert str(AlreadyRunning(KEY, 0)).startswith("XX.DEMO.Main is already running; stop it first: ")
+
+
+def test_a_pid_file_tells_the_shared_process_and_one_of_an_older_version_has_none(files: RuntimeFiles) -> None:
+    with files.hold(KEY, Path("a"), 1, "group.3"):
+        running = files.running(KEY)
+        assert running is not None
+        assert running.group == "group.3"
+    files.pid_file(KEY).write_text('{"pid": 7, "config": "a", "started_ns": 5, "stop_timeout_s": 1.0}')
+    running = files.running(KEY)
+    assert running is not None
+    assert (running.pid, running.group) == (7, None)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"pid": "x"}', "\udcff"])

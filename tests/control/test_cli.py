@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rawdaq import config
-from rawdaq.control import cli, client, logs, supervisor, tables, template
+from rawdaq.control import cli, client, logs, open_files, supervisor, tables, template
 from rawdaq.errors import CommandError, ComponentError
 from rawdaq.runtime import RuntimeFiles
 from tests import outside
@@ -150,6 +150,58 @@ def test_the_failure_of_one_component_does_not_stop_the_others(station: Path, sa
     assert "XX.OUT.Second" in out
 
 
+def _states(said: Said) -> list[tuple[str, str | None]]:
+    """Return state and process of each component, as `list` has them."""
+    return [(row["state"], row["group"]) for row in json.loads(said.run("list", "--json")[1])]
+
+
+def test_many_components_share_few_processes_and_are_there_one_by_one(station: Path, said: Said) -> None:
+    names = ["Anna", "Berta", "Carla"]
+    text = outside.STATION.partition("Main:")[0]
+    station.write_text(text + "".join(f"{name}:\n  Receiver: {{class: OutsideReceiver}}\n" for name in names))
+    status, out, err = said.run("start", "all", "--processes", "1")
+    assert (status, err) == (0, "")
+    pids = {line.rpartition(" ")[2] for line in out.splitlines()}
+    assert len(pids) == 1
+    assert _states(said) == [("running", "group.1")] * 3
+    assert "group.1" in said.run("list")[1]
+    assert said.run("send", "Berta", "ping")[:2] == (0, "pong\n")
+    assert said.run("logs", "Carla")[1].count("\n") == 2
+
+    status, out, _ = said.run("restart", "Berta")
+    assert (status, [line.split(" (")[0] for line in out.splitlines()]) == (
+        0,
+        ["XX.OUT.Berta stopped", "XX.OUT.Berta started"],
+    )
+    assert _states(said) == [("running", "group.1"), ("running", None), ("running", "group.1")]
+    assert said.run("stop", "Berta")[0] == 0
+    status, out, err = said.run("start", "all", "--processes", "2")
+    assert (status, err, out.splitlines()[0]) == (0, "", "2 of 3 components run already")
+    assert out.splitlines()[1].startswith("XX.OUT.Berta started (pid ")
+    assert len(out.splitlines()) == 2
+    assert said.run("start", "all", "--processes", "2") == (0, "3 of 3 components run already\n", "")
+
+    assert said.run("restart", "all")[0] == 0
+    assert _states(said) == [("running", "group.1"), ("running", None), ("running", "group.1")]
+    assert said.run("restart", "all", "--processes", "1")[0] == 0
+    assert _states(said) == [("running", "group.1")] * 3
+    status, out, _ = said.run("stop", "group.1")
+    assert (status, out.count("stopped (pid ")) == (0, 3)
+    assert _states(said) == [("stopped", None)] * 3
+
+
+def test_a_limit_of_open_files_that_will_not_do_is_a_warning(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(_: object) -> str:
+        return "not enough files"
+
+    monkeypatch.setattr(open_files, "shortage", short)
+    status, out, err = said.run("start", "all", "--processes", "1")
+    assert (status, err) == (0, "control-rawdaq: warning: not enough files\n")
+    assert out.startswith("XX.OUT.Main started")
+
+
 def test_what_was_started_from_another_file_or_from_one_that_is_wrong_by_now_can_be_asked_and_stopped(
     station: Path, said: Said, tmp_path: Path
 ) -> None:
@@ -272,6 +324,11 @@ def test_only_one_component_runs_in_the_foreground(station: Path, said: Said) ->
         (["logs", "all"], "This is about one component; say which."),
         (["start", "receiver"], "start receiver WHICH?"),
         (["start"], "Missing argument"),
+        (
+            ["start", "all", "--foreground", "--processes", "2"],
+            "--foreground runs one component here, --processes many",
+        ),
+        (["start", "all", "--processes", "0"], "0 is not in the range x>=1"),
         (["dance"], "No such command 'dance'"),
         (["send", "Main"], "Missing argument 'COMMAND'"),
         (["list", "-c", "/does/not/exist.yaml"], "/does/not/exist.yaml: does not exist"),

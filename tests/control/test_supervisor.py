@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rawdaq import config, log, station
-from rawdaq.control import client, component, logs, names, supervisor
+from rawdaq.control import client, component, logs, names, processes, supervisor
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.runtime import AlreadyRunning, Running, RuntimeFiles
 from rawdaq.settings import ComponentSettings, StationFile, StationSettings
@@ -105,10 +105,10 @@ def test_nobody_stays_when_the_start_is_interrupted(
         pids.append(pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(supervisor, "_trouble", interrupt)
+    monkeypatch.setattr(supervisor, "wait_for_answer", interrupt)
     with pytest.raises(KeyboardInterrupt):
         supervisor.start(_component(tmp_path), runtime)
-    wait_for(lambda: supervisor._is_gone(pids[0]))
+    wait_for(lambda: processes.is_gone(pids[0]))
     for key in runtime.keys():
         runtime.forget(key)
 
@@ -144,7 +144,7 @@ def test_a_stop_that_loses_data_is_told_although_the_component_is_gone(runtime: 
     expected = "XX.OUT.Main has stopped, but with an error: Main stopped: publisher nowhere did not close; see "
     assert str(caught.value) == f"{expected}{runtime.log_file(KEY)}"
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-    assert supervisor._is_gone(pid)
+    assert processes.is_gone(pid)
     assert [path for path in runtime.folder.iterdir() if path != runtime.logs] == []
 
 
@@ -178,10 +178,12 @@ def test_a_start_is_not_believed_before_the_pid_file_names_its_process(
 
     statuses = iter([None, 1])
     monkeypatch.setattr(client, "call", pong)
-    monkeypatch.setattr(supervisor, "_exit_status", status)
+    monkeypatch.setattr(processes, "exit_status", status)
     monkeypatch.setattr(supervisor, "_ASK_AGAIN_S", 0.0)
     _tell(monkeypatch, [Running(5, Path("a"), 0, 0.0)] * 9)
-    assert supervisor._trouble(7, KEY, RuntimeFiles(tmp_path, tmp_path), 30) == "it ended with exit status 1"
+    files = RuntimeFiles(tmp_path, tmp_path)
+    trouble = supervisor.wait_for_answer(7, KEY, files, lambda: processes.end_of(7, time.monotonic() + 30, 30))
+    assert trouble == "it ended with exit status 1"
 
 
 def _tell(monkeypatch: pytest.MonkeyPatch, story: list[Running | None]) -> None:
@@ -270,8 +272,8 @@ def test_a_process_that_cannot_be_killed_is_told(tmp_path: Path, monkeypatch: py
 
 
 def test_a_process_of_somebody_else_has_gone_when_it_is_a_zombie_or_no_longer_there() -> None:
-    assert not supervisor._is_gone(1)
-    assert supervisor._is_gone(2**22 + 1)
+    assert not processes.is_gone(1)
+    assert processes.is_gone(2**22 + 1)
 
 
 def test_each_goes_on_after_a_failure() -> None:
@@ -383,6 +385,18 @@ def test_of_several_the_one_that_runs_is_meant() -> None:
 def test_all_means_all_and_nobody_is_meant_twice() -> None:
     assert names.resolve_all(["all"], [A, B]) == [A, B]
     assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
+
+
+def test_a_shared_process_means_all_that_it_runs() -> None:
+    def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
+        return replace(target, running=Running(1, Path("a"), 0, 1, is_alive, group))
+
+    a, b, c = sharing(A, "group.1"), sharing(B, "group.2"), sharing(C, "group.1")
+    assert names.resolve_all(["group.1"], [a, b, c]) == [a, c]
+    assert names.resolve_all(["group.1", "AAA", "BBB/Raw"], [a, b, c]) == [a, c, b]
+    for known in ([A, b], [sharing(A, "group.1", is_alive=False), b]):
+        with pytest.raises(names.NoSuchComponent, match=r"no component is called 'group\.1'"):
+            names.resolve_all(["group.1"], known)
 
 
 def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""How many files a process of many components opens, and how many it may."""
+
+import resource
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from rawdaq import registry
+from rawdaq.errors import ComponentError
+from rawdaq.packet import StreamId
+from rawdaq.settings import ComponentSettings, StationSettings
+
+_PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
+_COMPONENT_FILES = 5  # pid file, two of the command socket and one of who asks there, the device
+_PUBLISHER_FILES = 2  # a socket and who listens to it; of an archive a file for each stream
+
+
+@runtime_checkable
+class _NamesStreams(Protocol):
+    """A receiver class that can tell its streams before it is built."""
+
+    def streams(self, station: StationSettings, options: object) -> list[StreamId]: ...
+
+
+@runtime_checkable
+class _WritesByStream(Protocol):
+    """A publisher class that has something of its own for each stream: a file."""
+
+    def exclusive_by_stream(self, options: object) -> str | None: ...
+
+
+def raise_limit() -> None:
+    """Let this process open as many files as the system ever lets it."""
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS calls it infinite and then does not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+
+
+def shortage(group: Sequence[ComponentSettings]) -> str | None:
+    """Return why one process is not enough for the files of *group*, and what to do; None when it is."""
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _PROCESS_FILES + sum(map(_files, group))
+    if highest == resource.RLIM_INFINITY or wanted <= highest:
+        return None
+    return (
+        f"{len(group)} components in one process may need {wanted} open files, and it may have {highest}: "
+        "give --processes a larger number, or raise the limit (ulimit -Hn, LimitNOFILE= in systemd)"
+    )
+
+
+def _files(component: ComponentSettings) -> int:
+    files = _COMPONENT_FILES
+    with suppress(ComponentError):  # a class that cannot be imported: its component says so when it starts
+        streams = _streams(component)
+        for publisher in component.publishers:
+            cls = registry.publisher_class(publisher.class_name)
+            files += streams if isinstance(cls, _WritesByStream) else _PUBLISHER_FILES
+    return files
+
+
+def _streams(component: ComponentSettings) -> int:
+    """Return how many streams *component* has, 0 when nobody knows before they come."""
+    cls = registry.receiver_class(component.receiver.class_name)
+    if isinstance(cls, _NamesStreams):
+        return len(cls.streams(component.station, component.receiver.options))
+    return 0
