@@ -15,6 +15,7 @@ from rawdaq.settings import (
     ComponentSettings,
     ConfigError,
     DaemonSettings,
+    PreviewSettings,
     Problem,
     PublisherSettings,
     ReceiverSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "ComponentSettings",
     "ConfigError",
     "DaemonSettings",
+    "PreviewSettings",
     "Problem",
     "PublisherSettings",
     "ReceiverSettings",
@@ -124,8 +126,8 @@ class _Twin(str):
 
 
 def _has_names(where: Where) -> bool:
-    """Whether the keys below *where* are names that people choose: of components, of publishers."""
-    return where == () or (len(where) == 2 and where[1] == "Publishers")
+    """Whether the keys below *where* are names that people choose: of components, of publishers, of previews."""
+    return where == () or (len(where) == 2 and where[1] in ("Publishers", "Previews"))
 
 
 class _Values:

@@ -22,6 +22,7 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.times import NS_PER_S
+from rawdaq.selection import Selection, selection
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
@@ -53,6 +54,7 @@ class Delivery:
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher
         self.outlet = outlet_of(publisher)
+        self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
         self._paused_since = 0.0
@@ -129,6 +131,7 @@ class RecordStage:
         self.outlet: Outlet[Packet | PacketRun | bytes] = Outlet(
             "records", OverflowPolicy.BLOCK, _STAGE_PACKETS, _STAGE_BYTES, log, time.monotonic
         )
+        self.selection = selection([target.publisher.streams for target in targets])
         self.refused = 0
         self._log = log
         self._clock_ns = clock_ns
@@ -211,13 +214,17 @@ class RecordStage:
     async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:
             for target in self.targets:
-                target.outlet.put(records)
+                target.outlet.put(records if target.selection is None else target.selection.of(records))
             for target in self.targets:
                 await target.outlet.room()
 
 
 class Fanout:
-    """Everything behind ``publish``: what is put here reaches every publisher, or is counted."""
+    """Everything behind ``publish``: what is put here reaches every publisher that wants it, or is counted.
+
+    Attributes:
+        put_count: how many items were put so far.
+    """
 
     def __init__(
         self,
@@ -232,20 +239,21 @@ class Fanout:
             if delivery.publisher.record_format is not None:
                 formats.setdefault(delivery.publisher.record_format, []).append(delivery)
         self.stages = [RecordStage(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
-        direct = [delivery.outlet for delivery in self.deliveries if delivery.publisher.record_format is None]
-        self._outlets: list[Outlet[Any]] = [stage.outlet for stage in self.stages] + direct
+        direct = [delivery for delivery in self.deliveries if delivery.publisher.record_format is None]
+        self._entries: list[tuple[Outlet[Any], Selection | None]] = [
+            *((stage.outlet, stage.selection) for stage in self.stages),
+            *((delivery.outlet, delivery.selection) for delivery in direct),
+        ]
+        self._outlets = [outlet for outlet, _ in self._entries]
+        self.put_count = 0
         self._log = log
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
-        """Hand *packets* to every outlet; return False when the caller must await `room` before it puts more."""
-        for outlet in self._outlets:
-            outlet.put(packets)
+        """Hand *packets* to all who want them; return False when the caller must await `room` before it puts more."""
+        self.put_count += len(packets)
+        for outlet, selected in self._entries:
+            outlet.put(packets if selected is None else selected.of(packets))
         return not any(outlet.is_full and outlet.policy is OverflowPolicy.BLOCK for outlet in self._outlets)
-
-    @property
-    def put_count(self) -> int:
-        """How many items were put so far."""
-        return sum(outlet.put_count for outlet in self._outlets)
 
     async def room(self) -> None:
         """Return when every outlet that blocks has room."""

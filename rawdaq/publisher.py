@@ -48,12 +48,14 @@ class Publisher:
         overflow: what its outlet does when it is full; the station file may say otherwise.
         queue_packets: how many items may wait in its outlet.
         queue_mb: how many megabytes may wait in its outlet.
+        streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
     """
 
     record_format: RecordFormat | None = None
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     queue_packets: int = 100_000
     queue_mb: float = 64.0
+    streams: Sequence[str] = ()
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
         cls = type(self)

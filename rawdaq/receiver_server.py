@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq import commands, member_log
@@ -20,7 +21,9 @@ from rawdaq.delivery import Fanout
 from rawdaq.endpoints import DialEndpoint, DialledProtocol, Endpoint, Reconnect, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
+from rawdaq.previews import Previews
 from rawdaq.publisher import Publisher
+from rawdaq.settings import PreviewSettings
 from rawdaq.stats import Anomaly, Reporter, Stats
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class ReceiverServer:
         start_timeout_s: how long a start may take; None leaves that to who waits for it.
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
+        previews: streams of a lower rate that are published, too, by names for `status`; set it before it is run.
     """
 
     command_address: str | None = None
@@ -62,6 +66,7 @@ class ReceiverServer:
     start_timeout_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
+    previews: Mapping[str, PreviewSettings] = MappingProxyType({})
 
     def __init__(
         self,
@@ -81,6 +86,7 @@ class ReceiverServer:
         self._setup = False
         self._loop = loop
         self._fanout = Fanout(self.publishers, self.log)
+        self._previews: Previews | None = None
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
@@ -209,7 +215,13 @@ class ReceiverServer:
         packets, anomalies = self.stats.add(data, is_numbering=self.numbers_packets)
         for anomaly in anomalies:
             self.on_anomaly(anomaly)
-        return self._fanout.put(packets)
+        has_room = self._fanout.put(packets)
+        if self._previews is not None and (made := self._previews.add(packets)):
+            previews, anomalies = self.stats.add(made)
+            for anomaly in anomalies:
+                self.on_anomaly(anomaly)
+            has_room = self._fanout.put(previews)
+        return has_room
 
     def on_anomaly(self, anomaly: Anomaly) -> None:
         """Tell of a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
@@ -291,6 +303,9 @@ class ReceiverServer:
                 f"{self.name} listens to nothing: call setup_udp, setup_stream or connect_stream in __init__, "
                 "or set self._setup = True when it has sockets of its own"
             )
+        if self.previews:
+            self._previews = Previews(self.previews, self.log)
+            await asyncio.to_thread(self._previews.open)
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
             try:
@@ -383,7 +398,7 @@ class ReceiverServer:
         return "pong"
 
     def cmd_status(self) -> dict[str, object]:
-        """Show state, endpoints, publishers and streams."""
+        """Show state, endpoints, publishers, previews and streams."""
         return {
             "name": self.name,
             "class": type(self).__name__,
@@ -392,6 +407,7 @@ class ReceiverServer:
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "receiver": self.receiver_status(),
             "publishers": self._fanout.status(),
+            "previews": {} if self._previews is None else self._previews.status(),
             "streams": self.stats.report(),
         }
 

@@ -4,8 +4,8 @@
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from rawdaq.packet import StreamId
 #: Names become parts of file names, of a Unix socket's path (at most 107 bytes) and of commands.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
 
+_BAND = re.compile("[A-Z0-9]")
 _ZMQ_ADDRESS = re.compile(r"tcp://[^\s:/]+:\d{1,5}|tcp://\[[0-9A-Fa-f:.]+\]:\d{1,5}|ipc://\S+")
 
 
@@ -94,6 +95,33 @@ class StationSettings(Settings):
         return f"{self.network}.{self.code}"
 
 
+def _band(code: str) -> str:
+    if not _BAND.fullmatch(code):
+        raise ValueError(f"{code!r} is no band code; it should be one letter, such as D")
+    return code
+
+
+class PreviewSettings(Settings):
+    """One entry of ``Previews``: streams at a lower rate, published as streams of their own.
+
+    >>> PreviewSettings(rate_hz=1000, streams=["XX.AE.*.JH?"]).type
+    'float32'
+
+    Attributes:
+        rate_hz: their rate, a whole part of that of the sources.
+        streams: shell-style patterns of the sources; none means all.
+        band: their band code; None is what their rate asks for.
+        location: their location; None is that of the source.
+        type: their sample type.
+    """
+
+    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    streams: list[str] = Field(default_factory=list)
+    band: Annotated[str, AfterValidator(_band)] | None = None
+    location: Annotated[str, AfterValidator(_location)] | None = None
+    type: Literal["float32", "float64", "int32"] = "float32"
+
+
 class DaemonSettings(Settings):
     """The block ``Daemon``: how a component runs as a process.
 
@@ -129,6 +157,7 @@ class PublisherSettings:
         overflow: what its outlet does when it is full.
         queue_packets: how many packets may wait in its outlet.
         queue_mb: how many megabytes may wait in its outlet.
+        streams: patterns of the streams that it gets; none means all.
     """
 
     name: str
@@ -137,6 +166,7 @@ class PublisherSettings:
     overflow: OverflowPolicy | None = None
     queue_packets: int | None = None
     queue_mb: float | None = None
+    streams: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +180,7 @@ class ComponentSettings:
         publishers: where they go.
         daemon: how it runs.
         file: the station file.
+        previews: what is published at a lower rate, too, by name.
     """
 
     name: str
@@ -158,6 +189,7 @@ class ComponentSettings:
     publishers: tuple[PublisherSettings, ...]
     daemon: DaemonSettings
     file: Path
+    previews: Mapping[str, PreviewSettings] = field(default_factory=dict[str, PreviewSettings])
 
     @property
     def key(self) -> str:

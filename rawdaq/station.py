@@ -32,6 +32,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
     )
     receiver.stop_timeout_s = component.daemon.stop_timeout_s
     receiver.monitor_address = component.daemon.monitor
+    receiver.previews = component.previews
     return receiver
 
 
@@ -56,6 +57,8 @@ def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Pub
         publisher.queue_packets = settings.queue_packets
     if settings.queue_mb is not None:
         publisher.queue_mb = settings.queue_mb
+    if settings.streams:
+        publisher.streams = settings.streams
     return publisher
 
 

@@ -1,6 +1,6 @@
 """From the content of a station file to settings: which blocks there are, and what each may say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -16,15 +16,17 @@ from rawdaq.settings import (
     NAME,
     ComponentSettings,
     DaemonSettings,
+    PreviewSettings,
     PublisherSettings,
     ReceiverSettings,
     StationSettings,
 )
+from rawdaq.station_previews import preview_streams, selects_nothing
 
 #: Words that commands use beside component names.
 _RESERVED = {"all", "receiver", "station"}
 #: What a component has.
-_BLOCKS = ("Receiver", "Publishers", "Daemon")
+_BLOCKS = ("Receiver", "Publishers", "Previews", "Daemon")
 
 
 @runtime_checkable
@@ -68,10 +70,12 @@ class _Claim(NamedTuple):
     Attributes:
         where: the publisher.
         streams: those that it gets, empty when they are not known; None: they do not matter.
+        patterns: those that it asks for.
     """
 
     where: Where
     streams: frozenset[StreamId] | None
+    patterns: Sequence[str] = ()
 
     def excludes(self, other: "_Claim") -> bool:
         """Whether *other* cannot have the same thing too."""
@@ -79,8 +83,9 @@ class _Claim(NamedTuple):
             return False  # one name twice, which is told already
         if self.streams is None or other.streams is None:
             return True
-        # Publishers of one component get the same streams, even when nobody can tell which.
-        return self.where[0] == other.where[0] or not self.streams.isdisjoint(other.streams)
+        # Publishers of one component get the same streams, even when nobody can tell which, if both ask for the same.
+        is_same = self.where[0] == other.where[0] and self.patterns == other.patterns
+        return is_same or not self.streams.isdisjoint(other.streams)
 
 
 class _Entry(BaseModel):
@@ -103,6 +108,7 @@ class _PublisherEntry(_Entry):
     overflow: Annotated[str, AfterValidator(_policy)] | None = None
     queue_packets: Annotated[int, Field(ge=1, strict=True)] | None = None
     queue_mb: Annotated[float, Field(gt=0, strict=True)] | None = None
+    streams: list[str] = Field(default_factory=list)
 
 
 class StationReader:
@@ -159,11 +165,13 @@ class StationReader:
         for key in [key for key in blocks if key not in _BLOCKS]:
             document.add((*where, key), f"unknown key; {registry.suggestion(str(key), _BLOCKS)}")
         receiver, streams = self._receiver(where, blocks, station)
+        previews = self._previews((*where, "Previews"), blocks.get("Previews"))
+        streams += preview_streams(document, (*where, "Previews"), previews, streams)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
             return None
-        return ComponentSettings(str(name), station, receiver, tuple(publishers), daemon, document.file)
+        return ComponentSettings(str(name), station, receiver, tuple(publishers), daemon, document.file, previews)
 
     def _daemon(self, where: Where, value: Any) -> DaemonSettings | None:
         return DaemonSettings() if value is None else self._document.valid(where, DaemonSettings, value, "a mapping")
@@ -189,6 +197,16 @@ class StationReader:
                 self._document.add(where, str(error))
         return ReceiverSettings(entry.class_name, made), streams
 
+    def _previews(self, where: Where, value: Any) -> dict[str, PreviewSettings]:
+        entries = {} if value is None else self._document.mapping(where, value, "a mapping of names to previews")
+        previews: dict[str, PreviewSettings] = {}
+        for name, entry in (entries or {}).items():
+            self._name((*where, name))
+            made = self._document.valid((*where, name), PreviewSettings, entry, "a mapping such as {rate_hz: 100}")
+            if made is not None:
+                previews[str(name)] = made
+        return previews
+
     def _publishers(self, where: Where, value: Any, streams: list[StreamId]) -> list[PublisherSettings]:
         entries = {} if value is None else self._document.mapping(where, value, "a mapping of names to publishers")
         made = [self._publisher((*where, name), entry, streams) for name, entry in (entries or {}).items()]
@@ -202,16 +220,21 @@ class StationReader:
         options, cls = self._options(where, "publisher", entry)
         if options is None:
             return None
-        if isinstance(cls, _ChecksStreams) and (reason := cls.check_streams(streams, options)):
+        wanted = [stream for stream in streams if stream.matches(entry.streams)]
+        if streams and not wanted:
+            self._document.add((*where, "streams"), selects_nothing(streams))
+        if isinstance(cls, _ChecksStreams) and (reason := cls.check_streams(wanted, options)):
             self._document.add(where, reason)
         if isinstance(cls, _ChecksOptions) and (reason := cls.check_options(options)):
             self._document.add(where, reason)
         if isinstance(cls, _Claims):
             self._claim(cls.exclusive(options), _Claim(where, None))
         if isinstance(cls, _ClaimsByStream):
-            self._claim(cls.exclusive_by_stream(options), _Claim(where, frozenset(streams)))
+            self._claim(cls.exclusive_by_stream(options), _Claim(where, frozenset(wanted), entry.streams))
         name, policy = str(where[-1]), cast("OverflowPolicy | None", entry.overflow)
-        return PublisherSettings(name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb)
+        return PublisherSettings(
+            name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams
+        )
 
     def _claim(self, thing: str | None, claim: _Claim) -> None:
         if thing is None:

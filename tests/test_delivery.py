@@ -231,3 +231,35 @@ async def test_two_publishers_of_one_name_both_get_everything() -> None:
         await fanout.drain(10.0)
     assert [twin.kept for twin in twins] == [[b"1"], [b"1"]]
     assert list(fanout.status()) == ["twin", "twin-2"]
+
+
+HHN = StreamId("XX", "DEMO", "00", "HHN")
+
+
+async def test_a_publisher_gets_the_streams_that_it_asks_for_and_the_rest_is_not_dropped() -> None:
+    chosen, everything = Keeper("chosen"), Keeper("everything")
+    chosen.streams = ["*.HHN"]
+    fanout = Fanout([chosen, everything], LOG)
+    items: list[Packet | PacketRun | bytes] = [packet(0), b"plain", packet(0, stream=HHN), packet(1)]
+    async with running(fanout):
+        fanout.put(items)
+        await fanout.drain(10.0)
+    assert chosen.kept == items[1:3]
+    assert everything.kept == items
+    assert fanout.put_count == 4
+    assert (fanout.status()["chosen"]["delivered"], fanout.status()["chosen"]["dropped"]) == (2, 0)
+
+
+async def test_records_are_made_once_of_what_any_publisher_of_the_format_asks_for() -> None:
+    first, second = RecordKeeper("a"), RecordKeeper("b")
+    first.streams, second.streams = ["*.HHZ"], ["*.HH[ZN]"]
+    fanout = Fanout([first, second], LOG)
+    (stage,) = fanout.stages
+    unwanted = StreamId("XX", "DEMO", "00", "HHE")
+    async with running(fanout):
+        fanout.put([packet(index, stream=each) for index in range(20) for each in (STREAM, HHN, unwanted)])
+        await fanout.drain(10.0)
+    assert {record.stream for record in first.kept} == {STREAM}
+    assert {record.stream for record in second.kept} == {STREAM, HHN}
+    assert first.kept == [record for record in second.kept if record.stream == STREAM]
+    assert stage.outlet.delivered_count == 40

@@ -110,7 +110,7 @@ def test_a_device_of_ten_lines_serves_its_samples() -> None:
 
 
 def test_the_station_file_is_good(tmp_path: Path) -> None:
-    (tmp_path / "station.yaml").write_text(_block("yaml", "class: RawReceiver"))
+    (tmp_path / "station.yaml").write_text(_block("yaml", "Daemon:"))
     done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -152,13 +152,13 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
 
-@pytest.mark.parametrize("holding", ["class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver"])
-def test_the_station_files_for_other_ways_in_are_good(holding: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("holding", ["Previews:", "class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver"])
+def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", holding))
     done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
     assert (done.returncode, done.stderr) == (0, "")

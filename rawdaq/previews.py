@@ -1,0 +1,237 @@
+"""Previews at work: each stream that has one is followed, decimated and published once more under another name."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rawdaq.decimation import Decimator, Floats, load, refusal
+from rawdaq.outlet import count_of
+from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
+from rawdaq.preview_names import preview_stream
+from rawdaq.settings import PreviewSettings
+from rawdaq.stats import CONTIGUOUS_SAMPLES
+from rawdaq.times import NS_PER_S, sample_time
+
+#: How far from a whole multiple of the preview's rate a source may be: 33.33333 Hz is a third of 100 Hz.
+_RATE_TOLERANCE = 1e-6
+
+
+class _Refused(Exception):
+    """There is no preview of these samples; the text says why, and what would be right."""
+
+
+class _Origin(NamedTuple):
+    """The stamps of packets of equal size that some of the samples came from; not the samples, which are large."""
+
+    begin: int  # position of the first sample in the run
+    end: int
+    starts_ns: Sequence[int]
+    timing_quality: int | None
+
+    def time_ns(self, position: int, rate_hz: float) -> int:
+        """Return the time of the sample at *position*, from the stamp of the packet in which it lies."""
+        packet, index = divmod(position - self.begin, (self.end - self.begin) // len(self.starts_ns))
+        return sample_time(self.starts_ns[packet], index, rate_hz)
+
+
+class _Run:
+    """Contiguous samples of one stream on their way through the filters."""
+
+    def __init__(self, decimator: Decimator, first: Packet | PacketRun) -> None:
+        self._decimator = decimator
+        self._rate_hz = first.rate_hz
+        self._type = first.sample_type
+        self._next_ns = first.start_ns
+        self._count = 0
+        self._origins: deque[_Origin] = deque()
+
+    def continues(self, item: Packet | PacketRun) -> bool:
+        """Whether *item* is where its first sample belongs, to half a sample interval, and alike."""
+        late_ns = item.start_ns - self._next_ns
+        is_alike = item.rate_hz == self._rate_hz and item.sample_type is self._type
+        return is_alike and abs(late_ns) * item.rate_hz <= CONTIGUOUS_SAMPLES * NS_PER_S
+
+    def add(self, item: Packet | PacketRun, stream: StreamId, kind: SampleType) -> Packet | None:
+        """Return the packet of *stream* that *item* completes.
+
+        Its time is that of the sample in the middle of the first filter, from the stamp of the packet in which that
+        lies, so that rounding in the stamps never adds up.
+        """
+        decimator = self._decimator
+        centre = decimator.delay + decimator.count * decimator.factor
+        self._remember(item)
+        self._next_ns = item.next_ns
+        outputs = decimator.push(item.samples.reshape(-1))
+        if not outputs.size:
+            return None
+        while self._origins[0].end <= centre:
+            self._origins.popleft()
+        origin = self._origins[0]
+        return Packet(
+            stream,
+            origin.time_ns(centre, self._rate_hz),
+            self._rate_hz / decimator.factor,
+            _as_type(outputs, kind),
+            origin.timing_quality,
+            received_ns=item.received_ns,
+        )
+
+    def _remember(self, item: Packet | PacketRun) -> None:
+        """Count the samples of *item*, and keep its stamps if an output belongs to one of them."""
+        begin, self._count = self._count, self._count + item.samples.size
+        delay, factor = self._decimator.delay, self._decimator.factor
+        outputs_before = max(0, -((delay - begin) // factor))
+        if delay + outputs_before * factor < self._count:
+            starts_ns = item.starts_ns if isinstance(item, PacketRun) else (item.start_ns,)
+            self._origins.append(_Origin(begin, self._count, starts_ns, item.timing_quality))
+
+
+class _Preview:
+    """The preview of one stream.
+
+    Attributes:
+        stream: its name.
+        reason: why there is none, None while there is.
+        refused: packets of the source that gave none for such a reason.
+    """
+
+    def __init__(self, source: StreamId, settings: PreviewSettings, log: logging.Logger) -> None:
+        self.stream = preview_stream(source, settings.rate_hz, settings.band, settings.location)
+        self.reason: str | None = None
+        self.refused = 0
+        self._source = source
+        self._settings = settings
+        self._log = log
+        self._told = ""
+        self._is_closed = False
+        self._run: _Run | None = None
+
+    def close(self, reason: str) -> None:
+        """Give none from now on."""
+        self._is_closed, self._run = True, None
+        self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
+        if reason != self._told:
+            self._log.error("no preview %s of %s, counted as refused: %s", self.stream, self._source, reason)
+        self._told = self.reason = reason
+
+    def add(self, item: Packet | PacketRun) -> Packet | None:
+        """Return the packet that *item* completes."""
+        made = None
+        if not self._is_closed and item.samples.size:
+            try:
+                made = self._made(item)
+                self.reason = None
+            except _Refused as refused:
+                self._refuse(str(refused))
+            # The samples themselves are published already; a mistake of ours must not stop those that follow.
+            except Exception as error:
+                self._log.exception("the preview of %s failed", self._source)
+                self.close(f"it failed with {error!r}; restart the component")
+        self.refused += count_of(item) if self.reason else 0
+        return made
+
+    def _made(self, item: Packet | PacketRun) -> Packet | None:
+        if self._run is None or not self._run.continues(item):
+            self._run = None  # also when the new one is refused
+            self._run = _Run(self._decimator(item.rate_hz), item)
+        return self._run.add(item, self.stream, SampleType(self._settings.type))
+
+    def _decimator(self, rate_hz: float) -> Decimator:
+        wanted_hz = self._settings.rate_hz
+        factor = round(rate_hz / wanted_hz)
+        if factor < 2 or abs(rate_hz / (factor * wanted_hz) - 1) > _RATE_TOLERANCE:
+            raise _Refused(
+                f"its rate {rate_hz:g} Hz is not a whole multiple of {wanted_hz:g} Hz; choose another rate_hz, "
+                "or name the streams that it suits with `streams`"
+            )
+        if reason := refusal(factor):
+            raise _Refused(f"{reason}; choose another rate_hz")
+        return Decimator(factor)
+
+
+def _as_type(outputs: Floats, kind: SampleType) -> Samples:
+    """Return *outputs* in the sample type *kind*.
+
+    Raises:
+        _Refused: a value does not exist there.
+    """
+    if kind is SampleType.INT32:
+        outputs = np.rint(outputs)
+        limits = np.iinfo(np.int32)
+        if not (outputs.min() >= limits.min and outputs.max() <= limits.max):  # not true of NaN either
+            raise _Refused("a sample does not fit into int32; choose type float32")
+    with np.errstate(over="ignore"):
+        made = outputs.astype(kind.value)
+    if kind is SampleType.FLOAT32 and np.isinf(made).sum() > np.isinf(outputs).sum():
+        raise _Refused("a sample does not fit into float32; choose type float64")
+    return made
+
+
+class Previews:
+    """Makes the previews of all streams of a component.
+
+    Args:
+        settings: what each wants, by name.
+        log: where a stream of which there can be no preview is told, once.
+    """
+
+    def __init__(self, settings: Mapping[str, PreviewSettings], log: logging.Logger) -> None:
+        self._settings = dict(settings)
+        self._log = log
+        self._by_source: dict[StreamId, list[tuple[str, _Preview]]] = {}
+        self._by_name: dict[StreamId, _Preview] = {}
+
+    def open(self) -> None:
+        """Load the filters, which takes about a second on a small computer."""
+        load()
+
+    def add(self, items: Iterable[Packet | PacketRun | bytes]) -> list[Packet]:
+        """Return the packets that *items* complete; plain bytes pass by."""
+        made: list[Packet] = []
+        for item in items:
+            if not isinstance(item, bytes):
+                for _, preview in self._previews(item.stream):
+                    packet = preview.add(item)
+                    if packet is not None:
+                        made.append(packet)
+        return made
+
+    def _previews(self, source: StreamId) -> list[tuple[str, _Preview]]:
+        previews = self._by_source.get(source)
+        if previews is None:
+            if twin := self._by_name.get(source):
+                twin.close("a source has this name; give the preview a `location` or `band` of its own")
+            previews = self._by_source[source] = []
+            previews += [
+                self._begun(name, source) for name, each in self._settings.items() if source.matches(each.streams)
+            ]
+        return previews
+
+    def _begun(self, name: str, source: StreamId) -> tuple[str, _Preview]:
+        preview = _Preview(source, self._settings[name], self._log)
+        if preview.stream in self._by_source or preview.stream in self._by_name:
+            preview.close("there is a stream of this name; give the preview a `location` or `band` of its own")
+        else:
+            self._by_name[preview.stream] = preview
+        return name, preview
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows: for each preview its streams, and what has none for which reason."""
+        return {name: self._shown(name, settings) for name, settings in self._settings.items()}
+
+    def _shown(self, name: str, settings: PreviewSettings) -> dict[str, object]:
+        found = [
+            (source, each) for source, previews in self._by_source.items() for key, each in previews if key == name
+        ]
+        return {
+            "rate_hz": settings.rate_hz,
+            "type": settings.type,
+            "streams": {str(source): str(each.stream) for source, each in found if each.reason is None},
+            "refused": sum(each.refused for _, each in found),
+            "refused_by_stream": {str(source): each.reason for source, each in found if each.reason is not None},
+        }
