@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import device_side, latency, many, startup, throughput
+from benchmarks import device_side, high_rate, latency, many, startup, throughput
 from benchmarks.processes import ROOT
 from benchmarks.results import Report, machine, versions
 
@@ -63,6 +63,8 @@ def sections(report: Report, count: int, many_count: int, is_full: bool) -> Iter
     yield Section("Start-up", startup.COLUMNS, [Job({"": "startup"}, partial(startup.measure, report, count))])
     jobs = [Job(case.tags, partial(many.measure, report, case, many_count)) for case in many.cases(is_full)]
     yield Section("Many devices, 3 x 100 Hz each", many.COLUMNS, jobs)
+    jobs = [Job(case.tags, partial(high_rate.measure, report, case, many_count)) for case in high_rate.cases(is_full)]
+    yield Section("High rate", high_rate.COLUMNS, jobs)
     if _RELAYS.exists():
         yield Section("Relays", (), [Job({"": "relays"}, partial(relays, report, is_full))])
 
@@ -100,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--full", action="store_true", help="the whole matrix: about two hours")
     parser.add_argument("--only", default="", metavar="FILTERS", help="such as pipe,k=100 or many,devices=1000")
-    parser.add_argument("--runs", type=int, help="runs of each row: 5, of many devices 1")
+    parser.add_argument("--runs", type=int, help="runs of each row: 5, of many devices and of high rates 1")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the results go")
     args = parser.parse_args()
     filters = [each for each in args.only.split(",") if each]

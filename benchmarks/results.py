@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ("numpy", "pyzmq", "pymseed", "obspy", "pydantic")
+_LIBRARIES = ("numpy", "scipy", "pyzmq", "pymseed", "obspy", "pydantic")
 _NAME_WIDTH = 44
 
 

@@ -1,0 +1,264 @@
+"""Acoustic emission: 8 channels of int16 at 1 MHz, in real time, into an archive, and at 1 kHz into a live stream, too.
+
+``python -m benchmarks.high_rate feed SIGNAL SECONDS`` is the device: `Streamer`, in packets of 10 ms, which bear the
+true time of their samples. ``… receive FILE`` is the component of a station file, ``… listen ADDRESS`` a subscriber.
+What is in the archive afterwards is compared with what was sent, sample by sample.
+"""
+
+import asyncio
+import gc
+import logging
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymseed import MS3TraceList
+
+from benchmarks.loads import LOCATION, NETWORK, STATION, signal
+from benchmarks.processes import Child, cpu_s, peak_mb, tell, until
+from benchmarks.results import Report, spread
+from rawdaq import Subscriber, config, station
+from rawdaq.decimation import Decimator
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.streamer import Channel, Streamer
+from rawdaq.times import NS_PER_S
+
+COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")
+CHANNELS = 8
+RATE_HZ = 1_000_000
+PREVIEW_HZ = 1000
+
+_PACKET = 10_000  # samples
+_PACKET_NS = _PACKET * NS_PER_S // RATE_HZ
+_CYCLE = 101  # packets, then the signal begins again: no divisor of a second
+_FIRST_S = 1.0  # before the device begins
+_POLL_S = 0.02
+_ALL_S = 10.0  # what the receiver and the subscriber may be late at the end
+
+Samples = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table."""
+
+    signal: str
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{CHANNELS} x 1 MHz int16 {self.signal}, {self.seconds} s"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """By what ``--only`` finds it."""
+        return {"": "high-rate", "signal": self.signal}
+
+
+def cases(is_full: bool) -> list[Case]:
+    """Return what compresses well and what does not."""
+    return [Case(name, 60 if is_full else 10) for name in ("walk", "noise")]
+
+
+def packets_of(name: str) -> list[list[Samples]]:
+    """Return the packets of each channel, which come again and again; each channel begins with another."""
+    made = signal(name, "int16", _CYCLE * _PACKET).reshape(_CYCLE, _PACKET)
+    return [[made[(index + 7 * channel) % _CYCLE] for index in range(_CYCLE)] for channel in range(CHANNELS)]
+
+
+# --- the device, the component, the subscriber ---------------------------------------------------------------------
+
+
+def feed(name: str, seconds: int) -> None:
+    """Be the device: tell the port, send in real time once a client is there, end with the order."""
+    channels = packets_of(name)
+    with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in range(CHANNELS)], port=0) as streamer:
+        tell(port=streamer.port)
+        streamer.wait_for_client()
+        sys.stdin.readline()
+        began_cpu_s, began_ns = cpu_s(), time.time_ns() // 1000 * 1000 + int(_FIRST_S * NS_PER_S)
+        for index in range(seconds * NS_PER_S // _PACKET_NS):
+            start_ns = began_ns + index * _PACKET_NS
+            time.sleep(max(0, start_ns + _PACKET_NS - time.time_ns()) / NS_PER_S)
+            for number, packets in enumerate(channels):
+                streamer.feed_data(number, start_ns, 100, packets[index % _CYCLE])
+        counters = streamer.counters
+        tell(cpu_s=cpu_s() - began_cpu_s, unheard=counters.unheard_packets, dropped=counters.clients_dropped)
+        sys.stdin.readline()
+
+
+async def receive(file: Path) -> None:
+    """Run the component of *file* until the order, and tell what it cost."""
+    server = station.build(config.load(file).components[0])
+    gc.freeze()  # as a component's process does
+    serving = asyncio.create_task(server.serve())
+    live: Any = server.publishers[-1]
+    await until(lambda: serving.done() or live.port)
+    tell(address=live.address)
+    await until(lambda: serving.done() or (len(_formats(server)) == CHANNELS and _is_heard(live)))
+    began_cpu_s = cpu_s()
+    tell(ready=True)
+    ordered = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    waiting_bytes = 0
+    while not (ordered.done() or serving.done()):
+        waiting_bytes = max(waiting_bytes, sum(each["waiting_bytes"] for each in _publishers(server)))
+        await asyncio.sleep(_POLL_S)
+    wanted = int(await ordered)
+    streams = server.stats.streams
+    await until(lambda: serving.done() or sum(each.samples for each in streams.values()) >= wanted)
+    status: Any = server.cmd_status()
+    server.stop()
+    await serving
+    lost = sum(each["dropped"] + each["refused"] for each in _publishers(server))
+    lag_s = max(each["latency_max_s"] for each in status["streams"].values() if each["rate_hz"] == RATE_HZ)
+    gaps = sum(each["gaps"] + each["overlaps"] for each in status["streams"].values())
+    used_s = cpu_s() - began_cpu_s
+    tell(cpu_s=used_s, peak_mb=peak_mb(), lag_s=lag_s, waiting_bytes=waiting_bytes, lost=lost, gaps=gaps)
+
+
+def _formats(server: Any) -> dict[int, object]:
+    formats: dict[int, object] = server.formats
+    return formats
+
+
+def _is_heard(publisher: Any) -> bool:
+    return any(each["topics"] for each in publisher.status()["subscribers"])
+
+
+def _publishers(server: ReceiverServer) -> list[dict[str, Any]]:
+    statuses: Any = server.cmd_status()["publishers"]
+    return list(statuses.values())
+
+
+def listen(address: str) -> None:
+    """Be a subscriber of everything: after the order tell how many samples came, once the wanted number has."""
+    samples = 0
+
+    def read() -> None:
+        nonlocal samples
+        with Subscriber(address) as subscriber:
+            for packet in subscriber:
+                samples += packet.samples.size
+
+    threading.Thread(target=read, daemon=True).start()
+    wanted = int(sys.stdin.readline())
+    end_s = time.monotonic() + _ALL_S
+    while samples < wanted and time.monotonic() < end_s:
+        time.sleep(_POLL_S)
+    tell(samples=samples)
+
+
+# --- the measurement -----------------------------------------------------------------------------------------------
+
+
+def station_file(folder: Path, port: int) -> Path:
+    """Write and return the station file of the component."""
+    text = f"""\
+station: {{network: {NETWORK}, code: {STATION}, location: "{LOCATION}"}}
+Acoustic:
+  Receiver:
+    class: RawReceiver
+    port: {port}
+    channels: {{{", ".join(f'{number}: "{number:02d}.JHZ"' for number in range(CHANNELS))}}}
+  Previews:
+    slow: {{rate_hz: {PREVIEW_HZ}}}
+  Publishers:
+    archive: {{class: MiniSeedPublisher, path: archive}}
+    live: {{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 0, streams: ["*.*.*.G??"]}}
+"""
+    file = folder / "station.yaml"
+    file.write_text(text)
+    return file
+
+
+def run(case: Case) -> dict[str, Any]:
+    """Return the figures of one run; the benchmark ends when a sample is missing."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        device = stack.enter_context(Child("-m", "benchmarks.high_rate", "feed", case.signal, case.seconds))
+        file = station_file(folder, device.read()["port"])
+        receiver = stack.enter_context(Child("-m", "benchmarks.high_rate", "receive", file))
+        subscriber = stack.enter_context(Child("-m", "benchmarks.high_rate", "listen", receiver.read()["address"]))
+        receiver.read()
+        device.order()
+        fed = device.read()
+        previews = CHANNELS * preview_count(case.seconds)
+        receiver.order(str(CHANNELS * case.seconds * RATE_HZ + previews))
+        used = receiver.read()
+        subscriber.order(str(previews))
+        heard = subscriber.read()["samples"]
+        size_bytes = sum(path.stat().st_size for path in (folder / "archive").rglob("*") if path.is_file())
+        compare(case, folder / "archive")
+    problems = {"dropped": used["lost"], "gaps": used["gaps"], "unheard": fed["unheard"], "cut off": fed["dropped"]}
+    if any(problems.values()) or heard != previews:
+        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {previews} samples")
+    return {
+        "CPU %": 100 * used["cpu_s"] / case.seconds,
+        "device CPU %": 100 * fed["cpu_s"] / case.seconds,
+        "peak MB": used["peak_mb"],
+        "max lag ms": 1000 * used["lag_s"],
+        "max wait MB": used["waiting_bytes"] / 1e6,
+        "archive MB/s": size_bytes / 1e6 / case.seconds,
+    }
+
+
+def preview_count(seconds: int) -> int:
+    """Return how many samples the preview of one channel has."""
+    decimator = Decimator(RATE_HZ // PREVIEW_HZ)
+    return (seconds * RATE_HZ - 2 * decimator.delay - 1) // decimator.factor + 1
+
+
+def compare(case: Case, archive: Path) -> None:
+    """End the benchmark unless *archive* holds every sample that was sent, and the preview of them, without a gap."""
+    for number, packets in enumerate(packets_of(case.signal)):
+        decimator, sent = Decimator(RATE_HZ // PREVIEW_HZ), cycled(packets, case.seconds)
+        preview = np.concatenate([decimator.push(packet) for packet in sent])
+        expect(case, archive, f"{number:02d}.GHZ", preview.astype(np.float32))
+        expect(case, archive, f"{number:02d}.JHZ", np.concatenate(list(cycled(packets, case.seconds))))
+
+
+def cycled(packets: Sequence[Samples], seconds: int) -> Iterator[Samples]:
+    """Yield what a channel sends in so many *seconds*."""
+    return (packets[index % _CYCLE] for index in range(seconds * RATE_HZ // _PACKET))
+
+
+def expect(case: Case, archive: Path, code: str, samples: npt.NDArray[Any]) -> None:
+    """End the benchmark unless the archive has exactly these *samples* of a stream; libmseed reads it."""
+    traces = MS3TraceList()
+    for file in sorted(archive.rglob(f"*.{code}.*")):
+        traces.add_file(str(file), unpack_data=True)
+    found = [segment.np_datasamples for trace in traces for segment in trace]
+    if len(found) != 1 or not np.array_equal(found[0], samples):
+        sizes = ", ".join(str(each.size) for each in found)
+        raise SystemExit(f"bench: {case.name}: {samples.size} samples of {code} were sent, archived are {sizes or 0}")
+
+
+def measure(report: Report, case: Case, count: int) -> None:
+    """Add the row of *case*."""
+    runs = [run(case) for _ in range(count)]
+    report.row(case.name, case.tags, {name: spread(runs, name) for name in COLUMNS})
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Be one of the processes."""
+    logging.basicConfig(level=logging.WARNING)
+    side, first, *more = arguments
+    if side == "feed":
+        feed(first, int(more[0]))
+    elif side == "receive":
+        asyncio.run(receive(Path(first)))
+    else:
+        listen(first)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
