@@ -112,9 +112,9 @@ async def receive(file: Path) -> None:
     while not (ordered.done() or serving.done()):
         waiting_bytes = max(waiting_bytes, sum(each["waiting_bytes"] for each in _publishers(server)))
         await asyncio.sleep(_POLL_S)
-    wanted = int(await ordered)
+    wanted, end_s = int(await ordered), time.monotonic() + _ALL_S
     streams = server.stats.streams
-    await until(lambda: serving.done() or sum(each.samples for each in streams.values()) >= wanted)
+    await until(lambda: sum(each.samples for each in streams.values()) >= wanted or time.monotonic() > end_s)
     status: Any = server.cmd_status()
     server.stop()
     await serving

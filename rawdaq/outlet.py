@@ -83,7 +83,6 @@ class Outlet(Generic[Item]):
         self.policy = policy
         self.max_items = max_items
         self.max_bytes = max_bytes
-        self.put_count = 0
         self.delivered_count = 0
         self.dropped: Counter[str] = Counter()
         self._log = log
@@ -118,7 +117,6 @@ class Outlet(Generic[Item]):
         """Add *items* in order; what the policy drops is counted by stream and logged once per outage."""
         for item in items:
             count = count_of(item)
-            self.put_count += count
             if self.policy is not OverflowPolicy.BLOCK and self.is_full and not self._make_room_for(item):
                 continue
             self._items.append(item)

@@ -233,5 +233,5 @@ class Previews:
             "type": settings.type,
             "streams": {str(source): str(each.stream) for source, each in found if each.reason is None},
             "refused": sum(each.refused for _, each in found),
-            "refused_by_stream": {str(source): each.reason for source, each in found if each.reason is not None},
+            "reasons": {str(source): each.reason for source, each in found if each.reason is not None},
         }

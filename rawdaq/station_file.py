@@ -83,9 +83,10 @@ class _Claim(NamedTuple):
             return False  # one name twice, which is told already
         if self.streams is None or other.streams is None:
             return True
-        # Publishers of one component get the same streams, even when nobody can tell which, if both ask for the same.
-        is_same = self.where[0] == other.where[0] and self.patterns == other.patterns
-        return is_same or not self.streams.isdisjoint(other.streams)
+        # Publishers of one component share streams, even when nobody can tell which, unless each asks for others.
+        asks_for_others = self.patterns and other.patterns and self.patterns != other.patterns
+        is_shared = self.where[0] == other.where[0] and not asks_for_others
+        return is_shared or not self.streams.isdisjoint(other.streams)
 
 
 class _Entry(BaseModel):
@@ -165,8 +166,7 @@ class StationReader:
         for key in [key for key in blocks if key not in _BLOCKS]:
             document.add((*where, key), f"unknown key; {registry.suggestion(str(key), _BLOCKS)}")
         receiver, streams = self._receiver(where, blocks, station)
-        previews = self._previews((*where, "Previews"), blocks.get("Previews"))
-        streams += preview_streams(document, (*where, "Previews"), previews, streams)
+        previews, streams = self._previews((*where, "Previews"), blocks.get("Previews"), streams)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
@@ -197,15 +197,20 @@ class StationReader:
                 self._document.add(where, str(error))
         return ReceiverSettings(entry.class_name, made), streams
 
-    def _previews(self, where: Where, value: Any) -> dict[str, PreviewSettings]:
-        entries = {} if value is None else self._document.mapping(where, value, "a mapping of names to previews")
+    def _previews(
+        self, where: Where, value: Any, sources: list[StreamId]
+    ) -> tuple[dict[str, PreviewSettings], list[StreamId]]:
+        """Return the previews, and all streams with those that they make; none when that cannot be told."""
+        document, what = self._document, "a mapping such as {rate_hz: 100}"
+        entries = {} if value is None else document.mapping(where, value, "a mapping of names to previews")
         previews: dict[str, PreviewSettings] = {}
         for name, entry in (entries or {}).items():
             self._name((*where, name))
-            made = self._document.valid((*where, name), PreviewSettings, entry, "a mapping such as {rate_hz: 100}")
-            if made is not None:
+            if made := document.valid((*where, name), PreviewSettings, entry, what):
                 previews[str(name)] = made
-        return previews
+        if entries is None or len(previews) < len(entries):
+            return previews, []
+        return previews, [*sources, *preview_streams(document, where, previews, sources)]
 
     def _publishers(self, where: Where, value: Any, streams: list[StreamId]) -> list[PublisherSettings]:
         entries = {} if value is None else self._document.mapping(where, value, "a mapping of names to publishers")

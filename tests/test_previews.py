@@ -149,7 +149,7 @@ def test_a_rate_that_does_not_suit_is_told_once_and_counted(
     assert maker.add([packet(index, rate_hz=rate_hz) for index in range(50)]) == []
     assert caplog.text.count(reason) == 1
     assert shown(maker)["refused"] == 50
-    assert reason in shown(maker)["refused_by_stream"][str(STREAM)]
+    assert reason in shown(maker)["reasons"][str(STREAM)]
     assert shown(maker)["streams"] == {}
 
 
@@ -160,7 +160,7 @@ def test_a_stream_whose_rate_becomes_a_good_one_has_its_preview(caplog: pytest.L
         assert maker.add([packet(index) for index in range(20)]) != []
     assert caplog.text.count("is not a whole multiple") == 1
     assert shown(maker)["streams"] == {str(STREAM): str(SLOW)}
-    assert (shown(maker)["refused"], shown(maker)["refused_by_stream"]) == (3, {})
+    assert (shown(maker)["refused"], shown(maker)["reasons"]) == (3, {})
 
 
 def test_a_third_may_be_written_with_seven_digits() -> None:
@@ -198,7 +198,7 @@ def test_a_preview_makes_way_for_a_source_that_comes_with_its_name(caplog: pytes
     assert maker.add([packet(0, stream=SLOW, rate_hz=1.0)]) == []
     assert maker.add([packet(index) for index in range(20, 40)]) == []
     assert caplog.text.count("a source has this name") == 1
-    assert shown(maker)["refused_by_stream"][str(STREAM)].startswith("a source has this name")
+    assert shown(maker)["reasons"][str(STREAM)].startswith("a source has this name")
 
 
 def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(

@@ -62,9 +62,9 @@ def test_every_mistake_of_a_preview_is_told_with_its_line_and_key(tmp_path: Path
     c: {rate: 1}
     d: {rate_hz: 0, band: DD, location: "a", type: int16, streams: "*"}
     e: 7
-    f: {rate_hz: .inf}
-    g: {rate_hz: 10, streams: ["*.HHZ"]}"""
-    assert _problems(_file(tmp_path, previews)) == [
+    f: {rate_hz: .inf}"""
+    publishers = '{a: {class: MiniSeedPublisher, path: x, streams: ["*.B??"]}}'  # which c might have made
+    assert _problems(_file(tmp_path, previews, publishers)) == [
         "5: AE.Previews.a b: is no name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
         "6: AE.Previews.c.rate_hz: is missing; it has no default",
         "6: AE.Previews.c.rate: unknown key; did you mean 'rate_hz'? known: rate_hz, streams, band, location, type",
@@ -75,7 +75,12 @@ def test_every_mistake_of_a_preview_is_told_with_its_line_and_key(tmp_path: Path
         "7: AE.Previews.d.type: 'int16' is wrong; it should be 'float32', 'float64' or 'int32'",
         "8: AE.Previews.e: 7 is wrong; it should be a mapping such as {rate_hz: 100}",
         "9: AE.Previews.f.rate_hz: inf is wrong; it should be a finite number",
-        "10: AE.Previews.g.streams: selects none of XX.AE.00.JHZ, XX.AE.01.JHZ; a pattern is like XX.*.00.HH?",
+    ]
+
+
+def test_patterns_that_name_no_source_are_told(tmp_path: Path) -> None:
+    assert _problems(_file(tmp_path, '{g: {rate_hz: 10, streams: ["*.HHZ"]}}')) == [
+        "4: AE.Previews.g.streams: selects none of XX.AE.00.JHZ, XX.AE.01.JHZ; a pattern is like XX.*.00.HH?"
     ]
 
 

@@ -502,6 +502,7 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
             "none": None,
         },
         "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
+        "previews": {"slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}},
         "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
     }
     tables.print_status(row)
@@ -510,6 +511,7 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
     assert "version 2.0".split() in lines
     assert "endpoints: address a:1, connected yes".split() in lines
     assert "live Pub paused 3 the disk is full".split() in lines
+    assert "slow 10 float32 4".split() in lines
     assert "XX.A..HHZ 7 100".split() in lines
 
 
