@@ -6,7 +6,6 @@ What is in the archive afterwards is compared with what was sent, sample by samp
 """
 
 import asyncio
-import gc
 import logging
 import sys
 import tempfile
@@ -99,7 +98,7 @@ def feed(name: str, seconds: int) -> None:
 async def receive(file: Path) -> None:
     """Run the component of *file* until the order, and tell what it cost."""
     server = station.build(config.load(file).components[0])
-    gc.freeze()  # as a component's process does
+    station.spare_collector()  # as a component's process does
     serving = asyncio.create_task(server.serve())
     live: Any = server.publishers[-1]
     await until(lambda: serving.done() or live.port)

@@ -21,8 +21,8 @@ from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
-from rawdaq.times import NS_PER_S
 from rawdaq.selection import Selection, selection
+from rawdaq.times import NS_PER_S
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
