@@ -116,7 +116,7 @@ class SeedLinkPluginPublisher(Publisher):
     """
 
     #: Less than others may hold: the server reads at once or hangs, and what it has not read is not safe anywhere.
-    queue_mb = 16.0
+    queue_mb = 8.0
 
     def __init__(
         self,

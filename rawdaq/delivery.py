@@ -29,7 +29,7 @@ _RETRY_MAX_S = 30.0
 
 #: What waits for a record maker, which never waits itself: one burst is enough.
 _STAGE_PACKETS = 10_000
-_STAGE_BYTES = 8_000_000
+_STAGE_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
 _RECORDS_AT_ONCE = 16
