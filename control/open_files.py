@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from rawdaq import registry
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
+from rawdaq.preview_names import preview_stream
 from rawdaq.settings import ComponentSettings, StationSettings
 
 _PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
@@ -54,13 +55,20 @@ def _files(component: ComponentSettings) -> int:
         streams = _streams(component)
         for publisher in component.publishers:
             cls = registry.publisher_class(publisher.class_name)
-            files += streams if isinstance(cls, _WritesByStream) else _PUBLISHER_FILES
+            own = sum(stream.matches(publisher.streams) for stream in streams)
+            files += own if isinstance(cls, _WritesByStream) else _PUBLISHER_FILES
     return files
 
 
-def _streams(component: ComponentSettings) -> int:
-    """Return how many streams *component* has, 0 when nobody knows before they come."""
+def _streams(component: ComponentSettings) -> list[StreamId]:
+    """Return the streams of *component* and their previews, none when nobody knows before they come."""
     cls = registry.receiver_class(component.receiver.class_name)
-    if isinstance(cls, _NamesStreams):
-        return len(cls.streams(component.station, component.receiver.options))
-    return 0
+    if not isinstance(cls, _NamesStreams):
+        return []
+    sources = cls.streams(component.station, component.receiver.options)
+    return sources + [
+        preview_stream(source, preview.rate_hz, preview.band, preview.location)
+        for preview in component.previews.values()
+        for source in sources
+        if source.matches(preview.streams)
+    ]

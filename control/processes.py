@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,11 @@ from rawdaq.errors import ComponentError
 from rawdaq.runtime import Running
 
 POLL_S = 0.02
+
+#: Set when the user has had enough: the threads that wait for processes give up.
+interrupted = threading.Event()
+
+_KILL_TIMEOUT_S = 5.0
 
 
 def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int | None = None) -> int:
@@ -56,9 +62,15 @@ def end_of(pid: int, end_s: float, timeout_s: float) -> str | None:
         return f"it ended with exit status {status}"
     if time.monotonic() <= end_s:
         return None
+    return f"it did not answer within {timeout_s:g} s and {kill(pid)}"
+
+
+def kill(pid: int) -> str:
+    """Kill our child *pid* and return what became of it; one that the system does not let go is left."""
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return f"it did not answer within {timeout_s:g} s and was killed"
+    if within(_KILL_TIMEOUT_S, lambda: is_gone(pid)):
+        return "was killed"
+    return f"cannot even be killed (pid {pid}): it hangs in the system, see its disks"
 
 
 def holds(pid: int, now: Running | None) -> bool:

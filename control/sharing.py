@@ -30,13 +30,16 @@ _GONE_TIMEOUT_S = 2.0
 def start(groups: Sequence[Sequence[ComponentSettings]], runtime: RuntimeFiles) -> Results:
     """Start each of *groups* as one process; return the pid of each component that answers, or why it does not."""
     runtime.prepare()
-    names = _free_names(runtime)
-    jobs: list[_Job] = []
-    for group in groups:
-        is_shared = len(group) > 1
-        start = _GroupStart(next(names), group, runtime).run if is_shared else partial(_start_alone, group[0], runtime)
-        jobs.append(([component.key for component in group], start))
-    return _side_by_side(jobs)
+    with runtime.one_start():  # so that no other takes a name that is free now
+        names = _free_names(runtime)
+        jobs: list[_Job] = []
+        for group in groups:
+            is_shared = len(group) > 1
+            start = (
+                _GroupStart(next(names), group, runtime).run if is_shared else partial(_start_alone, group[0], runtime)
+            )
+            jobs.append(([component.key for component in group], start))
+        return _side_by_side(jobs)
 
 
 def _start_alone(component: ComponentSettings, runtime: RuntimeFiles) -> Results:
@@ -185,5 +188,4 @@ class _GroupStart:
     def _end(self) -> None:
         """See that the process goes, of which no component answered."""
         if not processes.within(_GONE_TIMEOUT_S, lambda: processes.is_gone(self._pid)):
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            processes.kill(self._pid)

@@ -142,6 +142,8 @@ def wait_for_answer(pid: int, key: str, runtime: RuntimeFiles, end_of: Callable[
             while wait(processes.POLL_S) is None:
                 if trouble := end_of():
                     return trouble
+                if processes.interrupted.is_set():
+                    raise KeyboardInterrupt
         if processes.holds(pid, runtime.running(key)):
             return None
         # Another process answered, started at the same time: ours will notice that and end, or get its turn.
@@ -277,7 +279,11 @@ def _end(
 
 
 def each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqError]:
-    """Return what *action* makes of each item, or the error that it raised; they run side by side."""
+    """Return what *action* makes of each item, or the error that it raised; they run side by side.
+
+    Ctrl-C, which reaches the main thread only, is handed on to those that wait for a process.
+    """
+    processes.interrupted.clear()
 
     def run(item: T) -> R | RawdaqError:
         try:
@@ -286,4 +292,10 @@ def each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqError]:
             return error
 
     with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(items)))) as pool:
-        return list(pool.map(run, items))
+        jobs = [pool.submit(run, item) for item in items]
+        try:
+            return [job.result() for job in jobs]
+        except KeyboardInterrupt:
+            processes.interrupted.set()
+            pool.shutdown(cancel_futures=True)
+            raise

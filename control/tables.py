@@ -19,7 +19,7 @@ _MAX_LINES = 12
 #: What a table shows first, when it is there; the rest of a status is shown by --json.
 _STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
 _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
-_PREVIEW_COLUMNS = ("rate_hz", "type", "refused")
+_PREVIEW_COLUMNS = ("rate_hz", "type", "refused", "reason")
 _TABLES = (("publishers", _PUBLISHER_COLUMNS), ("previews", _PREVIEW_COLUMNS), ("streams", _STREAM_COLUMNS))
 
 

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.archive import Archive
 from rawdaq.archive_layout import LAYOUTS, ArchiveLayout
-from rawdaq.disk_threads import Arguments, DiskThread, disk_thread
+from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 
-#: How long a stop waits for a disk that does not answer.
+#: How long a stop waits for a disk on which nothing ends.
 _CLOSE_TIMEOUT_S = 10.0
 
 
@@ -29,7 +29,7 @@ def _layout(text: str) -> str:
 class MiniSeedPublisher(Publisher):
     """Appends miniSEED records to files below a folder.
 
-    Whole records only, each once. All that touches the disk happens in a thread that serves this disk alone, so one
+    Whole records only, each once. What is written goes through a thread that serves this disk alone, so one
     that hangs stops nobody else. A full disk or a lost mount pauses this publisher until it is cured. What a crash has
     torn off the end of a file is kept beside it. Two publishers cannot write the same file.
 
@@ -92,7 +92,7 @@ class MiniSeedPublisher(Publisher):
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
         """
-        await asyncio.to_thread(self._archive.open)
+        await in_new_thread(f"opening {self.name}", self._archive.open)
         self._thread = disk_thread(self._archive.device)
 
     async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
@@ -146,9 +146,11 @@ class MiniSeedPublisher(Publisher):
             return
         closing = self._thread.submit(self._archive.close)
         self._thread.give_back()
-        await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT_S)
-        if not closing.done():
-            raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
+        while not closing.done():
+            jobs_done = self._thread.jobs_done
+            await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT_S)
+            if self._thread.jobs_done == jobs_done:
+                raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
 
     def status(self) -> dict[str, object]:

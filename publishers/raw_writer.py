@@ -1,6 +1,7 @@
 """Bytes to one file, as they come: nothing is added, nothing is left out, and no batch is ever half in it."""
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -11,7 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rawdaq.disk_threads import Arguments, DiskThread, disk_thread
+from rawdaq.archive_file import device_below
+from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import sample_bytes
@@ -46,6 +48,8 @@ class RawWriter(Publisher):
         self._written_bytes = 0
         self._syncing: asyncio.TimerHandle | None = None
         self._thread: DiskThread | None = None
+        self._is_wanted = False
+        self._device_below: int | None = None
 
     @classmethod
     def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
@@ -65,8 +69,9 @@ class RawWriter(Publisher):
         Raises:
             ComponentError: it cannot be written, is no plain file, or another program writes it.
         """
+        self._is_wanted = True
         try:
-            await asyncio.to_thread(self._reopen)
+            await in_new_thread(f"opening {self.name}", self._open)
         except OSError as error:
             raise ComponentError(f"cannot write {self.path}: {_told(error)}") from error
         self._thread = disk_thread(os.fstat(self._fd).st_dev)
@@ -87,6 +92,7 @@ class RawWriter(Publisher):
 
     async def aclose(self) -> None:
         """Make what was written safe and close the file."""
+        self._is_wanted = False
         await super().aclose()
         if self._syncing is not None:
             self._syncing.cancel()
@@ -113,6 +119,12 @@ class RawWriter(Publisher):
 
     # What follows runs in the thread of the disk.
 
+    def _open(self) -> None:
+        self._device_below = device_below(self.path.parent)
+        self._reopen()
+        if not self._is_wanted:  # the disk hung until nobody waited for it any more
+            self._close()
+
     def _reopen(self) -> None:
         """Open the file unless it is the one that is open already."""
         if self._fd >= 0:
@@ -122,6 +134,8 @@ class RawWriter(Publisher):
             except FileNotFoundError:
                 pass
             self._close()
+        if os.stat(self.path.parent).st_dev == self._device_below:  # its disk is not mounted: do not write below it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -25,7 +25,7 @@ from rawdaq.times import NS_PER_S
 _TOGETHER_BYTES = 1 << 16
 
 _DEFAULT_FLUSH_S = 1.0
-_RETRY_FLUSH_S = 0.1  # when a full pipe leaves no room for flush frames
+_RETRY_FLUSH_S = 0.1  # when a full pipe leaves no room for flush frames, or not even for the samples before them
 _CODES = ("network", "station", "location", "channel")
 _EXAMPLE = StreamId("XX", "DEMO", "00", "HHZ")
 
@@ -146,6 +146,7 @@ class SeedLinkPluginPublisher(Publisher):
         self._keepalive_s = keepalive_s
         self._writer = PipeWriter()
         self._written_frames = 0
+        self._is_writing = False
         self._keys: dict[StreamId, tuple[str, str]] = {}
         self._expected: dict[StreamId, _Expected] = {}
         self._refused: Counter[str] = Counter()
@@ -224,6 +225,7 @@ class SeedLinkPluginPublisher(Publisher):
             raise PublisherUnavailable(f"nobody reads {self._pipe.where}; start what reads it")
         frames: list[_Frames] = []
         before_all = self._written_frames
+        self._is_writing = True
         try:
             for index, item in enumerate(batch, 1):
                 before = self._writer.queued_frames
@@ -243,6 +245,8 @@ class SeedLinkPluginPublisher(Publisher):
             ) from None
         except OSError as error:
             raise ComponentError(f"cannot write to {self._pipe.where}: {error.strerror}") from error
+        finally:
+            self._is_writing = False
 
     async def _write_out(self) -> None:
         """Write what is queued, in the largest pieces that the pipe takes whole."""
@@ -294,6 +298,9 @@ class SeedLinkPluginPublisher(Publisher):
     def _flush(self) -> None:
         """Ask the server to give out what it has; once more in a moment when the pipe is full."""
         self._flushing = None
+        if self._is_writing:  # a flush must not overtake the samples that it is for
+            self._flushing = asyncio.get_running_loop().call_later(_RETRY_FLUSH_S, self._flush)
+            return
         writer = PipeWriter()
         for key in self._unflushed:
             writer.send_flush(*key)

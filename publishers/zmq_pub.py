@@ -9,7 +9,9 @@ import ipaddress
 import logging
 import os
 import random
+import resource
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +35,7 @@ _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was w
 _HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
 _MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
 _MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
+_KEPT_DESCRIPTORS = 64  # at most, where the system allows a process only few
 _LINGER_S = 1.0  # how long the last messages may take on stop
 _DIAL_TIMEOUT_S = 10.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
@@ -272,6 +275,12 @@ def _refusal(mode: str, ip: str) -> str | None:
     )
 
 
+def _last_descriptor() -> int:
+    """Return the number from which on descriptors are kept for other things than subscribers."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(_KEPT_DESCRIPTORS, limit // 4)
+
+
 def _is_loopback(ip: str) -> bool:
     try:
         return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
@@ -320,8 +329,10 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # asyncio's signature is wider than what TCP gives
         self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
         if not self._admit():
-            self._refuse("there are as many subscribers as max_subscribers allows")
-            return
+            return self._refuse("there are as many subscribers as max_subscribers allows")
+        # The system gives the lowest number that is free. ZMQ, which answers commands, ends the process without one.
+        if transport.get_extra_info("socket").fileno() >= _last_descriptor():
+            return self._refuse("this process has hardly any open files left for others; raise the limit (ulimit -n)")
         self._register.add(self)
         self._transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
         # A subscriber whose machine has vanished is noticed although nothing of its streams is sent.

@@ -33,6 +33,7 @@ _STAGE_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
 _RECORDS_AT_ONCE = 16
+_HOLD_NS = NS_PER_S // 10  # so long at most
 _TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
 
 
@@ -140,6 +141,7 @@ class RecordStage:
         self._accepted: dict[StreamId, bool] = {}
         self._told_bytes = False
         self._timer: asyncio.TimerHandle | None = None
+        self._holding_since_ns = 0
 
     async def run(self) -> None:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
@@ -151,8 +153,10 @@ class RecordStage:
                 records += self._maker.flush_due(self._clock_ns())
                 await self._hand_on(records)
                 self.outlet.acknowledge(len(batch))
-                if self._maker.is_holding and not await self._more_comes():
+                if self._maker.is_holding and not await self._may_hold():
                     await self._hand_on(self._maker.take())
+                if not self._maker.is_holding:
+                    self._holding_since_ns = 0
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -168,8 +172,12 @@ class RecordStage:
         self._timer = None
         self.outlet.wake()
 
-    async def _more_comes(self) -> bool:
-        """Whether the next turn of the loop brings more packets."""
+    async def _may_hold(self) -> bool:
+        """Whether full records may wait for more: the next turns of the loop bring some, and it is not for long."""
+        now_ns = self._clock_ns()
+        self._holding_since_ns = self._holding_since_ns or now_ns
+        if now_ns - self._holding_since_ns > _HOLD_NS:
+            return False
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         return len(self.outlet) > 0
@@ -207,9 +215,19 @@ class RecordStage:
             "fallbacks": sum(each.fallbacks for each in counts),
         }
 
-    async def flush(self) -> None:
-        """Write out all partial records."""
+    async def drain(self) -> None:
+        """Make records of all that waits, also those that are not full; return when there is room for them."""
+        await self.outlet.empty()
         await self._hand_on(self._maker.flush())
+
+    @property
+    def left(self) -> str | None:
+        """What waits to become records, in words; None when nothing does."""
+        packets, samples = len(self.outlet), self._maker.waiting_samples
+        if not (packets or samples):
+            return None
+        names = ", ".join(target.publisher.name for target in self.targets)
+        return f"{packets} packets and {samples} further samples that were to become records of {names}"
 
     async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:
@@ -263,11 +281,9 @@ class Fanout:
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that carry the data, by name."""
         stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
-        named = zip(self._names, self.deliveries, strict=True)
+        named = list(zip(self._names, self.deliveries, strict=True))
         carried = {f"publisher {name}": delivery.run for name, delivery in named}
-        watched = {
-            f"watch {name}": each.publisher.watch for name, each in zip(self._names, self.deliveries, strict=True)
-        }
+        watched = {f"watch {name}": delivery.publisher.watch for name, delivery in named}
         return stages | carried | watched
 
     async def drain(self, timeout_s: float) -> str | None:
@@ -278,9 +294,7 @@ class Fanout:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                await _empty(stage.outlet for stage in self.stages)
-                for stage in self.stages:
-                    await stage.flush()
+                await asyncio.gather(*(stage.drain() for stage in self.stages))
                 await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
         except TimeoutError:
             pass
@@ -289,6 +303,7 @@ class Fanout:
             for each in self.deliveries
             if len(each.outlet)
         ]
+        lost += [left for stage in self.stages if (left := stage.left)]
         return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
 
     @property

@@ -1,7 +1,7 @@
 """Log lines of components that share a process: each has its own file and level, as if it ran alone.
 
 Which component a line belongs to is known by the context of the task that logs it. Tasks, callbacks and connections
-inherit that from what made them, and what `rawdaq.disk_threads` does from who gave it.
+inherit that from what made them; so does a job that is given to `rawdaq.disk_threads`.
 """
 
 import logging

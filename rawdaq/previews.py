@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rawdaq.decimation import Decimator, Floats, load, refusal
 from rawdaq.outlet import count_of
@@ -17,6 +18,8 @@ from rawdaq.times import NS_PER_S, sample_time
 
 #: How far from a whole multiple of the preview's rate a source may be: 33.33333 Hz is a third of 100 Hz.
 _RATE_TOLERANCE = 1e-6
+
+_LARGER = {SampleType.INT32: SampleType.FLOAT32, SampleType.FLOAT32: SampleType.FLOAT64}
 
 
 class _Refused(Exception):
@@ -54,30 +57,36 @@ class _Run:
         is_alike = item.rate_hz == self._rate_hz and item.sample_type is self._type
         return is_alike and abs(late_ns) * item.rate_hz <= CONTIGUOUS_SAMPLES * NS_PER_S
 
-    def add(self, item: Packet | PacketRun, stream: StreamId, kind: SampleType) -> Packet | None:
-        """Return the packet of *stream* that *item* completes.
-
-        Its time is that of the sample in the middle of the first filter, from the stamp of the packet in which that
-        lies, so that rounding in the stamps never adds up.
-        """
+    def add(self, item: Packet | PacketRun) -> tuple[Floats, int]:
+        """Return the outputs that *item* completes, and the position of the sample that the first one belongs to."""
         decimator = self._decimator
         centre = decimator.delay + decimator.count * decimator.factor
         self._remember(item)
         self._next_ns = item.next_ns
-        outputs = decimator.push(item.samples.reshape(-1))
-        if not outputs.size:
-            return None
+        return decimator.push(item.samples.reshape(-1)), centre
+
+    def packet(self, stream: StreamId, samples: Samples, centre: int, received_ns: int) -> Packet:
+        """Return *samples* as a packet of *stream*.
+
+        Its time is that of the sample at *centre*, in the middle of the first filter, from the stamp of the packet in
+        which that lies, so that rounding in the stamps never adds up.
+        """
         while self._origins[0].end <= centre:
             self._origins.popleft()
-        origin = self._origins[0]
+        origin, factor = self._origins[0], self._decimator.factor
         return Packet(
             stream,
             origin.time_ns(centre, self._rate_hz),
-            self._rate_hz / decimator.factor,
-            _as_type(outputs, kind),
+            self._rate_hz / factor,
+            samples,
             origin.timing_quality,
-            received_ns=item.received_ns,
+            received_ns=received_ns,
         )
+
+    @property
+    def factor(self) -> int:
+        """How many samples of the source become one."""
+        return self._decimator.factor
 
     def _remember(self, item: Packet | PacketRun) -> None:
         """Count the samples of *item*, and keep its stamps if an output belongs to one of them."""
@@ -119,13 +128,13 @@ class _Preview:
             self._log.error("no preview %s of %s, counted as refused: %s", self.stream, self._source, reason)
         self._told = self.reason = reason
 
-    def add(self, item: Packet | PacketRun) -> Packet | None:
-        """Return the packet that *item* completes."""
-        made = None
+    def add(self, item: Packet | PacketRun) -> list[Packet]:
+        """Return the packets that *item* completes: one, or none, or several around samples that cannot be."""
+        made: list[Packet] = []
         if not self._is_closed and item.samples.size:
+            self.reason = None
             try:
                 made = self._made(item)
-                self.reason = None
             except _Refused as refused:
                 self._refuse(str(refused))
             # The samples themselves are published already; a mistake of ours must not stop those that follow.
@@ -135,11 +144,19 @@ class _Preview:
         self.refused += count_of(item) if self.reason else 0
         return made
 
-    def _made(self, item: Packet | PacketRun) -> Packet | None:
+    def _made(self, item: Packet | PacketRun) -> list[Packet]:
         if self._run is None or not self._run.continues(item):
             self._run = None  # also when the new one is refused
             self._run = _Run(self._decimator(item.rate_hz), item)
-        return self._run.add(item, self.stream, SampleType(self._settings.type))
+        run, kind = self._run, SampleType(self._settings.type)
+        outputs, centre = run.add(item)
+        is_good = _fits(outputs, kind)
+        if not is_good.all():
+            self._refuse(f"a sample does not fit into {kind}; choose type {_LARGER[kind]}")
+        return [
+            run.packet(self.stream, _as_type(outputs[begin:end], kind), centre + begin * run.factor, item.received_ns)
+            for begin, end in _stretches(is_good)
+        ]
 
     def _decimator(self, rate_hz: float) -> Decimator:
         wanted_hz = self._settings.rate_hz
@@ -154,22 +171,27 @@ class _Preview:
         return Decimator(factor)
 
 
-def _as_type(outputs: Floats, kind: SampleType) -> Samples:
-    """Return *outputs* in the sample type *kind*.
-
-    Raises:
-        _Refused: a value does not exist there.
-    """
+def _fits(outputs: Floats, kind: SampleType) -> npt.NDArray[np.bool_]:
+    """Return which of *outputs* can be samples of type *kind*."""
     if kind is SampleType.INT32:
-        outputs = np.rint(outputs)
         limits = np.iinfo(np.int32)
-        if not (outputs.min() >= limits.min and outputs.max() <= limits.max):  # not true of NaN either
-            raise _Refused("a sample does not fit into int32; choose type float32")
-    with np.errstate(over="ignore"):
-        made = outputs.astype(kind.value)
-    if kind is SampleType.FLOAT32 and np.isinf(made).sum() > np.isinf(outputs).sum():
-        raise _Refused("a sample does not fit into float32; choose type float64")
-    return made
+        good: npt.NDArray[np.bool_] = (np.rint(outputs) >= limits.min) & (np.rint(outputs) <= limits.max)  # no NaN
+        return good
+    if kind is SampleType.FLOAT32:
+        with np.errstate(over="ignore"):
+            return np.isinf(outputs) | ~np.isinf(outputs.astype(np.float32))
+    return np.ones(outputs.size, bool)
+
+
+def _as_type(outputs: Floats, kind: SampleType) -> Samples:
+    """Return *outputs*, all of which fit, in the sample type *kind*."""
+    return (np.rint(outputs) if kind is SampleType.INT32 else outputs).astype(kind.value)
+
+
+def _stretches(is_good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return begin and end of the stretches that are good."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_good, [False])))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 class Previews:
@@ -196,9 +218,7 @@ class Previews:
         for item in items:
             if not isinstance(item, bytes):
                 for _, preview in self._previews(item.stream):
-                    packet = preview.add(item)
-                    if packet is not None:
-                        made.append(packet)
+                    made += preview.add(item)
         return made
 
     def _previews(self, source: StreamId) -> list[tuple[str, _Preview]]:
@@ -233,5 +253,6 @@ class Previews:
             "type": settings.type,
             "streams": {str(source): str(each.stream) for source, each in found if each.reason is None},
             "refused": sum(each.refused for _, each in found),
+            "reason": next((each.reason for _, each in found if each.reason is not None), None),
             "reasons": {str(source): each.reason for source, each in found if each.reason is not None},
         }

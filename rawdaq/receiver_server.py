@@ -205,8 +205,10 @@ class ReceiverServer:
         telling = self.loop.call_later(
             _TELL_HELD_S, self.log.warning, "reading is held: %s cannot take more; nothing is lost on our side", names
         )
-        await self._fanout.room()
-        telling.cancel()
+        try:
+            await self._fanout.room()
+        finally:
+            telling.cancel()
         held_s = time.monotonic() - began_s
         if held_s > _TELL_HELD_S:
             self.log.warning("reading again after %.1f s", held_s)
@@ -338,21 +340,27 @@ class ReceiverServer:
         for endpoint in self.endpoints:
             await endpoint.aclose()
         for publisher in reversed(self.publishers):
-            try:
-                async with asyncio.timeout(self.stop_timeout_s):
-                    await publisher.aclose()
-            except Exception as error:
-                is_expected = isinstance(error, ComponentError)
-                reason = (
-                    f"publisher {publisher.name}: {error}"
-                    if is_expected
-                    else f"publisher {publisher.name} did not close"
-                )
-                self.log.error("%s", reason, exc_info=None if is_expected else error)
-                self._failure = self._failure or reason
+            if reason := await self._close_publisher(publisher):
+                self._failure = self._failure or f"publisher {publisher.name}{reason}"
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
         self._state = "stopped"
+
+    async def _close_publisher(self, publisher: Publisher) -> str | None:
+        """Close *publisher*; return what went wrong, which is logged."""
+        unforeseen: Exception | None = None
+        try:
+            async with asyncio.timeout(self.stop_timeout_s):
+                await publisher.aclose()
+            return None
+        except ComponentError as error:
+            reason = f": {error}"
+        except TimeoutError:
+            reason = f" did not close within {self.stop_timeout_s:g} s; Daemon.stop_timeout_s gives it longer"
+        except Exception as error:
+            reason, unforeseen = " did not close", error
+        self.log.error("publisher %s%s", publisher.name, reason, exc_info=unforeseen)
+        return reason
 
     async def _cancel(self, is_meant: Callable[[str], bool]) -> None:
         tasks = [task for task in self._tasks if is_meant(task.get_name())]

@@ -219,13 +219,18 @@ class _StreamRecords:
         """When the oldest sample that waits had arrived."""
         return self._run.arrived_ns if len(self._run) else None
 
+    @property
+    def waiting(self) -> int:
+        """How many samples wait."""
+        return len(self._run)
+
     def add(self, packet: Packet | PacketRun, plan: _Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
         samples = packet.samples
         if not samples.size:
             return
         run = self._run
-        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns):
+        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns, self._try_at):
             self.close(out)
             if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns <= _MAX_NS):
                 return self._refuse(samples.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
@@ -357,6 +362,11 @@ class RecordMaker:
         """What was made of each stream so far."""
         return {stream: records.counts for stream, records in self._streams.items()}
 
+    @property
+    def waiting_samples(self) -> int:
+        """How many samples wait for their record to fill."""
+        return sum(records.waiting for records in self._streams.values())
+
     def add(self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.
 
@@ -365,8 +375,8 @@ class RecordMaker:
         Args:
             packets: of streams for which `why_not` knows no reason.
             now_ns: the time at which they are added, for `due_ns`.
-            at_once: when about so many records of a stream are full they are made; until then they are `held`. Many
-                made at once cost less than one by one.
+            at_once: when about so many records of a stream are full they are made; until then they are held, for
+                `take`. Many made at once cost less than one by one.
         """
         made: list[RecordRun] = []
         touched = self._held

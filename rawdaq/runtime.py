@@ -23,6 +23,9 @@ MAX_SOCKET_PATH_BYTES = 103
 #: `RuntimeFiles.find` may look at a lock in the very moment in which a component takes it.
 _LOCK_PATIENCE_S = 0.5
 
+#: A start may have to wait for another one, of components that do not come up.
+_START_PATIENCE_S = 90.0
+
 #: What the runtime files of components are called.
 _SUFFIXES = (".pid", ".sock", ".end")
 
@@ -140,6 +143,24 @@ class RuntimeFiles:
                 "set RAWDAQ_RUNTIME_DIR to a folder of its own, or make it private (chmod 700)"
             )
         self.folder.chmod(0o700)
+
+    @contextmanager
+    def one_start(self) -> Generator[None]:
+        """Let nobody else start components with these folders until the context ends.
+
+        Raises:
+            ComponentError: somebody does, and is not done within 90 s.
+        """
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            end_s = time.monotonic() + _START_PATIENCE_S
+            while not _lock(descriptor, fcntl.LOCK_EX):
+                if time.monotonic() > end_s:
+                    raise ComponentError("another start of components is not done yet; wait for it, then start again")
+                time.sleep(0.02)
+            yield
+        finally:
+            os.close(descriptor)
 
     def pid_file(self, key: str) -> Path:
         """Return the pid file of a component."""

@@ -67,10 +67,23 @@ class SampleRun:
         """When the packet in which the first sample lies was appended."""
         return self._origins[0].arrived_ns
 
-    def continues(self, start_ns: int) -> bool:
-        """Whether a packet that starts at *start_ns* is where its sample belongs, to half a sample interval."""
-        late_ns = start_ns - self.start_ns - len(self) * self._interval_ns
-        return self._begin == self._end or abs(late_ns) <= self._interval_ns / 2
+    def continues(self, start_ns: int, reach: int) -> bool:
+        """Whether a packet that starts at *start_ns* is where its sample belongs, to half a sample interval.
+
+        Args:
+            start_ns: time of its first sample.
+            reach: about how many samples back that is measured from: those of the record at hand, so that a clock that
+                drifts closes a record after as long a time however many records wait.
+        """
+        if self._begin == self._end:
+            return True
+        base_ns, distance = self.start_ns, len(self)
+        if distance > reach:
+            end = self._position + distance
+            origin = next((each for each in reversed(self._origins) if end - each.position >= reach), None)
+            if origin is not None and origin.position > self._position:
+                base_ns, distance = origin.start_ns, end - origin.position
+        return abs(start_ns - base_ns - distance * self._interval_ns) <= self._interval_ns / 2
 
     def append(self, samples: Samples, start_ns: int, timing_quality: int | None, arrived_ns: int) -> None:
         """Add the samples of one packet, or of several as rows.

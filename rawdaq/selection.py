@@ -1,6 +1,7 @@
 """Which streams a publisher gets, by the patterns of its key ``streams``."""
 
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from rawdaq.outlet import Waiting
@@ -38,3 +39,15 @@ def selection(patterns: Sequence[Sequence[str]]) -> Selection | None:
         patterns: of each of them; none at all means everything.
     """
     return Selection(pattern for each in patterns for pattern in each) if all(patterns) else None
+
+
+def can_meet(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether one of *some* patterns names all that one of the *others* names, or the other way round.
+
+    That two patterns have no stream in common cannot be told from them alone: ``*.00.*`` and ``*.01.*`` both name the
+    location 01 of a station 00.
+
+    >>> can_meet(["XX.AE.*"], ["XX.*"]), can_meet(["*.J??"], ["*.G??"]), can_meet(["*.00.*"], ["*.01.*"])
+    (True, False, False)
+    """
+    return any(fnmatchcase(one, other) or fnmatchcase(other, one) for one in some for other in others)

@@ -18,7 +18,7 @@ from rawdaq.packet import StreamId
 #: Names become parts of file names, of a Unix socket's path (at most 107 bytes) and of commands.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
 
-_BAND = re.compile("[A-Z0-9]")
+_BAND = re.compile("[A-Z]")
 _ZMQ_ADDRESS = re.compile(r"tcp://[^\s:/]+:\d{1,5}|tcp://\[[0-9A-Fa-f:.]+\]:\d{1,5}|ipc://\S+")
 
 
@@ -97,7 +97,7 @@ class StationSettings(Settings):
 
 def _band(code: str) -> str:
     if not _BAND.fullmatch(code):
-        raise ValueError(f"{code!r} is no band code; it should be one letter, such as D")
+        raise ValueError(f"{code!r} is no band code; it should be one capital letter, such as D")
     return code
 
 
@@ -108,7 +108,7 @@ class PreviewSettings(Settings):
     'float32'
 
     Attributes:
-        rate_hz: their rate, a whole part of that of the sources.
+        rate_hz: their rate, of which that of the sources is a whole multiple.
         streams: shell-style patterns of the sources; none means all.
         band: their band code; None is what their rate asks for.
         location: their location; None is that of the source.

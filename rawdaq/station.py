@@ -37,7 +37,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
 
 
 def prepare(component: ComponentSettings, command_address: str | None) -> ReceiverServer:
-    """Return the receiver of *component*, which is to answer commands at *command_address*; its log has its beginning.
+    """Return the receiver of *component*, which is to answer commands at *command_address*; its log says so.
 
     Raises:
         ComponentError: a class cannot be loaded or built; the text says why.

@@ -12,6 +12,7 @@ from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.options import Where, read_options
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import StreamId
+from rawdaq.selection import can_meet
 from rawdaq.settings import (
     NAME,
     ComponentSettings,
@@ -84,7 +85,7 @@ class _Claim(NamedTuple):
         if self.streams is None or other.streams is None:
             return True
         # Publishers of one component share streams, even when nobody can tell which, unless each asks for others.
-        asks_for_others = self.patterns and other.patterns and self.patterns != other.patterns
+        asks_for_others = self.patterns and other.patterns and not can_meet(self.patterns, other.patterns)
         is_shared = self.where[0] == other.where[0] and not asks_for_others
         return is_shared or not self.streams.isdisjoint(other.streams)
 

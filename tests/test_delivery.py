@@ -263,3 +263,45 @@ async def test_records_are_made_once_of_what_any_publisher_of_the_format_asks_fo
     assert {record.stream for record in second.kept} == {STREAM, HHN}
     assert first.kept == [record for record in second.kept if record.stream == STREAM]
     assert stage.outlet.delivered_count == 40
+
+
+async def test_a_paused_publisher_keeps_no_other_from_its_last_records_and_what_is_lost_is_told() -> None:
+    class Paused(RecordKeeper):
+        async def deliver_records(self, records: Sequence[Record]) -> None:
+            await self.gate.wait()
+
+    paused, fine = Paused("paused"), RecordKeeper("fine")
+    paused.gate.clear()
+    paused.queue_packets = 1
+    fine.record_format = RecordFormat(length_bytes=4096, flush_after_s=3600.0)
+    fanout = Fanout([paused, fine], LOG)
+    async with running(fanout):
+        for index in range(30):
+            fanout.put([packet(index)])
+            await asyncio.sleep(0)
+        lost = await fanout.drain(0.5)
+    assert sum(record.sample_count for record in fine.kept) == 3000
+    assert lost is not None
+    assert "items of paused" in lost
+    assert "were to become records of paused" in lost
+
+
+async def test_full_records_do_not_wait_for_ever_for_a_loop_that_always_has_more() -> None:
+    keeper, now_ns = RecordKeeper(), 0
+    fanout = Fanout([keeper], LOG, lambda: now_ns)
+    samples = np.zeros((2, 100), np.int32)
+    samples.flags.writeable = False
+    other = StreamId.parse("XX.OTHER.00.HHZ")
+    slow = np.zeros((20, 100), np.int32)
+    slow.flags.writeable = False
+    async with running(fanout):
+        fanout.put([PacketRun(STREAM, [START_NS + index * NS_PER_S for index in range(20)], 100.0, slow)])
+        for turn in range(200):
+            now_ns += NS_PER_S // 100
+            starts_ns = [START_NS + (2 * turn + index) * NS_PER_S for index in range(2)]
+            fanout.put([PacketRun(other, starts_ns, 100.0, samples)])
+            await asyncio.sleep(0)
+            if any(record.stream == STREAM for record in keeper.kept):
+                break
+        assert now_ns < NS_PER_S
+        await fanout.drain(10.0)

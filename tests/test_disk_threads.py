@@ -3,10 +3,11 @@
 import asyncio
 import contextvars
 import threading
+import time
 
 import pytest
 
-from rawdaq.disk_threads import DiskThread, disk_thread
+from rawdaq.disk_threads import DiskThread, disk_thread, in_new_thread
 from tests.helpers import until
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME", default="nobody")
@@ -80,3 +81,30 @@ def test_a_closed_loop_ends_the_thread_without_a_word(capfd: pytest.CaptureFixtu
         each.join(10.0)
     assert running() == 0
     assert capfd.readouterr().err == ""
+
+
+async def test_what_has_ended_is_told_while_the_next_job_takes_long() -> None:
+    thread, answers = disk_thread(7), threading.Event()
+    quick = [thread.submit(time.sleep, 0.006) for _ in range(3)]
+    slow = thread.submit(answers.wait)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*quick[:2])
+    assert not slow.done()
+    answers.set()
+    await slow
+    thread.give_back()
+
+
+async def test_an_error_that_no_future_can_bear_is_told_as_another() -> None:
+    thread = disk_thread(7)
+    bad, good = thread.submit(next, iter(())), thread.submit(int, "5")
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await bad
+    assert await good == 5
+    thread.give_back()
+
+
+async def test_a_thread_of_its_own_ends_with_its_job() -> None:
+    name = (await in_new_thread("disk 7 unknown", threading.current_thread)).name
+    assert name == "disk 7 unknown"
+    await until(lambda: running() == 0)

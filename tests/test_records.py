@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from obspy import read
 from pymseed import DataEncoding, MS3Record
 
-from rawdaq.packet import Packet, Samples, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
 from rawdaq.records import Encoding, Record, RecordFormat
 from rawdaq.times import NS_PER_S, sample_time, span_ns
 from tests.record_makers import RecordMaker
@@ -444,3 +444,21 @@ def test_the_first_packet_of_a_stream_may_be_of_any_type_at_one_hertz(dtype: str
     maker.add([Packet(STREAM, START_NS, 1.0, np.arange(5, dtype=dtype))], 0)
     assert [record.sample_count for record in maker.flush()] == [5]
     assert maker.counts[STREAM].refused == 0
+
+
+def test_a_clock_that_drifts_makes_no_shorter_records_when_many_are_made_at_once() -> None:
+    drift = 1 + 50e-6
+    runs = []
+    for index in range(400):
+        start_ns = START_NS + round(index * 5_000_000 * drift)
+        rows = np.tile(NOISE[:100], (5, 1))
+        rows.flags.writeable = False
+        starts_ns = [start_ns + row * 1_000_000 for row in range(5)]
+        runs.append(PacketRun(STREAM, starts_ns, 100_000.0, rows))
+    counts = []
+    for at_once in (1, 16):
+        maker = RecordMaker(RecordFormat(length_bytes=4096))
+        records = [record for run in runs for record in maker.add([run], 0, at_once)] + maker.take() + maker.flush()
+        assert sum(record.sample_count for record in records) == 400 * 500
+        counts.append(len(records))
+    assert counts[1] <= counts[0] * 1.02

@@ -70,7 +70,7 @@ def test_every_mistake_of_a_preview_is_told_with_its_line_and_key(tmp_path: Path
         "6: AE.Previews.c.rate: unknown key; did you mean 'rate_hz'? known: rate_hz, streams, band, location, type",
         "7: AE.Previews.d.rate_hz: 0 is wrong; it should be greater than 0",
         "7: AE.Previews.d.streams: '*' is wrong; it should be a valid list",
-        "7: AE.Previews.d.band: 'DD' is no band code; it should be one letter, such as D",
+        "7: AE.Previews.d.band: 'DD' is no band code; it should be one capital letter, such as D",
         "7: AE.Previews.d.location: location 'a' is not 0-8 characters of A-Z 0-9 -",
         "7: AE.Previews.d.type: 'int16' is wrong; it should be 'float32', 'float64' or 'int32'",
         "8: AE.Previews.e: 7 is wrong; it should be a mapping such as {rate_hz: 100}",

@@ -20,7 +20,7 @@ from rawdaq.times import NS_PER_S
 MIN_PACKETS = 16
 MIN_PACKETS_PER_CHANNEL = 2
 
-#: Stamps are cut to microseconds: the starts of a run are within two of where its first packet puts them.
+#: Stamps are cut to microseconds: the starts of a run are within half of this of where its first packet puts them.
 _STEP_NS = 2000
 
 _FIELDS = [("year", ">u2"), ("day", ">u2"), ("hour", "u1"), ("minute", "u1"), ("second", "u1"), ("us", ">u4")]
@@ -36,7 +36,7 @@ class SampleRun(NamedTuple):
 
     Attributes:
         channel: one of the requested channels.
-        starts_ns: time of the first sample of each packet, within 2 us of contiguous.
+        starts_ns: time of the first sample of each packet, within 1 us of contiguous.
         timing_quality: of all packets.
         samples: one row for each packet; read-only, in the channel's type and byte order.
     """
