@@ -292,8 +292,8 @@ def each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqError]:
             return error
 
     with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(items)))) as pool:
-        jobs = [pool.submit(run, item) for item in items]
         try:
+            jobs = [pool.submit(run, item) for item in items]
             return [job.result() for job in jobs]
         except KeyboardInterrupt:
             processes.interrupted.set()

@@ -292,10 +292,10 @@ async def test_full_records_do_not_wait_for_ever_for_a_loop_that_always_has_more
     samples = np.zeros((2, 100), np.int32)
     samples.flags.writeable = False
     other = StreamId.parse("XX.OTHER.00.HHZ")
-    slow = np.zeros((20, 100), np.int32)
+    slow = np.zeros((10, 100), np.int32)
     slow.flags.writeable = False
     async with running(fanout):
-        fanout.put([PacketRun(STREAM, [START_NS + index * NS_PER_S for index in range(20)], 100.0, slow)])
+        fanout.put([PacketRun(STREAM, [START_NS + index * NS_PER_S for index in range(10)], 100.0, slow)])
         for turn in range(200):
             now_ns += NS_PER_S // 100
             starts_ns = [START_NS + (2 * turn + index) * NS_PER_S for index in range(2)]

@@ -215,6 +215,22 @@ def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(
     assert caplog.text.count("does not fit into int32") == 3
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+def test_of_what_does_not_fit_only_that_is_left_out_however_the_source_is_cut(size: int) -> None:
+    values = np.sin(np.arange(5000) / 50) * 2.0**31.2
+    made = previews(type="int32", band="L").add(
+        Packet(STREAM, sample_time(START_NS, first, 100.0), 100.0, values[first : first + size])
+        for first in range(0, values.size, size)
+    )
+    outputs = np.rint(Decimator(10).push(values))
+    is_good = np.abs(outputs) < 2.0**31
+    assert 0 < is_good.sum() < is_good.size
+    assert np.array_equal(joined(made), outputs[is_good])
+    first_ns = sample_time(START_NS, Decimator(10).delay, 100.0)
+    times_ns = [sample_time(each.start_ns, index, 10.0) for each in made for index in range(each.samples.size)]
+    assert times_ns == [sample_time(first_ns, int(index), 10.0) for index in np.flatnonzero(is_good)]
+
+
 def test_floats_are_float32_unless_they_do_not_fit_and_stay_what_they_are_when_no_number() -> None:
     def filled(value: float, **settings: Any) -> list[Packet]:
         return previews(**settings).add([replace(each, samples=np.full(100, value)) for _, each in _numbered(20)])

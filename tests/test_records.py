@@ -448,7 +448,7 @@ def test_the_first_packet_of_a_stream_may_be_of_any_type_at_one_hertz(dtype: str
 
 def test_a_clock_that_drifts_makes_no_shorter_records_when_many_are_made_at_once() -> None:
     drift = 1 + 50e-6
-    runs = []
+    runs: list[PacketRun] = []
     for index in range(400):
         start_ns = START_NS + round(index * 5_000_000 * drift)
         rows = np.tile(NOISE[:100], (5, 1))

@@ -37,6 +37,20 @@ def test_a_process_with_too_many_archives_is_told_with_what_to_do(
         assert open_files.shortage(group) is None
 
 
+@pytest.mark.parametrize(
+    ("archive", "previews", "files"),
+    [("", "", 8), (', streams: ["*.HHZ"]', "", 6), ("", "  Previews: {slow: {rate_hz: 1}}\n", 11)],
+)
+def test_each_stream_that_an_archive_gets_is_a_file(
+    tmp_path: Path, archive: str, previews: str, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(ARCHIVE.replace("path: archive", "path: archive" + archive) + previews)
+    _limit(monkeypatch, 1)
+    told = open_files.shortage(config.load(tmp_path / "a.yaml").components)
+    assert told is not None
+    assert f"may need {40 + files} open files" in told
+
+
 def test_streams_that_nobody_knows_before_they_come_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

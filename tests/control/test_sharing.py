@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -375,3 +376,31 @@ def test_the_longest_time_that_one_may_take_to_stop_is_that_of_the_process(
     ((running, keys),) = sharing._whole_processes(["XX.A.Main", "XX.B.Main"], runtime)
     assert (running.stop_timeout_s, keys) == (77, ["XX.A.Main", "XX.B.Main"])
     assert json.loads(runtime.pid_file("XX.A.Main").read_text())["stop_timeout_s"] == 10
+
+
+def test_two_starts_at_the_same_time_take_different_names(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    groups = [_components(tmp_path, A="", B=""), _components(tmp_path, C="", D="")]
+    results = supervisor.each(lambda group: sharing.start([group], runtime), groups)
+    pids = {pid for result in results if isinstance(result, dict) for pid in _pids(result)}
+    assert len(pids) == 2
+    assert {running.group for key in _keys(runtime) if (running := runtime.running(key))} == {"group.1", "group.2"}
+
+
+def test_ctrl_c_while_components_start_leaves_none_of_them(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    components = _components(tmp_path, A="", B="")
+    started: list[int] = []
+    spawn = processes.spawn
+
+    def watched(*args: Any) -> int:
+        started.append(spawn(*args))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(processes, "spawn", watched)
+    with pytest.raises(KeyboardInterrupt):
+        sharing.start([components], runtime)
+    assert len(started) == 1
+    wait_for(lambda: processes.is_gone(started[0]))
+    assert all(_has_gone(runtime, component.key) for component in components)

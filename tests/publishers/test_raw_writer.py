@@ -183,3 +183,42 @@ async def test_disk_that_hangs_does_not_hang_the_loop(tmp_path: Path, monkeypatc
 
 def test_only_one_publisher_can_have_a_file() -> None:
     assert RawWriter.exclusive({"path": Path("/a/b.raw")}) == "file /a/b.raw"
+
+
+async def test_an_opening_that_nobody_waits_for_any_more_keeps_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, reopen = threading.Event(), RawWriter._reopen
+
+    def hanging(writer: RawWriter) -> None:
+        answers.wait()
+        reopen(writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RawWriter, "_reopen", hanging)
+        writer = RawWriter(tmp_path / "raw")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await writer.open()
+        await writer.aclose()
+        answers.set()
+        await until(lambda: not any(each.name.startswith("opening") for each in threading.enumerate()))
+    other = await opened(tmp_path / "raw")  # nobody else has it
+    await other.aclose()
+
+
+async def test_nothing_is_written_below_a_mount_point_whose_disk_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "raw"
+    writer = await opened(path)
+    await writer.deliver([b"one"])
+    path.unlink()
+    monkeypatch.setattr(writer, "_device_below", os.stat(tmp_path).st_dev)
+    with pytest.raises(PublisherUnavailable, match="create it, or mount its disk"):
+        await writer.deliver([b"two"])
+    assert not path.exists()
+    monkeypatch.setattr(writer, "_device_below", None)
+    await writer.deliver([b"two"])
+    await writer.aclose()
+    assert path.read_bytes() == b"two"

@@ -264,6 +264,17 @@ async def test_a_flush_that_finds_the_pipe_full_comes_later(server: PipeServer) 
         await until(lambda: (FLUSH, "XX.DEMO") in [(frame.kind, frame.station) for frame in server.read()])
 
 
+async def test_a_flush_never_overtakes_the_samples_that_it_is_for(server: PipeServer) -> None:
+    async with opened(server, mode="raw", flush_after_s=0.01) as publisher:
+        long = [raw(range(999), start_ns=START_NS + index * 999 * 10_000_000) for index in range(30)]
+        delivering = asyncio.ensure_future(publisher.deliver(long))
+        await until(lambda: server.waiting_bytes > FULL_BYTES)
+        publisher._flush()  # as the timer does: the pipe has room for its frame, not for the next samples
+        await until(lambda: server.read() and delivering.done())
+        await until(lambda: not publisher._unflushed)
+    assert [frame.kind for frame in server.read_to_end()] == [RAW_TIME] * 30 + [FLUSH]
+
+
 async def test_a_flush_that_finds_the_pipe_closed_leaves_it_to_the_next_delivery(server: PipeServer) -> None:
     async with opened(server, mode="raw", flush_after_s=0.01) as publisher:
         await publisher.deliver([packet(0)])
