@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 from typing import Any
 
@@ -407,6 +408,24 @@ async def test_one_too_many_is_refused(caplog: pytest.LogCaptureFixture) -> None
             await _is_cut(one)
         assert len(subscribers(publisher)) == 1
     assert "as many subscribers as max_subscribers allows" in caplog.text
+
+
+async def test_the_last_descriptors_are_left_to_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with publishing() as publisher:
+
+        def limits(_: int) -> tuple[int, int]:
+            return 4, 4  # whatever a subscriber gets is beyond
+
+        with monkeypatch.context() as patch:
+            patch.setattr(resource, "getrlimit", limits)
+            with SlowSubscriber(publisher) as one:
+                await _is_cut(one)
+        assert subscribers(publisher) == []
+        with Subscriber(publisher.address):
+            await subscribed(publisher)
+    assert "hardly any open files left for others" in caplog.text
 
 
 async def test_endless_subscriptions_are_refused(
