@@ -255,15 +255,18 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
 @click.option("-f", "--follow", "is_following", is_flag=True, help="Go on with those that come, until Ctrl-C.")
 @_config_option
 def logs(name: str, lines: int, is_following: bool) -> int:
-    """Show the last lines of a component's log."""
+    """Show the last lines of a component's log, or of that of a process that components share (group.N)."""
     from rawdaq.control import logs as log_files
     from rawdaq.errors import ComponentError
 
     with _runtime() as runtime:
-        target = _one(name, runtime)
-        file = runtime.log_file(target.key)
+        file = runtime.log_file(name)
+        title = name
+        if not (name.startswith("group.") and file.exists()):  # which stays when the process has ended
+            target = _one(name, runtime)
+            title, file = target.title, runtime.log_file(target.key)
     if not (is_following or file.exists()):
-        raise ComponentError(f"{target.title} has no log yet ({file}); it was never started in the background")
+        raise ComponentError(f"{title} has no log yet ({file}); it was never started in the background")
     begin = log_files.size_bytes(file)
     try:
         for line in log_files.last_lines(file, lines):

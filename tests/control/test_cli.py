@@ -409,6 +409,14 @@ def test_logs_of_what_was_never_started_are_told(station: Path, said: Said) -> N
     assert (status, "OUT/Main has no log yet" in err) == (1, True)
 
 
+def test_the_log_of_a_shared_process_can_be_read_when_it_has_ended(station: Path, said: Said) -> None:
+    assert said.run("logs", "group.1")[0] == 2
+    with RuntimeFiles.find() as runtime:
+        runtime.prepare()
+        runtime.log_file("group.1").write_text("too many open files\n")
+    assert said.run("logs", "group.1") == (0, "too many open files\n", "")
+
+
 def test_following_a_log_ends_quietly_with_ctrl_c(station: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     with RuntimeFiles.find() as runtime:
         runtime.prepare()
