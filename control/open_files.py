@@ -3,31 +3,16 @@
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol, runtime_checkable
 
 from rawdaq import registry
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
-from rawdaq.preview_names import preview_stream
-from rawdaq.settings import ComponentSettings, StationSettings
+from rawdaq.settings import ComponentSettings
+from rawdaq.station_file import ClaimsByStream, NamesStreams
 
 _PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
 _COMPONENT_FILES = 5  # pid file, two of the command socket and one of who asks there, the device
 _PUBLISHER_FILES = 2  # a socket and who listens to it; of an archive a file for each stream
-
-
-@runtime_checkable
-class _NamesStreams(Protocol):
-    """A receiver class that can tell its streams before it is built."""
-
-    def streams(self, station: StationSettings, options: object) -> list[StreamId]: ...
-
-
-@runtime_checkable
-class _WritesByStream(Protocol):
-    """A publisher class that has something of its own for each stream: a file."""
-
-    def exclusive_by_stream(self, options: object) -> str | None: ...
 
 
 def raise_limit() -> None:
@@ -56,19 +41,14 @@ def _files(component: ComponentSettings) -> int:
         for publisher in component.publishers:
             cls = registry.publisher_class(publisher.class_name)
             own = sum(stream.matches(publisher.streams) for stream in streams)
-            files += own if isinstance(cls, _WritesByStream) else _PUBLISHER_FILES
+            files += own if isinstance(cls, ClaimsByStream) else _PUBLISHER_FILES
     return files
 
 
 def _streams(component: ComponentSettings) -> list[StreamId]:
     """Return the streams of *component* and their previews, none when nobody knows before they come."""
     cls = registry.receiver_class(component.receiver.class_name)
-    if not isinstance(cls, _NamesStreams):
+    if not isinstance(cls, NamesStreams):
         return []
     sources = cls.streams(component.station, component.receiver.options)
-    return sources + [
-        preview_stream(source, preview.rate_hz, preview.band, preview.location)
-        for preview in component.previews.values()
-        for source in sources
-        if source.matches(preview.streams)
-    ]
+    return sources + [name for preview in component.previews.values() for name in preview.names(sources).values()]

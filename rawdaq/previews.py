@@ -11,7 +11,6 @@ import numpy.typing as npt
 from rawdaq.decimation import Decimator, Floats, load, refusal
 from rawdaq.outlet import count_of
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
-from rawdaq.preview_names import preview_stream
 from rawdaq.settings import PreviewSettings
 from rawdaq.stats import CONTIGUOUS_SAMPLES
 from rawdaq.times import NS_PER_S, sample_time
@@ -107,8 +106,8 @@ class _Preview:
         refused: packets of the source that gave none for such a reason.
     """
 
-    def __init__(self, source: StreamId, settings: PreviewSettings, log: logging.Logger) -> None:
-        self.stream = preview_stream(source, settings.rate_hz, settings.band, settings.location)
+    def __init__(self, source: StreamId, stream: StreamId, settings: PreviewSettings, log: logging.Logger) -> None:
+        self.stream = stream
         self.reason: str | None = None
         self.refused = 0
         self._source = source
@@ -228,17 +227,19 @@ class Previews:
                 twin.close("a source has this name; give the preview a `location` or `band` of its own")
             previews = self._by_source[source] = []
             previews += [
-                self._begun(name, source) for name, each in self._settings.items() if source.matches(each.streams)
+                (name, self._begun(source, stream, each))
+                for name, each in self._settings.items()
+                for stream in each.names([source]).values()
             ]
         return previews
 
-    def _begun(self, name: str, source: StreamId) -> tuple[str, _Preview]:
-        preview = _Preview(source, self._settings[name], self._log)
+    def _begun(self, source: StreamId, stream: StreamId, settings: PreviewSettings) -> _Preview:
+        preview = _Preview(source, stream, settings, self._log)
         if preview.stream in self._by_source or preview.stream in self._by_name:
             preview.close("there is a stream of this name; give the preview a `location` or `band` of its own")
         else:
             self._by_name[preview.stream] = preview
-        return name, preview
+        return preview
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows: for each preview its streams, and what has none for which reason."""

@@ -1,5 +1,6 @@
 """Counts what is refused by sender and reason, and tells it at a bounded rate, whoever sends however much of it."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ MAX_SENDERS = 1000  # each costs some hundred bytes; senders can be forged, so t
 OTHERS = "others"
 INTERVAL_S = 10.0
 
+_TELL_S = 1.0
 _SHOWN_SENDERS = 20
 
 
@@ -67,6 +69,15 @@ class Refusals:
         for reason, untold in self._untold.items():
             if untold.count:
                 self._tell(reason, untold, at_once=at_once)
+
+    async def tell_regularly(self) -> None:
+        """Tell what is due, until cancelled; then the rest."""
+        try:
+            while True:
+                await asyncio.sleep(_TELL_S)
+                self.tell()
+        finally:
+            self.tell(at_once=True)
 
     def _tell(self, reason: str, untold: _Untold, *, at_once: bool = False) -> None:
         now_s = self._clock()

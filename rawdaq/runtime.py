@@ -22,6 +22,7 @@ MAX_SOCKET_PATH_BYTES = 103
 
 #: `RuntimeFiles.find` may look at a lock in the very moment in which a component takes it.
 _LOCK_PATIENCE_S = 0.5
+_POLL_S = 0.02
 
 #: A start may have to wait for another one, of components that do not come up.
 _START_PATIENCE_S = 90.0
@@ -157,7 +158,7 @@ class RuntimeFiles:
             while not _lock(descriptor, fcntl.LOCK_EX):
                 if time.monotonic() > end_s:
                     raise ComponentError("another start of components is not done yet; wait for it, then start again")
-                time.sleep(0.02)
+                time.sleep(_POLL_S)
             yield
         finally:
             os.close(descriptor)
@@ -305,7 +306,7 @@ class RuntimeFiles:
             if _lock(descriptor, fcntl.LOCK_EX) and path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor
             os.close(descriptor)
-            time.sleep(0.02)
+            time.sleep(_POLL_S)
         holder = self.running(key)
         raise AlreadyRunning(key, holder.pid if holder else 0)
 

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rawdaq.errors import RawdaqError
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import StreamId
+from rawdaq.preview_names import preview_stream
 
 #: Names become parts of file names, of a Unix socket's path (at most 107 bytes) and of commands.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
@@ -120,6 +121,14 @@ class PreviewSettings(Settings):
     band: Annotated[str, AfterValidator(_band)] | None = None
     location: Annotated[str, AfterValidator(_location)] | None = None
     type: Literal["float32", "float64", "int32"] = "float32"
+
+    def names(self, sources: Iterable[StreamId]) -> dict[StreamId, StreamId]:
+        """Return what the preview of each of *sources* that has one is called."""
+        return {
+            source: preview_stream(source, self.rate_hz, self.band, self.location)
+            for source in sources
+            if source.matches(self.streams)
+        }
 
 
 class DaemonSettings(Settings):

@@ -31,10 +31,12 @@ _BLOCKS = ("Receiver", "Publishers", "Previews", "Daemon")
 
 
 @runtime_checkable
-class _NamesStreams(Protocol):
+class NamesStreams(Protocol):
     """A receiver class that can tell its streams before it is built."""
 
-    def streams(self, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]: ...
+    def streams(self, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
+        """Return the streams that it will publish with *options*."""
+        ...
 
 
 @runtime_checkable
@@ -59,10 +61,12 @@ class _Claims(Protocol):
 
 
 @runtime_checkable
-class _ClaimsByStream(Protocol):
+class ClaimsByStream(Protocol):
     """A publisher class that can tell what only one publisher of each stream can have, such as an archive."""
 
-    def exclusive_by_stream(self, options: Mapping[str, Any]) -> str | None: ...
+    def exclusive_by_stream(self, options: Mapping[str, Any]) -> str | None:
+        """Return that thing, in words; None when there is none."""
+        ...
 
 
 class _Claim(NamedTuple):
@@ -191,7 +195,7 @@ class StationReader:
         if made is None:
             return None, []
         streams: list[StreamId] = []
-        if isinstance(cls, _NamesStreams) and station:
+        if isinstance(cls, NamesStreams) and station:
             try:
                 streams = cls.streams(station, made)
             except (RawdaqError, ValueError) as error:
@@ -235,7 +239,7 @@ class StationReader:
             self._document.add(where, reason)
         if isinstance(cls, _Claims):
             self._claim(cls.exclusive(options), _Claim(where, None))
-        if isinstance(cls, _ClaimsByStream):
+        if isinstance(cls, ClaimsByStream):
             self._claim(cls.exclusive_by_stream(options), _Claim(where, frozenset(wanted), entry.streams))
         name, policy = str(where[-1]), cast("OverflowPolicy | None", entry.overflow)
         return PublisherSettings(

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from rawdaq.document import Document
 from rawdaq.options import Where
 from rawdaq.packet import StreamId
-from rawdaq.preview_names import preview_stream
 from rawdaq.settings import PreviewSettings
 
 
@@ -22,11 +21,10 @@ def preview_streams(
     """
     owners = dict.fromkeys(sources, "which the receiver publishes")
     for name, settings in previews.items():
-        wanted = [source for source in sources if source.matches(settings.streams)]
-        if sources and not wanted:
+        names = settings.names(sources)
+        if sources and not names:
             document.add((*where, name, "streams"), selects_nothing(sources))
-        for source in wanted:
-            stream = preview_stream(source, settings.rate_hz, settings.band, settings.location)
+        for source, stream in names.items():
             if stream in owners:
                 text = f'would make {stream} of {source}, {owners[stream]}; give it a name of its own: location: "P0"'
                 document.add((*where, name), text)

@@ -37,7 +37,6 @@ from rawdaq.udp_channels import (
 )
 
 _DEFAULT_PORT = 65535
-_TELL_S = 1.0
 _FOREIGN = "foreign sender"
 _MAX_SENDERS = 4096  # for which it is remembered whether they are ours
 
@@ -165,12 +164,7 @@ class RawUDPReceiver(ReceiverServer):
 
     async def ct_tell(self) -> None:
         """Log what was refused, at a bounded rate."""
-        try:
-            while True:
-                await asyncio.sleep(_TELL_S)
-                self.refusals.tell()
-        finally:
-            self.refusals.tell(at_once=True)
+        await self.refusals.tell_regularly()
 
     def cmd_refused(self) -> dict[str, dict[str, int]]:
         """Show how many datagrams were refused, by sender and reason."""

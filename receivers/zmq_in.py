@@ -1,6 +1,5 @@
 """ZMQReceiver: reads ZMQ streams: of another rawdaq, of detectors, or any bytes to pass on."""
 
-import asyncio
 import re
 import time
 from collections import Counter
@@ -32,7 +31,6 @@ from rawdaq.subscriber import prefixes
 from rawdaq.zmq_endpoint import ZmqEndpoint, ZmqOptions
 
 _ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
-_TELL_S = 1.0
 _MAX_CACHED = 10_000  # streams for which the patterns' answer is remembered
 _REASONS: dict[type[MessageMalformed], str] = {
     FrameCountWrong: "wrong number of frames",
@@ -138,12 +136,7 @@ class ZMQReceiver(ReceiverServer):
 
     async def ct_tell(self) -> None:
         """Log what was refused, at a bounded rate."""
-        try:
-            while True:
-                await asyncio.sleep(_TELL_S)
-                self.refusals.tell()
-        finally:
-            self.refusals.tell(at_once=True)
+        await self.refusals.tell_regularly()
 
     def receiver_status(self) -> dict[str, object]:
         """Return the endpoints, what was lost before it arrived, and what was refused."""

@@ -21,7 +21,6 @@ from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import Publisher
 from rawdaq.publishers.miniseed import MiniSeedPublisher
-from rawdaq.receivers import raw_udp
 from rawdaq.receivers.raw_udp import RawUDPReceiver
 from rawdaq.settings import StationSettings
 from tests.fake_device import wire, wire_1
@@ -342,7 +341,7 @@ async def test_wrong_datagrams_amid_a_burst_of_right_ones_cost_only_themselves()
 async def test_what_is_refused_goes_on_being_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(raw_udp, "_TELL_S", 0.01)
+    monkeypatch.setattr("rawdaq.refusals._TELL_S", 0.01)
     monkeypatch.setattr("rawdaq.refusals.INTERVAL_S", 0.05)
     async with receiving() as running:
         running.send(b"?", b"?", b"?")

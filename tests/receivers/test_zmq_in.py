@@ -192,7 +192,7 @@ async def test_malformed_messages_are_counted_told_at_a_bounded_rate_and_harm_no
 
 
 async def test_refusals_are_told_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.receivers.zmq_in._TELL_S", 0.001)
+    monkeypatch.setattr("rawdaq.refusals._TELL_S", 0.001)
     told: list[bool] = []
     async with receiving(ANY_PORT, bind=True) as (receiver, _):
         monkeypatch.setattr(receiver.refusals, "tell", lambda at_once=False: told.append(at_once))
