@@ -29,9 +29,9 @@ from rawdaq import station
 from rawdaq.endpoints import Endpoint
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publishers.miniseed import MiniSeedPublisher
-from rawdaq.receiver_server import serve_until_signal
 from rawdaq.receivers.raw_tcp import RawReceiver
 from rawdaq.settings import StationSettings
+from rawdaq.until_signal import serve_until_signal
 
 COLUMNS = ("CPU %", "peak MB", "p50 ms", "p99 ms", "max ms", "threads")
 CHANNELS = ("HHE", "HHN", "HHZ")

@@ -18,9 +18,10 @@ from rawdaq import config, member_log, station
 from rawdaq.control import component, open_files
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.member_log import MemberLog, MemberLogs
-from rawdaq.receiver_server import ReceiverServer, stopping_on_signal
+from rawdaq.receiver_server import ReceiverServer
 from rawdaq.runtime import AlreadyRunning, RuntimeFiles
 from rawdaq.settings import ComponentSettings
+from rawdaq.until_signal import stopping_on_signal
 from rawdaq.zmq_share import large_context
 
 _LOG = logging.getLogger("rawdaq.group")

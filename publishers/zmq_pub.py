@@ -9,33 +9,24 @@ import ipaddress
 import logging
 import os
 import random
-import resource
 import socket
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from rawdaq.endpoints import listen
-from rawdaq.errors import ComponentError, InvalidValue, RemoteProtocolError
+from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.outlet import OverflowPolicy, count_of, stream_of
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
-from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer, frame_message
+from rawdaq.protocols.zmtp import frame_message
+from rawdaq.pub_connection import Pieces, PubConnection
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import RecordRun
 
-Pieces = list[bytes | memoryview]
-
-_WRITE_BYTES = 1 << 18  # messages are joined to writes of about this size: one system call for hundreds of packets
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
-_HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
-_MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
-_MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
-_KEPT_DESCRIPTORS = 64  # at most, where the system allows a process only few
 _LINGER_S = 1.0  # how long the last messages may take on stop
 _DIAL_TIMEOUT_S = 10.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
@@ -84,7 +75,7 @@ class ZMQTCPPublisher(Publisher):
         self._high_water_bytes = int(high_water_mb * 1e6)
         self._server: asyncio.Server | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[PubConnection] = set()
         self._published = 0
         self._sent = 0
         self._sent_bytes = 0
@@ -126,8 +117,8 @@ class ZMQTCPPublisher(Publisher):
         self.port = self._server.sockets[0].getsockname()[1]
         self.log.info("publishing on %s", self.address)
 
-    def _connection(self) -> "_Connection":
-        return _Connection(self._high_water_bytes, self.log, self._connections, self._admit)
+    def _connection(self) -> PubConnection:
+        return PubConnection(self._high_water_bytes, self.log, self._connections, self._admit)
 
     def _admit(self) -> bool:
         return len(self._connections) < self.max_subscribers
@@ -161,7 +152,7 @@ class ZMQTCPPublisher(Publisher):
             PublisherUnavailable: with mode remote, while nobody subscribes there.
         """
         written, since = 0, _YIELD_MESSAGES
-        subscribers: list[_Connection] = []
+        subscribers: list[PubConnection] = []
         for item in batch:
             if since >= _YIELD_MESSAGES:  # who subscribes changes only in turns of the loop
                 if written:
@@ -176,7 +167,7 @@ class ZMQTCPPublisher(Publisher):
         for subscriber in self._connections:
             subscriber.flush()
 
-    def _subscribers(self, written: int) -> list["_Connection"]:
+    def _subscribers(self, written: int) -> list[PubConnection]:
         """Return who wants anything.
 
         Raises:
@@ -191,7 +182,7 @@ class ZMQTCPPublisher(Publisher):
         """Write *batch*; see `deliver_runs`."""
         await self.deliver_runs(batch)
 
-    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Sequence["_Connection"]) -> None:
+    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Sequence[PubConnection]) -> None:
         for frames in _messages(item):
             topic = bytes(frames[0])
             wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
@@ -201,7 +192,7 @@ class ZMQTCPPublisher(Publisher):
 
     def _offer(
         self,
-        wanting: Sequence["_Connection"],
+        wanting: Sequence[PubConnection],
         item: Packet | PacketRun | RecordRun | bytes,
         pieces: Pieces,
         size_bytes: int,
@@ -275,12 +266,6 @@ def _refusal(mode: str, ip: str) -> str | None:
     )
 
 
-def _last_descriptor() -> int:
-    """Return the number from which on descriptors are kept for other things than subscribers."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(_KEPT_DESCRIPTORS, limit // 4)
-
-
 def _is_loopback(ip: str) -> bool:
     try:
         return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
@@ -295,161 +280,3 @@ def _messages(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Sequence
     if isinstance(item, Packet):
         return [encode(item)]
     return [[item if isinstance(item, bytes) else item.data]]
-
-
-class _Connection(asyncio.Protocol):
-    """One subscriber: its subscriptions, and what waits for it in the transport's buffer.
-
-    The transport tells when the buffer passes the high-water mark and when it is down to half of it; between the two
-    this subscriber is full. A message is dropped whole, so the stream of frames stays intact.
-    """
-
-    def __init__(
-        self, high_water_bytes: int, log: logging.Logger, register: set["_Connection"], admit: Callable[[], bool]
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        self.address = "?"
-        self.topics: Counter[bytes] = Counter()
-        self.is_full = False
-        self.closed: asyncio.Future[None] = loop.create_future()
-        self._peer = ZmtpPeer(SocketType.PUB)
-        self._high_water_bytes = high_water_bytes
-        self._log, self._register, self._admit = log, register, admit
-        self._deadline = loop.call_later(_HANDSHAKE_S, self._refuse, f"no handshake within {_HANDSHAKE_S:.0f} s")
-        self._transport: asyncio.Transport
-        self._answers: dict[bytes, bool] = {}
-        self._pending: Pieces = []
-        self._pending_bytes = 0
-        self._sent = 0
-        self._dropped = 0
-        self._outage: Counter[str] = Counter()
-        self._outage_began_s = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # asyncio's signature is wider than what TCP gives
-        self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
-        if not self._admit():
-            return self._refuse("there are as many subscribers as max_subscribers allows")
-        # The system gives the lowest number that is free. ZMQ, which answers commands, ends the process without one.
-        if transport.get_extra_info("socket").fileno() >= _last_descriptor():
-            return self._refuse("this process has hardly any open files left for others; raise the limit (ulimit -n)")
-        self._register.add(self)
-        self._transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
-        # A subscriber whose machine has vanished is noticed although nothing of its streams is sent.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._transport.write(self._peer.data_to_send())
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for event in self._peer.receive_data(data):
-                self._handle(event)
-                if len(self.topics) > _MAX_TOPICS:
-                    return self._refuse(f"more than {_MAX_TOPICS} subscriptions")
-        except RemoteProtocolError as error:
-            return self._refuse(str(error))
-        self._transport.write(self._peer.data_to_send())
-
-    def _handle(self, event: Event) -> None:
-        match event:
-            case Ready():
-                self._deadline.cancel()
-                self._log.info("subscriber %s connected", self.address)
-            case Subscribed(topic):
-                self.topics[topic] += 1
-            case Cancelled(topic):
-                self.topics -= Counter({topic: 1})  # never below zero
-            case _:  # a message, of no use to a PUB socket
-                return
-        self._answers.clear()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
-        self._register.discard(self)
-        self._end_outage("is gone")
-        if self._peer.is_ready:
-            self._log.info("subscriber %s disconnected%s", self.address, f": {exc}" if exc else "")
-        self.topics.clear()
-        self.closed.set_result(None)
-
-    def _refuse(self, reason: str) -> None:
-        self._log.warning("subscriber %s refused: %s", self.address, reason)
-        self._transport.abort()
-
-    def pause_writing(self) -> None:
-        self.is_full = True
-
-    def resume_writing(self) -> None:
-        self.is_full = False
-        self._end_outage("keeps up again")
-
-    def wants(self, topic: bytes) -> bool:
-        """Whether a subscription is a prefix of *topic*."""
-        if b"" in self.topics:  # most want all, and a long first frame is slow to look up
-            return True
-        answer = self._answers.get(topic)
-        if answer is None:
-            answer = any(map(topic.startswith, self.topics))
-            if len(self._answers) < _MAX_CACHED:
-                self._answers[topic] = answer
-        return answer
-
-    def send(self, pieces: Pieces, size_bytes: int) -> None:
-        """Take a message; it is on its way after `flush` at the latest."""
-        self._sent += 1
-        self._pending += pieces
-        self._pending_bytes += size_bytes
-        if self._pending_bytes >= _WRITE_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand what was sent to the system."""
-        if self._pending and not self._transport.is_closing():
-            self._transport.writelines(self._pending)
-        self._pending = []
-        self._pending_bytes = 0
-
-    def drop(self, stream: str) -> None:
-        """Count a message that this subscriber does not get; the first one of an outage is logged."""
-        if not self._outage:
-            self._outage_began_s = time.monotonic()
-            self._log.warning(
-                "subscriber %s does not keep up: %.1f MB wait for it; dropping its messages",
-                self.address,
-                self._transport.get_write_buffer_size() / 1e6,
-            )
-        self._dropped += 1
-        self._outage[stream] += 1
-
-    def _end_outage(self, how: str) -> None:
-        if self._outage:
-            self._log.warning(
-                "subscriber %s %s: dropped %d messages in %.1f s (%s)",
-                self.address,
-                how,
-                self._outage.total(),
-                time.monotonic() - self._outage_began_s,
-                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
-            )
-            self._outage.clear()
-
-    def close(self) -> "asyncio.Future[None]":
-        """Close once everything written is on its way; the result is done when that is so."""
-        self._transport.close()
-        return self.closed
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        unsent_bytes = self._transport.get_write_buffer_size()
-        if unsent_bytes:
-            self._log.warning("subscriber %s did not read the last %d bytes", self.address, unsent_bytes)
-        self._transport.abort()
-
-    def status(self) -> dict[str, object]:
-        """Return what `status` shows of this subscriber."""
-        return {
-            "address": self.address,
-            "topics": sorted(topic.decode("ascii", "replace") for topic in self.topics)[:20],
-            "waiting_bytes": self._transport.get_write_buffer_size(),
-            "sent": self._sent,
-            "dropped": self._dropped,
-        }

@@ -10,21 +10,22 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq import commands, member_log
 from rawdaq.delivery import Fanout
-from rawdaq.endpoints import DialEndpoint, DialledProtocol, Endpoint, Reconnect, StreamEndpoint, UdpEndpoint
+from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.endpoints import Endpoint, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.previews import Previews
 from rawdaq.publisher import Publisher
 from rawdaq.settings import PreviewSettings
 from rawdaq.stats import Anomaly, Reporter, Stats
+from rawdaq.until_signal import serve_until_signal
 
 if TYPE_CHECKING:
     import zmq
@@ -461,47 +462,3 @@ class ReceiverServer:
         """Stop the component in order: deliver what waits, then end."""
         self.stop()
         return "stopping"
-
-
-@contextlib.contextmanager
-def stopping_on_signal(stop: Callable[[], None]) -> Generator[None]:
-    """Call *stop* at the first SIGTERM or SIGINT of this process; a second one ends it at once."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    stopping = False
-
-    def heed(number: int) -> None:
-        nonlocal stopping
-        if stopping:
-            os._exit(128 + number)  # the user does not want to wait for the orderly end
-        stopping = True
-        stop()
-
-    for number in signals:
-        loop.add_signal_handler(number, heed, number)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
-async def serve_until_signal(servers: Sequence[ReceiverServer]) -> None:
-    """Serve *servers* on this loop; SIGTERM and SIGINT stop them in order, a second one ends the process at once.
-
-    Raises:
-        ComponentError: one of them could not start or failed; the others are stopped in order.
-    """
-
-    def stop() -> None:
-        for server in servers:
-            server.stop()
-
-    with stopping_on_signal(stop):
-        tasks = [asyncio.create_task(server.serve(), name=server.name) for server in servers]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        stop()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -11,7 +11,8 @@ from rawdaq.config import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
 from rawdaq.options import supplied
 from rawdaq.publisher import Publisher
-from rawdaq.receiver_server import ReceiverServer, serve_until_signal
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.until_signal import serve_until_signal
 
 _LOG = logging.getLogger("rawdaq.station")
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.capture import Capture
 from rawdaq.capture_file import End
-from rawdaq.endpoints import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.errors import InvalidValue, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.protocols.raw import (

@@ -17,8 +17,9 @@ from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet
 from rawdaq.protocols import command
 from rawdaq.publisher import Publisher
-from rawdaq.receiver_server import ReceiverServer, serve_until_signal
+from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.mon_sender import ReceiverMonSender
+from rawdaq.until_signal import serve_until_signal
 from tests.helpers import until
 from tests.makers import packet
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import zmq
 
+from rawdaq import pub_connection
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import StreamId
 from rawdaq.protocols.message import decode
@@ -394,7 +395,7 @@ async def _is_cut(one: SlowSubscriber) -> None:
 
 
 async def test_who_never_greets_is_cut(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(zmq_pub, "_HANDSHAKE_S", 0.01)
+    monkeypatch.setattr(pub_connection, "_HANDSHAKE_S", 0.01)
     async with publishing() as publisher:
         _, writer = await asyncio.open_connection("127.0.0.1", publisher.port)
         await until(lambda: "no handshake within" in caplog.text)
@@ -431,7 +432,7 @@ async def test_the_last_descriptors_are_left_to_others(
 async def test_endless_subscriptions_are_refused(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(zmq_pub, "_MAX_TOPICS", 3)
+    monkeypatch.setattr(pub_connection, "_MAX_TOPICS", 3)
     async with publishing() as publisher:
         with SlowSubscriber(publisher) as one:
             one.socket.sendall(b"".join(b"\x00\x02\x01%d" % number for number in range(4)))
@@ -440,7 +441,7 @@ async def test_endless_subscriptions_are_refused(
 
 
 async def test_messages_of_a_subscriber_are_of_no_use_and_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zmq_pub, "_MAX_CACHED", 1)
+    monkeypatch.setattr(pub_connection, "_MAX_CACHED", 1)
     async with publishing() as publisher:
         with SlowSubscriber(publisher, b"XX.") as one:
             await one.subscribe()
