@@ -12,7 +12,9 @@ export RAWDAQ_RUNTIME_DIR RAWDAQ_LOG_DIR="$RAWDAQ_RUNTIME_DIR/log" RAWDAQ_CONFIG
 export PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore
 device=""
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 clean_up() {
     local status=$?
