@@ -121,12 +121,12 @@ def signal(name: str, kind: str, count: int) -> npt.NDArray[Any]:
 def packets(load: Load) -> npt.NDArray[Any]:
     """Return the packets of one run: a row for each round, a column for each channel, each value a packet's bytes."""
     rounds, samples = load.packets_each, load.samples
-    values = signal(load.signal, load.kind, rounds * samples)
+    values = signal(load.signal, load.kind, rounds * samples * load.channels)
     made = np.zeros((rounds, load.channels), np.dtype([("head", _HEADER), ("samples", values.dtype, (samples,))]))
     stamp(made["head"], load.starts_ns[:, None])
     made["head"]["quality"], made["head"]["count"] = 100, samples
     made["head"]["channel"] = np.arange(1, load.channels + 1)
-    made["samples"] = values.reshape(rounds, 1, samples)
+    made["samples"] = values.reshape(load.channels, rounds, samples).swapaxes(0, 1)
     return made
 
 
