@@ -36,9 +36,9 @@ bench-check: $(INSTALLED)  ## fails when a packet costs more than benchmarks/lim
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \
-		.import_linter_cache *.egg-info benchmarks/results.json
+		.import_linter_cache *.egg-info benchmarks/results.json rawdaq/*.so
 
-$(INSTALLED): setup.cfg pyproject.toml
+$(INSTALLED): setup.cfg setup.py pyproject.toml rawdaq/steim2.c
 	@test -n '$(PYTHON)' || { echo 'rawdaq needs Python 3.11 or later; name it: make PYTHON=/path/to/python' >&2; exit 1; }
 	@test -e $@ || rm -rf .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

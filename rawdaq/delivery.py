@@ -22,6 +22,7 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.selection import Selection, selection
+from rawdaq.steim2_series import is_compiled
 from rawdaq.times import NS_PER_S
 
 _RETRY_FIRST_S = 0.5
@@ -145,6 +146,10 @@ class RecordStage:
 
     async def run(self) -> None:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
+        if not is_compiled():
+            self._log.info(
+                "records are encoded by libmseed alone, slower than need be: install a C compiler, then rawdaq"
+            )
         try:
             while True:
                 self._set_timer()

@@ -28,12 +28,13 @@ def patched(records: Sequence[bytes], sequence: int, timing_quality: int | None)
     table = np.frombuffer(bytearray().join(records), np.uint8).reshape(len(records), -1)
     _number(table, sequence)
     if timing_quality is not None:
-        # libmseed writes the blockette itself, in the same place, for times that do not end in whole tenths of a
-        # millisecond.
-        table[:, _BLOCKETTE_COUNT] = 2
-        table[:, _NEXT_AFTER_1000] = _BLOCKETTE_1001
-        table[:, _BLOCKETTE_1001] = 1001 >> 8
-        table[:, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
+        if table[0, _BLOCKETTE_COUNT] == 1:
+            # Otherwise libmseed has written the blockette itself, in the same place: before blockette 100, and for
+            # times that do not end in whole tenths of a millisecond.
+            table[:, _BLOCKETTE_COUNT] = 2
+            table[:, _NEXT_AFTER_1000] = _BLOCKETTE_1001
+            table[:, _BLOCKETTE_1001] = 1001 >> 8
+            table[:, _BLOCKETTE_1001 + 1] = 1001 & 0xFF
         table[:, _QUALITY] = timing_quality
     return table.tobytes()
 

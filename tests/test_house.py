@@ -63,7 +63,7 @@ def _loaded_by(*modules: str) -> set[str]:
 
 def _copy(target: Path) -> Path:
     """Return a copy of the checkout without what git ignores: building writes into the folder that it builds."""
-    leave_out = shutil.ignore_patterns(".*", "demo", "build", "dist", "__pycache__", "*.egg-info", "tests")
+    leave_out = shutil.ignore_patterns(".*", "demo", "build", "dist", "__pycache__", "*.egg-info", "*.so", "tests")
     shutil.copytree(ROOT, target, symlinks=True, ignore=leave_out)
     return target
 
@@ -131,5 +131,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(tmp_path: Path) -> None:
     tree = ROOT / "rawdaq"
     expected = {path.relative_to(ROOT).as_posix() for path in (*tree.glob("*.py"), *tree.glob("*/*.py"))}
     assert names - {name for name in names if name.endswith(".yaml") or "seiscomp_files/" in name} == expected | {
-        "rawdaq/py.typed"
+        "rawdaq/py.typed",
+        "rawdaq/steim2.pyi",
+        "rawdaq/steim2.abi3.so",
     }

@@ -16,12 +16,21 @@ from pymseed import DataEncoding, MS3Record
 
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
 from rawdaq.records import Encoding, Record, RecordFormat
+from rawdaq.steim2_series import is_compiled
 from rawdaq.times import NS_PER_S, sample_time, span_ns
 from tests.record_makers import RecordMaker
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")
 START_NS = 1_795_219_200_000_000_000  # 2026-11-21
 NOISE: npt.NDArray[np.int32] = np.random.default_rng(7).normal(0, 300, 5000).cumsum().astype(np.int32)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "libmseed"])
+def _encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs with the compiled encoder and without it."""
+    assert is_compiled(), "there is no compiled encoder: install a C compiler, then rawdaq again"
+    if request.param == "libmseed":
+        monkeypatch.setattr("rawdaq.steim2_series.steim2", None)
 
 
 def packets(
@@ -380,7 +389,7 @@ def test_what_no_record_can_say_is_refused_counted_and_told_once(
 def test_refusal_without_a_message_is_told_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rawdaq.records.get_error_messages", list)
+    monkeypatch.setattr("rawdaq.record_packer.get_error_messages", list)
     assert make([Packet(STREAM, START_NS, 3.0386149e-05, NOISE[:10])]) == []
     assert "does not say why" in caplog.text
     pymseed.clear_error_messages()

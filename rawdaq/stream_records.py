@@ -1,0 +1,201 @@
+"""The records of one stream: what waits to become some, and when it is enough."""
+
+import logging
+from dataclasses import dataclass
+
+from rawdaq.packet import Packet, PacketRun, Samples, StreamId
+from rawdaq.record_encodings import NO_PLAN, Plan, can_exceed, right_count
+from rawdaq.record_format import RecordFormat, RecordRun
+from rawdaq.record_packer import STEIM2, Packer
+from rawdaq.record_patch import MAX_SEQUENCE
+from rawdaq.sample_run import SampleRun
+from rawdaq.steim2_series import Steim2Series, is_compiled
+from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar
+
+_log = logging.getLogger("rawdaq.records")
+
+#: What a record can carry, within what libmseed converts without losing it.
+_MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
+_MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
+_STEP_NS = 1000  # miniSEED 2 has microseconds
+_MAX_SERIES = 1 << 10  # records made in one go: what is made and not right is made again
+
+
+@dataclass(slots=True)
+class RecordCounts:
+    """What was made of one stream.
+
+    Attributes:
+        records: records made.
+        samples: samples in them.
+        fallbacks: records that hold a step or a value for which the encoding has no room.
+        refused: samples that no record can carry, for their rate or time; logged.
+    """
+
+    records: int = 0
+    samples: int = 0
+    fallbacks: int = 0
+    refused: int = 0
+
+
+class StreamRecords:
+    """Makes the records of one stream."""
+
+    def __init__(self, record_format: RecordFormat, stream: StreamId) -> None:
+        self.counts = RecordCounts()
+        self._stream = stream
+        self._length_bytes = record_format.length_bytes
+        self._packer = Packer(record_format, stream)
+        self._plan = NO_PLAN
+        self._run = SampleRun(self._plan.dtype, 1.0)
+        self._try_at = 1
+        self._limit = _MAX_SERIES
+        self._header: bytes | None = None
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """When the oldest sample that waits had arrived."""
+        return self._run.arrived_ns if len(self._run) else None
+
+    @property
+    def waiting(self) -> int:
+        """How many samples wait."""
+        return len(self._run)
+
+    def add(self, packet: Packet | PacketRun, plan: Plan, now_ns: int, out: list[RecordRun]) -> None:
+        """Append *packet*; when it does not continue what waits, that becomes records first."""
+        samples = packet.samples
+        if not samples.size:
+            return
+        run = self._run
+        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns, self._try_at):
+            self.close(out)
+            if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns <= _MAX_NS):
+                return self._refuse(samples.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
+            run = self._begin(plan, packet.rate_hz)
+        run.append(samples, packet.start_ns, packet.timing_quality, now_ns)
+
+    def _begin(self, plan: Plan, rate_hz: float) -> SampleRun:
+        self._plan = plan
+        self._run = SampleRun(plan.dtype, rate_hz)
+        self._packer.set_run(plan.letter, rate_hz)
+        self._header = self._packer.steim2_header() if plan.codes[0] == STEIM2 and is_compiled() else None
+        # No encoding fills a record with less than one sample in every word that is not header.
+        self._try_at = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
+        return self._run
+
+    def has_full(self, count: int) -> bool:
+        """Whether about *count* records are full."""
+        return len(self._run) >= count * self._try_at
+
+    def take(self, out: list[RecordRun]) -> None:
+        """Make the records that are full by now."""
+        self._make(out, is_closing=False)
+
+    def close(self, out: list[RecordRun]) -> None:
+        """Make records of all that waits, the last one perhaps not full."""
+        self._make(out, is_closing=True)
+
+    def _make(self, out: list[RecordRun], is_closing: bool) -> None:
+        run = self._run
+        if len(run) < (1 if is_closing else self._try_at):
+            return
+        samples, done, is_pinned, needs_check = run.samples, 0, False, False
+        while samples.size - done >= (1 if is_closing else self._try_at):
+            made = self._quick_series(self._header, samples[done:], is_closing, out) if self._header else 0
+            if not made and not is_pinned:
+                self._packer.pin(samples)
+                is_pinned, needs_check = True, can_exceed(self._plan.codes[0], samples)
+            for code in self._plan.codes:
+                # The record at hand alone falls back; what follows is tried in the wanted encoding again.
+                made = made or self._series(samples[done:], done, code, needs_check, is_closing, out)
+            if not made:
+                return self._drop_run()
+            done += made
+
+    def _quick_series(self, header: bytes, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+        """Make records of *samples*, all that wait, by compiled code.
+
+        Returns:
+            How many samples are dealt with: in records, or, at the end, waiting for more. 0: STEIM2 cannot hold them.
+        """
+        run = self._run
+        series = Steim2Series(header, self._length_bytes, samples, _MAX_SERIES, is_closing)
+        counts, first = series.counts, 0
+        while first < len(counts):
+            sequence, quality = self._sequence, run.timing_quality
+            starts_ns = run.starts_ns(counts[first:], _STEP_NS)
+            end = first + len(starts_ns)
+            data = series.finished(first, starts_ns, sequence, quality)
+            out.append(RecordRun(self._stream, starts_ns, counts[first:end], run.rate_hz, data))
+            self._count(counts[first:end], is_fallback=False)
+            first = end
+        if series.is_stuck or series.is_full:
+            return sum(counts)
+        self._try_at = counts[-1] if counts else samples.size * 9 // 8 + 1
+        return samples.size
+
+    def _series(
+        self, samples: Samples, first: int, code: int, needs_check: bool, is_closing: bool, out: list[RecordRun]
+    ) -> int:
+        """Make the records of *samples*, from *first* of what is pinned on, that one call of libmseed makes right.
+
+        Returns:
+            How many samples are dealt with: in records, or, at the end, waiting for more. 0: *code* cannot hold them.
+        """
+        run, packer = self._run, self._packer
+        sequence = self._sequence
+        is_fallback = code != self._plan.codes[0]
+        quality = run.timing_quality
+        packer.begin(first, code, run.start_ns, sequence, quality)
+        try:
+            records = packer.records(self._limit if packer.is_serial and not is_fallback else 1)
+        finally:
+            packer.end()
+        counts = packer.sample_counts(records)
+        starts_ns = run.starts_ns(counts, _STEP_NS)
+        self._limit = 1 if len(starts_ns) < len(counts) else min(2 * self._limit, _MAX_SERIES)
+        if needs_check:
+            del starts_ns[right_count(code, samples, counts) :]
+        if len(starts_ns) == len(counts) and sum(counts) == samples.size and not is_closing:
+            # The last took all there was, so it may have room for more. Trying costs as much as making one.
+            self._try_at = counts[-1] * 9 // 8 + 1
+            starts_ns.pop()
+            waiting = counts[-1]
+        else:
+            waiting = 0
+        made = len(starts_ns)
+        if made:
+            self._try_at = self._try_at if waiting else counts[made - 1]
+            out.append(
+                RecordRun(
+                    self._stream,
+                    starts_ns,
+                    counts[:made],
+                    run.rate_hz,
+                    packer.finished(records[:made], sequence, quality),
+                )
+            )
+            self._count(counts[:made], is_fallback)
+        return sum(counts[:made]) + waiting
+
+    @property
+    def _sequence(self) -> int:
+        """The number of the next record."""
+        return self.counts.records % MAX_SEQUENCE + 1
+
+    def _count(self, counts: list[int], is_fallback: bool) -> None:
+        samples = sum(counts)
+        self.counts.records += len(counts)
+        self.counts.samples += samples
+        self.counts.fallbacks += is_fallback
+        self._run.drop(samples)
+
+    def _drop_run(self) -> None:
+        self._refuse(len(self._run), self._packer.why_not())
+        self._run.drop(len(self._run))
+
+    def _refuse(self, count: int, reason: str) -> None:
+        if not self.counts.refused:
+            _log.error("%s: no record can carry these samples, counted as refused: %s", self._stream, reason)
+        self.counts.refused += count

@@ -1,0 +1,259 @@
+"""The compiled way to STEIM2 records gives the bytes that libmseed gives, however the samples are cut."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rawdaq import steim2
+from rawdaq.packet import Packet, StreamId
+from rawdaq.record_format import Encoding, RecordRun
+from rawdaq.record_packer import STEIM2, Packer
+from rawdaq.records import RecordFormat, RecordMaker
+from rawdaq.times import from_calendar, sample_time
+from tests.makers import START_NS, STREAM
+
+Samples = npt.NDArray[np.int32]
+
+#: Stretches of samples: so many, with steps of up to so many bits; from the seed comes what they are.
+STRETCHES = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 31)), min_size=1, max_size=12)
+SEEDS = st.integers(0, 1 << 32)
+LENGTHS = st.sampled_from([128, 256, 512, 4096, 32_768])
+LIMIT = 1 << 30  # of samples whose steps all fit
+
+
+def walk(stretches: Sequence[tuple[int, int]], seed: int, is_steep: bool = False) -> Samples:
+    """Return samples with steps of the sizes that *stretches* name: within 30 bits unless *is_steep*."""
+    random = np.random.default_rng(seed)
+    most = 31 if is_steep else 28
+    steps = [random.integers(-(1 << min(bits, most)), 1 << min(bits, most), count) for count, bits in stretches]
+    samples = np.cumsum(np.concatenate(steps))
+    return ((samples + LIMIT // 4) % (LIMIT // 2) - LIMIT // 4).astype("i4") if not is_steep else samples.astype("i4")
+
+
+def by_libmseed(samples: Samples, length_bytes: int, rate_hz: float = 100.0) -> list[bytes]:
+    """Return records as libmseed alone makes them, the last one perhaps not full."""
+    packer = Packer(RecordFormat(length_bytes=length_bytes), STREAM)
+    packer.set_run(b"i", rate_hz)
+    packer.pin(samples)
+    packer.begin(0, STEIM2, START_NS, 1, None)
+    try:
+        return packer.records(1 << 20)
+    finally:
+        packer.end()
+
+
+def encoded(samples: Samples, length_bytes: int = 512, is_last: bool = True) -> tuple[list[bytes], list[int], bool]:
+    """Return the frames of the records, how many samples each holds, and whether all could be made."""
+    room = np.full((samples.size // 10 + 2, length_bytes), 0xEE, np.uint8)
+    counts, fits = steim2.encode(samples, room, length_bytes, 64, is_last)
+    assert (room[:, :64] == 0xEE).all()
+    return [row.tobytes()[64:] for row in room[: len(counts)]], counts, fits
+
+
+@given(STRETCHES, SEEDS, LENGTHS)
+@example([(5000, 0)], 1, 512)
+@example([(1, 5)], 1, 128)
+@example([(2100, 28)], 3, 512)
+def test_frames_are_those_of_libmseed(stretches: list[tuple[int, int]], seed: int, length_bytes: int) -> None:
+    samples = walk(stretches, seed)
+    frames, counts, fits = encoded(samples, length_bytes)
+    assert fits
+    assert frames == [record[64:] for record in by_libmseed(samples, length_bytes)]
+    assert sum(counts) == samples.size
+
+
+@pytest.mark.parametrize("bits", range(30))
+@pytest.mark.parametrize("offset", [-1, 0])
+def test_the_largest_and_the_smallest_step_of_each_size_are_those_of_libmseed(bits: int, offset: int) -> None:
+    steps = np.tile([(1 << bits) + offset, -(1 << bits) - offset, 0, 1], 150)
+    steps[0] = 0
+    samples = np.cumsum(steps).astype("i4")
+    frames, _, fits = encoded(samples)
+    theirs = by_libmseed(samples, 512)
+    assert fits == (sum(int.from_bytes(record[30:32]) for record in theirs) == samples.size)
+    assert frames == [record[64:] for record in theirs]
+
+
+@pytest.mark.parametrize("step", [1 << 29, -(1 << 29) - 1, (1 << 32) - 1, 1 - (1 << 32), 1 << 31])
+@pytest.mark.parametrize("place", [1, 7, 300, 2000])
+def test_a_step_of_more_than_30_bits_ends_the_series_before_its_record(step: int, place: int) -> None:
+    samples = walk([(3000, 5)], 1) - 2000
+    low, high = (-(1 << 31), -(1 << 31) + step) if step > 0 else ((1 << 31) - 1, (1 << 31) - 1 + step)
+    samples[place - 1 : place + 1] = max(low, -(1 << 31)), min(high, (1 << 31) - 1)
+    frames, counts, fits = encoded(samples)
+    assert not fits
+    assert sum(counts) < place
+    assert len(frames) == len(counts)
+    rest = samples[sum(counts) :]
+    assert encoded(rest)[1:] == ([], False)
+
+
+def made(
+    samples: Samples,
+    sizes: Sequence[int],
+    record_format: RecordFormat,
+    rate_hz: float = 100.0,
+    quality: int | None = 80,
+) -> list[RecordRun]:
+    """Return the records of packets of *sizes*, again and again."""
+    maker, out, begin = RecordMaker(record_format), list[RecordRun](), 0
+    while begin < samples.size:
+        size = sizes[begin % len(sizes)]
+        part = samples[begin : begin + size]
+        out += maker.add([Packet(STREAM, sample_time(START_NS, begin, 100.0), 100.0, part, quality)], 0)
+        begin += size
+    return out + maker.flush()
+
+
+def joined(runs: list[RecordRun]) -> tuple[bytes, list[int]]:
+    return b"".join(run.data for run in runs), [start for run in runs for start in run.starts_ns]
+
+
+@given(STRETCHES, SEEDS, st.booleans(), st.lists(st.integers(1, 700), min_size=1, max_size=5))
+def test_records_are_the_same_however_the_samples_are_cut(
+    stretches: list[tuple[int, int]], seed: int, is_steep: bool, sizes: list[int]
+) -> None:
+    samples = walk(stretches, seed, is_steep)
+    cut, whole = (made(samples, each, RecordFormat()) for each in (sizes, [samples.size]))
+    assert joined(cut) == joined(whole)
+
+
+@given(STRETCHES, SEEDS, st.booleans(), LENGTHS, st.sampled_from([None, 0, 80]))
+def test_without_compiled_code_records_are_the_same(
+    stretches: list[tuple[int, int]], seed: int, is_steep: bool, length_bytes: int, quality: int | None
+) -> None:
+    samples = walk(stretches, seed, is_steep)
+    record_format = RecordFormat(length_bytes=length_bytes, encoding=Encoding.STEIM2)
+    ours = made(samples, [samples.size], record_format, quality=quality)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rawdaq.steim2_series.steim2", None)
+        theirs = made(samples, [samples.size], record_format, quality=quality)
+    assert joined(ours) == joined(theirs)
+
+
+TIMES = [
+    0,
+    from_calendar(1970, 1, 0, 0, 0),
+    from_calendar(2000, 60, 23, 59, 59, 999_949_500),
+    from_calendar(2000, 366, 23, 59, 59, 999_999_499),
+    from_calendar(1900, 365, 23, 59, 59, 999_999_500),
+    from_calendar(2100, 60, 12, 0, 0, 49_500),
+    from_calendar(1678, 2, 0, 0, 0, 50_500),
+    from_calendar(2261, 365, 1, 2, 3, 456_789_012),
+]
+
+
+@given(st.one_of(st.sampled_from(TIMES), st.integers(min(TIMES), max(TIMES))), st.sampled_from([0, 37, 100]))
+@pytest.mark.parametrize("rate_hz", [100.0, 333.333, 1 / 60, 40_000.0])
+def test_headers_are_those_of_libmseed(rate_hz: float, start_ns: int, quality: int) -> None:
+    samples = walk([(700, 9)], 1)
+    packet = Packet(STREAM, start_ns, rate_hz, samples, quality)
+    ours = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rawdaq.steim2_series.steim2", None)
+        theirs = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)
+    assert joined(ours) == joined(theirs)
+
+
+def stamped(**changes: Any) -> npt.NDArray[np.uint8]:
+    arguments: dict[str, Any] = {
+        "records": np.zeros((3, 512), np.uint8),
+        "record_bytes": 512,
+        "header": bytes(64),
+        "sequence": 999_998,
+        "timing_quality": -1,
+        "starts_ns": [0, 37_000, 0],
+        "counts": [1, 2, 65_535],
+    }
+    arguments |= changes
+    steim2.stamp(*arguments.values())
+    records: npt.NDArray[np.uint8] = arguments["records"]
+    return records
+
+
+def test_numbers_begin_again_after_the_last() -> None:
+    assert [row[:6].tobytes() for row in stamped()] == [b"999998", b"999999", b"000001"]
+
+
+def test_a_blockette_that_would_say_nothing_is_left_out() -> None:
+    header = (
+        RecordMaker(RecordFormat(flush_after_s=0))
+        .add([Packet(STREAM, 37_000, 100.0, np.arange(9, dtype=np.int32), 80)], 0)[0]
+        .data[:64]
+    )
+    first, second, _ = stamped(header=header)
+    assert (first[39], bytes(first[50:52]), bytes(first[56:64])) == (1, bytes(2), bytes(8))
+    assert (second[39], bytes(second[50:52]), bytes(second[56:62])) == (2, b"\0\x38", b"\x03\xe9\0\0\0\x25")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"header": bytes(63)},
+        {"header": bytes(1024)},
+        {"counts": [1, 2]},
+        {"starts_ns": [0]},
+        {"records": np.zeros((2, 512), np.uint8)},
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="one header, one start and one count"):
+        stamped(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"starts_ns": [0, 1 << 64, 0]}, {"counts": [1, 2, 1 << 70]}])
+def test_numbers_beyond_64_bits_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(OverflowError):
+        stamped(**changes)
+
+
+@pytest.mark.parametrize("place", ["starts_ns", "counts"])
+def test_what_is_no_number_is_refused(place: str) -> None:
+    with pytest.raises(TypeError):
+        stamped(**{place: [0, "1", 0]})
+
+
+@pytest.mark.parametrize(
+    ("record_bytes", "header_bytes"), [(65_536, 64), (500, 64), (512, 0), (512, 100), (512, 512), (-512, 64), (64, 64)]
+)
+def test_impossible_lengths_are_refused(record_bytes: int, header_bytes: int) -> None:
+    with pytest.raises(ValueError, match="multiples of 64"):
+        steim2.encode(np.zeros(9, np.int32), bytearray(65_536), record_bytes, header_bytes, True)
+
+
+def test_bytes_that_are_no_int32_are_refused() -> None:
+    data = np.zeros(40, np.uint8)
+    for part in (data[:39], data[1:37]):
+        with pytest.raises(ValueError, match="aligned int32"):
+            steim2.encode(part, bytearray(512), 512, 64, True)
+
+
+def test_room_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises((TypeError, BufferError)):
+        steim2.encode(np.zeros(9, np.int32), bytes(512), 512, 64, True)
+
+
+def test_there_are_no_more_records_than_room() -> None:
+    samples = walk([(5000, 9)], 1)
+    counts, fits = steim2.encode(samples, bytearray(1100), 512, 64, True)
+    assert (len(counts), fits) == (2, True)
+    assert steim2.encode(samples, bytearray(500), 512, 64, True) == ([], True)
+    assert steim2.encode(samples[:0], bytearray(512), 512, 64, True) == ([], True)
+
+
+def test_a_stream_without_blockette_100_and_one_with_it_count_their_blockettes() -> None:
+    chains = {100.0: [1000, 1001], 333.333: [1000, 1001, 100]}
+    for rate_hz, chain in chains.items():
+        packet = Packet(StreamId("XX", "A", "", "HHZ"), START_NS, rate_hz, np.arange(9, dtype=np.int32), 80)
+        data = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)[0].data
+        found, at = list[int](), 48
+        while at:
+            found.append(int.from_bytes(data[at : at + 2]))
+            at = int.from_bytes(data[at + 2 : at + 4])
+        assert found == chain
+        assert data[39] == len(chain)
