@@ -15,7 +15,7 @@ from rawdaq.endpoints import Endpoint
 from rawdaq.errors import RawdaqError
 
 _CONNECT_TIMEOUT_S = 10.0
-_FIRST_BLOCK_BYTES, _MAX_BLOCK_BYTES = 1 << 15, 1 << 21
+_FIRST_BLOCK_BYTES, _MAX_BLOCK_BYTES = 1 << 15, 1 << 22
 _MIN_READ_BYTES = 1 << 12
 _REMIND_S = 600.0  # an outage that goes on for days is told again this often
 

@@ -11,6 +11,7 @@ from rawdaq.packet import Samples
 from rawdaq.times import NS_PER_S, sample_time
 
 _FIRST_CAPACITY = 1024
+_SPARE = 4  # room is taken for a fourth more than is needed
 _NEVER = 1 << 62  # no run is so long
 
 
@@ -103,8 +104,9 @@ class SampleRun:
     def _make_room(self, needed: int) -> None:
         """Move what waits to the start of a buffer that holds *needed* samples."""
         waiting = self.samples
-        if 2 * needed > self._buffer.size:
-            self._buffer = np.empty(2 * needed, self._buffer.dtype)
+        roomy = needed + needed // _SPARE
+        if roomy > self._buffer.size:
+            self._buffer = np.empty(roomy, self._buffer.dtype)
         self._buffer[: waiting.size] = waiting
         self._begin, self._end = 0, waiting.size
 
