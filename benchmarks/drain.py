@@ -65,7 +65,7 @@ def _identity(record: bytes) -> tuple[int, int]:
 
 def live(address: str, file: Path | None) -> None:
     """Subscribe to everything and forget it, until it is interrupted."""
-    arrivals: Arrivals = []
+    headers: list[tuple[bytes, int]] = []
 
     with zmq.Context() as context, context.socket(zmq.SUB) as subscriber, contextlib.suppress(KeyboardInterrupt):
         subscriber.rcvhwm, subscriber.linger = 0, 0
@@ -74,11 +74,10 @@ def live(address: str, file: Path | None) -> None:
         while True:
             frames = subscriber.recv_multipart()
             if file is not None:
-                now_ns = time.monotonic_ns()
-                header = json.loads(frames[1])
-                arrivals.append((_CHANNELS[header["stream"]], header["start_ns"], now_ns))
+                headers.append((frames[1], time.monotonic_ns()))  # read later: the next message may be there already
     if file is not None:
-        np.save(file, np.array(arrivals))
+        read = [(json.loads(header), now_ns) for header, now_ns in headers]
+        np.save(file, np.array([(_CHANNELS[said["stream"]], said["start_ns"], now_ns) for said, now_ns in read]))
     tell(done=True)
 
 

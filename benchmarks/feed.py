@@ -72,16 +72,21 @@ def pace(connection: socket.socket, load: Load, made: npt.NDArray[Any], log: Pat
     """Send each packet when a device would, and write down (channel, time of its first sample, moment) of each."""
     groups = load.channels if is_spread else 1
     round_s = load.samples / load.rate_hz
-    sent: list[tuple[int, int, int]] = []
-    starts_ns = load.starts_ns.tolist()
+    parts = [part for row in made for part in np.array_split(row, groups)]
+    prepared = [(round_s * index / groups, part.tobytes()) for index, part in enumerate(parts)]
+    sent_ns: list[int] = []
     began_s = time.monotonic()
-    for index, row in enumerate(made):
-        for group, part in enumerate(np.array_split(row, groups)):
-            data = part.tobytes()
-            time.sleep(max(0.0, began_s + round_s * (index + group / groups) - time.monotonic()))
-            now_ns = time.monotonic_ns()
-            connection.sendall(data)
-            sent += [(int(channel), starts_ns[index], now_ns) for channel in part["head"]["channel"]]
+    for due_s, data in prepared:
+        time.sleep(max(0.0, began_s + due_s - time.monotonic()))
+        # Nothing else is done here: whom the packet wakes may have to wait for this processor.
+        sent_ns.append(time.monotonic_ns())
+        connection.sendall(data)
+    starts_ns = np.repeat(load.starts_ns, groups).tolist()
+    sent = [
+        (int(channel), start_ns, now_ns)
+        for part, start_ns, now_ns in zip(parts, starts_ns, sent_ns, strict=True)
+        for channel in part["head"]["channel"]
+    ]
     np.save(log, np.array(sent))
     tell(sent=len(sent))
 
