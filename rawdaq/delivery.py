@@ -20,9 +20,9 @@ from typing import Any
 from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.record_series import is_compiled
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.selection import Selection, selection
-from rawdaq.steim2_series import is_compiled
 from rawdaq.times import NS_PER_S
 
 _RETRY_FIRST_S = 0.5

@@ -113,12 +113,12 @@ class Packer:
         """Return *records* one after the other, with what `begin` did not tell libmseed."""
         return patched(records, sequence, timing_quality) if self._is_v2 else b"".join(records)
 
-    def steim2_header(self) -> bytes | None:
-        """Return a header for `Steim2Series`, good until `set_run`; None when there can be no such records."""
+    def series_header(self, code: int) -> bytes | None:
+        """Return a header for a `RecordSeries` of this encoding, good until `set_run`; None when there can be none."""
         if not self.is_serial:
             return None
-        self.pin(np.zeros(1, np.int32))
-        self.begin(0, STEIM2, _ODD_NS, 1, None)
+        self.pin(np.zeros(1))  # room for a sample of any type
+        self.begin(0, code, _ODD_NS, 1, None)
         try:
             records = self.records(1)
         finally:

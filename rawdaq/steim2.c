@@ -19,6 +19,7 @@ enum {
     MIN_HEADER_BYTES = 64, /* fixed header, blockettes 1000 and 1001, and perhaps 100, up to the frames */
     MAX_RECORD_BYTES = 1 << 15, /* 7 steps in every word are fewer samples than a header can count */
     MAX_SEQUENCE = 999999,
+    MANY = 1 << 14,     /* samples that take longer than a change of threads */
     WINDOW = 1024,      /* steps that are looked at together: what is known of them stays in the fastest memory */
 };
 
@@ -193,17 +194,45 @@ static void put_1001(uint8_t *header, int timing_quality, int micros_more)
     header[61] = (uint8_t)micros_more;
 }
 
-static PyObject *encode(PyObject *module, PyObject *arguments)
+/* Pack records until room or samples end, or one cannot be made; return how many, and why it ended. */
+static Py_ssize_t pack_all(Window *window, uint8_t *records, Py_ssize_t room, Py_ssize_t record_bytes,
+                           Py_ssize_t header_bytes, int is_last, Py_ssize_t *counts, int *fits)
+{
+    Py_ssize_t made = 0, position = 0, count = 1, frame_count = (record_bytes - header_bytes) / FRAME_BYTES;
+
+    for (; made < room && position < window->count; made++, position += count) {
+        count = pack(window, position, records + made * record_bytes + header_bytes, frame_count, is_last);
+        if (count <= 0)
+            break;
+        counts[made] = count;
+    }
+    *fits = count >= 0;
+    return made;
+}
+
+static PyObject *list_of(const Py_ssize_t *values, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        PyObject *value = PyLong_FromSsize_t(values[i]);
+        if (!value || PyList_SetItem(list, i, value) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer samples, records;
-    Py_ssize_t record_bytes, header_bytes;
-    int is_last;
-    PyObject *counts = NULL, *result = NULL;
+    Py_ssize_t record_bytes, header_bytes, made, *counts = NULL;
+    int is_last, fits;
+    PyObject *result = NULL;
     Window window;
 
     if (!PyArg_ParseTuple(arguments, "y*w*nnp:encode", &samples, &records, &record_bytes, &header_bytes, &is_last))
         return NULL;
-    if ((uintptr_t)samples.buf % sizeof(int32_t) || samples.len % sizeof(int32_t)) {
+    if ((uintptr_t)samples.buf % sizeof(int32_t) || samples.len % (Py_ssize_t)sizeof(int32_t)) {
         PyErr_SetString(PyExc_ValueError, "samples are aligned int32");
         goto end;
     }
@@ -212,32 +241,29 @@ static PyObject *encode(PyObject *module, PyObject *arguments)
         PyErr_SetString(PyExc_ValueError, "records and headers are multiples of 64 bytes, records at most 32768");
         goto end;
     }
-    if (!(counts = PyList_New(0)))
+    Py_ssize_t room = records.len / record_bytes;
+    if (!(counts = PyMem_New(Py_ssize_t, room))) {
+        PyErr_NoMemory();
         goto end;
+    }
     window.samples = samples.buf;
     window.count = samples.len / (Py_ssize_t)sizeof(int32_t);
     window.first = window.end = 0;
-    Py_ssize_t position = 0, count = 1, frame_count = (record_bytes - header_bytes) / FRAME_BYTES;
-    uint8_t *record = records.buf, *end = record + records.len / record_bytes * record_bytes;
-    for (; record < end && position < window.count; record += record_bytes, position += count) {
-        count = pack(&window, position, record + header_bytes, frame_count, is_last);
-        if (count <= 0)
-            break;
-        PyObject *item = PyLong_FromSsize_t(count);
-        int failed = !item || PyList_Append(counts, item);
-        Py_XDECREF(item);
-        if (failed)
-            goto end;
-    }
-    result = Py_BuildValue("OO", counts, count < 0 ? Py_False : Py_True);
+    /* Other threads write to disks; for a few records to let them in would take longer than to make these. */
+    PyThreadState *others = window.count >= MANY ? PyEval_SaveThread() : NULL;
+    made = pack_all(&window, records.buf, room, record_bytes, header_bytes, is_last, counts, &fits);
+    if (others)
+        PyEval_RestoreThread(others);
+    PyObject *list = list_of(counts, made);
+    result = list ? Py_BuildValue("NO", list, fits ? Py_True : Py_False) : NULL;
 end:
-    Py_XDECREF(counts);
+    PyMem_Free(counts);
     PyBuffer_Release(&records);
     PyBuffer_Release(&samples);
     return result;
 }
 
-static PyObject *stamp(PyObject *module, PyObject *arguments)
+static PyObject *stamp(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer records, header;
     Py_ssize_t record_bytes;

@@ -1,15 +1,16 @@
 """The records of one stream: what waits to become some, and when it is enough."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rawdaq.packet import Packet, PacketRun, Samples, StreamId
 from rawdaq.record_encodings import NO_PLAN, Plan, can_exceed, right_count
 from rawdaq.record_format import RecordFormat, RecordRun
-from rawdaq.record_packer import STEIM2, Packer
+from rawdaq.record_packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.record_patch import MAX_SEQUENCE
+from rawdaq.record_series import PlainSeries, Steim2Series, is_compiled
 from rawdaq.sample_run import SampleRun
-from rawdaq.steim2_series import Steim2Series, is_compiled
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar
 
 _log = logging.getLogger("rawdaq.records")
@@ -18,6 +19,12 @@ _log = logging.getLogger("rawdaq.records")
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _STEP_NS = 1000  # miniSEED 2 has microseconds
+_SERIES: Mapping[int, type[PlainSeries] | type[Steim2Series]] = {
+    STEIM2: Steim2Series,
+    INT32: PlainSeries,
+    FLOAT32: PlainSeries,
+    FLOAT64: PlainSeries,
+}
 _MAX_SERIES = 1 << 10  # records made in one go: what is made and not right is made again
 
 
@@ -50,6 +57,7 @@ class StreamRecords:
         self._run = SampleRun(self._plan.dtype, 1.0)
         self._try_at = 1
         self._limit = _MAX_SERIES
+        self._series_type: type[PlainSeries] | type[Steim2Series] | None = None
         self._header: bytes | None = None
 
     @property
@@ -79,7 +87,8 @@ class StreamRecords:
         self._plan = plan
         self._run = SampleRun(plan.dtype, rate_hz)
         self._packer.set_run(plan.letter, rate_hz)
-        self._header = self._packer.steim2_header() if plan.codes[0] == STEIM2 and is_compiled() else None
+        self._series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
+        self._header = self._packer.series_header(plan.codes[0]) if self._series_type else None
         # No encoding fills a record with less than one sample in every word that is not header.
         self._try_at = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         return self._run
@@ -102,7 +111,7 @@ class StreamRecords:
             return
         samples, done, is_pinned, needs_check = run.samples, 0, False, False
         while samples.size - done >= (1 if is_closing else self._try_at):
-            made = self._quick_series(self._header, samples[done:], is_closing, out) if self._header else 0
+            made = self._quick_series(samples[done:], is_closing, out)
             if not made and not is_pinned:
                 self._packer.pin(samples)
                 is_pinned, needs_check = True, can_exceed(self._plan.codes[0], samples)
@@ -113,14 +122,16 @@ class StreamRecords:
                 return self._drop_run()
             done += made
 
-    def _quick_series(self, header: bytes, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
-        """Make records of *samples*, all that wait, by compiled code.
+    def _quick_series(self, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+        """Make records of *samples*, all that wait, the quick way.
 
         Returns:
-            How many samples are dealt with: in records, or, at the end, waiting for more. 0: STEIM2 cannot hold them.
+            How many samples are dealt with: in records, or, at the end, waiting for more. 0: it cannot be done so.
         """
         run = self._run
-        series = Steim2Series(header, self._length_bytes, samples, _MAX_SERIES, is_closing)
+        if not (self._series_type and self._header):
+            return 0
+        series = self._series_type(self._header, self._length_bytes, samples, _MAX_SERIES, is_closing)
         counts, first = series.counts, 0
         while first < len(counts):
             sequence, quality = self._sequence, run.timing_quality

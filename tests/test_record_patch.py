@@ -32,7 +32,7 @@ def test_a_patched_header_differs_from_one_of_libmseed_in_nothing(
     rate_hz: float, offset_us: int, quality: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_ns = START_NS + offset_us * 1000
-    monkeypatch.setattr("rawdaq.steim2_series.steim2", None)
+    monkeypatch.setattr("rawdaq.record_series.steim2", None)
     ours = made(quality, start_ns, rate_hz)
     # An encoding that leaves no room takes the other way: extra headers, which libmseed turns into both.
     monkeypatch.setattr("rawdaq.record_packer.STEIM1", -1)

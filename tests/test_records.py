@@ -15,8 +15,8 @@ from obspy import read
 from pymseed import DataEncoding, MS3Record
 
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
+from rawdaq.record_series import is_compiled
 from rawdaq.records import Encoding, Record, RecordFormat
-from rawdaq.steim2_series import is_compiled
 from rawdaq.times import NS_PER_S, sample_time, span_ns
 from tests.record_makers import RecordMaker
 
@@ -30,7 +30,7 @@ def _encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Each test runs with the compiled encoder and without it."""
     assert is_compiled(), "there is no compiled encoder: install a C compiler, then rawdaq again"
     if request.param == "libmseed":
-        monkeypatch.setattr("rawdaq.steim2_series.steim2", None)
+        monkeypatch.setattr("rawdaq.record_series.steim2", None)
 
 
 def packets(

@@ -1,38 +1,18 @@
-"""The compiled way to STEIM2 records gives the bytes that libmseed gives, however the samples are cut."""
+"""The compiled encoder gives the bytes that libmseed gives, and refuses what it cannot take."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import example, given
-from hypothesis import strategies as st
 
 from rawdaq import steim2
-from rawdaq.packet import Packet, StreamId
-from rawdaq.record_format import Encoding, RecordRun
+from rawdaq.packet import Packet
 from rawdaq.record_packer import STEIM2, Packer
 from rawdaq.records import RecordFormat, RecordMaker
-from rawdaq.times import from_calendar, sample_time
 from tests.makers import START_NS, STREAM
-
-Samples = npt.NDArray[np.int32]
-
-#: Stretches of samples: so many, with steps of up to so many bits; from the seed comes what they are.
-STRETCHES = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 31)), min_size=1, max_size=12)
-SEEDS = st.integers(0, 1 << 32)
-LENGTHS = st.sampled_from([128, 256, 512, 4096, 32_768])
-LIMIT = 1 << 30  # of samples whose steps all fit
-
-
-def walk(stretches: Sequence[tuple[int, int]], seed: int, is_steep: bool = False) -> Samples:
-    """Return samples with steps of the sizes that *stretches* name: within 30 bits unless *is_steep*."""
-    random = np.random.default_rng(seed)
-    most = 31 if is_steep else 28
-    steps = [random.integers(-(1 << min(bits, most)), 1 << min(bits, most), count) for count, bits in stretches]
-    samples = np.cumsum(np.concatenate(steps))
-    return ((samples + LIMIT // 4) % (LIMIT // 2) - LIMIT // 4).astype("i4") if not is_steep else samples.astype("i4")
+from tests.walks import LENGTHS, SEEDS, STRETCHES, Samples, walk
 
 
 def by_libmseed(samples: Samples, length_bytes: int, rate_hz: float = 100.0) -> list[bytes]:
@@ -91,73 +71,6 @@ def test_a_step_of_more_than_30_bits_ends_the_series_before_its_record(step: int
     assert len(frames) == len(counts)
     rest = samples[sum(counts) :]
     assert encoded(rest)[1:] == ([], False)
-
-
-def made(
-    samples: Samples,
-    sizes: Sequence[int],
-    record_format: RecordFormat,
-    rate_hz: float = 100.0,
-    quality: int | None = 80,
-) -> list[RecordRun]:
-    """Return the records of packets of *sizes*, again and again."""
-    maker, out, begin = RecordMaker(record_format), list[RecordRun](), 0
-    while begin < samples.size:
-        size = sizes[begin % len(sizes)]
-        part = samples[begin : begin + size]
-        out += maker.add([Packet(STREAM, sample_time(START_NS, begin, 100.0), 100.0, part, quality)], 0)
-        begin += size
-    return out + maker.flush()
-
-
-def joined(runs: list[RecordRun]) -> tuple[bytes, list[int]]:
-    return b"".join(run.data for run in runs), [start for run in runs for start in run.starts_ns]
-
-
-@given(STRETCHES, SEEDS, st.booleans(), st.lists(st.integers(1, 700), min_size=1, max_size=5))
-def test_records_are_the_same_however_the_samples_are_cut(
-    stretches: list[tuple[int, int]], seed: int, is_steep: bool, sizes: list[int]
-) -> None:
-    samples = walk(stretches, seed, is_steep)
-    cut, whole = (made(samples, each, RecordFormat()) for each in (sizes, [samples.size]))
-    assert joined(cut) == joined(whole)
-
-
-@given(STRETCHES, SEEDS, st.booleans(), LENGTHS, st.sampled_from([None, 0, 80]))
-def test_without_compiled_code_records_are_the_same(
-    stretches: list[tuple[int, int]], seed: int, is_steep: bool, length_bytes: int, quality: int | None
-) -> None:
-    samples = walk(stretches, seed, is_steep)
-    record_format = RecordFormat(length_bytes=length_bytes, encoding=Encoding.STEIM2)
-    ours = made(samples, [samples.size], record_format, quality=quality)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdaq.steim2_series.steim2", None)
-        theirs = made(samples, [samples.size], record_format, quality=quality)
-    assert joined(ours) == joined(theirs)
-
-
-TIMES = [
-    0,
-    from_calendar(1970, 1, 0, 0, 0),
-    from_calendar(2000, 60, 23, 59, 59, 999_949_500),
-    from_calendar(2000, 366, 23, 59, 59, 999_999_499),
-    from_calendar(1900, 365, 23, 59, 59, 999_999_500),
-    from_calendar(2100, 60, 12, 0, 0, 49_500),
-    from_calendar(1678, 2, 0, 0, 0, 50_500),
-    from_calendar(2261, 365, 1, 2, 3, 456_789_012),
-]
-
-
-@given(st.one_of(st.sampled_from(TIMES), st.integers(min(TIMES), max(TIMES))), st.sampled_from([0, 37, 100]))
-@pytest.mark.parametrize("rate_hz", [100.0, 333.333, 1 / 60, 40_000.0])
-def test_headers_are_those_of_libmseed(rate_hz: float, start_ns: int, quality: int) -> None:
-    samples = walk([(700, 9)], 1)
-    packet = Packet(STREAM, start_ns, rate_hz, samples, quality)
-    ours = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdaq.steim2_series.steim2", None)
-        theirs = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)
-    assert joined(ours) == joined(theirs)
 
 
 def stamped(**changes: Any) -> npt.NDArray[np.uint8]:
@@ -244,16 +157,3 @@ def test_there_are_no_more_records_than_room() -> None:
     assert (len(counts), fits) == (2, True)
     assert steim2.encode(samples, bytearray(500), 512, 64, True) == ([], True)
     assert steim2.encode(samples[:0], bytearray(512), 512, 64, True) == ([], True)
-
-
-def test_a_stream_without_blockette_100_and_one_with_it_count_their_blockettes() -> None:
-    chains = {100.0: [1000, 1001], 333.333: [1000, 1001, 100]}
-    for rate_hz, chain in chains.items():
-        packet = Packet(StreamId("XX", "A", "", "HHZ"), START_NS, rate_hz, np.arange(9, dtype=np.int32), 80)
-        data = RecordMaker(RecordFormat(flush_after_s=0)).add([packet], 0)[0].data
-        found, at = list[int](), 48
-        while at:
-            found.append(int.from_bytes(data[at : at + 2]))
-            at = int.from_bytes(data[at + 2 : at + 4])
-        assert found == chain
-        assert data[39] == len(chain)
