@@ -1,5 +1,7 @@
 """What setup.cfg cannot say: the compiled part, without which rawdaq works too, only slower."""
 
+import sysconfig
+
 from setuptools import Extension, setup
 
 STEIM2 = Extension(
@@ -10,4 +12,7 @@ STEIM2 = Extension(
     optional=True,  # no compiler, no failure
 )
 
-setup(ext_modules=[STEIM2], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+if sysconfig.get_config_var("Py_GIL_DISABLED"):  # these Pythons have no stable interface
+    setup()
+else:
+    setup(ext_modules=[STEIM2], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -53,7 +53,7 @@ class RecordSeries(ABC):
     def finished(self, first: int, starts_ns: list[int], sequence: int, timing_quality: int | None) -> bytes:
         """Return the records from *first* on that begin at *starts_ns*, complete."""
         end = first + len(starts_ns)
-        table, quality = self._table[first:end], -1 if timing_quality is None else timing_quality
+        table, quality = self._table[first:end], -1 if timing_quality is None else int(timing_quality)
         stamp = steim2.stamp  # pyright: ignore[reportOptionalMemberAccess]
         stamp(table, table.shape[1], self._header, sequence, quality, starts_ns, self.counts[first:end])
         return table.tobytes()

@@ -69,7 +69,7 @@ static void look(Window *window, Py_ssize_t first)
         uint8_t least = room[i], taken = least >= 1;
         for (int k = 1; k < MOST; k++) {
             least = least < room[i + k] ? least : room[i + k];
-            taken += least > k;
+            taken = (uint8_t)(taken + (least > k));
         }
         window->taken[i] = taken;
     }
@@ -84,7 +84,7 @@ static void restart(Window *window, Py_ssize_t index)
     room[0] = MOST;
     for (int k = 0; k < MOST; k++) {
         least = least < room[k] ? least : room[k];
-        taken += least > k;
+        taken = (uint8_t)(taken + (least > k));
     }
     window->taken[index] = taken;
 }
@@ -158,7 +158,7 @@ static int put_time(uint8_t *header, int64_t start_ns)
 {
     enum { TICKS_OF_SECOND = 10000, SECONDS_OF_DAY = 86400, DAYS_TO_1970 = 719162 /* from 1 January of year 1 */ };
     const int64_t ticks_of_day = (int64_t)SECONDS_OF_DAY * TICKS_OF_SECOND;
-    int64_t micros = (start_ns < 0 ? start_ns - 500 : start_ns + 500) / 1000;
+    int64_t micros = start_ns / 1000 + start_ns % 1000 / 500; /* halves away from zero; what is left has its sign */
     int rest = (int)((micros % 100 + 100) % 100), micros_more = rest > 49 ? rest - 100 : rest;
     int64_t ticks = (micros - micros_more) / 100;
     int64_t days = ticks / ticks_of_day - (ticks % ticks_of_day < 0);
@@ -242,7 +242,7 @@ static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *arguments)
         goto end;
     }
     Py_ssize_t room = records.len / record_bytes;
-    if (!(counts = PyMem_New(Py_ssize_t, room))) {
+    if (!(counts = PyMem_Calloc((size_t)room, sizeof *counts))) {
         PyErr_NoMemory();
         goto end;
     }
@@ -263,6 +263,15 @@ end:
     return result;
 }
 
+/* Give number *index* of a list; return less than 0, with the error set, when there is none. */
+static int number_of(PyObject *list, Py_ssize_t index, int64_t *value)
+{
+    PyObject *item = PyList_GetItem(list, index);
+
+    *value = item ? PyLong_AsLongLong(item) : 0;
+    return item && !PyErr_Occurred() ? 0 : -1;
+}
+
 static PyObject *stamp(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer records, header;
@@ -280,13 +289,16 @@ static PyObject *stamp(PyObject *Py_UNUSED(module), PyObject *arguments)
         PyErr_SetString(PyExc_ValueError, "there is one header, one start and one count for each record");
         goto end;
     }
+    if (sequence < 1 || sequence > MAX_SEQUENCE || timing_quality > 100) {
+        PyErr_SetString(PyExc_ValueError, "numbers are 1 to 999999, timing qualities at most 100");
+        goto end;
+    }
     uint8_t *record = records.buf;
     for (Py_ssize_t i = 0; i < count; i++, record += record_bytes) {
-        int64_t start_ns = PyLong_AsLongLong(PyList_GetItem(starts_ns, i));
-        long samples = PyLong_AsLong(PyList_GetItem(counts, i));
-        if (PyErr_Occurred())
+        int64_t start_ns, samples;
+        if (number_of(starts_ns, i, &start_ns) < 0 || number_of(counts, i, &samples) < 0)
             goto end;
-        memcpy(record, header.buf, (size_t)header.len);
+        memmove(record, header.buf, (size_t)header.len);
         put_number(record, sequence);
         put16(record + 30, (uint32_t)samples);
         put_1001(record, timing_quality, put_time(record, start_ns));

@@ -39,7 +39,7 @@ def stamp(
     counts: list[int],
     /,
 ) -> None:
-    """Write the headers of records.
+    """Write the headers of records; after an error some of them may be written.
 
     Args:
         records: they, and nothing else; their headers are overwritten.
@@ -47,10 +47,10 @@ def stamp(
         header: what they have in common, 64 bytes or more, with blockettes 1000 and 1001 as the first two.
         sequence: number of the first record, 1 to 999999; after the last number follows 1.
         timing_quality: 0 to 100 percent; less than 0 to say nothing of it.
-        starts_ns: time of the first sample of each record, of the years 1678 to 2261; rounded to microseconds.
+        starts_ns: time of the first sample of each record; rounded to microseconds.
         counts: how many samples are in each, at most 65535.
 
     Raises:
-        ValueError: the lengths do not fit each other.
+        ValueError: the lengths do not fit each other, or a number is out of its range.
         OverflowError: a number is not in 64 bits.
     """

@@ -11,7 +11,7 @@ from rawdaq.record_packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.record_patch import MAX_SEQUENCE
 from rawdaq.record_series import PlainSeries, Steim2Series, is_compiled
 from rawdaq.sample_run import SampleRun
-from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar
+from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 _log = logging.getLogger("rawdaq.records")
 
@@ -45,6 +45,13 @@ class RecordCounts:
     refused: int = 0
 
 
+def _is_possible(packet: Packet | PacketRun) -> bool:
+    """Whether a record can say the rate and the times of *packet*."""
+    if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns):
+        return False
+    return packet.start_ns + packet.samples.size * NS_PER_S / packet.rate_hz <= _MAX_NS
+
+
 class StreamRecords:
     """Makes the records of one stream."""
 
@@ -55,7 +62,9 @@ class StreamRecords:
         self._packer = Packer(record_format, stream)
         self._plan = NO_PLAN
         self._run = SampleRun(self._plan.dtype, 1.0)
-        self._try_at = 1
+        self._least = 1  # samples that can fill a record
+        self._usual = 1  # samples that filled the last one
+        self._try_at = 1  # samples with which the next attempt is worth its cost
         self._limit = _MAX_SERIES
         self._series_type: type[PlainSeries] | type[Steim2Series] | None = None
         self._header: bytes | None = None
@@ -76,9 +85,9 @@ class StreamRecords:
         if not samples.size:
             return
         run = self._run
-        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns, self._try_at):
+        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns, self._usual):
             self.close(out)
-            if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns <= _MAX_NS):
+            if not _is_possible(packet):
                 return self._refuse(samples.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
             run = self._begin(plan, packet.rate_hz)
         run.append(samples, packet.start_ns, packet.timing_quality, now_ns)
@@ -90,12 +99,13 @@ class StreamRecords:
         self._series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
         self._header = self._packer.series_header(plan.codes[0]) if self._series_type else None
         # No encoding fills a record with less than one sample in every word that is not header.
-        self._try_at = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
+        self._least = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
+        self._usual = self._try_at = self._least
         return self._run
 
     def has_full(self, count: int) -> bool:
         """Whether about *count* records are full."""
-        return len(self._run) >= count * self._try_at
+        return len(self._run) >= count * self._usual
 
     def take(self, out: list[RecordRun]) -> None:
         """Make the records that are full by now."""
@@ -141,10 +151,9 @@ class StreamRecords:
             out.append(RecordRun(self._stream, starts_ns, counts[first:end], run.rate_hz, data))
             self._count(counts[first:end], is_fallback=False)
             first = end
-        if series.is_stuck or series.is_full:
-            return sum(counts)
-        self._try_at = counts[-1] if counts else samples.size * 9 // 8 + 1
-        return samples.size
+        waiting = 0 if series.is_stuck or series.is_full else samples.size - sum(counts)
+        self._learn(counts, waiting)
+        return sum(counts) + waiting
 
     def _series(
         self, samples: Samples, first: int, code: int, needs_check: bool, is_closing: bool, out: list[RecordRun]
@@ -169,15 +178,14 @@ class StreamRecords:
         if needs_check:
             del starts_ns[right_count(code, samples, counts) :]
         if len(starts_ns) == len(counts) and sum(counts) == samples.size and not is_closing:
-            # The last took all there was, so it may have room for more. Trying costs as much as making one.
-            self._try_at = counts[-1] * 9 // 8 + 1
+            # The last took all there was, so it may have room for more.
             starts_ns.pop()
             waiting = counts[-1]
         else:
             waiting = 0
         made = len(starts_ns)
+        self._learn(counts[:made], waiting)
         if made:
-            self._try_at = self._try_at if waiting else counts[made - 1]
             out.append(
                 RecordRun(
                     self._stream,
@@ -189,6 +197,14 @@ class StreamRecords:
             )
             self._count(counts[:made], is_fallback)
         return sum(counts[:made]) + waiting
+
+    def _learn(self, counts: list[int], waiting: int) -> None:
+        """Decide when to try again, as so many samples are *waiting* that do not fill a record, behind some that do.
+
+        An attempt costs as much as a record. The signal may have become lively: then less fills a record than before.
+        """
+        self._usual = max(self._least, counts[-1]) if counts else self._usual
+        self._try_at = max(self._least, waiting * 9 // 8 + 1)
 
     @property
     def _sequence(self) -> int:

@@ -17,7 +17,7 @@ from pymseed import DataEncoding, MS3Record
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
 from rawdaq.record_series import is_compiled
 from rawdaq.records import Encoding, Record, RecordFormat
-from rawdaq.times import NS_PER_S, sample_time, span_ns
+from rawdaq.times import NS_PER_S, from_calendar, sample_time, span_ns
 from tests.record_makers import RecordMaker
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")
@@ -471,3 +471,29 @@ def test_a_clock_that_drifts_makes_no_shorter_records_when_many_are_made_at_once
         assert sum(record.sample_count for record in records) == 400 * 500
         counts.append(len(records))
     assert counts[1] <= counts[0] * 1.02
+
+
+@pytest.mark.parametrize("length_bytes", [512, 4096])
+def test_a_record_leaves_soon_after_it_is_full_also_when_the_signal_has_become_lively(length_bytes: int) -> None:
+    random = np.random.default_rng(1)
+    quiet, lively = random.integers(-2, 3, 20_000), random.integers(-(1 << 20), 1 << 20, 20_000)
+    samples = np.concatenate([quiet, lively]).astype("i4")
+    maker, end = RecordMaker(RecordFormat(length_bytes=length_bytes, flush_after_s=1e6)), 0
+    for index, packet in enumerate(packets(samples, size=1)):
+        for record in maker.add([packet], 0):
+            end += record.sample_count
+            assert index + 1 - end <= record.sample_count / 7 + 2
+
+
+def test_samples_that_would_leave_the_calendar_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    maker = RecordMaker(RecordFormat())
+    start_ns = from_calendar(2261, 364, 0, 0, 0)
+    assert maker.add([Packet(STREAM, start_ns, 0.0001, NOISE)], 0) + maker.flush() == []
+    assert maker.counts[STREAM].refused == NOISE.size
+    assert "no record can carry" in caplog.text
+
+
+def test_a_timing_quality_may_be_any_number() -> None:
+    maker = RecordMaker(RecordFormat(flush_after_s=0))
+    (record,) = maker.add([Packet(STREAM, START_NS, 100.0, NOISE[:9], 99.5)], 0)  # type: ignore[arg-type]
+    assert record.data[60] == 99

@@ -125,6 +125,18 @@ def test_numbers_beyond_64_bits_are_refused(changes: dict[str, Any]) -> None:
         stamped(**changes)
 
 
+@pytest.mark.parametrize("changes", [{"sequence": 0}, {"sequence": 1_000_000}, {"timing_quality": 101}])
+def test_impossible_numbers_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="numbers are 1 to 999999"):
+        stamped(**changes)
+
+
+@pytest.mark.parametrize("start_ns", [-(1 << 63), (1 << 63) - 1])
+def test_the_ends_of_time_are_no_accident(start_ns: int) -> None:
+    year = int.from_bytes(stamped(starts_ns=[start_ns] * 3)[0, 20:22].tobytes())
+    assert year == (1677 if start_ns < 0 else 2262)
+
+
 @pytest.mark.parametrize("place", ["starts_ns", "counts"])
 def test_what_is_no_number_is_refused(place: str) -> None:
     with pytest.raises(TypeError):

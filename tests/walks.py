@@ -12,13 +12,11 @@ Samples = npt.NDArray[np.int32]
 STRETCHES = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 31)), min_size=1, max_size=12)
 SEEDS = st.integers(0, 1 << 32)
 LENGTHS = st.sampled_from([128, 256, 512, 4096, 32_768])
-LIMIT = 1 << 30  # of samples whose steps all fit
 
 
 def walk(stretches: Sequence[tuple[int, int]], seed: int, is_steep: bool = False) -> Samples:
-    """Return samples with steps of the sizes that *stretches* name: within 30 bits unless *is_steep*."""
+    """Return samples with steps of the sizes that *stretches* name: within 30 bits, or 32 when *is_steep*."""
     random = np.random.default_rng(seed)
-    most = 31 if is_steep else 28
+    most, span = (31, 1 << 31) if is_steep else (28, 1 << 29)
     steps = [random.integers(-(1 << min(bits, most)), 1 << min(bits, most), count) for count, bits in stretches]
-    samples = np.cumsum(np.concatenate(steps))
-    return ((samples + LIMIT // 4) % (LIMIT // 2) - LIMIT // 4).astype("i4") if not is_steep else samples.astype("i4")
+    return ((np.cumsum(np.concatenate(steps)) + span // 2) % span - span // 2).astype("i4")
