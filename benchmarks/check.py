@@ -54,6 +54,7 @@ def cases() -> Iterator[Case]:
     for target, sizes in {"pipe": (10, 100, 1000, 10_000), "archive": (10, 1000), "live": (10, 100)}.items():
         yield from (throughput.sized(target, Load(samples)) for samples in sizes)
     yield from (throughput.sized("pipe", Load(samples, 100)) for samples in (10, 100, 1000))
+    yield throughput.sized("pipe", Load(1000, kind="float32"))
     yield throughput.sized("all", Load(100))
 
 
