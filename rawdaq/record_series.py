@@ -36,7 +36,6 @@ class RecordSeries(ABC):
     Attributes:
         counts: how many samples each record holds.
         is_stuck: the next record cannot be made, because a step in it needs more than 30 bits.
-        is_full: whether there are as many records as there may be.
     """
 
     counts: list[int]
