@@ -148,7 +148,8 @@ class RecordStage:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
         if not is_compiled():
             self._log.info(
-                "records are encoded by libmseed alone, slower than need be: install a C compiler, then rawdaq"
+                "records cost more than need be: rawdaq was installed without a C compiler and Python's headers; with "
+                "both, install it again (pip install --force-reinstall --no-cache-dir)"
             )
         try:
             while True:

@@ -34,13 +34,13 @@ _FITS_FLOAT32 = (SampleType.INT8, SampleType.INT16, SampleType.FLOAT32)
 def plans(encoding: str) -> dict[np.dtype[Any], Plan]:
     """Return how samples of each type, in either byte order, are stored; types that share a plan share records."""
     integers = Plan(b"i", "int32", _INTEGER_CODES.get(encoding, _INTEGER_CODES[Encoding.AUTO]))
-    plans = dict.fromkeys(SampleType, integers)
-    plans |= {SampleType.FLOAT32: _FLOAT32_PLAN, SampleType.FLOAT64: _FLOAT64_PLAN}
+    by_type = dict.fromkeys(SampleType, integers)
+    by_type |= {SampleType.FLOAT32: _FLOAT32_PLAN, SampleType.FLOAT64: _FLOAT64_PLAN}
     if encoding == Encoding.FLOAT32:
-        plans |= dict.fromkeys(_FITS_FLOAT32, _FLOAT32_PLAN)
+        by_type |= dict.fromkeys(_FITS_FLOAT32, _FLOAT32_PLAN)
     if encoding == Encoding.FLOAT64:
-        plans |= dict.fromkeys(SampleType, _FLOAT64_PLAN)
-    native = {np.dtype(kind.value): plan for kind, plan in plans.items()}
+        by_type |= dict.fromkeys(SampleType, _FLOAT64_PLAN)
+    native = {np.dtype(kind.value): plan for kind, plan in by_type.items()}
     return native | {dtype.newbyteorder(): plan for dtype, plan in native.items()}
 
 

@@ -1,15 +1,16 @@
 """The records of one stream: what waits to become some, and when it is enough."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from rawdaq.packet import Packet, PacketRun, Samples, StreamId
 from rawdaq.record_encodings import NO_PLAN, Plan, can_exceed, right_count
 from rawdaq.record_format import RecordFormat, RecordRun
 from rawdaq.record_packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.record_patch import MAX_SEQUENCE
-from rawdaq.record_series import PlainSeries, Steim2Series, is_compiled
+from rawdaq.record_series import PlainSeries, RecordSeries, Steim2Series, is_compiled
 from rawdaq.sample_run import SampleRun
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
@@ -19,6 +20,7 @@ _log = logging.getLogger("rawdaq.records")
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _STEP_NS = 1000  # miniSEED 2 has microseconds
+_Quick = Callable[[Samples, int, bool], RecordSeries]
 _SERIES: Mapping[int, type[PlainSeries] | type[Steim2Series]] = {
     STEIM2: Steim2Series,
     INT32: PlainSeries,
@@ -66,8 +68,7 @@ class StreamRecords:
         self._usual = 1  # samples that filled the last one
         self._try_at = 1  # samples with which the next attempt is worth its cost
         self._limit = _MAX_SERIES
-        self._series_type: type[PlainSeries] | type[Steim2Series] | None = None
-        self._header: bytes | None = None
+        self._quick: _Quick | None = None
 
     @property
     def oldest_ns(self) -> int | None:
@@ -96,8 +97,9 @@ class StreamRecords:
         self._plan = plan
         self._run = SampleRun(plan.dtype, rate_hz)
         self._packer.set_run(plan.letter, rate_hz)
-        self._series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
-        self._header = self._packer.series_header(plan.codes[0]) if self._series_type else None
+        series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
+        header = self._packer.series_header(plan.codes[0]) if series_type else None
+        self._quick = partial(series_type, header, self._length_bytes) if series_type and header else None
         # No encoding fills a record with less than one sample in every word that is not header.
         self._least = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         self._usual = self._try_at = self._least
@@ -120,28 +122,27 @@ class StreamRecords:
         if len(run) < (1 if is_closing else self._try_at):
             return
         samples, done, is_pinned, needs_check = run.samples, 0, False, False
+        codes = self._plan.codes[1:] if self._quick else self._plan.codes
         while samples.size - done >= (1 if is_closing else self._try_at):
-            made = self._quick_series(samples[done:], is_closing, out)
+            made = self._quick_series(self._quick, samples[done:], is_closing, out) if self._quick else 0
             if not made and not is_pinned:
                 self._packer.pin(samples)
                 is_pinned, needs_check = True, can_exceed(self._plan.codes[0], samples)
-            for code in self._plan.codes:
+            for code in codes:
                 # The record at hand alone falls back; what follows is tried in the wanted encoding again.
                 made = made or self._series(samples[done:], done, code, needs_check, is_closing, out)
             if not made:
                 return self._drop_run()
             done += made
 
-    def _quick_series(self, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+    def _quick_series(self, quick: _Quick, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
         """Make records of *samples*, all that wait, the quick way.
 
         Returns:
-            How many samples are dealt with: in records, or, at the end, waiting for more. 0: it cannot be done so.
+            How many samples are dealt with: in records, or, at the end, waiting for more. 0: the next one cannot be
+            made so.
         """
-        run = self._run
-        if not (self._series_type and self._header):
-            return 0
-        series = self._series_type(self._header, self._length_bytes, samples, _MAX_SERIES, is_closing)
+        run, series = self._run, quick(samples, _MAX_SERIES, is_closing)
         counts, first = series.counts, 0
         while first < len(counts):
             sequence, quality = self._sequence, run.timing_quality

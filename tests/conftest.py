@@ -115,3 +115,13 @@ def _end_components(runtime: Path) -> list[str]:
         except OSError:  # gone meanwhile, or not ours to look at
             continue
     return running
+
+
+@pytest.fixture(params=["compiled", "libmseed"])
+def each_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that asks for this runs with the compiled encoder and without it."""
+    from rawdaq.record_series import is_compiled  # here, so that collecting tests imports nothing of ours
+
+    assert is_compiled(), "there is no compiled encoder: install a C compiler, then rawdaq again"
+    if request.param == "libmseed":
+        monkeypatch.setattr("rawdaq.record_series.steim2", None)

@@ -149,6 +149,20 @@ async def test_a_partial_record_leaves_when_it_is_due_and_so_does_the_next() -> 
     assert [record.sample_count for record in keeper.kept] == [100, 100]
 
 
+async def test_a_missing_compiled_part_is_told_with_its_remedy(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.record_series.steim2", None)
+    caplog.set_level("INFO")
+    keeper = RecordKeeper()
+    async with running(fanout := Fanout([keeper], LOG)):
+        fanout.put([packet()])
+        await fanout.drain(10.0)
+    assert [record.sample_count for record in keeper.kept] == [100]
+    assert "without a C compiler" in caplog.text
+    assert "install it again" in caplog.text
+
+
 async def test_what_is_no_record_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     keeper = RecordKeeper()
     fanout = Fanout([keeper], LOG)
