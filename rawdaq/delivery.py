@@ -22,7 +22,7 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_series import is_compiled
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
-from rawdaq.selection import Selection, selection
+from rawdaq.selection import selection
 from rawdaq.times import NS_PER_S
 
 _RETRY_FIRST_S = 0.5
@@ -59,19 +59,42 @@ class Delivery:
         self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
+        self._is_running = False
+        self._failure: Exception | None = None
         self._paused_since = 0.0
+
+    def put(self, items: list[Any]) -> bool:
+        """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
+
+        Returns:
+            False when the caller must await the outlet's room before it puts more.
+        """
+        outlet = self.outlet
+        if not outlet.waiting and self._is_running:
+            try:
+                if count := self.publisher.deliver_now(items):
+                    outlet.delivered_count += count
+                    return True
+            except Exception as error:
+                self._failure = error  # the task ends with it, as with one of its own
+        return outlet.put(items)
 
     async def run(self) -> None:
         """Deliver batch after batch until cancelled."""
+        self._is_running = True
         try:
             while True:
                 batch = await self.outlet.take()
+                if self._failure is not None:
+                    raise self._failure
                 await self._deliver(batch)
                 self.outlet.acknowledge(len(batch))
                 self._resume()
         except Exception:
             self.is_dead = True  # nobody empties its outlet any more
             raise
+        finally:
+            self._is_running = False
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
@@ -143,6 +166,10 @@ class RecordStage:
         self._told_bytes = False
         self._timer: asyncio.TimerHandle | None = None
         self._holding_since_ns = 0
+
+    def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        """Have records made of *packets*; return False when the caller must await room before it puts more."""
+        return self.outlet.put(packets)
 
     async def run(self) -> None:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
@@ -238,7 +265,7 @@ class RecordStage:
     async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:
             for target in self.targets:
-                target.outlet.put(records if target.selection is None else target.selection.of(records))
+                target.put(records if target.selection is None else target.selection.of(records))
             for target in self.targets:
                 await target.outlet.room()
 
@@ -264,20 +291,19 @@ class Fanout:
                 formats.setdefault(delivery.publisher.record_format, []).append(delivery)
         self.stages = [RecordStage(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
         direct = [delivery for delivery in self.deliveries if delivery.publisher.record_format is None]
-        self._entries: list[tuple[Outlet[Any], Selection | None]] = [
-            *((stage.outlet, stage.selection) for stage in self.stages),
-            *((delivery.outlet, delivery.selection) for delivery in direct),
-        ]
-        self._outlets = [outlet for outlet, _ in self._entries]
+        self._entries: list[RecordStage | Delivery] = [*self.stages, *direct]
+        self._outlets = [entry.outlet for entry in self._entries]
         self.put_count = 0
         self._log = log
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         """Hand *packets* to all who want them; return False when the caller must await `room` before it puts more."""
         self.put_count += len(packets)
-        for outlet, selected in self._entries:
-            outlet.put(packets if selected is None else selected.of(packets))
-        return not any(outlet.is_full and outlet.policy is OverflowPolicy.BLOCK for outlet in self._outlets)
+        has_room = True
+        for entry in self._entries:
+            selected = packets if entry.selection is None else entry.selection.of(packets)
+            has_room = entry.put(selected) and has_room
+        return has_room
 
     async def room(self) -> None:
         """Return when every outlet that blocks has room."""

@@ -142,10 +142,10 @@ class DialledProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
-        self.last_received_s = self._loop.time()
         chunk = self._blocks.take(nbytes)
         if self.failure is None:
             self.received(chunk)
+        self.last_received_s = self._loop.time()
 
     def eof_received(self) -> None:
         """Called by asyncio."""

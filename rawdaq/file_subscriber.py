@@ -86,7 +86,9 @@ class FileSubscriber(Subscriber):
             NothingToRead: there are no files (on opening).
             FileRefused: one is not what it says, and that was not to be passed over.
         """
-        with self._reading():
+        self._begin()
+        try:
+            self.open()
             packet = None if self._is_closed or self._packets is None else next(self._packets, None)
             if packet is None:
                 self.has_ended = True
@@ -95,6 +97,8 @@ class FileSubscriber(Subscriber):
             numbered = packet.numbered(self.received[packet.stream])
             self.received[packet.stream] += 1
             return numbered
+        finally:
+            self._end()
 
     async def areceive(self, timeout_s: float | None = None) -> Packet | None:
         """Do the same as `receive` while the event loop runs on."""

@@ -33,6 +33,8 @@ class OverflowPolicy(StrEnum):
     DROP_NEWEST = "drop_newest"
 
 
+_BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
+
 # A union in an isinstance is made again for each call, and these are called for each item.
 _RUNS = (PacketRun, RecordRun)
 _SAMPLED = (Packet, PacketRun)
@@ -68,6 +70,11 @@ class Outlet(Generic[Item]):
         max_bytes: limit of their memory.
         log: where the start and the extent of an outage are told.
         clock: seconds that only run forward.
+
+    Attributes:
+        waiting: how many packets, records or messages wait, those being delivered included.
+        delivered_count: how many were delivered, also by who did not let them wait here.
+        dropped: how many the policy dropped, by stream.
     """
 
     def __init__(
@@ -87,8 +94,8 @@ class Outlet(Generic[Item]):
         self.dropped: Counter[str] = Counter()
         self._log = log
         self._clock = clock
+        self.waiting = 0
         self._items: deque[Item] = deque()
-        self._count = 0
         self._bytes = 0
         self._in_flight = 0
         self._filled = asyncio.Event()
@@ -100,8 +107,8 @@ class Outlet(Generic[Item]):
         self._outage_began = 0.0
 
     def __len__(self) -> int:
-        """Return how many packets, records or messages wait, those being delivered included."""
-        return self._count
+        """Return `waiting`."""
+        return self.waiting
 
     @property
     def waiting_bytes(self) -> int:
@@ -111,22 +118,28 @@ class Outlet(Generic[Item]):
     @property
     def is_full(self) -> bool:
         """Whether a limit is reached."""
-        return self._count >= self.max_items or self._bytes >= self.max_bytes
+        return self.waiting >= self.max_items or self._bytes >= self.max_bytes
 
-    def put(self, items: Iterable[Item]) -> None:
-        """Add *items* in order; what the policy drops is counted by stream and logged once per outage."""
+    def put(self, items: Iterable[Item]) -> bool:
+        """Add *items* in order; what the policy drops is counted by stream and logged once per outage.
+
+        Returns:
+            False when the caller must await `room` before it puts more.
+        """
         for item in items:
             count = count_of(item)
-            if self.policy is not OverflowPolicy.BLOCK and self.is_full and not self._make_room_for(item):
+            if self.policy is not _BLOCK and self.is_full and not self._make_room_for(item):
                 continue
             self._items.append(item)
-            self._count += count
+            self.waiting += count
             self._bytes += size_bytes(item)
         if len(self._items) > self._in_flight:
             self._filled.set()
             self._empty.clear()
-        if self.is_full:
-            self._room.clear()
+        if not self.is_full:
+            return True
+        self._room.clear()
+        return self.policy is not _BLOCK
 
     def _make_room_for(self, item: Item) -> bool:
         """Drop something by the policy; return whether *item* may now be added."""
@@ -135,7 +148,7 @@ class Outlet(Generic[Item]):
             return False
         oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
         del self._items[self._in_flight]
-        self._count -= count_of(oldest)
+        self.waiting -= count_of(oldest)
         self._bytes -= size_bytes(oldest)
         self._drop(oldest)
         return True
@@ -147,7 +160,7 @@ class Outlet(Generic[Item]):
             self._log.warning(
                 "%s does not keep up: its outlet is full (%d items, %.1f MB); dropping by %s",
                 self.name,
-                self._count,
+                self.waiting,
                 self._bytes / 1e6,
                 self.policy,
             )
@@ -156,7 +169,7 @@ class Outlet(Generic[Item]):
 
     async def room(self) -> None:
         """Return when the outlet is below its limits (at once unless the policy is block)."""
-        if self.policy is OverflowPolicy.BLOCK:
+        if self.policy is _BLOCK:
             await self._room.wait()
 
     async def empty(self) -> None:
@@ -183,7 +196,7 @@ class Outlet(Generic[Item]):
         for _ in range(count):
             item = self._items.popleft()
             done = count_of(item)
-            self._count -= done
+            self.waiting -= done
             self._bytes -= size_bytes(item)
             self.delivered_count += done
         self._in_flight -= count
@@ -208,7 +221,7 @@ class Outlet(Generic[Item]):
         """Return the counters as `status` shows them."""
         return {
             "policy": str(self.policy),
-            "waiting": self._count,
+            "waiting": self.waiting,
             "waiting_bytes": self._bytes,
             "delivered": self.delivered_count,
             "dropped": self.dropped.total(),

@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Self
@@ -213,16 +213,45 @@ class Packet:
             self.samples.size,
         )
 
+    @classmethod
+    def trusted(
+        cls,
+        stream: StreamId,
+        start_ns: int,
+        rate_hz: float,
+        samples: Samples,
+        timing_quality: int | None,
+        sequence: int,
+        received_ns: int,
+    ) -> "Packet":
+        """Return a packet of values that have been checked before, by a codec or another packet.
+
+        It costs a quarter of what the checks of a new packet cost; the samples must be read-only already.
+        """
+        packet = _new(Packet)
+        _set(packet, "stream", stream)
+        _set(packet, "start_ns", start_ns)
+        _set(packet, "rate_hz", rate_hz)
+        _set(packet, "samples", samples)
+        _set(packet, "timing_quality", timing_quality)
+        _set(packet, "sequence", sequence)
+        _set(packet, "received_ns", received_ns)
+        return packet
+
     def numbered(self, sequence: int) -> "Packet":
-        """Return this packet with another *sequence*; quicker than `dataclasses.replace`, which checks all again."""
-        twin = object.__new__(Packet)
-        for name in _PACKET_FIELDS:
-            object.__setattr__(twin, name, getattr(self, name))
-        object.__setattr__(twin, "sequence", sequence)
-        return twin
+        """Return this packet with another *sequence*."""
+        return Packet.trusted(
+            self.stream,
+            self.start_ns,
+            self.rate_hz,
+            self.samples,
+            self.timing_quality,
+            sequence,
+            self.received_ns,
+        )
 
 
-_PACKET_FIELDS = tuple(each.name for each in fields(Packet))
+_new, _set = object.__new__, object.__setattr__
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -215,15 +215,15 @@ class ReceiverServer:
             self.log.warning("reading again after %.1f s", held_s)
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
-        packets, anomalies = self.stats.add(data, is_numbering=self.numbers_packets)
-        for anomaly in anomalies:
-            self.on_anomaly(anomaly)
-        has_room = self._fanout.put(packets)
+        has_room = self._hand_on(packets := self.stats.numbered(data) if self.numbers_packets else list(data))
         if self._previews is not None and (made := self._previews.add(packets)):
-            previews, anomalies = self.stats.add(made)
-            for anomaly in anomalies:
-                self.on_anomaly(anomaly)
-            has_room = self._fanout.put(previews)
+            has_room = self._hand_on(self.stats.numbered(made))
+        return has_room
+
+    def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        has_room = self._fanout.put(packets)
+        for anomaly in self.stats.add(packets):  # who waits for packets gets them first
+            self.on_anomaly(anomaly)
         return has_room
 
     def on_anomaly(self, anomaly: Anomaly) -> None:

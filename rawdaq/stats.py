@@ -173,6 +173,7 @@ class StreamStats:
         rate_mismatches: how often the time stamps began to advance at another rate than announced.
         latency_ns: from the time of the last sample to its arrival, of the newest packet.
         latency_max_ns: the largest of these.
+        next_sequence: the number of the next packet, where we number them.
     """
 
     __slots__ = (
@@ -186,6 +187,7 @@ class StreamStats:
         "latency_max_ns",
         "latency_ns",
         "next_ns",
+        "next_sequence",
         "overlap_ns",
         "overlaps",
         "packets",
@@ -200,7 +202,7 @@ class StreamStats:
 
     def __init__(self, stream: StreamId) -> None:
         self.stream = stream
-        self.packets = self.samples = self.bytes = 0
+        self.packets = self.samples = self.bytes = self.next_sequence = 0
         self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
         self.latency_ns = self.latency_max_ns = 0
         self.start_ns = self.end_ns = self.next_ns = self._duration_ns = 0
@@ -283,24 +285,34 @@ class Stats:
         self.plain_messages = 0
         self.plain_bytes = 0
 
-    def add(
-        self, packets: Iterable[Packet | PacketRun | bytes], *, is_numbering: bool = True
-    ) -> tuple[list[Packet | PacketRun | bytes], list[Anomaly]]:
-        """Count *packets*; return them, numbered unless they keep their numbers, and what is wrong with their times."""
+    def numbered(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
+        """Return *packets* with the numbers that they have in their streams, from 0 on; plain bytes have none."""
         numbered: list[Packet | PacketRun | bytes] = []
-        anomalies: list[Anomaly] = []
         for packet in packets:
             if isinstance(packet, bytes):
                 numbered.append(packet)
+                continue
+            stream = self._of(packet.stream)
+            numbered.append(packet.numbered(stream.next_sequence))
+            stream.next_sequence += 1 if isinstance(packet, Packet) else len(packet)
+        return numbered
+
+    def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
+        """Count *packets*; return what is wrong with their times, usually nothing."""
+        anomalies: list[Anomaly] = []
+        for packet in packets:
+            if isinstance(packet, bytes):
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
-                continue
-            stream = self.streams.get(packet.stream)
-            if stream is None:
-                stream = self.streams[packet.stream] = StreamStats(packet.stream)
-            numbered.append(packet.numbered(stream.packets) if is_numbering else packet)
-            anomalies += stream.add(packet)
-        return numbered, anomalies
+            else:
+                anomalies += self._of(packet.stream).add(packet)
+        return anomalies
+
+    def _of(self, stream: StreamId) -> StreamStats:
+        stats = self.streams.get(stream)
+        if stats is None:
+            stats = self.streams[stream] = StreamStats(stream)
+        return stats
 
     def report(self) -> dict[str, object]:
         """Return all streams by name."""

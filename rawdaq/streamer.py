@@ -250,7 +250,9 @@ class Streamer:
             raise InvalidValue(f"there is no channel {channel_id!r}, only {listed(self._dtypes)}")
         start_ns = as_time_ns(samptime)
         quality = as_quality(timing_quality)
-        wire = np.ascontiguousarray(to_wire(samples, dtype))
+        wire = to_wire(samples, dtype)
+        if not wire.data.c_contiguous:
+            wire = np.ascontiguousarray(wire)
         if wire.size <= MAX_SAMPLES:
             if wire.size:
                 server.feed(channel_id, start_ns, quality, wire.data, wire.size)
@@ -301,8 +303,10 @@ def to_wire(samples: npt.ArrayLike, dtype: np.dtype[Any]) -> Samples:
         raise InvalidValue(f"samples are not one dimension of {dtype.name}") from None
     if array.ndim != 1:
         raise InvalidValue(f"samples have {array.ndim} dimensions ({array.dtype.name}), not one of {dtype.name}")
-    if array.dtype == dtype or not array.size:
-        return array.astype(dtype, copy=False)
+    if array.dtype == dtype:
+        return array
+    if not array.size:
+        return array.astype(dtype)
     if array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize:
         return array.astype(dtype)  # wider, or the other byte order
     if array.dtype.kind in "iu":

@@ -22,6 +22,12 @@ _READ_BYTES = 65_536
 _BUFFERS_PER_SEND = 1024  # IOV_MAX of Linux and macOS
 _ACCEPT_PAUSE_S = 1.0  # when the process has no file left, accepting is tried again after this
 _JOIN_MARGIN_S = 5.0
+
+#: Packets that feeding itself sends in a row, if they come no faster than one a millisecond in the long run: waking
+#: the thread would make them late. From more packets on, or more clients, the thread's larger writes are cheaper.
+_SENT_AT_ONCE = 16
+_CLIENTS_AT_ONCE = 4
+_NS_PER_PACKET = 1_000_000
 _REMEDIES = {
     errno.EADDRINUSE: "stop the program that has it (`ss -ltnp` names it) or choose another port",
     errno.EACCES: "ports below 1024 need more rights, choose another port",
@@ -41,7 +47,8 @@ class Client:
     """One connection.
 
     Two threads meet here without a lock between them: who feeds only appends to ``queue`` and adds to
-    ``queued_bytes``, who sends only takes from ``queue`` and adds to ``sent_bytes``.
+    ``queued_bytes``, who sends only takes from ``queue`` and adds to ``sent_bytes``. Who feeds may also send while the
+    thread that sends is asleep (`RawServer.feed`).
     """
 
     def __init__(self, connection: socket.socket, peer: str, codec: RawDevice, deadline_s: float) -> None:
@@ -159,6 +166,8 @@ class RawServer:
         self._lock = threading.Lock()  # who feeds against who feeds, and against falling asleep
         self._routes: Routes = {}
         self._is_asleep = False
+        self._at_once = _SENT_AT_ONCE * _NS_PER_PACKET  # packets that may be sent at once, in units of time
+        self._fed_ns = 0
         self._stop_at_s: float | None = None
         self._accept_at_s: float | None = None
         self._clients: list[Client] = []
@@ -199,9 +208,15 @@ class RawServer:
         return max((client.backlog_bytes for client in tuple(self._clients)), default=0)
 
     def feed(self, channel: int, start_ns: int, timing_quality: int, payload: memoryview, sample_count: int) -> None:
-        """Queue a packet for all who started its channel: encoded once per layout, the bytes shared by all."""
+        """Queue a packet for all who started its channel: encoded once per layout, the bytes shared by all.
+
+        While the thread sleeps nobody else sends, and it needs the lock to get up; so a packet now and then is sent
+        from here. What the socket does not take at once, an error included, is left to the thread.
+        """
         with self._lock:
             routes = self._routes.get(channel, ())
+            sends = self._is_asleep and self._may_send()
+            is_left = False
             for version, clients in routes:
                 wire = encode_packet(version, channel, start_ns, timing_quality, payload, sample_count)
                 for client in clients:
@@ -209,14 +224,34 @@ class RawServer:
                         client.is_overrun = True
                     if not client.is_overrun:
                         client.put(wire)
+                    if sends and client.has_work:
+                        self._send_from_feed(client)
+                    is_left = is_left or client.has_work or client.is_overrun
             self._counters.packets += 1
             self._counters.samples += sample_count
             self._counters.unheard_packets += not routes
-            must_wake = self._is_asleep and bool(routes)
+            must_wake = self._is_asleep and is_left
             if must_wake:
                 self._is_asleep = False
         if must_wake:
             self._wake()
+
+    def _may_send(self) -> bool:
+        """Whether packets come rarely enough, and to few enough, to be sent where they are fed."""
+        now_ns = time.monotonic_ns()
+        self._at_once = min(self._at_once + now_ns - self._fed_ns, _SENT_AT_ONCE * _NS_PER_PACKET)
+        self._fed_ns = now_ns
+        if self._at_once < _NS_PER_PACKET or len(self._clients) > _CLIENTS_AT_ONCE:
+            return False
+        self._at_once -= _NS_PER_PACKET
+        return True
+
+    def _send_from_feed(self, client: Client) -> None:
+        before = client.sent_bytes
+        with contextlib.suppress(OSError):
+            client.send_some()
+        client.is_blocked = False  # whether it is, the thread finds out, and watches it
+        self._counters.sent_bytes += client.sent_bytes - before
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it will wake up anyway; closed: there is nobody to wake
@@ -232,7 +267,8 @@ class RawServer:
         try:
             while not self._is_finished():
                 ready = self._selector.select(self._wait_s())
-                self._is_asleep = False
+                with self._lock:
+                    self._is_asleep = False
                 for key, events in ready:
                     key.data(events)
                 self._serve()

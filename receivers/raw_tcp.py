@@ -34,6 +34,7 @@ from rawdaq.receiver_server import ReceiverServer
 from rawdaq.settings import StationSettings
 
 _HANDSHAKE_TIMEOUT_S = 30.0
+_SAMPLES = (SampleBlock, SampleRun)  # a union would be made again for each packet
 _NEWEST_FIRST = (RawVersion.V2_0, RawVersion.V1_1, RawVersion.V1_0)
 
 
@@ -172,14 +173,14 @@ class RawReceiver(ReceiverServer):
     def take(self, blocks: Sequence[SampleBlock | SampleRun]) -> None:
         """Publish what a connection brought."""
         received_ns = time.time_ns()
-        self.publish_now([self._named(block, received_ns) for block in blocks], self.endpoint)
-
-    def _named(self, block: SampleBlock | SampleRun, received_ns: int) -> Packet | PacketRun:
-        channel, start_ns, quality, samples = block
-        stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
-        if isinstance(start_ns, int):
-            return Packet(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
-        return PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
+        packets: list[Packet | PacketRun] = []
+        for channel, start_ns, quality, samples in blocks:
+            stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
+            if isinstance(start_ns, int):
+                packets.append(Packet.trusted(stream, start_ns, rate_hz, samples, quality, 0, received_ns))
+            else:
+                packets.append(PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns))
+        self.publish_now(packets, self.endpoint)
 
     def next_version(self) -> RawVersion:
         """Return the version to offer now: the newest that ever worked, or the newest; then those refused in turn."""
@@ -272,7 +273,7 @@ class _Connection(DialledProtocol):
         failure: RemoteProtocolError | None = None
         try:
             for event in self._plugin.receive_data(chunk):
-                if isinstance(event, SampleBlock | SampleRun):
+                if isinstance(event, _SAMPLES):
                     blocks.append(event)
                 else:
                     self._negotiate(event)

@@ -14,6 +14,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# What a busy machine is slow at is no failure.
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 _GRACE_S = 5.0  # a thread or a child that is on its way out may take so long on a loaded machine
 _PROC = Path("/proc/self")

@@ -46,6 +46,22 @@ class RecordKeeper(Keeper):
         self.kept += records
 
 
+class AtOnce(Keeper):
+    """Keeps what it gets at once while its gate is open."""
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        await super().deliver(batch)
+        self.kept.append("by the task")
+
+    def deliver_now(self, batch: Sequence[Any]) -> int:
+        if not self.gate.is_set():
+            return 0
+        if self.failures:
+            raise self.failures[0]
+        self.kept += batch
+        return len(batch)
+
+
 @contextlib.asynccontextmanager
 async def running(fanout: Fanout) -> AsyncGenerator[list[asyncio.Task[Any]]]:
     tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
@@ -66,6 +82,46 @@ async def test_every_publisher_gets_everything_in_order() -> None:
         await fanout.drain(10.0)
     for keeper in keepers:
         assert keeper.kept == [item for index in range(10) for item in (packet(index), b"plain")]
+
+
+async def test_what_can_be_delivered_at_once_is_there_when_it_was_put_and_counted() -> None:
+    keeper = AtOnce()
+    fanout = Fanout([keeper], LOG)
+    fanout.put([b"0"])
+    assert keeper.kept == []  # nothing is delivered before it runs
+    async with running(fanout):
+        await fanout.drain(10.0)
+        assert fanout.put([b"1", b"2"])
+        assert keeper.kept == [b"0", "by the task", b"1", b"2"]
+        status = fanout.status()["keeper"]
+        assert (status["delivered"], status["waiting"]) == (3, 0)
+
+
+async def test_what_comes_while_something_waits_stays_behind_it() -> None:
+    keeper = AtOnce()
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        await asyncio.sleep(0)
+        keeper.gate.clear()
+        fanout.put([b"1"])
+        await asyncio.sleep(0)  # the task has taken it
+        keeper.gate.set()
+        fanout.put([b"2"])
+        await fanout.drain(10.0)
+        assert keeper.kept == [b"1", "by the task", b"2", "by the task"]
+        fanout.put([b"3"])
+        assert keeper.kept[-1] == b"3"
+
+
+async def test_a_failure_of_what_is_delivered_at_once_ends_the_task_and_not_the_caller() -> None:
+    fanout = Fanout([AtOnce(failures=[RuntimeError("no such thing")])], LOG)
+    async with running(fanout) as tasks:
+        await asyncio.sleep(0)
+        fanout.put([b"1"])
+        with pytest.raises(RuntimeError, match="no such thing"):
+            await tasks[0]
+        assert fanout.put([b"2"])
+        assert fanout.status()["keeper"]["waiting"] == 2
 
 
 async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplog: pytest.LogCaptureFixture) -> None:

@@ -187,5 +187,12 @@ def test_numbering_changes_nothing_but_the_number() -> None:
     assert packet.numbered(4) == replace(packet, sequence=4)
 
 
+def test_trusted_packet_is_the_same_as_a_checked_one() -> None:
+    samples = np.arange(3, dtype="<i4")
+    samples.flags.writeable = False
+    values = (STREAM, 5, 100.0, samples, 90, 3, 7)
+    assert Packet.trusted(*values) == Packet(*values)
+
+
 def test_the_time_may_be_an_integer_of_numpy() -> None:
     assert type(Packet(STREAM, np.int64(5), 100.0, np.zeros(1, "<i4")).start_ns) is int  # type: ignore[arg-type]

@@ -299,7 +299,8 @@ async def test_a_receiver_publishes_and_counts_previews_as_streams_of_its_own(nu
 def test_a_gap_of_the_source_is_a_gap_of_the_preview_longer_by_the_filter() -> None:
     stats, maker = Stats(), previews()
     sources = [packet(index) for index in range(100) if index not in (50, 51)]
-    made, anomalies = stats.add(maker.add(sources))
+    made = maker.add(sources)
+    anomalies = stats.add(made)
     (gap,) = [each for each in anomalies if each.stream == SLOW]
     assert str(gap).startswith("XX.DEMO.00.BHZ gap of ")
     spans_s = [(each.end_ns - each.start_ns) / NS_PER_S for each in anomalies]  # type: ignore[union-attr]

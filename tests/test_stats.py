@@ -12,7 +12,7 @@ from tests.makers import START_NS, STREAM, packet
 
 
 def anomalies(packets: list[Packet]) -> list[Anomaly]:
-    return Stats().add(packets)[1]
+    return Stats().add(packets)
 
 
 def shifted(one: Packet, by_ns: int) -> Packet:
@@ -20,14 +20,10 @@ def shifted(one: Packet, by_ns: int) -> Packet:
 
 
 def test_contiguous_packets_have_no_anomaly_and_are_numbered_from_zero() -> None:
-    numbered, found = Stats().add([packet(index) for index in range(5)])
-    assert found == []
+    stats = Stats()
+    numbered = stats.numbered([packet(index) for index in range(3)]) + stats.numbered([packet(3), packet(4)])
+    assert stats.add(numbered) == []
     assert [one.sequence for one in numbered if isinstance(one, Packet)] == [0, 1, 2, 3, 4]
-
-
-def test_packets_that_keep_their_numbers_keep_them() -> None:
-    numbered, _ = Stats().add([packet(0, sequence=7)], is_numbering=False)
-    assert [one.sequence for one in numbered if isinstance(one, Packet)] == [7]
 
 
 @given(st.sampled_from([300.0, 333.333, 1 / 60, 62.5, 4000.0]), st.integers(1, 50))
@@ -38,7 +34,7 @@ def test_stamps_cut_to_microseconds_are_contiguous(rate_hz: float, size: int) ->
 
 def test_gap_of_one_sample_is_reported_once() -> None:
     stats = Stats()
-    _, found = stats.add([packet(0), *(shifted(packet(index), 10_000_000) for index in range(1, 20))])
+    found = stats.add([packet(0), *(shifted(packet(index), 10_000_000) for index in range(1, 20))])
     start_ns = START_NS + 1_000_000_000
     assert found == [Gap(STREAM, start_ns, start_ns + 10_000_000, 1)]
     assert str(found[0]) == (
@@ -69,7 +65,7 @@ def test_less_than_half_a_sample_is_jitter() -> None:
 def test_a_rate_that_differs_from_the_stamps_is_reported_once(true_hz: float) -> None:
     run = [replace(packet(index), start_ns=sample_time(START_NS, index * 100, true_hz)) for index in range(200)]
     stats = Stats()
-    _, found = stats.add(run)
+    found = stats.add(run)
     mismatches = [one for one in found if isinstance(one, RateMismatch)]
     assert len(mismatches) == 1
     assert mismatches[0].nominal_hz == 100.0
@@ -102,7 +98,8 @@ def test_latency_is_from_the_last_sample_to_the_arrival() -> None:
 
 def test_plain_bytes_are_counted_apart() -> None:
     stats = Stats()
-    assert stats.add([b"abc", packet()])[0][0] == b"abc"
+    assert stats.numbered([b"abc", packet()])[0] == b"abc"
+    assert stats.add([b"abc", packet()]) == []
     assert (stats.plain_messages, stats.plain_bytes) == (1, 3)
     assert list(stats.report()) == ["XX.DEMO.00.HHZ"]
 
@@ -124,7 +121,8 @@ def test_a_run_counts_as_its_packets_and_its_place_in_time_is_checked() -> None:
     samples = np.stack([each.samples for each in packets])
     run = PacketRun(STREAM, [each.start_ns for each in packets], 100.0, samples)
     stats = Stats()
-    numbered, found = stats.add([run, packet(20), run])
+    numbered = stats.numbered([run, packet(20), run])
+    found = stats.add(numbered)
     assert [each.sequence for each in numbered if not isinstance(each, bytes)] == [0, 20, 21]
     assert stats.streams[STREAM].packets == 41
     assert [type(each) for each in found] == [BackwardTime]

@@ -34,6 +34,7 @@ _FIRST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0)
 _END_NS = from_calendar(MAX_YEAR, 365, 23, 59, 59, NS_PER_S - 1)
 _WHOLE = 1 << 53  # below this a float holds every whole number
 _DTYPES = {kind.value: np.dtype(kind.value).newbyteorder("<") for kind in SampleType}
+_FLAT = frozenset(dtype for dtype in _DTYPES.values() if dtype.isnative)  # little-endian and this machine's own
 _SHOWN = 75  # characters of a foreign value in an error
 
 #: A frame as it comes from a socket, or as it goes to one.
@@ -146,7 +147,7 @@ def header(packet: Packet) -> dict[str, HeaderValue]:
 
 def encode(packet: Packet) -> list[Frame]:
     """Return the three frames of *packet*; its samples are not copied when they are little-endian already."""
-    constant = _constant(packet.stream, packet.rate_hz, packet.sample_type)
+    constant = _constant(packet.stream, packet.rate_hz, packet.samples.dtype)
     quality = b"null" if packet.timing_quality is None else b"%d" % packet.timing_quality
     varying = b'"shape":[%d],"frame":%d,"start_ns":%d,"timing_quality":%b,"received_ns":%d}' % (
         packet.samples.size,
@@ -160,7 +161,7 @@ def encode(packet: Packet) -> list[Frame]:
 
 def encode_run(run: PacketRun) -> Iterator[list[Frame]]:
     """Yield the three frames of each packet of *run*; what they have in common is made once."""
-    constant = _constant(run.stream, run.rate_hz, run.sample_type)
+    constant = _constant(run.stream, run.rate_hz, run.samples.dtype)
     count, rows = run.samples.shape[1], sample_bytes(run.samples.reshape(-1))
     quality = b"null" if run.timing_quality is None else b"%d" % run.timing_quality
     shape = constant.head + b'"shape":[%d],' % count
@@ -173,13 +174,16 @@ def encode_run(run: PacketRun) -> Iterator[list[Frame]]:
 
 def sample_bytes(samples: Samples) -> memoryview:
     """Return *samples* as flat little-endian bytes, without a copy when they lie so in memory."""
+    data = samples.data
+    if data.c_contiguous and samples.dtype in _FLAT:
+        return data.cast("B")
     little = np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("<"))
     return little.view(np.uint8).data
 
 
 @lru_cache(maxsize=4096)  # streams of one component, each with the one or two rates that it has
-def _constant(stream: StreamId, rate_hz: float, kind: SampleType) -> _Constant:
-    text = json.dumps(header(Packet(stream, 0, rate_hz, np.empty(0, kind.value))), separators=(",", ":"))
+def _constant(stream: StreamId, rate_hz: float, dtype: np.dtype[Any]) -> _Constant:
+    text = json.dumps(header(Packet(stream, 0, rate_hz, np.empty(0, dtype))), separators=(",", ":"))
     return _Constant(str(stream).encode(), text[: text.index('"shape"')].encode())
 
 
@@ -221,7 +225,7 @@ def _fields(text: bytes) -> dict[str, Any]:
     if len(text) > MAX_HEADER_BYTES:
         raise HeaderUnreadable(len(text), f"limit is {MAX_HEADER_BYTES}")
     try:
-        fields: object = json.loads(text)
+        fields: object = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise HeaderUnreadable(len(text), f"not JSON ({error})") from None
     if not isinstance(fields, dict):

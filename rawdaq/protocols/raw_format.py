@@ -80,6 +80,11 @@ class RawVersion(StrEnum):
         return _HEADER_2 if self.has_quality else _HEADER_1
 
 
+# Python 3.11 finds the members and properties of an enum slowly; packets need these.
+_NEWEST = RawVersion.V2_0
+_NEWEST_MAX_CHANNEL = RawVersion.V2_0.max_channel
+
+
 class Endianness(StrEnum):
     """The byte orders of samples; headers are always big-endian."""
 
@@ -230,8 +235,9 @@ def check_packet(version: RawVersion, channel: int, start_ns: int, timing_qualit
     Raises:
         LocalProtocolError: it cannot; the text names the value.
     """
-    if not 0 <= channel <= version.max_channel:
-        raise LocalProtocolError(f"channel {channel} is not in 0-{version.max_channel} of RAW {version}")
+    max_channel = _NEWEST_MAX_CHANNEL if version is _NEWEST else version.max_channel
+    if not 0 <= channel <= max_channel:
+        raise LocalProtocolError(f"channel {channel} is not in 0-{max_channel} of RAW {version}")
     if not EARLIEST_NS <= start_ns <= LATEST_NS:
         raise LocalProtocolError(f"time {start_ns} ns is not in the years {MIN_YEAR}-{MAX_YEAR}")
     if not 0 <= timing_quality <= 100:
@@ -252,7 +258,7 @@ def encode_header(version: RawVersion, channel: int, start_ns: int, timing_quali
     seconds, microsecond = divmod(in_day_us, 1_000_000)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
-    if version.has_quality:
+    if version is _NEWEST:
         return _HEADER_2.pack(
             year, day_of_year, hour, minute, second, microsecond, timing_quality, channel, sample_count
         )

@@ -164,7 +164,14 @@ class RawPlugin:
                     event = self._conversation.send(line)
                     if event is not None:
                         yield event
-            yield from self._receive_packets(data if isinstance(data, bytes) else _view(data), position)
+            chunk = data if isinstance(data, bytes) else _view(data)
+            if self._held:
+                position = self._complete(chunk, position)
+                if self._missing():
+                    return
+                whole, self._held = self._held, bytearray()
+                yield from self._packets(_view(whole), 0)
+            yield from self._packets(chunk, position)
         except RemoteProtocolError as error:
             self._error = error
             raise
@@ -232,15 +239,6 @@ class RawPlugin:
                 return sample_type
         raise UnknownSampleType(channel, elided(line), f"one of {', '.join(self._version.sample_types)}")
 
-    def _receive_packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
-        if self._held:
-            position = self._complete(data, position)
-            if self._missing():
-                return
-            whole, self._held = self._held, bytearray()
-            yield from self._packets(_view(whole), 0)
-        yield from self._packets(data, position)
-
     def _packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
         """Yield the packets that lie whole in *data* and hold what remains."""
         size = len(data)
@@ -299,6 +297,8 @@ class RawPlugin:
 
 
 def _view(data: bytearray | memoryview) -> memoryview:
+    if isinstance(data, memoryview) and data.readonly and data.format == "B":
+        return data
     return memoryview(data).cast("B").toreadonly()
 
 

@@ -32,6 +32,7 @@ _MECHANISM = struct.Struct("20s")
 _LONG_SIZE = struct.Struct(">Q")
 _VALUE_SIZE = struct.Struct(">I")
 _GREETING = _SIGNATURE.pack(0xFF, bytes(8), 0x7F) + _VERSION.pack(3, 0) + _MECHANISM.pack(b"NULL") + bytes(32)
+_SHORT = {flags: [bytes((flags, size)) for size in range(256)] for flags in (0, _MORE, _COMMAND)}
 _SHOWN = 75  # characters of a foreign text in an error
 
 
@@ -138,7 +139,7 @@ class ConnectionCut(RemoteProtocolError):
 def _frame(flags: int, body: bytes | memoryview) -> bytes:
     """Return the bytes that precede *body*."""
     size = body.nbytes if isinstance(body, memoryview) else len(body)
-    return bytes((flags, size)) if size < 256 else bytes((flags | _LONG,)) + _LONG_SIZE.pack(size)
+    return _SHORT[flags][size] if size < 256 else bytes((flags | _LONG,)) + _LONG_SIZE.pack(size)
 
 
 def frame_message(frames: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
