@@ -4,7 +4,8 @@ Everything is measured in processes of its own, of which only the receiver's pro
 Figures are medians of the runs, followed by half of the distance between the lowest and the highest. "x pymseed" is
 the cost in units of what pymseed alone needs to encode the same samples in one call; "plain costs x" says how many
 times more the same work costs when written plainly: with ObsPy's writer, or with zmq.asyncio and a task for each
-packet. All of that is measured in the same run.
+packet. "C++ costs x" says the same of SeisComP's C++ raw plugin, where --cpp names one. All of that is measured in the
+same run.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import device_side, high_rate, latency, many, startup, throughput
+from benchmarks.cpp_plugin import COLUMN, CppPlugin
 from benchmarks.processes import ROOT
 from benchmarks.results import Report, machine, versions
 
@@ -44,12 +46,17 @@ class Section:
     jobs: Sequence[Job]
 
 
-def sections(report: Report, count: int, many_count: int, is_full: bool) -> Iterator[Section]:
-    """Yield all that can be measured."""
-    costs = throughput.Throughput(report, count)
+def sections(
+    report: Report, count: int, many_count: int, is_full: bool, cpp: CppPlugin | None = None
+) -> Iterator[Section]:
+    """Yield all that can be measured, the C++ plugin *cpp* beside it."""
+    costs = throughput.Throughput(report, count, cpp and cpp.cost_us)
     jobs = [Job(case.tags, partial(costs.measure, case)) for case in throughput.cases(is_full)]
-    yield Section("RAW over TCP into", throughput.COLUMNS, jobs)
+    yield Section("RAW over TCP into", (*throughput.COLUMNS, *([COLUMN] if cpp else ())), jobs)
     jobs = [Job(case.tags, partial(latency.measure, report, case, count)) for case in latency.cases(is_full)]
+    if cpp:
+        cases = [case for case in latency.cases(is_full) if case.target == "pipe"]
+        jobs += [Job(case.tags, partial(cpp.measure_latency, report, case)) for case in cases]
     yield Section("Latency", latency.COLUMNS, jobs)
     device = {"": "device"}
     yield Section(
@@ -103,13 +110,15 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="the whole matrix: about two hours")
     parser.add_argument("--only", default="", metavar="FILTERS", help="such as pipe,k=100 or many,devices=1000")
     parser.add_argument("--runs", type=int, help="runs of each row: 5, of many devices and of high rates 1")
+    parser.add_argument("--cpp", type=Path, metavar="PROGRAM", help="SeisComP's C++ raw_plugin, measured beside ours")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the results go")
     args = parser.parse_args()
     filters = [each for each in args.only.split(",") if each]
     count, many_count = args.runs or _RUNS, args.runs or (_RUNS if args.full else 1)
     report = Report()
     print(", ".join(f"{name} {value}" for name, value in {**machine(), **versions()}.items()))
-    for section in sections(report, count, many_count, args.full):
+    cpp = CppPlugin(args.cpp, count) if args.cpp else None
+    for section in sections(report, count, many_count, args.full, cpp):
         jobs = [job for job in section.jobs if wanted(job.tags, filters)]
         if jobs:
             report.section(section.title, section.columns)

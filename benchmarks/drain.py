@@ -1,6 +1,7 @@
 """Who reads what a receiver delivers: ``python -m benchmarks.drain pipe [FILE]`` or ``… live ADDRESS [FILE]``.
 
-The pipe is read on standard input, as fast as it fills. FILE gets the moment at which each packet arrived.
+The pipe is read on standard input, as fast as it fills, to its end; ``… pipe-of SAMPLES [FILE]`` ends when it had so
+many. FILE gets when each record or message arrived: channel, time of its first sample, number of samples, moment.
 """
 
 import contextlib
@@ -26,14 +27,14 @@ _FRAME_BYTES = _FRAME_HEADER_BYTES + 512
 _TIME = struct.Struct(">HHBBBxH")  # at byte 20 of a miniSEED 2 record; its last field has units of 0.1 ms
 _CHANNELS = {stream(number): number for number in range(1, 676)}
 
-Arrivals = list[tuple[int, int, int]]
+Arrivals = list[tuple[int, int, int, int]]
 
 
-def pipe(file: Path | None) -> None:
-    """Read standard input to its end."""
+def pipe(file: Path | None, wanted: int | None = None) -> None:
+    """Read standard input to its end, or until *wanted* samples have come."""
     arrivals: Arrivals = []
     first_ns, samples, held = 0, 0, b""
-    while chunk := os.read(0, _READ_BYTES):
+    while samples != wanted and (chunk := os.read(0, _READ_BYTES)):
         now_ns = time.monotonic_ns()
         first_ns = first_ns or now_ns
         held += chunk
@@ -53,14 +54,14 @@ def sample_count(records: npt.NDArray[np.uint8]) -> int:
     return int(np.ascontiguousarray(records[:, 30:32]).view(">u2").sum())
 
 
-def _identity(record: bytes) -> tuple[int, int]:
-    """Return the channel and the time of a record of miniSEED 2."""
+def _identity(record: bytes) -> tuple[int, int, int]:
+    """Return the channel, the time and the number of samples of a record of miniSEED 2."""
     station, location, channel, network = (
         record[first:end].decode().strip() for first, end in ((8, 13), (13, 15), (15, 18), (18, 20))
     )
     year, day, hour, minute, second, fraction = _TIME.unpack_from(record, 20)
     start_ns = from_calendar(year, day, hour, minute, second, fraction * 100_000)
-    return _CHANNELS[f"{network}.{station}.{location}.{channel}"], start_ns
+    return _CHANNELS[f"{network}.{station}.{location}.{channel}"], start_ns, int.from_bytes(record[30:32])
 
 
 def live(address: str, file: Path | None) -> None:
@@ -77,19 +78,20 @@ def live(address: str, file: Path | None) -> None:
                 headers.append((frames[1], time.monotonic_ns()))  # read later: the next message may be there already
     if file is not None:
         read = [(json.loads(header), now_ns) for header, now_ns in headers]
-        np.save(file, np.array([(_CHANNELS[said["stream"]], said["start_ns"], now_ns) for said, now_ns in read]))
+        rows = [(_CHANNELS[said["stream"]], said["start_ns"], *said["shape"], now_ns) for said, now_ns in read]
+        np.save(file, np.array(rows))
     tell(done=True)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Read until there is no more."""
     kind, *rest = arguments
-    address = [rest.pop(0)] if kind == "live" else []
+    what = "" if kind == "pipe" else rest.pop(0)
     file = Path(rest[0]) if rest else None
     if kind == "live":
-        live(address[0], file)
+        live(what, file)
     else:
-        pipe(file)
+        pipe(file, int(what) if what else None)
 
 
 if __name__ == "__main__":

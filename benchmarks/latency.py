@@ -15,6 +15,7 @@ from benchmarks.loads import Load
 from benchmarks.processes import Child, plugin_pipe
 from benchmarks.results import Report, Spread
 from benchmarks.throughput import Publishers, station_file
+from rawdaq.times import NS_PER_S
 
 COLUMNS = ("p50 ms", "p99 ms", "max ms", "packets", "CPU %")
 
@@ -73,7 +74,8 @@ def run(case: Case) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
         feed = stack.enter_context(Child("-m", "benchmarks.feed", load, case.mode, sent))
         file = station_file(folder, case.load, feed.read()["port"], _PUBLISHERS[case.target])
         with plugin_pipe() as (reading, writing):
-            drain = stack.enter_context(Child("-m", "benchmarks.drain", "pipe", arrived, stdin=reading))
+            if case.target == "pipe":
+                drain = stack.enter_context(Child("-m", "benchmarks.drain", "pipe", arrived, stdin=reading))
             child = stack.enter_context(Child("-m", "benchmarks.receiver", file, 0, pass_fds=[writing]))
         if case.target == "live":
             drain = stack.enter_context(Child("-m", "benchmarks.drain", "live", child.read()["address"], arrived))
@@ -87,7 +89,18 @@ def run(case: Case) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
         if case.target == "live":
             drain.interrupt()
         drain.read()
-        return joined_ms(np.load(sent), np.load(arrived)), result
+        return joined_ms(np.load(sent), by_packet(np.load(arrived), case.load)), result
+
+
+def by_packet(arrived: npt.NDArray[np.int64], load: Load) -> npt.NDArray[np.int64]:
+    """Return (channel, time of the first sample, moment) of each packet in *arrived*: a record can hold several."""
+    packet_ns = load.samples * NS_PER_S // load.rate_hz
+    rows = [
+        (channel, start_ns + index * packet_ns, at_ns)
+        for channel, start_ns, samples, at_ns in arrived.tolist()
+        for index in range(samples // load.samples)
+    ]
+    return np.array(rows, np.int64).reshape(-1, 3)
 
 
 def joined_ms(

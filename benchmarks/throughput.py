@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ TARGETS: dict[str, Publishers] = {
 }
 BASELINES = {"obspy": "pipe", "zmq.asyncio": "live"}
 _PLAIN_PACKETS = {"obspy": 1000, "zmq.asyncio": 5000}
+_LIKE_CPP = ("pipe", "flush")
 _PLAIN_OF = {"pipe": "obspy", "archive": "obspy", "live": "zmq.asyncio"}
 
 #: A live stream of more could fill what waits for a subscriber, and drop: 64 MB.
@@ -171,11 +172,18 @@ def _yardstick(kind: str, name: str) -> Any:
 
 
 class Throughput:
-    """Measures cases, and relates them to baselines and yardstick of the same run."""
+    """Measures cases, and relates them to baselines and yardstick of the same run.
 
-    def __init__(self, report: Report, count: int) -> None:
+    Args:
+        report: gets the rows.
+        count: runs of each case.
+        cpp_us: tells what the C++ plugin needs for a packet of a load, where there is one.
+    """
+
+    def __init__(self, report: Report, count: int, cpp_us: Callable[[Load], float] | None = None) -> None:
         self._report = report
         self._count = count
+        self._cpp_us = cpp_us
         self._encode_ns: dict[tuple[str, str], Spread] = {}
         self._plain_us: dict[tuple[str, int], float] = {}
 
@@ -195,6 +203,7 @@ class Throughput:
             "peak MB": spread(results, "peak_mb").median,
             "x pymseed": cpu_us.median * 1000 / load.samples / encode_ns.median,
             "plain costs x": plain_us / cpu_us.median if plain_us else None,
+            "C++ costs x": self._cpp_us(load) / cpu_us.median if self._cpp_us and case.target in _LIKE_CPP else None,
             "wall_s": spread(results, "wall_s"),
             "pymseed ns/sample": encode_ns,
             "packets": load.packets,
