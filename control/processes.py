@@ -43,8 +43,10 @@ def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int | None = 
         (os.POSIX_SPAWN_DUP2, output, 1),
         (os.POSIX_SPAWN_DUP2, output, 2),
     ]
+    # Numpy starts a thread for each core, for linear algebra of which nothing here makes use.
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
     try:
-        return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
+        return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsid=True)
     finally:
         os.close(output)
 

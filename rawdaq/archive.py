@@ -261,7 +261,7 @@ class Archive:
         if file is None or size_bytes is None:
             self._close(key)
             file = self._open(key, path)
-            size_bytes = file.size_bytes() or 0
+            size_bytes = file.opened_bytes
         self._files.move_to_end(key)
         return file, size_bytes
 

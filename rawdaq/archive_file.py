@@ -27,6 +27,7 @@ class ArchiveFile:
 
     Attributes:
         path: the file.
+        opened_bytes: how long it was when it was opened, without its torn end.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
 
@@ -44,7 +45,7 @@ class ArchiveFile:
             self._lock()
             status = os.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino
-            end = end_of_records(self._fd, status.st_size)
+            end = self.opened_bytes = end_of_records(self._fd, status.st_size)
             if end < status.st_size:
                 self.set_aside = _set_aside(self._fd, path, end, now_ns), status.st_size - end
                 os.ftruncate(self._fd, end)
@@ -109,7 +110,7 @@ def end_of_records(fd: int, size_bytes: int) -> int:
     A file is not read whole for that: the end of one with records of one length, or with recognizable records near
     its end, is looked at directly. Only a file that this does not explain is walked from header to header.
     """
-    first = _header_at(fd, 0)
+    first = _header_at(fd, 0) if size_bytes else None
     if first is None:
         return 0
     if first.version == 2:

@@ -34,6 +34,7 @@ _STAGE_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
 _RECORDS_AT_ONCE = 16
+_BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
 _TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
 
@@ -222,8 +223,9 @@ class RecordStage:
         if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
             self._told_bytes = True
             self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
-        # Packets come in runs when there is more to do than time: then waiting for more is better than to begin.
-        at_once = _RECORDS_AT_ONCE if any(isinstance(item, PacketRun) for item in packets) else 1
+        # Many packets, or runs of them, come when there is more to do than time: then waiting is better than to begin.
+        is_busy = len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)
+        at_once = _RECORDS_AT_ONCE if is_busy else 1
         return self._maker.add(packets, self._clock_ns(), at_once)
 
     def _is_accepted(self, stream: StreamId) -> bool:

@@ -84,7 +84,7 @@ class _Blocks:
         chunk = self._block[self._used : self._used + size_bytes]
         self._used += size_bytes
         if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
-            self._size_bytes = min(4 * self._size_bytes, _MAX_BLOCK_BYTES)
+            self._size_bytes = min(32 * self._size_bytes, _MAX_BLOCK_BYTES)
             self._renew()
         return chunk.toreadonly()
 

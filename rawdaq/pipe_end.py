@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 import termios
 import time
 from pathlib import Path
@@ -103,12 +104,13 @@ class PipeEnd:
 
     @property
     def piece_bytes(self) -> int:
-        """The largest piece that the pipe now takes at once or not at all: an empty one takes what it can hold."""
-        if self._capacity_bytes > ATOMIC_BYTES:
-            unread = fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4))
-            if not any(unread):
-                return self._capacity_bytes
-        return ATOMIC_BYTES
+        """The largest piece that the pipe now takes at once or not at all: as much as it has room for."""
+        if self._capacity_bytes == ATOMIC_BYTES:
+            return ATOMIC_BYTES
+        unread_bytes = int.from_bytes(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        # A pipe consists of pages. Of two that follow each other half is filled at least, the ends may hold little.
+        used_bytes = 2 * (unread_bytes + ATOMIC_BYTES) if unread_bytes else 0
+        return max(ATOMIC_BYTES, self._capacity_bytes - used_bytes)
 
     async def write(self, data: bytes | memoryview) -> None:
         """Return when the pipe has taken *data*.

@@ -1,7 +1,9 @@
 """Samples of one stream that follow each other without a gap and wait to become records."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,6 @@ from rawdaq.times import NS_PER_S, sample_time
 
 _FIRST_CAPACITY = 1024
 _SPARE = 4  # room is taken for a fourth more than is needed
-_NEVER = 1 << 62  # no run is so long
 
 
 class _Origin(NamedTuple):
@@ -116,25 +117,30 @@ class SampleRun:
         A piece follows when the packet in which it begins puts it within *step_ns* of where the first piece does, and
         has the same timing quality.
         """
+        positions = list(accumulate(counts, initial=self._position))
         origins = iter(self._origins)
-        first = next(origins)
-        following = next(origins, None)
-        starts, position, rate_hz = list[int](), self._position, self.rate_hz
-        # The loop is short because it runs for each record: the times of all pieces of one packet have one base.
-        base_ns, base_position = first.start_ns, first.position
-        next_position = following.position if following else _NEVER
-        for count in counts:
-            while following is not None and next_position <= position:
-                planned_ns = sample_time(first.start_ns, next_position - first.position, rate_hz)
-                is_near = -step_ns < following.start_ns - planned_ns < step_ns
-                if not is_near or following.timing_quality != first.timing_quality:
-                    return starts
-                base_ns, base_position = following.start_ns, next_position
-                following = next(origins, None)
-                next_position = following.position if following else _NEVER
-            starts.append(base_ns + round((position - base_position) * NS_PER_S / rate_hz))
-            position += count
-        return starts
+        first = origin = next(origins)
+        starts: list[int] = []
+        while True:
+            following, done = next(origins, None), len(starts)
+            end = bisect_left(positions, following.position, done, len(counts)) if following else len(counts)
+            if end > done:
+                starts += self._times_ns(origin, positions[done:end])
+            if not following or end == len(counts):
+                return starts
+            planned_ns = sample_time(first.start_ns, following.position - first.position, self.rate_hz)
+            is_near = -step_ns < following.start_ns - planned_ns < step_ns
+            if not is_near or following.timing_quality != first.timing_quality:
+                return starts
+            origin = following
+
+    def _times_ns(self, origin: _Origin, positions: Sequence[int]) -> list[int]:
+        """Return the times of the samples at *positions*, as the packet that they lie in tells them."""
+        if self._interval_ns.is_integer():  # most rates: then it is done in half the time
+            step_ns = int(self._interval_ns)
+            base_ns = origin.start_ns - origin.position * step_ns
+            return [base_ns + position * step_ns for position in positions]
+        return [sample_time(origin.start_ns, position - origin.position, self.rate_hz) for position in positions]
 
     def drop(self, count: int) -> None:
         """Forget the first *count* samples: they are in a record."""
