@@ -3,7 +3,7 @@
 `Packer` makes the same, several times slower; see ``docs/decisions/steim2.md``.
 """
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ try:
     from rawdaq import steim2
 except ImportError:
     steim2 = None  # type: ignore[assignment]  # mypy has no other way to say it
+
+_SCRATCH = memoryview(bytearray(1 << 15))  # room for the longest record, which nobody reads
 
 
 def is_compiled() -> bool:
@@ -44,6 +46,11 @@ class RecordSeries(ABC):
     def __init__(self, header: bytes, table: npt.NDArray[np.uint8]) -> None:
         self._header, self._table = header, table
 
+    @staticmethod
+    @abstractmethod
+    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
+        """Whether *samples* fill a record, for much less than a series costs; also when the next one cannot be made."""
+
     @property
     def is_full(self) -> bool:
         """Whether there are as many records as there may be."""
@@ -69,6 +76,13 @@ class Steim2Series(RecordSeries):
         self.counts, fits = encode(samples, self._table, length_bytes, len(header), is_last)
         self.is_stuck = not fits
 
+    @staticmethod
+    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
+        """Whether *samples* fill a record, or the next one cannot be made."""
+        encode = steim2.encode  # pyright: ignore[reportOptionalMemberAccess]
+        counts, fits = encode(samples, _SCRATCH[:length_bytes], length_bytes, len(header), False)
+        return bool(counts) or not fits
+
 
 class PlainSeries(RecordSeries):
     """Records of samples as they are, of any type, big-endian."""
@@ -86,3 +100,8 @@ class PlainSeries(RecordSeries):
         if rest.size:
             data[full, : rest.size] = rest
             data[full, rest.size :] = 0
+
+    @staticmethod
+    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
+        """Whether *samples* fill a record."""
+        return samples.nbytes >= length_bytes - len(header)

@@ -69,6 +69,7 @@ class StreamRecords:
         self._try_at = 1  # samples with which the next attempt is worth its cost
         self._limit = _MAX_SERIES
         self._quick: _Quick | None = None
+        self._fills: Callable[[Samples], bool] | None = None
 
     @property
     def oldest_ns(self) -> int | None:
@@ -100,6 +101,7 @@ class StreamRecords:
         series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
         header = self._packer.series_header(plan.codes[0]) if series_type else None
         self._quick = partial(series_type, header, self._length_bytes) if series_type and header else None
+        self._fills = partial(series_type.fills, header, self._length_bytes) if series_type and header else None
         # No encoding fills a record with less than one sample in every word that is not header.
         self._least = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         self._usual = self._try_at = self._least
@@ -121,6 +123,8 @@ class StreamRecords:
         run = self._run
         if len(run) < (1 if is_closing else self._try_at):
             return
+        if not is_closing and self._fills and len(run) < 2 * self._usual and not self._fills(run.samples):
+            return self._learn([], len(run))
         samples, done, is_pinned, needs_check = run.samples, 0, False, False
         codes = self._plan.codes[1:] if self._quick else self._plan.codes
         while samples.size - done >= (1 if is_closing else self._try_at):

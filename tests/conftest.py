@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import logging
 import os
 import shutil
 import signal
@@ -120,6 +121,15 @@ def _end_components(runtime: Path) -> list[str]:
         except OSError:  # gone meanwhile, or not ours to look at
             continue
     return running
+
+
+@pytest.fixture(autouse=True)
+def _same_log_level() -> Iterator[None]:
+    """A test that sets the log level sets it for itself alone."""
+    logger = logging.getLogger("rawdaq")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(params=["compiled", "libmseed"])

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def test_a_named_pipe_that_may_not_be_written_is_told(tmp_path: Path, monkeypatc
 
 
 @contextlib.contextmanager
-def pipe() -> Iterator[tuple[PipeEnd, int]]:
+def pipe() -> Generator[tuple[PipeEnd, int]]:
     """The writing end of a pipe, open, and the descriptor that reads it."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
