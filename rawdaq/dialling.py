@@ -84,7 +84,9 @@ class _Blocks:
         chunk = self._block[self._used : self._used + size_bytes]
         self._used += size_bytes
         if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
-            self._size_bytes = min(32 * self._size_bytes, _MAX_BLOCK_BYTES)
+            # What fills the second block, too, is no backlog of a quiet device, of which there may be thousands.
+            growth = 4 if self._size_bytes == _FIRST_BLOCK_BYTES else 32
+            self._size_bytes = min(growth * self._size_bytes, _MAX_BLOCK_BYTES)
             self._renew()
         return chunk.toreadonly()
 
