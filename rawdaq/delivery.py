@@ -71,11 +71,14 @@ class Delivery:
             False when the caller must await the outlet's room before it puts more.
         """
         outlet = self.outlet
-        if not outlet.waiting and self._is_running:
+        if items and not outlet.waiting and self._is_running:
             try:
                 if count := self.publisher.deliver_now(items):
                     outlet.delivered_count += count
                     return True
+            except PublisherUnavailable as error:
+                outlet.delivered_count += error.delivered
+                items = _rest(items, error.delivered)
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
         return outlet.put(items)

@@ -109,7 +109,7 @@ class PipeEnd:
             return ATOMIC_BYTES
         unread_bytes = int.from_bytes(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)), sys.byteorder)
         # A pipe consists of pages. Of two that follow each other half is filled at least, the ends may hold little.
-        used_bytes = 2 * (unread_bytes + ATOMIC_BYTES) if unread_bytes else 0
+        used_bytes = 2 * (unread_bytes + os.sysconf("SC_PAGE_SIZE")) if unread_bytes else 0
         return max(ATOMIC_BYTES, self._capacity_bytes - used_bytes)
 
     async def write(self, data: bytes | memoryview) -> None:

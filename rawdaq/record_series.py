@@ -104,4 +104,4 @@ class PlainSeries(RecordSeries):
     @staticmethod
     def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
         """Whether *samples* fill a record."""
-        return samples.nbytes >= length_bytes - len(header)
+        return samples.size >= (length_bytes - len(header)) // samples.itemsize

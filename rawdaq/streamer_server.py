@@ -222,10 +222,10 @@ class RawServer:
                 for client in clients:
                     if client.backlog_bytes > self._limits.backlog_bytes:
                         client.is_overrun = True
-                    if not client.is_overrun:
+                    if sends and not (client.is_blocked or client.is_overrun or client.sending or client.queue):
+                        self._send_from_feed(client, wire)
+                    elif not client.is_overrun:
                         client.put(wire)
-                    if sends and client.has_work:
-                        self._send_from_feed(client)
                     is_left = is_left or client.has_work or client.is_overrun
             self._counters.packets += 1
             self._counters.samples += sample_count
@@ -246,12 +246,15 @@ class RawServer:
         self._at_once -= _NS_PER_PACKET
         return True
 
-    def _send_from_feed(self, client: Client) -> None:
-        before = client.sent_bytes
-        with contextlib.suppress(OSError):
-            client.send_some()
-        client.is_blocked = False  # whether it is, the thread finds out, and watches it
-        self._counters.sent_bytes += client.sent_bytes - before
+    def _send_from_feed(self, client: Client, wire: bytes) -> None:
+        """Send before anything is queued: a signal handler that raises here makes nothing go out twice."""
+        try:
+            sent = client.connection.sendmsg([wire])
+        except OSError:
+            sent = 0
+        if sent < len(wire):
+            client.put(wire[sent:])
+        self._counters.sent_bytes += sent
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it will wake up anyway; closed: there is nobody to wake

@@ -113,6 +113,18 @@ async def test_what_comes_while_something_waits_stays_behind_it() -> None:
         assert keeper.kept[-1] == b"3"
 
 
+async def test_what_is_not_deliverable_at_once_is_tried_again_without_what_was() -> None:
+    keeper = AtOnce(failures=[PublisherUnavailable("not now", delivered=1)])
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        await asyncio.sleep(0)
+        fanout.put([b"1", b"2"])
+        keeper.failures.clear()
+        await fanout.drain(10.0)
+        assert keeper.kept == [b"2", "by the task"]  # this one says that it has delivered the first
+        assert fanout.status()["keeper"]["delivered"] == 2
+
+
 async def test_a_failure_of_what_is_delivered_at_once_ends_the_task_and_not_the_caller() -> None:
     fanout = Fanout([AtOnce(failures=[RuntimeError("no such thing")])], LOG)
     async with running(fanout) as tasks:

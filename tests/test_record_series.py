@@ -142,4 +142,5 @@ def test_samples_fill_a_record_exactly_when_a_series_of_them_has_one(
         part = samples[:count]
         series = Steim2Series(header, 512, part, 1000, False)
         assert Steim2Series.fills(header, 512, part) == (bool(series.counts) or series.is_stuck)
+        assert PlainSeries.fills(bytes(76), 512, part.astype("f8")) == (part.size >= 54)  # four bytes are left
         assert PlainSeries.fills(header, 512, part) == bool(PlainSeries(header, 512, part, 1000, False).counts)

@@ -226,6 +226,13 @@ def senders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         send(client)
 
     monkeypatch.setattr(Client, "send_some", send_and_note)
+    send_from_feed = RawServer._send_from_feed
+
+    def send_from_feed_and_note(server: RawServer, client: Client, wire: bytes) -> None:
+        names.append(threading.current_thread().name)
+        send_from_feed(server, client, wire)
+
+    monkeypatch.setattr(RawServer, "_send_from_feed", send_from_feed_and_note)
     return names
 
 
