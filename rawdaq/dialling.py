@@ -9,14 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from rawdaq.endpoints import Endpoint
 from rawdaq.errors import RawdaqError
+from rawdaq.read_blocks import ReadBlocks
 
 _CONNECT_TIMEOUT_S = 10.0
-_FIRST_BLOCK_BYTES, _MAX_BLOCK_BYTES = 1 << 15, 1 << 22
-_MIN_READ_BYTES = 1 << 12
 _REMIND_S = 600.0  # an outage that goes on for days is told again this often
 
 #: A silent peer is probed after 15 s and given up after three more probes, 30 s in all.
@@ -60,41 +57,6 @@ class Reconnect:
         return min(self.max_s, longest_s * random.uniform(0.8, 1.2))
 
 
-class _Blocks:
-    """Memory that a socket reads into; what was read is never overwritten, so views of it stay what they are.
-
-    The blocks grow while reads fill them and shrink when they do not: a quiet connection, one of thousands, holds a
-    small one, and one that is behind takes megabytes with a single system call.
-    """
-
-    def __init__(self) -> None:
-        self._size_bytes = _FIRST_BLOCK_BYTES
-        self._block = memoryview(b"")
-        self._used = 0
-
-    def free(self) -> memoryview:
-        """Return where to read to."""
-        if len(self._block) - self._used < _MIN_READ_BYTES:
-            self._size_bytes = max(self._size_bytes // 2, _FIRST_BLOCK_BYTES)
-            self._renew()
-        return self._block[self._used :]
-
-    def take(self, size_bytes: int) -> memoryview:
-        """Return the *size_bytes* that were read."""
-        chunk = self._block[self._used : self._used + size_bytes]
-        self._used += size_bytes
-        if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
-            # What fills the second block, too, is no backlog of a quiet device, of which there may be thousands.
-            growth = 4 if self._size_bytes == _FIRST_BLOCK_BYTES else 32
-            self._size_bytes = min(growth * self._size_bytes, _MAX_BLOCK_BYTES)
-            self._renew()
-        return chunk.toreadonly()
-
-    def _renew(self) -> None:
-        self._block = np.empty(self._size_bytes, np.uint8).data
-        self._used = 0
-
-
 class DialledProtocol(asyncio.BufferedProtocol):
     """One connection that we dialled. Subclasses write `received`, and `connected` and `ended` when they care.
 
@@ -116,7 +78,7 @@ class DialledProtocol(asyncio.BufferedProtocol):
         self.last_received_s = 0.0
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
-        self._blocks = _Blocks()
+        self._blocks = ReadBlocks()
 
     def connected(self) -> None:
         """The connection is open: say what the protocol says first."""

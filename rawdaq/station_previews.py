@@ -29,7 +29,8 @@ def preview_streams(
                 text = f'would make {stream} of {source}, {owners[stream]}; give it a name of its own: location: "P0"'
                 document.add((*where, name), text)
             owners.setdefault(stream, f"which preview {name} makes of {source}")
-    return [stream for stream in owners if stream not in sources]
+    published = frozenset(sources)
+    return [stream for stream in owners if stream not in published]
 
 
 def selects_nothing(streams: Sequence[StreamId]) -> str:

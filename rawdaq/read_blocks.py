@@ -1,0 +1,63 @@
+"""Memory that a connection reads into: what was read is never overwritten, so views of it stay what they are."""
+
+import contextlib
+import mmap
+
+import numpy as np
+
+FIRST_BYTES, MAX_BYTES = 1 << 15, 1 << 22
+_MIN_READ_BYTES = 1 << 12
+_HUGE_PAGE_BYTES = 1 << 21
+
+
+class ReadBlocks:
+    """Blocks of memory, one after the other, for one connection.
+
+    They grow while reads fill them and shrink when they do not: a quiet connection, one of thousands, holds a small
+    one, and one that is behind takes megabytes with a single system call.
+
+    >>> blocks = ReadBlocks()
+    >>> blocks.free()[:5] = b"first"
+    >>> first = blocks.take(5)
+    >>> blocks.free()[:6] = b"second"
+    >>> blocks.take(6).tobytes(), first.tobytes()
+    (b'second', b'first')
+    """
+
+    def __init__(self) -> None:
+        self._size_bytes = FIRST_BYTES
+        self._block = memoryview(b"")
+        self._used = 0
+
+    def free(self) -> memoryview:
+        """Return where to read to."""
+        if len(self._block) - self._used < _MIN_READ_BYTES:
+            self._size_bytes = max(self._size_bytes // 2, FIRST_BYTES)
+            self._renew()
+        return self._block[self._used :]
+
+    def take(self, size_bytes: int) -> memoryview:
+        """Return the *size_bytes* that were read, read-only."""
+        chunk = self._block[self._used : self._used + size_bytes]
+        self._used += size_bytes
+        if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
+            # What fills the second block, too, is no backlog of a quiet device, of which there may be thousands.
+            growth = 4 if self._size_bytes == FIRST_BYTES else 32
+            self._size_bytes = min(growth * self._size_bytes, MAX_BYTES)
+            self._renew()
+        return chunk.toreadonly()
+
+    def _renew(self) -> None:
+        self._block = _memory(self._size_bytes)
+        self._used = 0
+
+
+def _memory(size_bytes: int) -> memoryview:
+    """Return new memory, where that is possible in huge pages: a first touch of each small one costs 2 us."""
+    if size_bytes < _HUGE_PAGE_BYTES:
+        return np.empty(size_bytes, np.uint8).data
+    pages = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
+        with contextlib.suppress(OSError):  # a kernel without them
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(pages)
