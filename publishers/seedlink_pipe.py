@@ -208,6 +208,20 @@ class SeedLinkPluginPublisher(Publisher):
         else:
             await self._carry([run for run in batch if isinstance(run, RecordRun)], self._add_run)
 
+    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> int:
+        """Write records when the pipe takes all of them at once, or none."""
+        if self.record_format is None or self._is_writing or not self._pipe.is_pipe:
+            return 0
+        writer, runs = PipeWriter(), [run for run in batch if isinstance(run, RecordRun)]
+        try:
+            for run in runs:
+                writer.send_mseed_records(self._key(run.stream)[0], run.data)
+            is_small = self._pipe.connect() and writer.queued_bytes <= self._pipe.piece_bytes
+            is_done = is_small and self._pipe.write_now(writer.data_to_send())
+        except (LocalProtocolError, OSError, ComponentError):
+            return 0  # `deliver_runs` tells of it
+        return sum(map(len, runs)) if is_done else 0
+
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Write the samples of *batch*; return when the pipe has taken them.
 

@@ -27,12 +27,14 @@ class PipeEnd:
 
     Attributes:
         where: the descriptor or the path, for people.
+        is_pipe: whether it is a pipe, once it is open; an inherited descriptor may be a file.
         written_bytes: how much was written.
         last_write_s: when, on the monotonic clock; at first when it was opened.
     """
 
     def __init__(self, fd: int, path: Path | None) -> None:
         self.where = f"descriptor {fd}" if path is None else str(path)
+        self.is_pipe = path is not None
         self.written_bytes = 0
         self.last_write_s = 0.0
         self._source = fd
@@ -65,6 +67,7 @@ class PipeEnd:
             raise ComponentError(f"{self.where} belongs to this program itself; let seedlink start it")
         # A descriptor of its own, so that several ends of one pipe can wait at the same time.
         self._fd = os.dup(self._source)
+        self.is_pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)
         os.set_blocking(self._fd, False)
         self._capacity_bytes = _capacity_bytes(self._fd)
 
@@ -126,7 +129,7 @@ class PipeEnd:
             rest = rest[taken:]  # a pipe takes all of it, a file on a full disk perhaps not
 
     def write_now(self, data: bytes | memoryview) -> bool:
-        """Return whether the pipe has taken *data*, at once.
+        """Return whether the pipe has taken *data*, at once; a file on a full disk may take a part.
 
         Raises:
             BrokenPipeError: nobody reads it any more.

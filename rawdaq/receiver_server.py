@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq import commands, member_log
-from rawdaq.delivery import Fanout
 from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.endpoints import Endpoint, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
+from rawdaq.fanout import Fanout
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.previews import Previews
 from rawdaq.publisher import Publisher

@@ -13,8 +13,8 @@ import pytest
 from obspy import read
 
 from rawdaq.archive_layout import LAYOUTS
-from rawdaq.delivery import Fanout
 from rawdaq.errors import ComponentError
+from rawdaq.fanout import Fanout
 from rawdaq.options import read_options
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rawdaq.delivery import Fanout
+from rawdaq.fanout import Fanout
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -60,6 +60,14 @@ class AtOnce(Keeper):
             raise self.failures[0]
         self.kept += batch
         return len(batch)
+
+
+class RecordsAtOnce(RecordKeeper):
+    """Keeps records at once."""
+
+    def deliver_now(self, batch: Sequence[Any]) -> int:
+        self.kept += [record for run in batch for record in run]
+        return sum(map(len, batch))
 
 
 @contextlib.asynccontextmanager
@@ -190,6 +198,57 @@ async def test_records_are_made_once_for_publishers_of_one_format() -> None:
     for keeper, size in ((first, 512), (second, 512), (other, 4096)):
         assert sum(record.sample_count for record in keeper.kept) == 5000
         assert {len(record.data) for record in keeper.kept} == {size}
+
+
+async def test_records_that_packets_fill_are_there_when_these_were_put() -> None:
+    keeper = RecordsAtOnce()
+    fanout = Fanout([keeper], LOG)
+    fanout.put([packet(0)])
+    async with running(fanout):
+        await fanout.drain(10.0)
+        assert [record.sample_count for record in keeper.kept] == [100]
+        for index in range(1, 30):
+            assert fanout.put([packet(index)])
+        full = sum(record.sample_count for record in keeper.kept)
+        assert 3000 > full > 2000  # without a turn of the loop
+        await fanout.drain(10.0)
+        status = fanout.status()["keeper"]
+    assert sum(record.sample_count for record in keeper.kept) == 3000
+    assert (status["delivered"], status["waiting"]) == (len(keeper.kept), 0)
+    assert fanout.stages[0].outlet.delivered_count == 30
+
+
+async def test_packets_wait_behind_a_publisher_of_records_that_is_full() -> None:
+    keeper = RecordKeeper()
+    keeper.queue_packets = 1
+    keeper.record_format = RecordFormat(flush_after_s=0.0)
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        await asyncio.sleep(0)
+        for index in range(3):
+            fanout.put([packet(index)])
+        assert len(fanout.deliveries[0].outlet) == 1
+        assert len(fanout.stages[0].outlet) == 2
+        await fanout.drain(10.0)
+    assert [(record.start_ns, record.sample_count) for record in keeper.kept] == [
+        (packet(0).start_ns, 100),
+        (packet(1).start_ns, 200),  # they waited together
+    ]
+
+
+async def test_a_failure_in_making_records_ends_the_task_and_not_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such thing")
+
+    fanout = Fanout([RecordKeeper()], LOG)
+    async with running(fanout) as tasks:
+        await asyncio.sleep(0)
+        monkeypatch.setattr("rawdaq.records.RecordMaker.add", fail)
+        fanout.put([packet(0)])
+        with pytest.raises(RuntimeError, match="no such thing"):
+            await tasks[0]
+        assert fanout.put([packet(1)])  # what nobody takes any more waits
+        assert len(fanout.stages[0].outlet) == 2
 
 
 async def test_full_records_of_a_run_leave_though_nothing_follows() -> None:
