@@ -9,53 +9,26 @@ Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usag
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from rawdaq.control import invocation
+from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.seiscomp_commands import seiscomp
+from rawdaq.control.start_stop import restart, start, stop
 
 if TYPE_CHECKING:
-    from rawdaq.control.names import Target
-    from rawdaq.runtime import RuntimeFiles
-    from rawdaq.settings import ComponentSettings, StationFile
-
-PROGRAM = "control-rawdaq"
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _remember(context: click.Context, _: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.find_root().meta[__name__] = value
-
-
-def _config_option(command: F) -> F:
-    """Give *command* ``-c``; it may stand before or after the subcommand."""
-    return click.option(
-        "-c",
-        "--config",
-        type=click.Path(path_type=Path),
-        callback=_remember,
-        expose_value=False,
-        help="A station file, or a folder of them. Default: $RAWDAQ_CONFIG, the user's configuration folder, a demo.",
-    )(command)
+    from rawdaq.settings import StationFile
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-_processes_option = click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Spread the components over N processes that they share; by default each has its own.",
-)
-_names = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@_config_option
+@invocation.config_option
 @click.version_option(package_name="rawdaq", prog_name=PROGRAM)
 def cli() -> None:
     """Start, stop and ask the components of a station.
@@ -64,120 +37,10 @@ def cli() -> None:
     """
 
 
-@cli.command(short_help="Start components in the background.")
-@click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
-@click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
-@_processes_option
-@_config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
-    """Start components; return when each of them answers.
-
-    For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
-    """
-    from rawdaq.control.names import resolve_all
-
-    names = names[1:] if names[0] == "receiver" else names
-    if not names:
-        raise click.UsageError("start receiver WHICH? Say a component's name, or all.")
-    if foreground and processes:
-        raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
-    with _runtime() as runtime:
-        targets = resolve_all(names, _targets(runtime, _files(), with_others=False))
-        if processes:
-            targets = _without_running(targets)
-        components = [target.settings for target in targets if target.settings]
-        if foreground:
-            return _run_here(components, runtime)
-        return _start(_spread(components, processes) if processes else [[each] for each in components], runtime)
-
-
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import component
-
-    if len(components) != 1:
-        raise click.UsageError("--foreground runs one component; start the others in the background.")
-    runtime.prepare()
-    return component.run(components[0], runtime, None)
-
-
-def _without_running(targets: Sequence["Target"]) -> list["Target"]:
-    """Leave out what runs, and say so: who has corrected one file of a thousand starts them all again."""
-    others = [target for target in targets if target.state != "running"]
-    if len(others) < len(targets):
-        click.echo(f"{len(targets) - len(others)} of {len(targets)} components run already")
-    return others
-
-
-def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
-    """Return *components* in groups that are to share a process; warn of what the system will not allow."""
-    from rawdaq.control import open_files
-    from rawdaq.control.spread import spread
-
-    groups = spread(components, processes)
-    for shortage in filter(None, map(open_files.shortage, groups)):
-        _complain(f"warning: {shortage}")
-    return groups
-
-
-def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import sharing
-
-    return _tell_each("started", sharing.start(groups, runtime))
-
-
-@cli.command()
-@_names
-@_config_option
-def stop(names: Sequence[str]) -> int:
-    """Stop components; what waits is delivered first."""
-    with _runtime() as runtime:
-        return _stop(_running(names, runtime), runtime)
-
-
-def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import sharing
-
-    return _tell_each("stopped", sharing.stop([target.key for target in targets], runtime))
-
-
-@cli.command()
-@_names
-@_processes_option
-@_config_option
-def restart(names: Sequence[str], processes: int | None) -> int:
-    """Stop components, then start them again.
-
-    They get what their station file says now; when it is wrong, nothing is stopped. Those that share a process do so
-    again when all of them are restarted; one alone gets a process of its own.
-    """
-    from rawdaq.control import sharing
-
-    with _runtime() as runtime:
-        targets = _running(names, runtime, with_stopped=_is_config_given())
-        components = [_settings_now(target) for target in targets]  # first: a wrong file must not stop anything
-        groups = _spread(components, processes) if processes else sharing.as_they_run(components, runtime)
-        stopped = _stop([target for target in targets if target.state == "running"], runtime)
-        return _start(groups, runtime) or stopped
-
-
-def _settings_now(target: "Target") -> "ComponentSettings":
-    """Return the settings of the file that *target* was started from, unless ``-c`` says which."""
-    from rawdaq import config
-    from rawdaq.errors import ComponentError
-
-    file = target.running.config if target.running else Path()
-    if target.settings and (_is_config_given() or target.state != "running" or target.settings.file == file):
-        return target.settings
-    for component in config.load(file).components:
-        if component.key == target.key:
-            return component
-    raise ComponentError(f"{target.key} is no longer in {file}; stop it: {PROGRAM} stop {target.key}")
-
-
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME...|all]")
 @_json_option
-@_config_option
+@invocation.config_option
 def status(names: Sequence[str], as_json: bool) -> int:
     """Show what components are doing.
 
@@ -185,8 +48,8 @@ def status(names: Sequence[str], as_json: bool) -> int:
     """
     from rawdaq.control import rows, supervisor
 
-    with _runtime() as runtime:
-        targets = _running(names or ["all"], runtime, with_stopped=True)
+    with invocation.runtime_files() as runtime:
+        targets = invocation.running(names or ["all"], runtime, with_stopped=True)
         known: list[Any] = supervisor.each(lambda target: rows.status(target, runtime), targets)
     if as_json:
         _print_json(known)
@@ -201,13 +64,18 @@ def status(names: Sequence[str], as_json: bool) -> int:
 
 @cli.command("list")
 @_json_option
-@_config_option
+@invocation.config_option
 def list_(as_json: bool) -> int:
     """List components, configured and running."""
     from rawdaq.control import rows
 
-    with _runtime() as runtime:
-        known = [rows.row(target) for target in _targets(runtime, _files(), with_others=not _is_config_given())]
+    with invocation.runtime_files() as runtime:
+        known = [
+            rows.row(target)
+            for target in invocation.targets(
+                runtime, invocation.station_files(), with_others=not invocation.is_config_given()
+            )
+        ]
     if as_json:
         _print_json(known)
     else:
@@ -223,7 +91,7 @@ def list_(as_json: bool) -> int:
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0.01, max=3600), default=35.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in one line.")
-@_config_option
+@invocation.config_option
 def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json: bool) -> int:
     """Send a component a COMMAND and print its answer.
 
@@ -232,8 +100,8 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
     from rawdaq.control import client
     from rawdaq.errors import CommandError
 
-    with _runtime() as runtime:
-        target = _one(name, runtime)
+    with invocation.runtime_files() as runtime:
+        target = invocation.one(name, runtime)
         if target.state != "running":
             raise CommandError(f"{target.title} is not running; start it: {PROGRAM} start {target.title}")
         result = client.send(target.title, runtime.command_address(target.key), command, args, timeout_s)
@@ -253,17 +121,17 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
 @click.argument("name")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True, help="How many lines.")
 @click.option("-f", "--follow", "is_following", is_flag=True, help="Go on with those that come, until Ctrl-C.")
-@_config_option
+@invocation.config_option
 def logs(name: str, lines: int, is_following: bool) -> int:
     """Show the last lines of a component's log, or of that of a process that components share (group.N)."""
     from rawdaq.control import logs as log_files
     from rawdaq.errors import ComponentError
 
-    with _runtime() as runtime:
+    with invocation.runtime_files() as runtime:
         file = runtime.log_file(name)
         title = name
         if not (name.startswith("group.") and file.exists()):  # which stays when the process has ended
-            target = _one(name, runtime)
+            target = invocation.one(name, runtime)
             title, file = target.title, runtime.log_file(target.key)
     if not (is_following or file.exists()):
         raise ComponentError(f"{title} has no log yet ({file}); it was never started in the background")
@@ -285,13 +153,13 @@ def logs(name: str, lines: int, is_following: bool) -> int:
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @_json_option
-@_config_option
+@invocation.config_option
 def check(file: Path | None, as_json: bool) -> int:
     """Tell every mistake in station files; start nothing."""
     from rawdaq import config
 
     try:
-        files = config.load_all(config.find_config(file or _given_config()))
+        files = config.load_all(config.find_config(file or invocation.given_config()))
     except config.ConfigError as error:
         if not as_json:
             raise
@@ -332,95 +200,14 @@ def init(station: str) -> int:
     return 0
 
 
+cli.add_command(start)
+cli.add_command(stop)
+cli.add_command(restart)
 cli.add_command(seiscomp)
-
-
-def _runtime() -> "RuntimeFiles":
-    from rawdaq.runtime import RuntimeFiles
-
-    return RuntimeFiles.find()
-
-
-def _given_config() -> Path | None:
-    given: Path | None = click.get_current_context().find_root().meta.get(__name__)
-    return given
-
-
-def _is_config_given() -> bool:
-    return _given_config() is not None
-
-
-def _files() -> list["StationFile"]:
-    from rawdaq import config
-
-    return config.load_all(config.find_config(_given_config()))
-
-
-def _targets(runtime: "RuntimeFiles", files: Sequence["StationFile"], *, with_others: bool) -> list["Target"]:
-    from rawdaq.control import names
-
-    return names.targets(files, runtime, with_others=with_others)
-
-
-def _running(words: Sequence[str], runtime: "RuntimeFiles", *, with_stopped: bool = False) -> list["Target"]:
-    """Return the components that *words* name, for what concerns those that run.
-
-    Without ``-c`` those count too that were started from another file. ``all`` leaves out those that do not run, unless
-    *with_stopped*; and then a file that is wrong by now is no reason not to stop what was started from it.
-    """
-    from rawdaq.config import ConfigError
-    from rawdaq.control.names import NoSuchComponent, resolve_all
-
-    try:
-        known, wrong = _targets(runtime, _files(), with_others=not _is_config_given()), None
-    except ConfigError as error:
-        if with_stopped:
-            raise
-        known, wrong = _started_from(_given_config(), runtime), error
-    try:
-        found = resolve_all(words, known)
-    except NoSuchComponent as error:
-        raise wrong or error from None
-    if wrong:
-        click.echo(f"{PROGRAM}: the configuration is wrong by now:\n{wrong}", err=True)
-    return [target for target in found if with_stopped or "all" not in words or target.state != "stopped"]
-
-
-def _started_from(config: Path | None, runtime: "RuntimeFiles") -> list["Target"]:
-    """Return what has a pid file and was started from *config*, from anything when that is None."""
-    from rawdaq.options import plain
-
-    known = _targets(runtime, [], with_others=True)
-    if config is None:
-        return known
-    path = plain(config.absolute())
-    return [
-        target for target in known if target.running and path in (target.running.config, target.running.config.parent)
-    ]
-
-
-def _one(name: str, runtime: "RuntimeFiles") -> "Target":
-    if name == "all":
-        raise click.UsageError("This is about one component; say which.")
-    return _running([name], runtime)[0]
-
-
-def _tell_each(done: str, results: Mapping[str, object]) -> int:
-    """Print what became of each component; return 1 when one failed."""
-    for key, result in results.items():
-        if isinstance(result, Exception):
-            _complain(str(result))
-        else:
-            click.echo(f"{key} {done} (pid {result})")
-    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
 
 
 def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
-
-
-def _complain(text: str) -> None:
-    click.echo(f"{PROGRAM}: {text}".encode(errors="backslashreplace"), err=True)
 
 
 def _crashed(error: Exception) -> int:
@@ -429,7 +216,7 @@ def _crashed(error: Exception) -> int:
 
     where = "details are lost: the log folder cannot be written"
     try:
-        with _runtime() as runtime:
+        with invocation.runtime_files() as runtime:
             runtime.prepare()
             file = runtime.log_file(PROGRAM)
         with file.open("a") as opened:
@@ -437,7 +224,7 @@ def _crashed(error: Exception) -> int:
         where = f"details in {file}"
     except Exception as worse:
         where += f" ({worse})"
-    _complain(f"this is a bug: {type(error).__name__}: {error}; {where}")
+    invocation.complain(f"this is a bug: {type(error).__name__}: {error}; {where}")
     return 1
 
 
@@ -467,7 +254,7 @@ def _tell(error: Exception) -> int:
     if isinstance(error, ConfigError):  # each line begins with FILE:LINE, as editors like it
         click.echo(str(error), err=True)
     else:
-        _complain(str(error))
+        invocation.complain(str(error))
     return 2 if isinstance(error, ConfigError | NoSuchComponent) else 1
 
 

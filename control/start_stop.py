@@ -1,0 +1,142 @@
+"""``control-rawdaq start``, ``stop`` and ``restart``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rawdaq.control import invocation
+from rawdaq.control.invocation import PROGRAM
+
+if TYPE_CHECKING:
+    from rawdaq.control.names import Target
+    from rawdaq.runtime import RuntimeFiles
+    from rawdaq.settings import ComponentSettings
+
+_processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Spread the components over N processes that they share; by default each has its own.",
+)
+
+
+@click.command(short_help="Start components in the background.")
+@click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
+@click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
+@_processes_option
+@invocation.config_option
+def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
+    """Start components; return when each of them answers.
+
+    For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
+    """
+    from rawdaq.control.names import resolve_all
+
+    names = names[1:] if names[0] == "receiver" else names
+    if not names:
+        raise click.UsageError("start receiver WHICH? Say a component's name, or all.")
+    if foreground and processes:
+        raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    with invocation.runtime_files() as runtime:
+        targets = resolve_all(names, invocation.targets(runtime, invocation.station_files(), with_others=False))
+        if processes:
+            targets = _without_running(targets)
+        components = [target.settings for target in targets if target.settings]
+        if foreground:
+            return _run_here(components, runtime)
+        return _start(_spread(components, processes) if processes else [[each] for each in components], runtime)
+
+
+def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
+    from rawdaq.control import component
+
+    if len(components) != 1:
+        raise click.UsageError("--foreground runs one component; start the others in the background.")
+    runtime.prepare()
+    return component.run(components[0], runtime, None)
+
+
+def _without_running(targets: Sequence["Target"]) -> list["Target"]:
+    """Leave out what runs, and say so: who has corrected one file of a thousand starts them all again."""
+    others = [target for target in targets if target.state != "running"]
+    if len(others) < len(targets):
+        click.echo(f"{len(targets) - len(others)} of {len(targets)} components run already")
+    return others
+
+
+def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
+    """Return *components* in groups that are to share a process; warn of what the system will not allow."""
+    from rawdaq.control import open_files
+    from rawdaq.control.spread import spread
+
+    groups = spread(components, processes)
+    for shortage in filter(None, map(open_files.shortage, groups)):
+        invocation.complain(f"warning: {shortage}")
+    return groups
+
+
+def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
+    from rawdaq.control import sharing
+
+    return _tell_each("started", sharing.start(groups, runtime))
+
+
+@click.command()
+@invocation.names_argument
+@invocation.config_option
+def stop(names: Sequence[str]) -> int:
+    """Stop components; what waits is delivered first."""
+    with invocation.runtime_files() as runtime:
+        return _stop(invocation.running(names, runtime), runtime)
+
+
+def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
+    from rawdaq.control import sharing
+
+    return _tell_each("stopped", sharing.stop([target.key for target in targets], runtime))
+
+
+@click.command()
+@invocation.names_argument
+@_processes_option
+@invocation.config_option
+def restart(names: Sequence[str], processes: int | None) -> int:
+    """Stop components, then start them again.
+
+    They get what their station file says now; when it is wrong, nothing is stopped. Those that share a process do so
+    again when all of them are restarted; one alone gets a process of its own.
+    """
+    from rawdaq.control import sharing
+
+    with invocation.runtime_files() as runtime:
+        targets = invocation.running(names, runtime, with_stopped=invocation.is_config_given())
+        components = [_settings_now(target) for target in targets]  # first: a wrong file must not stop anything
+        groups = _spread(components, processes) if processes else sharing.as_they_run(components, runtime)
+        stopped = _stop([target for target in targets if target.state == "running"], runtime)
+        return _start(groups, runtime) or stopped
+
+
+def _settings_now(target: "Target") -> "ComponentSettings":
+    """Return the settings of the file that *target* was started from, unless ``-c`` says which."""
+    from rawdaq import config
+    from rawdaq.errors import ComponentError
+
+    file = target.running.config if target.running else Path()
+    if target.settings and (invocation.is_config_given() or target.state != "running" or target.settings.file == file):
+        return target.settings
+    for component in config.load(file).components:
+        if component.key == target.key:
+            return component
+    raise ComponentError(f"{target.key} is no longer in {file}; stop it: {PROGRAM} stop {target.key}")
+
+
+def _tell_each(done: str, results: Mapping[str, object]) -> int:
+    """Print what became of each component; return 1 when one failed."""
+    for key, result in results.items():
+        if isinstance(result, Exception):
+            invocation.complain(str(result))
+        else:
+            click.echo(f"{key} {done} (pid {result})")
+    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
