@@ -1,80 +1,24 @@
+"""``control-rawdaq`` starts components, asks them and stops them."""
+
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rawdaq import config
-from rawdaq.control import cli, client, logs, open_files, supervisor, tables, template
-from rawdaq.errors import CommandError, ComponentError
+from rawdaq.control import cli, client, open_files
+from rawdaq.errors import CommandError
 from rawdaq.runtime import RuntimeFiles
 from tests import outside
-from tests.helpers import environment, run_cli, start_cli
-
-TWO = (
-    outside.STATION
-    + """\
-Second:
-  Receiver: {class: OutsideReceiver, trouble: refuse}
-"""
-)
-
-
-@pytest.fixture
-def station(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A station file that ``$RAWDAQ_CONFIG`` names; what runs is stopped at the end."""
-    with monkeypatch.context() as patch:
-        outside.install(tmp_path, patch)
-        file = tmp_path / "station.yaml"
-        file.write_text(outside.STATION)
-        patch.setenv("RAWDAQ_CONFIG", str(file))
-        yield file
-        with RuntimeFiles.find() as runtime:
-            for key in runtime.keys():
-                supervisor.stop(key, runtime)
-    outside.forget()
-
-
-class Said:
-    """What commands print."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def run(self, *args: str) -> tuple[int, str, str]:
-        """Return exit status, stdout and stderr of ``control-rawdaq ARGS``."""
-        self._capsys.readouterr()
-        status = cli.run(args)
-        out, err = self._capsys.readouterr()
-        return status, out, err
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
-
-
-def _python(code: str, *descriptors: int) -> subprocess.CompletedProcess[str]:
-    """Run *code* in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        pass_fds=descriptors,
-    )
+from tests.control.cli_words import TWO, Said, run_python
+from tests.helpers import run_cli, start_cli
 
 
 def test_help_is_quick_because_it_loads_next_to_nothing() -> None:
     heavy = "{'zmq', 'yaml', 'pydantic', 'rich', 'obspy', 'platformdirs'}"
-    done = _python(f"import sys\nfrom rawdaq.control import cli\ncli.run(['-h'])\nprint({heavy} & set(sys.modules))")
+    done = run_python(f"import sys\nfrom rawdaq.control import cli\ncli.run(['-h'])\nprint({heavy} & set(sys.modules))")
     assert done.stdout.startswith("Usage: control-rawdaq")
     assert done.stdout.endswith("\nset()\n")
 
@@ -310,153 +254,6 @@ def test_a_component_runs_in_the_foreground_until_ctrl_c(station: Path) -> None:
         assert process.wait(30) == 0
 
 
-def test_only_one_component_runs_in_the_foreground(station: Path, said: Said) -> None:
-    station.write_text(TWO)
-    status, _, err = said.run("start", "all", "--foreground")
-    assert (status, "--foreground runs one component" in err) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("args", "reason"),
-    [
-        (["start", "Mian"], "no component is called 'Mian'"),
-        (["stop", "Mian"], "no component is called 'Mian'"),
-        (["logs", "all"], "This is about one component; say which."),
-        (["start", "receiver"], "start receiver WHICH?"),
-        (["start"], "Missing argument"),
-        (
-            ["start", "all", "--foreground", "--processes", "2"],
-            "--foreground runs one component here, --processes many",
-        ),
-        (["start", "all", "--processes", "0"], "0 is not in the range x>=1"),
-        (["dance"], "No such command 'dance'"),
-        (["send", "Main"], "Missing argument 'COMMAND'"),
-        (["list", "-c", "/does/not/exist.yaml"], "/does/not/exist.yaml: does not exist"),
-        (["-c", "/does/not/exist.yaml", "list"], "/does/not/exist.yaml: does not exist"),
-        (["init", "xx"], "'xx' is not NET.STA, such as XX.DEMO: network 'xx' is not 1-8 characters"),
-    ],
-)
-def test_wrong_usage_ends_with_2_and_says_what_is_right(
-    station: Path, said: Said, args: list[str], reason: str
-) -> None:
-    status, out, err = said.run(*args)
-    assert (status, out) == (2, "")
-    assert reason in err
-
-
-def test_a_word_that_names_several_components_is_answered_with_them(station: Path, said: Said, tmp_path: Path) -> None:
-    station.unlink()
-    folder = tmp_path / "stations"
-    folder.mkdir()
-    for code in ("AAA", "BBB"):
-        (folder / f"{code}.yaml").write_text(outside.STATION.replace("OUT", code))
-    status, _, err = said.run("-c", str(folder), "start", "Main")
-    assert (status, err) == (2, "control-rawdaq: 'Main' can be any of AAA/Main, BBB/Main; say which\n")
-
-
-def test_check_tells_every_mistake_and_starts_nothing(station: Path, said: Said) -> None:
-    assert said.run("check") == (0, f"{station}: XX.OUT: Main: good\n", "")
-    assert said.run("check", str(station), "--json") == (0, "[]\n", "")
-    station.write_text(
-        "station: {network: XX, code: OUT}\nMain:\n  Receiver: {class: OutsideReceiver, prt: 1, fast: 2}\n"
-    )
-    status, out, err = said.run("check", str(station))
-    assert (status, out) == (2, "")
-    assert err.splitlines()[0].startswith(f"{station}:3: Main.Receiver.")
-    assert "Main.Receiver.prt: unknown key; did you mean 'port'?" in err
-    assert "Main.Receiver.fast: 2 is wrong" in err
-    status, out, _ = said.run("check", str(station), "--json")
-    assert status == 2
-    assert [(each["line"], each["key"]) for each in json.loads(out)] == [
-        (3, "Main.Receiver.fast"),
-        (3, "Main.Receiver.prt"),
-    ]
-
-
-def test_a_missing_class_ends_with_1_and_says_what_to_do(station: Path, said: Said) -> None:
-    station.write_text("station: {network: XX, code: OUT}\nMain:\n  Receiver: {class: Broken}\n")
-    for args in (["check"], ["start", "all"]):
-        status, _, err = said.run(*args)
-        assert status == 1
-        assert "receiver Broken: rawdaq_outside_that_is_not_there:Broken cannot be imported" in err.splitlines()[0]
-        assert "reinstall the package 'rawdaq_outside'" in err.splitlines()[0]
-
-
-def test_init_writes_a_file_to_begin_with_and_never_over_another(
-    station: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    status, out, _ = said.run("init", "NO.HERE")
-    assert (status, out.startswith("NO.HERE.yaml is written")) == (0, True)
-    text = (tmp_path / "NO.HERE.yaml").read_text()
-    assert 'station: {network: "NO", code: "HERE", location: "00"}' in text
-    status, _, err = said.run("init", "NO.HERE")
-    assert (status, err) == (1, "control-rawdaq: NO.HERE.yaml is there already; edit it, or move it away first\n")
-    assert (tmp_path / "NO.HERE.yaml").read_text() == text
-
-
-def test_init_in_a_folder_that_takes_no_file_is_told_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match=r"cannot be written: Not a directory; run init in a folder that you may"):
-        template.write("XX.HERE", config.DEMO_FILE, config.DEMO_FILE)
-
-
-def test_the_packaged_station_is_what_init_copies() -> None:
-    assert "station: {network: XX, code: DEMO, " in config.DEMO_FILE.read_text()
-
-
-def test_logs_of_what_was_never_started_are_told(station: Path, said: Said) -> None:
-    status, _, err = said.run("logs", "Main")
-    assert (status, "OUT/Main has no log yet" in err) == (1, True)
-
-
-def test_the_log_of_a_shared_process_can_be_read_when_it_has_ended(station: Path, said: Said) -> None:
-    assert said.run("logs", "group.1")[0] == 2
-    with RuntimeFiles.find() as runtime:
-        runtime.prepare()
-        runtime.log_file("group.1").write_text("too many open files\n")
-    assert said.run("logs", "group.1") == (0, "too many open files\n", "")
-
-
-def test_following_a_log_ends_quietly_with_ctrl_c(station: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    with RuntimeFiles.find() as runtime:
-        runtime.prepare()
-        runtime.log_file("XX.OUT.Main").write_text("old\nlast\n")
-
-    def follow(_: Path, begin: int) -> Iterator[str]:
-        assert begin == len("old\nlast\n")
-        yield "new"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(logs, "follow", follow)
-    assert said.run("logs", "Main", "-f", "-n", "1") == (0, "last\nnew\n", "")
-
-
-@pytest.mark.parametrize("options", [[], ["-f"]])
-def test_a_reader_of_a_log_who_has_seen_enough_ends_it_quietly(station: Path, options: list[str]) -> None:
-    with RuntimeFiles.find() as runtime:
-        runtime.prepare()
-        runtime.log_file("XX.OUT.Main").write_text("a line\n")
-    reader, writer = os.pipe()
-    os.close(reader)
-    code = f"import os, sys\nsys.argv[1:] = ['logs', 'Main', *{options}]\nos.dup2({writer}, 1)\n"
-    done = _python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_ctrl_c_while_old_lines_are_printed_is_an_interruption(
-    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with RuntimeFiles.find() as runtime:
-        runtime.prepare()
-        runtime.log_file("XX.OUT.Main").touch()
-    monkeypatch.setattr(logs, "last_lines", interrupt)
-    assert said.run("logs", "Main")[0] == 130
-
-
 def test_a_bug_is_one_line_and_its_traceback_is_in_the_log_folder(
     station: Path, said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -486,7 +283,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(station: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     code = f"import os, sys\nsys.argv[1:] = ['list', '--json']\nos.dup2({writer}, 1)\n"
-    done = _python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
+    done = run_python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -495,47 +292,3 @@ def test_the_program_ends_with_the_status_of_the_command(runtime_dir: Path) -> N
     done = run_cli(["control-rawdaq", "start"])
     assert done.returncode == 2
     assert "Missing argument" in done.stderr
-
-
-def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str]) -> None:
-    row: dict[str, Any] = {
-        "title": "DEMO/Raw",
-        "state": "paused",
-        "pid": 5,
-        "uptime_s": 3700,
-        "receiver": {
-            "version": "2.0",
-            "endpoints": [{"address": "a:1", "connected": True}],
-            "names": ["x"],
-            "none": None,
-        },
-        "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
-        "previews": {"slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}},
-        "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
-    }
-    tables.print_status(row)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == "DEMO/Raw paused pid 5, up 1 h 1 min".split()
-    assert "version 2.0".split() in lines
-    assert "endpoints: address a:1, connected yes".split() in lines
-    assert "live Pub paused 3 the disk is full".split() in lines
-    assert "slow 10 float32 4".split() in lines
-    assert "XX.A..HHZ 7 100".split() in lines
-
-
-def test_a_table_counts_channels_that_would_be_too_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    for count in (12, 13):
-        names = [f"XX.A..H{number:02d}" for number in range(count)]
-        channels = {str(number): {"stream": name, "rate_hz": 100.0} for number, name in enumerate(names)}
-        streams = {name: {"packets": 7} for name in names}
-        row: dict[str, Any] = {"title": "A/Raw", "receiver": {"channels": channels}, "streams": streams}
-        tables.print_status(row | {"state": "running"})
-        out = capsys.readouterr().out
-        assert out.count("rate_hz 100") == (12 if count == 12 else 0)
-        assert ("channels: 13 (--json shows them)" in out) == (count == 13)
-        assert sum(line.split() == [name, "7"] for line in out.splitlines() for name in names) == count
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")])
-def test_a_duration_is_said_as_a_person_says_it(seconds: float, text: str) -> None:
-    assert tables.duration(seconds) == text

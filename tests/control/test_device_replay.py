@@ -1,138 +1,24 @@
 """A capture that is replayed does to a receiver what the device did: the same packets, the same log lines."""
 
 import asyncio
-import contextlib
 import logging
-import re
 import shutil
-import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from rawdaq.capture_file import MAGIC, End, Kind, encode_head, files_of
+from rawdaq.capture_file import End, Kind, files_of
 from rawdaq.control import device_replay
 from rawdaq.control.device_replay import Pace, replay
 from rawdaq.errors import InvalidValue
-from rawdaq.packet import Packet
-from rawdaq.publisher import Publisher
-from rawdaq.receivers.raw_tcp import RawReceiver
-from rawdaq.receivers.raw_udp import RawUDPReceiver
-from rawdaq.settings import StationSettings
-from rawdaq.udp_channels import UdpChannel
-from tests.fake_device import Described, Session, fake_device, wire_1
-from tests.helpers import DEADLINE_S, run_cli, start_cli, until
-from tests.makers import START_NS
-
-STATION = StationSettings(network="XX", code="DEMO", location="00")
-SAMPLES = np.arange(100, dtype="<i4")
-Row = tuple[Kind, int, float, str, bytes]
-
-
-def packet(number: int, value: int = 7) -> bytes:
-    return wire_1(1, START_NS + number * 10**9, np.full(100, value, "<i4").tobytes(), 100)
-
-
-class Keeper(Publisher):
-    def __init__(self) -> None:
-        super().__init__("keeper")
-        self.packets: list[Packet] = []
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        self.packets += [item for item in batch if isinstance(item, Packet)]
-
-    def content(self) -> list[tuple[object, ...]]:
-        return [
-            (each.stream, each.start_ns, each.rate_hz, each.timing_quality, each.sequence, each.samples.tolist())
-            for each in self.packets
-        ]
-
-
-@contextlib.asynccontextmanager
-async def receiving(port: int, **options: Any) -> AsyncGenerator[Keeper]:
-    """Run a receiver with quick reconnection; yield what keeps its packets."""
-    keeper = Keeper()
-    receiver = RawReceiver(
-        [keeper],
-        STATION,
-        port=port,
-        channels={1: "HHZ"},
-        reconnect_first_s=0.01,
-        reconnect_max_s=0.02,
-        **options,
-    )
-    task = asyncio.ensure_future(receiver.serve())
-    try:
-        yield keeper
-    finally:
-        receiver.stop()
-        await task
-
-
-class Replaying:
-    """A replay that runs in a thread."""
-
-    def __init__(self, capture: Path, speed: float | None = None, target: tuple[str, int] | None = None) -> None:
-        self.stop = threading.Event()
-        self.words: list[str] = []
-        self._args = (capture, ("127.0.0.1", 0), target, speed, self.stop, self.words.append)
-        self._result = ""
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        self._result = replay(*self._args)
-
-    def __enter__(self) -> "Replaying":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self._thread.join()
-
-    @property
-    def port(self) -> int:
-        end_s = time.monotonic() + DEADLINE_S
-        while not self.words and time.monotonic() < end_s:
-            time.sleep(0.005)
-        return int(self.words[0].rpartition(":")[2])
-
-    def result(self) -> str:
-        """Return what was played, when it has ended by itself."""
-        self._thread.join(DEADLINE_S)
-        assert not self._thread.is_alive()
-        return self._result
-
-
-def lines(caplog: pytest.LogCaptureFixture, port: int) -> list[str]:
-    """Return what the receiver said, whatever port it was."""
-    said = [
-        re.sub(r"again in \d\.\d s", "again", record.getMessage()).replace(f":{port}", ":PORT")
-        for record in caplog.records
-        if record.name.startswith("rawdaq.receivers")
-    ]
-    caplog.clear()
-    return said
-
-
-def write(path: Path, rows: Sequence[Row], begun_s: float = 1_795_219_200.0) -> Path:
-    """Write a capture whose entries have these kinds, connections, seconds, peers and data."""
-    with path.open("wb") as file:
-        file.write(MAGIC)
-        for kind, connection, at_s, peer, data in rows:
-            file.write(encode_head(kind, connection, round((begun_s + at_s) * 1e9), peer.encode(), len(data)) + data)
-    return path
-
-
-# --- what went wrong goes wrong again ------------------------------------------------------------------------------
+from tests.control.captures import HANDSHAKE, Replaying, Row, lines, packet, receiving, talk, write
+from tests.fake_device import Described, Session, fake_device
+from tests.helpers import DEADLINE_S, until
 
 
 async def _go_wrong(session: Session) -> None:
@@ -226,29 +112,6 @@ async def test_the_newest_file_alone_gives_whole_packets_from_where_it_begins(
 def _alone(path: Path) -> Path:
     """Return a copy that has no other files beside it."""
     return Path(shutil.copy(path, path.with_name("alone")))
-
-
-# --- how a connection is played ------------------------------------------------------------------------------------
-
-HANDSHAKE: list[Row] = [
-    (Kind.OPENED, 1, 0.0, "192.0.2.1:9", b""),
-    (Kind.SENT, 1, 0.0, "", b"hello\n"),
-    (Kind.RECEIVED, 1, 0.0, "", b"welcome\n"),
-]
-
-
-def talk(port: int, says: bytes = b"hello\n") -> tuple[bytes, str, float]:
-    """Return what a client hears, how the connection ended, and how long it lasted."""
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
-        began_s = time.monotonic()
-        connection.sendall(says)
-        heard, end = b"", "closed"
-        try:
-            while chunk := connection.recv(65536):
-                heard += chunk
-        except ConnectionResetError:
-            end = "reset"
-        return heard, end, time.monotonic() - began_s
 
 
 @pytest.mark.parametrize("how", [End.CLOSED, End.RESET])
@@ -391,87 +254,6 @@ def test_a_stop_ends_it_at_once(tmp_path: Path, name: str) -> None:
     assert time.monotonic() - began_s < 20
 
 
-# --- datagrams -----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def listening() -> Generator[tuple[socket.socket, int]]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.settimeout(DEADLINE_S)
-        yield listener, listener.getsockname()[1]
-
-
-def test_datagrams_come_as_they_were_with_their_pauses_and_one_port_for_each_sender(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(device_replay, "_MAX_SENDERS", 2)
-    sent = [("a", b"one"), ("b", b"\xff\x00"), ("a", b""), ("c", bytes(1400))]
-    rows: list[Row] = [(Kind.DATAGRAM, 9000, number / 20, peer, data) for number, (peer, data) in enumerate(sent)]
-    rows.insert(2, (Kind.LOST, 0, 0.1, "", b"1 entries"))
-    with listening() as (listener, port):
-        began_s = time.monotonic()
-        with Replaying(write(tmp_path / "a", rows), 1.0, ("127.0.0.1", port)) as playing:
-            heard = [listener.recvfrom(2000) for _ in sent]
-            assert playing.result() == "replayed 4 datagrams, 1405 bytes"
-        assert time.monotonic() - began_s >= 0.14
-    assert [data for data, _ in heard] == [data for _, data in sent]
-    ports = [address[1] for _, address in heard]
-    assert ports[0] == ports[2] == ports[3] != ports[1]
-    assert "1 entries are missing here" in caplog.text
-
-
-def test_datagrams_go_out_although_nobody_listens(tmp_path: Path) -> None:
-    with listening() as (_, port):
-        pass
-    rows: list[Row] = [(Kind.DATAGRAM, 1, 0.0, "a", b"x")] * 20
-    with Replaying(write(tmp_path / "a", rows), None, ("127.0.0.1", port)) as playing:
-        assert playing.result() == "replayed 20 datagrams, 20 bytes"
-
-
-def test_a_stop_ends_the_pause_between_datagrams(tmp_path: Path) -> None:
-    rows: list[Row] = [(Kind.DATAGRAM, 1, number * 3600.0, "a", b"x") for number in range(3)]
-    with listening() as (listener, port), Replaying(write(tmp_path / "a", rows), 1.0, ("127.0.0.1", port)) as playing:
-        assert listener.recv(10) == b"x"
-        playing.stop.set()
-        assert playing.result() == "replayed 1 datagrams, 1 bytes"
-
-
-@contextlib.asynccontextmanager
-async def receiving_datagrams(**options: Any) -> AsyncGenerator[tuple[RawUDPReceiver, int, Keeper]]:
-    """Run a receiver of datagrams; yield it, its port, and what keeps its packets."""
-    keeper = Keeper()
-    channels = {1: UdpChannel(code="HHZ", rate_hz=100.0)}
-    receiver = RawUDPReceiver(
-        [keeper], STATION, channels=channels, ip="127.0.0.1", ports=[0], version="1.1", reorder_s=0.0, **options
-    )
-    task = asyncio.ensure_future(receiver.serve())
-    try:
-        await until(lambda: receiver.endpoints[0].port or task.done())
-        yield receiver, receiver.endpoints[0].port, keeper
-    finally:
-        receiver.stop()
-        await task
-
-
-async def test_datagrams_that_went_wrong_give_the_same_packets_and_the_same_refusals(tmp_path: Path) -> None:
-    datagrams = [packet(0), packet(1)[:-7], b"garbage", packet(2), b"", packet(5), packet(2), b"\xff" * 419]
-    capture = tmp_path / "udp.capture"
-    async with receiving_datagrams(capture=capture) as (receiver, port, keeper):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
-            for datagram in datagrams:
-                device.sendto(datagram, ("127.0.0.1", port))
-        await until(lambda: keeper.packets and receiver.refusals.by_reason.total() >= 4)
-    packets, refused = keeper.content(), receiver.refusals.by_reason
-    assert len(packets) in (3, 4)
-    async with receiving_datagrams() as (again, port, keeper):
-        with Replaying(capture, None, ("127.0.0.1", port)) as playing:
-            size_bytes = sum(map(len, datagrams))
-            assert await asyncio.to_thread(playing.result) == f"replayed 8 datagrams, {size_bytes} bytes"
-        await until(lambda: again.refusals.by_reason == refused and len(keeper.packets) == len(packets))
-    assert keeper.content() == packets
-
-
 def _nothing(text: str) -> None:
     """Announce nothing."""
 
@@ -489,63 +271,3 @@ def test_what_cannot_be_played_is_told_with_what_would_help(tmp_path: Path) -> N
     assert "play it without --udp" in why(HANDSHAKE, ("127.0.0.1", 9))
     assert "connections and datagrams" in why([lost, datagram], None)
     assert "nowhere.invalid cannot be resolved" in why([datagram], ("nowhere.invalid", 9))
-
-
-# --- the command ---------------------------------------------------------------------------------------------------
-
-
-def test_the_command_plays_it_to_whoever_connects_and_ends(tmp_path: Path) -> None:
-    capture = write(tmp_path / "a", [*HANDSHAKE, (Kind.ENDED, 1, 0.0, "", b"closed")])
-    process = start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0", "--speed", "max"])
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith(f"replaying {capture}, on 127.0.0.1:")
-        assert talk(int(line.rpartition(":")[2]))[0] == b"welcome\n"
-        out, err = process.communicate(timeout=DEADLINE_S)
-    finally:
-        _end(process)
-    assert (process.returncode, out) == (0, "replayed 1 connections, 8 bytes\n")
-    assert "connection 1 of the capture" in err
-
-
-def test_the_command_sends_datagrams_where_it_is_told(tmp_path: Path) -> None:
-    capture = write(tmp_path / "a", [(Kind.DATAGRAM, 9000, 0.0, "a", b"one"), (Kind.DATAGRAM, 9000, 0.0, "a", b"two")])
-    with listening() as (listener, port):
-        done = run_cli(["rawdaq-device", "--replay", str(capture), "--udp", f"127.0.0.1:{port}"])
-        assert [listener.recv(10), listener.recv(10)] == [b"one", b"two"]
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "replayed 2 datagrams, 6 bytes"
-
-
-def test_a_signal_ends_the_command_quietly(tmp_path: Path) -> None:
-    capture = write(tmp_path / "a", HANDSHAKE)
-    process = start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0"])
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=DEADLINE_S)
-    finally:
-        _end(process)
-    assert (process.returncode, out, err) == (0, "replayed 0 connections, 0 bytes\n", "")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
-
-
-@pytest.mark.parametrize(
-    ("args", "reason"),
-    [
-        (["--replay", "none"], "there is no capture none"),
-        (["--replay", "none", "--sine", "1"], "--replay plays what was captured, without --sine"),
-        (["--replay", "none", "--packet-s", "1"], "without --packet-s"),
-    ],
-)
-def test_a_wrong_call_is_told(tmp_path: Path, args: list[str], reason: str) -> None:
-    done = run_cli(["rawdaq-device", *args], cwd=tmp_path)
-    assert done.returncode == 2
-    assert reason in done.stderr

@@ -1,0 +1,45 @@
+"""What the tests of ``control-rawdaq`` share."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rawdaq.control import cli
+from tests import outside
+from tests.helpers import environment
+
+TWO = (
+    outside.STATION
+    + """\
+Second:
+  Receiver: {class: OutsideReceiver, trouble: refuse}
+"""
+)
+
+
+class Said:
+    """What commands print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def run(self, *args: str) -> tuple[int, str, str]:
+        """Return exit status, stdout and stderr of ``control-rawdaq ARGS``."""
+        self._capsys.readouterr()
+        status = cli.run(args)
+        out, err = self._capsys.readouterr()
+        return status, out, err
+
+
+def run_python(code: str, *descriptors: int) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        pass_fds=descriptors,
+    )
