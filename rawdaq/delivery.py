@@ -12,6 +12,7 @@ from rawdaq.selection import selection
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
+_WAYS = frozenset({"deliver_now", "deliver_runs", "deliver", "deliver_records", "apublish"})
 
 
 def outlet_of(publisher: Publisher) -> Outlet[Any]:
@@ -36,6 +37,7 @@ class Delivery:
         self.paused_reason: str | None = None
         self.is_dead = False
         self._is_running = False
+        self._is_asked = _delivers_now(type(publisher))
         self._failure: Exception | None = None
         self._paused_since = 0.0
 
@@ -46,7 +48,7 @@ class Delivery:
             False when the caller must await the outlet's room before it puts more.
         """
         outlet = self.outlet
-        if items and not outlet.waiting and self._is_running:
+        if items and not outlet.waiting and self._is_running and self._is_asked:
             try:
                 if count := self.publisher.deliver_now(items):
                     outlet.delivered_count += count
@@ -112,6 +114,12 @@ class Delivery:
             **self.outlet.status(),
             **self.publisher.status(),
         }
+
+
+def _delivers_now(cls: type[Publisher]) -> bool:
+    """Whether *cls* means to deliver at once, and has not only inherited that beside another way of its own."""
+    nearest = next(base for base in cls.__mro__ if vars(base).keys() & _WAYS)
+    return nearest is not Publisher and "deliver_now" in vars(nearest)
 
 
 def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:

@@ -115,8 +115,8 @@ class Publisher:
         The framework tries it when nothing waits in the outlet: handing a batch to a task costs a turn of the loop.
 
         Returns:
-            How many packets, records and messages that was; 0 when nothing was done, and `deliver_runs` must do it. Who
-            overrides that in a publisher that has both overrides both.
+            How many packets, records and messages that was; 0 when nothing was done, and `deliver_runs` must do it. A
+            class that overrides how publishers deliver, and not this, is not asked for it.
 
         Raises:
             PublisherUnavailable: not now; the framework tries the rest again.

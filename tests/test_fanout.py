@@ -105,6 +105,20 @@ async def test_what_can_be_delivered_at_once_is_there_when_it_was_put_and_counte
         assert (status["delivered"], status["waiting"]) == (3, 0)
 
 
+async def test_a_publisher_with_another_way_to_deliver_does_not_inherit_that_at_once() -> None:
+    class Doubling(AtOnce):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await super().deliver([item for item in batch for _ in range(2)])
+
+    keeper = Doubling()
+    async with running(fanout := Fanout([keeper], LOG)):
+        await asyncio.sleep(0)
+        fanout.put([b"1"])
+        assert keeper.kept == []
+        await fanout.drain(10.0)
+    assert keeper.kept == [b"1", b"1", "by the task"]
+
+
 async def test_what_comes_while_something_waits_stays_behind_it() -> None:
     keeper = AtOnce()
     fanout = Fanout([keeper], LOG)
