@@ -97,7 +97,7 @@ def running(words: Sequence[str], runtime: "RuntimeFiles", *, with_stopped: bool
     except NoSuchComponent as error:
         raise wrong or error from None
     if wrong:
-        click.echo(f"{PROGRAM}: the configuration is wrong by now:\n{wrong}", err=True)
+        complain(f"the configuration is wrong by now:\n{wrong}")
     return [target for target in found if with_stopped or "all" not in words or target.state != "stopped"]
 
 

@@ -14,7 +14,7 @@ from rawdaq.errors import ComponentError, LocalProtocolError
 from rawdaq.outlet import count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.pipe_end import PipeEnd
-from rawdaq.protocols.plugin_pipe import MSEED_BYTES, PipeWriter
+from rawdaq.protocols.plugin_pipe import ATOMIC_BYTES, MSEED_BYTES, PipeWriter
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.seedlink_plugin import PLUGIN_FD, PipeClosed
@@ -208,19 +208,21 @@ class SeedLinkPluginPublisher(Publisher):
         else:
             await self._carry([run for run in batch if isinstance(run, RecordRun)], self._add_run)
 
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> int:
-        """Write records when the pipe takes all of them at once, or none."""
-        if self.record_format is None or self._is_writing or not self._pipe.is_pipe:
-            return 0
-        writer, runs = PipeWriter(), [run for run in batch if isinstance(run, RecordRun)]
+    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+        """Write a few records, which a pipe takes as a whole or not at all."""
+        runs = [run for run in batch if isinstance(run, RecordRun)]
+        is_small = sum(len(run.data) for run in runs) <= ATOMIC_BYTES
+        if self.record_format is None or self._is_writing or not self._pipe.is_pipe or not is_small:
+            return False
+        writer = PipeWriter()
         try:
             for run in runs:
                 writer.send_mseed_records(self._key(run.stream)[0], run.data)
-            is_small = self._pipe.connect() and writer.queued_bytes <= self._pipe.piece_bytes
-            is_done = is_small and self._pipe.write_now(writer.data_to_send())
+            if writer.queued_bytes > ATOMIC_BYTES or not self._pipe.connect():
+                return False
+            return self._pipe.write_now(writer.data_to_send())
         except (LocalProtocolError, OSError, ComponentError):
-            return 0  # `deliver_runs` tells of it
-        return sum(map(len, runs)) if is_done else 0
+            return False  # `deliver_runs` tells of it
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Write the samples of *batch*; return when the pipe has taken them.

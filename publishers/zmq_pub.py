@@ -167,18 +167,18 @@ class ZMQTCPPublisher(Publisher):
         for subscriber in self._connections:
             subscriber.flush()
 
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> int:
+    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
         count = sum(map(count_of, batch))
         if count > _YIELD_MESSAGES or self.mode == "remote":
-            return 0
+            return False
         if subscribers := self._subscribers(0):
             for item in batch:
                 self._write(item, subscribers)
             for subscriber in subscribers:
                 subscriber.flush()
         self._published += count
-        return count
+        return True
 
     def _subscribers(self, written: int) -> list[PubConnection]:
         """Return who wants anything.

@@ -50,8 +50,8 @@ class Delivery:
         outlet = self.outlet
         if items and not outlet.waiting and self._is_running and self._is_asked:
             try:
-                if count := self.publisher.deliver_now(items):
-                    outlet.delivered_count += count
+                if self.publisher.deliver_now(items):
+                    outlet.delivered_count += sum(map(count_of, items))
                     return True
             except PublisherUnavailable as error:
                 outlet.delivered_count += error.delivered

@@ -7,6 +7,7 @@
                                               └── outlet ── another publisher of that format
 
 Every arrow is bounded. A full outlet of the policy block closes the door of the one before it, back to the receiver.
+Where nothing waits and little comes, it passes an outlet by: records are made, and delivered, in the call of ``put``.
 """
 
 import asyncio
@@ -80,7 +81,7 @@ class Fanout:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(stage.drain() for stage in self.stages))
+                await asyncio.gather(*(stage.drain() for stage in self.stages if not stage.is_dead))
                 await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
         except TimeoutError:
             pass

@@ -129,7 +129,7 @@ class PipeEnd:
             rest = rest[taken:]  # a pipe takes all of it, a file on a full disk perhaps not
 
     def write_now(self, data: bytes | memoryview) -> bool:
-        """Return whether the pipe has taken *data*, at once; a file on a full disk may take a part.
+        """Return whether the pipe has taken *data*, at most 4096 bytes; a file on a full disk may take a part.
 
         Raises:
             BrokenPipeError: nobody reads it any more.

@@ -109,19 +109,19 @@ class Publisher:
         else:
             await self.deliver([item for each in batch for item in _parts(each)])
 
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> int:
+    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Deliver *batch* without waiting, in a callback of the loop, if that is possible; by default it is not.
 
         The framework tries it when nothing waits in the outlet: handing a batch to a task costs a turn of the loop.
 
         Returns:
-            How many packets, records and messages that was; 0 when nothing was done, and `deliver_runs` must do it. A
-            class that overrides how publishers deliver, and not this, is not asked for it.
+            Whether all of it is delivered; when not, nothing is, and `deliver_runs` must do it. A class that overrides
+            how publishers deliver, and not this, is not asked for it.
 
         Raises:
             PublisherUnavailable: not now; the framework tries the rest again.
         """
-        return 0
+        return False
 
     async def apublish(self, packet: Packet | bytes) -> None:
         """Deliver one packet."""

@@ -8,13 +8,14 @@ import numpy as np
 FIRST_BYTES, MAX_BYTES = 1 << 15, 1 << 22
 _MIN_READ_BYTES = 1 << 12
 _HUGE_PAGE_BYTES = 1 << 21
+_QUIET_READS = 8  # which, when they are small, end a backlog: its block is given back
 
 
 class ReadBlocks:
     """Blocks of memory, one after the other, for one connection.
 
-    They grow while reads fill them and shrink when they do not: a quiet connection, one of thousands, holds a small
-    one, and one that is behind takes megabytes with a single system call.
+    They grow while reads fill them: one connection that is behind takes megabytes with a single system call. A quiet
+    one, of thousands, holds a small block: after some small reads in a row a large one is given back, used or not.
 
     >>> blocks = ReadBlocks()
     >>> blocks.free()[:5] = b"first"
@@ -28,10 +29,14 @@ class ReadBlocks:
         self._size_bytes = FIRST_BYTES
         self._block = memoryview(b"")
         self._used = 0
+        self._small_reads = 0
 
     def free(self) -> memoryview:
         """Return where to read to."""
-        if len(self._block) - self._used < _MIN_READ_BYTES:
+        if self._small_reads >= _QUIET_READS and self._size_bytes > FIRST_BYTES:
+            self._size_bytes = FIRST_BYTES
+            self._renew()
+        elif len(self._block) - self._used < _MIN_READ_BYTES:
             self._size_bytes = max(self._size_bytes // 2, FIRST_BYTES)
             self._renew()
         return self._block[self._used :]
@@ -40,6 +45,7 @@ class ReadBlocks:
         """Return the *size_bytes* that were read, read-only."""
         chunk = self._block[self._used : self._used + size_bytes]
         self._used += size_bytes
+        self._small_reads = self._small_reads + 1 if size_bytes < FIRST_BYTES // 2 else 0
         if self._used == len(self._block) and size_bytes >= self._size_bytes // 2:
             # What fills the second block, too, is no backlog of a quiet device, of which there may be thousands.
             growth = 4 if self._size_bytes == FIRST_BYTES else 32

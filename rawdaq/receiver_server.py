@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _BLOCKED = "a publisher is full"
+_TURN_ITEMS = 100  # published, after which the loop gets a turn
 _TELL_HELD_S = 1.0  # shorter waits are how back-pressure works under load
 _PAUSED = "paused"
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
@@ -87,6 +88,7 @@ class ReceiverServer:
         self._setup = False
         self._loop = loop
         self._fanout = Fanout(self.publishers, self.log)
+        self._turn_at = _TURN_ITEMS
         self._previews: Previews | None = None
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
@@ -189,6 +191,9 @@ class ReceiverServer:
             data = [bytes(data)]
         if not self._put(data):
             await self._room()
+        elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
+            self._turn_at = self._fanout.put_count + _TURN_ITEMS
+            await asyncio.sleep(0)
 
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""

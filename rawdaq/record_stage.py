@@ -44,8 +44,10 @@ class RecordStage:
         self._told_bytes = False
         self._timer: asyncio.TimerHandle | None = None
         self._holding_since_ns = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_idle = False
         self._failure: Exception | None = None
+        self.is_dead = False
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         """Have records made of *packets*: at once when nothing waits and they are few, else by the task.
@@ -55,8 +57,9 @@ class RecordStage:
         """
         if packets and self._is_idle and not self.outlet.waiting and not _are_many(packets) and self._have_room():
             try:
-                self._offer(self._add(packets))
+                records = self._add(packets)
                 self._set_timer()
+                self._offer(records)
                 self.outlet.delivered_count += len(packets)
                 return True
             except Exception as error:
@@ -73,6 +76,7 @@ class RecordStage:
                 "records cost more than need be: rawdaq was installed without a C compiler and Python's headers; with "
                 "both, install it again (pip install --force-reinstall --no-cache-dir)"
             )
+        self._loop = asyncio.get_running_loop()
         try:
             while True:
                 self._set_timer()
@@ -89,6 +93,9 @@ class RecordStage:
                     await self._hand_on(self._maker.take())
                 if not self._maker.is_holding:
                     self._holding_since_ns = 0
+        except Exception:
+            self.is_dead = True  # nobody takes what waits for records any more
+            raise
         finally:
             self._is_idle = False
             if self._timer is not None:
@@ -97,9 +104,9 @@ class RecordStage:
     def _set_timer(self) -> None:
         """See that `run` goes on when a record is due; one timer runs out before another is set."""
         due_ns = self._maker.due_ns
-        if due_ns is not None and self._timer is None:
+        if due_ns is not None and self._timer is None and self._loop is not None:
             delay_s = max(0, due_ns - self._clock_ns()) / NS_PER_S
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+            self._timer = self._loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None

@@ -13,7 +13,7 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import NS_PER_S
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.makers import START_NS, STREAM, packet
 
 LOG = logging.getLogger("rawdaq.test")
@@ -53,21 +53,21 @@ class AtOnce(Keeper):
         await super().deliver(batch)
         self.kept.append("by the task")
 
-    def deliver_now(self, batch: Sequence[Any]) -> int:
+    def deliver_now(self, batch: Sequence[Any]) -> bool:
         if not self.gate.is_set():
-            return 0
+            return False
         if self.failures:
             raise self.failures[0]
         self.kept += batch
-        return len(batch)
+        return True
 
 
 class RecordsAtOnce(RecordKeeper):
     """Keeps records at once."""
 
-    def deliver_now(self, batch: Sequence[Any]) -> int:
+    def deliver_now(self, batch: Sequence[Any]) -> bool:
         self.kept += [record for run in batch for record in run]
-        return sum(map(len, batch))
+        return True
 
 
 @contextlib.asynccontextmanager
@@ -263,6 +263,39 @@ async def test_a_failure_in_making_records_ends_the_task_and_not_the_caller(monk
             await tasks[0]
         assert fanout.put([packet(1)])  # what nobody takes any more waits
         assert len(fanout.stages[0].outlet) == 2
+
+
+async def test_packets_that_became_no_records_for_a_bug_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr("rawdaq.records.RecordMaker.add", fail)
+    fanout = Fanout([RecordKeeper()], LOG)
+    async with running(fanout) as tasks:
+        fanout.put([packet(0)])
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        lost = await asyncio.wait_for(fanout.drain(3600.0), DEADLINE_S)
+    assert lost is not None
+    assert "1 packets and 0 further samples that were to become records of keeper" in lost
+
+
+def test_packets_may_come_between_two_runs_of_the_loop() -> None:
+    keeper = RecordsAtOnce()
+    with asyncio.Runner() as runner:
+
+        async def begin() -> tuple[Fanout, list[asyncio.Task[Any]]]:
+            fanout = Fanout([keeper], LOG)
+            tasks = [asyncio.create_task(run()) for run in fanout.tasks().values()]
+            await asyncio.sleep(0)
+            return fanout, tasks
+
+        fanout, tasks = runner.run(begin())
+        for index in range(30):
+            assert fanout.put([packet(index)])
+        assert runner.run(fanout.drain(10.0)) is None
+        for task in tasks:
+            task.cancel()
+    assert sum(record.sample_count for record in keeper.kept) == 3000
 
 
 async def test_full_records_of_a_run_leave_though_nothing_follows() -> None:

@@ -51,6 +51,14 @@ def test_blocks_shrink_again_when_little_comes() -> None:
     assert len(blocks.free()) <= FIRST_BYTES
 
 
+def test_a_connection_that_became_quiet_gives_its_large_block_back() -> None:
+    blocks = ReadBlocks()
+    room_when_full(blocks, 3)
+    for _ in range(8):
+        read(blocks, b"little")
+    assert len(blocks.free()) == FIRST_BYTES
+
+
 @pytest.mark.parametrize("reads", [0, 3])
 def test_what_was_read_cannot_be_written_to(reads: int) -> None:
     blocks = ReadBlocks()

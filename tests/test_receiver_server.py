@@ -19,9 +19,10 @@ from rawdaq.protocols import command
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.mon_sender import ReceiverMonSender
+from rawdaq.records import RecordFormat
 from rawdaq.until_signal import serve_until_signal
 from tests.helpers import until
-from tests.makers import packet
+from tests.makers import STREAM, packet
 
 
 class Keeper(Publisher):
@@ -260,6 +261,25 @@ async def test_one_packet_many_packets_and_bytes_can_be_published() -> None:
         await server.publish(memoryview(b"too"))
         await until(lambda: len(keeper.kept) == 5)
     assert [one.sequence if isinstance(one, Packet) else one for one in keeper.kept] == [0, 1, 2, b"plain", b"too"]
+
+
+@pytest.mark.parametrize("takes_records", [False, True])
+async def test_who_publishes_on_and_on_lets_others_run(takes_records: bool) -> None:
+    class AtOnce(Keeper):
+        record_format = RecordFormat(flush_after_s=3600.0) if takes_records else None
+
+        def deliver_now(self, batch: Sequence[Any]) -> bool:
+            return True
+
+    class Endless(Idle):
+        async def ct_source(self) -> None:
+            for index in range(1_000_000):
+                await self.publish(packet(index, size=1))
+
+    server = Endless([AtOnce()])
+    asyncio.get_running_loop().call_soon(server.stop)
+    await server.serve()
+    assert server.stats.streams[STREAM].packets < 1_000_000
 
 
 async def test_a_coroutine_that_fails_stops_the_server_and_is_named(caplog: pytest.LogCaptureFixture) -> None:

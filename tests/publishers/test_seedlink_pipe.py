@@ -1,6 +1,7 @@
 """SeedLinkPluginPublisher, read by a server's end of the pipe that knows the description only."""
 
 import asyncio
+import fcntl
 import functools
 import io
 import os
@@ -180,7 +181,7 @@ def one_record(index: int = 0) -> RecordRun:
 
 async def test_records_enter_a_pipe_with_room_at_once(server: PipeServer) -> None:
     async with opened(server) as publisher:
-        assert publisher.deliver_now([one_record(0), one_record(1)]) == 2
+        assert publisher.deliver_now([one_record(0), one_record(1)])
         assert [frame.payload for frame in server.read()] == [one_record(0).data, one_record(1).data]
 
 
@@ -194,21 +195,33 @@ async def test_a_full_pipe_takes_nothing_at_once_and_all_of_it_later(server: Pip
     assert [frame.payload for frame in server.read_to_end()] == [one_record(index).data for index in range(taken + 2)]
 
 
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux tells and sets what a pipe holds")
+async def test_a_pipe_that_became_smaller_meanwhile_gets_whole_frames(server: PipeServer) -> None:
+    runs = [one_record(index) for index in range(20)]
+    async with opened(server) as publisher, running(publisher) as fanout:
+        fcntl.fcntl(server.fd, fcntl.F_SETPIPE_SZ, 4096)
+        delivery = fanout.deliveries[0]
+        await asyncio.sleep(0)
+        delivery.put(list(runs))
+        await until(lambda: server.read() and not delivery.outlet.waiting)
+    assert [frame.payload for frame in server.read_to_end()] == [run.data for run in runs]
+
+
 async def test_what_cannot_be_known_to_go_at_once_goes_the_other_way(server: PipeServer, tmp_path: Path) -> None:
     run = one_record()
     async with opened(server, station_key="{network}.{station}.{channel}") as unnamable:
-        assert unnamable.deliver_now([run]) == 0
+        assert not unnamable.deliver_now([run])
         assert unnamable.status()["refused"] == 0
     async with opened(server, mode="raw") as raw_mode:
-        assert raw_mode.deliver_now([packet()]) == 0
+        assert not raw_mode.deliver_now([packet()])
     os.mkfifo(tmp_path / "pipe")
     async with opened(pipe=tmp_path / "pipe") as unread:
-        assert unread.deliver_now([run]) == 0
+        assert not unread.deliver_now([run])
     async with opened(server) as closed:
         server.stop()
-        assert closed.deliver_now([run]) == 0
+        assert not closed.deliver_now([run])
     fd = os.open(tmp_path / "frames", os.O_WRONLY | os.O_CREAT)
     os.set_inheritable(fd, True)
     async with opened(fd=fd) as file:  # on a full disk it would take a part
-        assert file.deliver_now([run]) == 0
+        assert not file.deliver_now([run])
     os.close(fd)
