@@ -74,9 +74,14 @@ class Replaying:
     def __init__(self, capture: Path, speed: float | None = None, target: tuple[str, int] | None = None) -> None:
         self.stop = threading.Event()
         self.words: list[str] = []
-        self._args = (capture, ("127.0.0.1", 0), target, speed, self.stop, self.words.append)
+        self._has_spoken = threading.Event()
+        self._args = (capture, ("127.0.0.1", 0), target, speed, self.stop, self._say)
         self._result = ""
         self._thread = threading.Thread(target=self._run)
+
+    def _say(self, text: str) -> None:
+        self.words.append(text)
+        self._has_spoken.set()
 
     def _run(self) -> None:
         self._result = replay(*self._args)
@@ -91,9 +96,7 @@ class Replaying:
 
     @property
     def port(self) -> int:
-        end_s = time.monotonic() + DEADLINE_S
-        while not self.words and time.monotonic() < end_s:
-            time.sleep(0.005)
+        self._has_spoken.wait(DEADLINE_S)
         return int(self.words[0].rpartition(":")[2])
 
     def result(self) -> str:

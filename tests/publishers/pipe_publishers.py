@@ -1,8 +1,6 @@
 """What the tests of SeedLinkPluginPublisher share."""
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -11,11 +9,11 @@ import numpy as np
 from rawdaq.fanout import Fanout
 from rawdaq.packet import Packet
 from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
+from tests import fanouts
 from tests.makers import START_NS, STREAM
 from tests.pipe_server import PipeServer
 
 FULL_BYTES = 57_000  # of 65 536; frames do not fill each page of a pipe
-_LOGGER = logging.getLogger("rawdaq.test")
 
 
 @contextlib.asynccontextmanager
@@ -37,14 +35,9 @@ async def running(
     *publishers: SeedLinkPluginPublisher, clock_ns: Callable[[], int] | None = None
 ) -> AsyncGenerator[Fanout]:
     """Deliver to *publishers* as a component does."""
-    fanout = Fanout(publishers, _LOGGER, *([clock_ns] if clock_ns else []))
-    tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
-    try:
+    fanout = Fanout(publishers, fanouts.LOG, *([clock_ns] if clock_ns else []))
+    async with fanouts.running(fanout):
         yield fanout
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def raw(values: Any, dtype: str = "<i4", *, start_ns: int = START_NS, rate_hz: float = 100.0, **more: Any) -> Packet:

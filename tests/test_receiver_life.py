@@ -1,0 +1,158 @@
+"""How a `ReceiverServer` starts, fails and ends."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import pytest
+
+from rawdaq.errors import ComponentError
+from rawdaq.packet import Packet
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.until_signal import serve_until_signal
+from tests.helpers import until
+from tests.servers import Datagrams, Idle, Keeper, serving
+
+
+async def test_a_coroutine_that_fails_stops_the_server_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Idle):
+        async def ct_fail(self) -> None:
+            raise KeyError("bug")
+
+    keeper = Keeper()
+    with pytest.raises(ComponentError, match="ct_fail ended with KeyError"):
+        await Broken([keeper]).serve()
+    assert keeper.closed == 1
+    assert "Traceback" in caplog.text
+
+
+async def test_a_server_without_sockets_is_refused_with_a_remedy() -> None:
+    server = ReceiverServer("127.0.0.1", 0, [], "Nothing")
+    with pytest.raises(ComponentError, match="call setup_udp"):
+        await server.serve()
+
+
+@pytest.mark.parametrize("kind", ["setup_udp", "setup_stream"])
+async def test_a_port_in_use_is_named_with_a_remedy(kind: str) -> None:
+    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "setup_udp" else socket.SOCK_STREAM)
+    with contextlib.closing(taken):
+        taken.bind(("127.0.0.1", 0))
+        if kind == "setup_stream":
+            taken.listen()
+        port = taken.getsockname()[1]
+        server = Idle()
+        getattr(server, kind)(Datagrams if kind == "setup_udp" else asyncio.Protocol, port=port)
+        with pytest.raises(ComponentError, match=rf"cannot listen on ... 127.0.0.1:{port}: .*another program uses it"):
+            await server.serve()
+
+
+async def test_a_server_for_which_the_system_has_no_socket_left_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    server = Idle()
+    server.setup_stream(asyncio.Protocol)
+    monkeypatch.setattr(socket, "socket", exhausted)
+    reason = r"cannot listen on TCP 127.0.0.1:0: Too many open files; raise the limit \(ulimit -n\), or let fewer"
+    with pytest.raises(ComponentError, match=reason):
+        await server.serve()
+
+
+async def test_a_start_that_takes_too_long_is_given_up_when_there_is_a_limit() -> None:
+    class Slow(Keeper):
+        async def open(self) -> None:
+            await asyncio.Event().wait()
+
+    server = Idle([Slow()])
+    server.start_timeout_s = 0.01
+    with pytest.raises(ComponentError, match=r"Idle did not open within 0\.01 s: do its disks and networks answer\?"):
+        await server.serve()
+
+
+async def test_a_timeout_of_a_publisher_is_not_taken_for_that_of_the_start() -> None:
+    class Late(Keeper):
+        async def open(self) -> None:
+            raise TimeoutError("the database is asleep")
+
+    with pytest.raises(TimeoutError, match="the database is asleep"):
+        await Idle([Late()]).serve()
+
+
+async def test_a_publisher_that_cannot_open_is_named_and_those_before_it_are_closed() -> None:
+    class Unopened(Keeper):
+        async def open(self) -> None:
+            raise ComponentError("port 9004 is in use")
+
+    good = Keeper()
+    with pytest.raises(ComponentError, match="publisher keeper: port 9004 is in use"):
+        await Idle([good, Unopened()]).serve()
+    assert good.closed == 1
+
+
+async def test_a_publisher_that_cannot_close_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Keeper):
+        async def aclose(self) -> None:
+            raise OSError("gone")
+
+    server = Idle([Stuck()])
+    async with serving(server) as task:
+        pass
+    with pytest.raises(ComponentError, match="did not close"):
+        await task
+    assert "gone" in caplog.text
+
+
+async def test_a_command_socket_that_cannot_be_bound_stops_the_server() -> None:
+    server = Idle()
+    server.command_address = "ipc:///does/not/exist/sock"
+    with pytest.raises(ComponentError, match="cannot answer commands at"):
+        await server.serve()
+
+
+async def test_signals_stop_all_servers_of_the_loop_in_order() -> None:
+    keepers = [Keeper(), Keeper()]
+    servers = [Idle([keeper]) for keeper in keepers]
+    task = asyncio.ensure_future(serve_until_signal(servers))
+    await until(lambda: all(server.cmd_status()["state"] == "running" for server in servers))
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await task
+    assert [keeper.closed for keeper in keepers] == [1, 1]
+
+
+async def test_one_server_that_fails_stops_the_others_in_order() -> None:
+    class Broken(Idle):
+        async def ct_fail(self) -> None:
+            raise ComponentError("the antenna fell off")
+
+    keeper = Keeper()
+    with pytest.raises(ComponentError, match="the antenna fell off"):
+        await serve_until_signal([Idle([keeper]), Broken()])
+    assert keeper.closed == 1
+
+
+def test_run_serves_until_it_is_stopped_and_closes_its_loop() -> None:
+    class Brief(Idle):
+        async def ct_end(self) -> None:
+            self.stop()
+
+    server = Brief()
+    server.run()
+    assert server.loop.is_closed()
+
+
+async def test_what_a_stop_could_not_deliver_is_told_and_no_success() -> None:
+    class Stuck(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await asyncio.Event().wait()
+
+    server = Idle([Stuck()])
+    server.stop_timeout_s = 0.05
+    async with serving(server) as task:
+        await server.publish(b"data")
+    with pytest.raises(ComponentError, match="1 items of keeper"):
+        await task
