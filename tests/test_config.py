@@ -1,140 +1,30 @@
+"""What is right and what is wrong in a station file."""
+
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, Field
 
-from rawdaq import config, registry
+from rawdaq import config
 from rawdaq.config import ConfigError
-from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.options import plain, read_options, shown, supplied
+from rawdaq.options import plain, read_options
 from rawdaq.outlet import OverflowPolicy
-from rawdaq.packet import StreamId
-
-
-def _even(value: int) -> int:
-    if value % 2:
-        raise ValueError(f"{value} is odd; take an even number")
-    return value
-
-
-class Receiver:
-    def __init__(
-        self,
-        publishers: list[object],
-        station: config.StationSettings,
-        name: str,
-        *,
-        host: str,
-        port: Annotated[int, Field(ge=1, le=65535)] = 1000,
-        rate: float = 1.0,
-        fast: bool = False,
-        even: Annotated[int, AfterValidator(_even)] | None = None,
-        mode: Literal["a", "b"] = "a",
-        path: Path = Path("data"),
-        channels: dict[int, str] | None = None,
-        copy: int | str = 0,
-        names: Sequence[str] = (),
-        some: Annotated[list[int], Field(min_length=1)] | None = None,
-    ) -> None: ...
-
-    @classmethod
-    def streams(cls, station: config.StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
-        codes: dict[int, str] = options["channels"] or {}
-        return [StreamId(station.network, station.code, station.location, code) for code in codes.values()]
-
-
-class Ssdaq:
-    def __init__(self, ip, port, publishers, name="Ssdaq", *rest): ...  # type: ignore[no-untyped-def]
-
-
-class Publisher:
-    def __init__(self, name: str, path: Path = Path("archive"), **others: object) -> None: ...
-
-    @classmethod
-    def check_streams(cls, streams: list[StreamId], options: Mapping[str, Any]) -> str | None:
-        long = [str(stream) for stream in streams if len(stream.station) > 5]
-        return f"cannot carry {', '.join(long)}" if long else None
-
-    @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> str | None:
-        return "bad goes not with worse" if {"bad", "worse"} <= options.keys() else None
-
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
-        return f"port {options['port']}" if "port" in options else None
-
-    @classmethod
-    def exclusive_by_stream(cls, options: Mapping[str, Any]) -> str | None:
-        return f"archive {options['archive']}" if "archive" in options else None
-
-
-class Unreadable:
-    def __init__(self, x: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821
-
-
-class Schemaless:
-    def __init__(self, x: Annotated[int, Field(pattern="x")]) -> None: ...
-
-
-_CLASSES: dict[str, type[object]] = {"Receiver": Receiver, "Ssdaq": Ssdaq, "Unreadable": Unreadable}
+from tests.config_classes import (
+    GOOD,
+    Publisher,
+    problems_of,
+    register,
+    station_file,
+)
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def receiver(name: str) -> type[object]:
-        if name == "Broken":
-            raise ComponentError("receiver Broken cannot be imported; reinstall it")
-        if name not in _CLASSES:
-            raise registry.UnknownClass("receiver", name, tuple(_CLASSES))
-        return _CLASSES[name]
-
-    def publisher(name: str) -> type[object]:
-        if name != "Publisher":
-            raise registry.UnknownClass("publisher", name, ("Publisher",))
-        return Publisher
-
-    monkeypatch.setattr(registry, "receiver_class", receiver)
-    monkeypatch.setattr(registry, "publisher_class", publisher)
-    return iter(())
-
-
-GOOD = """\
-station: {network: XX, code: DEMO, location: "00"}
-Main:
-  Receiver:
-    class: Receiver
-    host: 127.0.0.1
-    port: 65535
-    rate: 100
-    channels: {1: HHZ, 2: HHN}
-  Publishers:
-    live: {class: Publisher, overflow: drop_oldest, queue_packets: 5, queue_mb: 2}
-    archive: {class: Publisher, path: data/archive, any: thing}
-  Daemon: {log_level: DEBUG, core_id: 0, monitor: "tcp://127.0.0.1:9010", stop_timeout_s: 3}
-Other:
-  Receiver: {class: Ssdaq, ip: 0.0.0.0, port: 9}
-"""
-
-
-def _file(folder: Path, text: str, name: str = "station.yaml") -> Path:
-    file = folder / name
-    file.write_text(text)
-    return file
-
-
-def _problems(folder: Path, text: str) -> list[str]:
-    """Return the problems of a station file as ``LINE: KEY: text``."""
-    file = _file(folder, text)
-    with pytest.raises(ConfigError) as caught:
-        config.load(file)
-    return [line.removeprefix(f"{file}:").removeprefix(" ") for line in str(caught.value).splitlines()]
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
 
 
 def test_a_good_file_becomes_settings(tmp_path: Path) -> None:
-    station = config.load(_file(tmp_path, GOOD))
+    station = config.load(station_file(tmp_path, GOOD))
     main, other = station.components
     assert (str(station.station), main.key, main.file) == ("XX.DEMO", "XX.DEMO.Main", tmp_path / "station.yaml")
     assert main.receiver.class_name == "Receiver"
@@ -152,14 +42,14 @@ def test_a_good_file_becomes_settings(tmp_path: Path) -> None:
 
 
 def test_defaults_are_among_the_options_and_relative_paths_start_from_the_file(tmp_path: Path) -> None:
-    options = config.load(_file(tmp_path, GOOD)).components[0].receiver.options
+    options = config.load(station_file(tmp_path, GOOD)).components[0].receiver.options
     assert options["path"] == tmp_path / "data"
     assert options["mode"] == "a"
     assert "name" not in options
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
-    station = config.load(_file(tmp_path, GOOD))
+    station = config.load(station_file(tmp_path, GOOD))
     with pytest.raises(ValueError, match="frozen"):
         station.station.code = "Y"
     with pytest.raises(AttributeError):
@@ -169,7 +59,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 def test_the_packaged_demo_is_a_mapping_of_a_station_and_a_receiver_and_stays_out_of_the_installation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    demo = _file(tmp_path, GOOD, "demo.yaml")
+    demo = station_file(tmp_path, GOOD, "demo.yaml")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -194,7 +84,7 @@ Main:
   Daemon: {log_level: LOUD, core_id: -1, monitor: here, stop_timeout_s: 0}
 Other: {}
 """
-    assert _problems(tmp_path, text) == [
+    assert problems_of(tmp_path, text) == [
         "1: station.network: network 'xx' is not 1-8 characters of A-Z 0-9",
         "1: station.locaton: unknown key; did you mean 'location'? known: network, code, location",
         "3: Main.Receiver.host: is missing; it has no default",
@@ -261,13 +151,15 @@ Other: {}
 )
 def test_a_mistake_is_told_with_line_and_key_and_what_would_be_right(tmp_path: Path, line: str, problem: str) -> None:
     text = f"station: {{network: XX, code: DEMO}}\nMain:\n  Receiver:\n    class: Receiver\n    {line}\n"
-    problems = _problems(tmp_path, text)
+    problems = problems_of(tmp_path, text)
     assert problems[0].startswith(problem)
 
 
 def test_a_value_of_several_types_is_told_once_for_each(tmp_path: Path) -> None:
     text = "station: {network: XX, code: A}\nM:\n  Receiver: {class: Receiver, host: h, copy: [1]}\n"
-    assert [problem.split(";")[0] for problem in _problems(tmp_path, text)] == ["3: M.Receiver.copy: [1] is wrong"] * 2
+    assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
+        "3: M.Receiver.copy: [1] is wrong"
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -285,7 +177,7 @@ def test_a_value_of_several_types_is_told_once_for_each(tmp_path: Path) -> None:
     ],
 )
 def test_station_codes_are_checked(tmp_path: Path, station: str, problem: str) -> None:
-    (told,) = _problems(tmp_path, f"station: {station}\nM: {{Receiver: {{class: Ssdaq, ip: a, port: 1}}}}\n")
+    (told,) = problems_of(tmp_path, f"station: {station}\nM: {{Receiver: {{class: Ssdaq, ip: a, port: 1}}}}\n")
     assert told.startswith(problem)
 
 
@@ -322,7 +214,7 @@ def test_station_codes_are_checked(tmp_path: Path, station: str, problem: str) -
     ],
 )
 def test_a_file_that_is_no_station_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    assert "\n".join(_problems(tmp_path, text)).startswith(problem)
+    assert "\n".join(problems_of(tmp_path, text)).startswith(problem)
 
 
 @pytest.mark.parametrize("has_fast_loader", [True, False])
@@ -334,7 +226,7 @@ def test_small_and_large_files_have_the_same_mistakes_in_the_same_lines(
     text = (
         "station: {network: XX, code: A}\nM:\n  Receiver:\n    class: Receiver\n    host: 12\n    channels: {1: NO}\n"
     )
-    small, large = _problems(tmp_path, text), _problems(tmp_path, text + "#" * 5000)
+    small, large = problems_of(tmp_path, text), problems_of(tmp_path, text + "#" * 5000)
     assert [problem.split(":")[0] for problem in small] == ["5", "6"]
     assert small == large
 
@@ -342,7 +234,7 @@ def test_small_and_large_files_have_the_same_mistakes_in_the_same_lines(
 def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
     bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     bomb += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
-    assert "has aliases that never end" in _problems(tmp_path, "\n".join(bomb))[0]
+    assert "has aliases that never end" in problems_of(tmp_path, "\n".join(bomb))[0]
 
 
 def test_anchors_and_merges_share_settings_between_components(tmp_path: Path) -> None:
@@ -351,12 +243,12 @@ station: {network: XX, code: A}
 One: {Receiver: &one {class: Ssdaq, ip: a, port: 1}}
 Two: {Receiver: {<<: *one, port: 2}}
 """
-    one, two = config.load(_file(tmp_path, text)).components
+    one, two = config.load(station_file(tmp_path, text)).components
     assert (one.receiver.options["port"], two.receiver.options) == (1, {"ip": "a", "port": 2})
 
 
 def test_a_publisher_may_refuse_the_streams_of_the_receiver(tmp_path: Path) -> None:
-    (told,) = _problems(tmp_path, GOOD.replace("DEMO", "TOOLONG").replace("    archive:", "    # archive:"))
+    (told,) = problems_of(tmp_path, GOOD.replace("DEMO", "TOOLONG").replace("    archive:", "    # archive:"))
     assert told == "10: Main.Publishers.live: cannot carry XX.TOOLONG.00.HHZ, XX.TOOLONG.00.HHN"
 
 
@@ -371,7 +263,7 @@ M:
 M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher, port: 9}}, Deamon: {}}
 M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher, port: 9}}}
 """
-    assert [problem.split(";")[0] for problem in _problems(tmp_path, text)] == [
+    assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
         "3: M.Receiver.port: is missing",
         "5: M.Publishers.p.overflow: 'first' is no overflow policy",
         "6: M.Publishers.p: is there twice, first in line 5",
@@ -389,60 +281,6 @@ def test_a_name_that_is_there_again_is_told_from_the_first_one() -> None:
     assert str(again) == "M"
 
 
-def _with_publishers(*components: tuple[str, str]) -> str:
-    """Return a station file with components that have these receivers and publishers."""
-    lines = ["station: {network: XX, code: A}"]
-    for number, (receiver, publishers) in enumerate(components):
-        lines.append(f"M{number}: {{Receiver: {{{receiver}}}, Publishers: {{{publishers}}}}}")
-    return "\n".join(lines)
-
-
-ONE = "class: Receiver, host: h, channels: {1: HHZ}"
-TWO = "class: Receiver, host: h, channels: {1: HHN}"
-UNKNOWN = "class: Ssdaq, ip: a, port: 1"
-
-
-def test_what_only_one_publisher_of_a_file_can_have_is_given_once(tmp_path: Path) -> None:
-    text = _with_publishers(
-        (ONE, "a: {class: Publisher, port: 5}, b: {class: Publisher, port: 6}, c: {class: Publisher}"),
-        (UNKNOWN, "a: {class: Publisher, port: 6}, b: {class: Publisher, port: 7}, c: {class: Publisher}"),
-    )
-    assert _problems(tmp_path, text) == [
-        "3: M1.Publishers.a: port 6 is what M0.Publishers.b has already; give each its own"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("components", "problems"),
-    [
-        ([(ONE, "a: {class: Publisher, archive: x}"), (TWO, "a: {class: Publisher, archive: x}")], []),
-        ([(ONE, "a: {class: Publisher, archive: x}"), (ONE, "a: {class: Publisher, archive: y}")], []),
-        ([(UNKNOWN, "a: {class: Publisher, archive: x}"), (UNKNOWN, "a: {class: Publisher, archive: x}")], []),
-        (
-            [(ONE, "a: {class: Publisher, archive: x}"), (ONE, "a: {class: Publisher, archive: x}")],
-            ["3: M1.Publishers.a: archive x is what M0.Publishers.a has already; give each its own"],
-        ),
-        (
-            [(UNKNOWN, "a: {class: Publisher, archive: x}, b: {class: Publisher, archive: x}")],
-            ["2: M0.Publishers.b: archive x is what M0.Publishers.a has already; give each its own"],
-        ),
-    ],
-)
-def test_an_archive_may_be_shared_by_components_of_different_streams(
-    components: list[tuple[str, str]], problems: list[str], tmp_path: Path
-) -> None:
-    text = _with_publishers(*components)
-    if problems:
-        assert _problems(tmp_path, text) == problems
-    else:
-        assert len(config.load(_file(tmp_path, text)).components) == len(components)
-
-
-def test_a_publisher_may_refuse_options_that_do_not_go_together(tmp_path: Path) -> None:
-    text = _with_publishers((UNKNOWN, "a: {class: Publisher, bad: 1}, b: {class: Publisher, bad: 1, worse: 2}"))
-    assert _problems(tmp_path, text) == ["2: M0.Publishers.b: bad goes not with worse"]
-
-
 def test_detours_are_taken_out_of_paths_as_the_system_goes_them(tmp_path: Path) -> None:
     (tmp_path / "far" / "away").mkdir(parents=True)
     (tmp_path / "link").symlink_to("far/away")
@@ -455,12 +293,12 @@ def test_detours_are_taken_out_of_paths_as_the_system_goes_them(tmp_path: Path) 
 
 def test_a_class_that_is_installed_but_broken_is_left_to_the_start_of_its_component(tmp_path: Path) -> None:
     text = "station: {network: XX, code: A}\nM: {Receiver: {class: Broken, any: thing}}\n"
-    (component,) = config.load(_file(tmp_path, text)).components
+    (component,) = config.load(station_file(tmp_path, text)).components
     assert component.receiver.options == {"any": "thing"}
 
 
 def test_a_class_whose_constructor_makes_no_schema_is_told(tmp_path: Path) -> None:
-    (told,) = _problems(tmp_path, "station: {network: XX, code: A}\nM: {Receiver: {class: Unreadable, x: 1}}\n")
+    (told,) = problems_of(tmp_path, "station: {network: XX, code: A}\nM: {Receiver: {class: Unreadable, x: 1}}\n")
     assert told.startswith("2: M.Receiver.class: Unreadable has a constructor that makes no schema: name 'NoSuchType'")
 
 
@@ -471,83 +309,5 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_the_error_survives_pickling(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.load(_file(tmp_path, "{}"))
+        config.load(station_file(tmp_path, "{}"))
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
-
-
-def test_a_folder_gives_all_its_stations_by_name(tmp_path: Path) -> None:
-    _file(tmp_path, GOOD.replace("DEMO", "BBB"), "b.yml")
-    _file(tmp_path, GOOD.replace("DEMO", "AAA"), "a.yaml")
-    _file(tmp_path, "not a station", "notes.txt")
-    assert [str(station.station) for station in config.load_all(tmp_path)] == ["XX.AAA", "XX.BBB"]
-    assert [str(station.station) for station in config.load_all(tmp_path / "a.yaml")] == ["XX.AAA"]
-
-
-def test_a_folder_tells_the_mistakes_of_all_its_files_and_components_that_are_there_twice(tmp_path: Path) -> None:
-    for name in ("a.yaml", "b.yaml"):
-        _file(tmp_path, GOOD, name)
-    _file(tmp_path, "", "c.yaml")
-    with pytest.raises(ConfigError) as caught:
-        config.load_all(tmp_path)
-    assert [(problem.file.name, problem.key) for problem in caught.value.problems] == [
-        ("c.yaml", ""),
-        ("b.yaml", "Main"),
-        ("b.yaml", "Other"),
-    ]
-
-
-def test_a_folder_without_a_station_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has no station file"):
-        config.load_all(tmp_path)
-
-
-def test_the_configuration_is_the_option_else_the_variable_else_the_users_folder_else_the_demo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("RAWDAQ_CONFIG", raising=False)
-    assert config.find_config(None) == config.DEMO_FILE
-    users = tmp_path / "rawdaq"
-    users.mkdir()
-    assert config.find_config(None) == config.DEMO_FILE
-    _file(users, GOOD)
-    assert config.find_config(None) == users
-    monkeypatch.setenv("RAWDAQ_CONFIG", str(users / "station.yaml"))
-    assert config.find_config(None) == users / "station.yaml"
-    assert config.find_config(tmp_path) == tmp_path
-    monkeypatch.setenv("RAWDAQ_CONFIG", str(tmp_path / "gone"))
-    with pytest.raises(ConfigError, match=r"gone: does not exist \(named by \$RAWDAQ_CONFIG\)"):
-        config.find_config(None)
-    with pytest.raises(ConfigError, match=r"nope: does not exist$"):
-        config.find_config(tmp_path / "nope")
-
-
-def test_a_constructor_says_what_the_framework_supplies() -> None:
-    assert supplied(Receiver) == {"publishers", "station", "name"}
-
-
-def test_a_path_of_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    options, _ = read_options(Publisher, {"path": "~/archive"}, Path("/elsewhere"))
-    assert options["path"] == tmp_path / "archive"
-
-
-@pytest.mark.parametrize("cls", [Unreadable, Schemaless])
-def test_a_constructor_that_makes_no_schema_is_the_fault_of_its_class(cls: type[object], tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match=f"{cls.__name__} has a constructor that makes no schema: "):
-        read_options(cls, {"x": 1}, tmp_path)
-
-
-def test_an_error_of_a_validator_is_told_in_its_own_words(tmp_path: Path) -> None:
-    def refuse(_: object) -> object:
-        raise InvalidValue("not this one; take another")
-
-    class Refuses:
-        def __init__(self, x: Annotated[object, AfterValidator(refuse)]) -> None: ...
-
-    _, mistakes = read_options(Refuses, {"x": 1}, tmp_path)
-    assert [mistake.text for mistake in mistakes] == ["not this one; take another"]
-
-
-def test_a_long_value_is_elided() -> None:
-    assert len(shown("x" * 1000)) == 75
