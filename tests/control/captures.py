@@ -15,13 +15,12 @@ import pytest
 
 from rawdaq.capture_file import MAGIC, Kind, encode_head
 from rawdaq.control.device_replay import replay
-from rawdaq.packet import Packet
-from rawdaq.publisher import Publisher
 from rawdaq.receivers.raw_tcp import RawReceiver
 from rawdaq.settings import StationSettings
 from tests.fake_device import wire_1
 from tests.helpers import DEADLINE_S
 from tests.makers import START_NS
+from tests.packet_keeper import PacketKeeper
 
 STATION = StationSettings(network="XX", code="DEMO", location="00")
 SAMPLES = np.arange(100, dtype="<i4")
@@ -32,25 +31,10 @@ def packet(number: int, value: int = 7) -> bytes:
     return wire_1(1, START_NS + number * 10**9, np.full(100, value, "<i4").tobytes(), 100)
 
 
-class Keeper(Publisher):
-    def __init__(self) -> None:
-        super().__init__("keeper")
-        self.packets: list[Packet] = []
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        self.packets += [item for item in batch if isinstance(item, Packet)]
-
-    def content(self) -> list[tuple[object, ...]]:
-        return [
-            (each.stream, each.start_ns, each.rate_hz, each.timing_quality, each.sequence, each.samples.tolist())
-            for each in self.packets
-        ]
-
-
 @contextlib.asynccontextmanager
-async def receiving(port: int, **options: Any) -> AsyncGenerator[Keeper]:
+async def receiving(port: int, **options: Any) -> AsyncGenerator[PacketKeeper]:
     """Run a receiver with quick reconnection; yield what keeps its packets."""
-    keeper = Keeper()
+    keeper = PacketKeeper()
     receiver = RawReceiver(
         [keeper],
         STATION,

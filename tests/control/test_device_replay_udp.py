@@ -14,8 +14,9 @@ from rawdaq.capture_file import Kind
 from rawdaq.control import device_replay
 from rawdaq.receivers.raw_udp import RawUDPReceiver
 from rawdaq.udp_channels import UdpChannel
-from tests.control.captures import STATION, Keeper, Replaying, Row, listening, packet, write
+from tests.control.captures import STATION, Replaying, Row, listening, packet, write
 from tests.helpers import until
+from tests.packet_keeper import PacketKeeper
 
 
 def test_datagrams_come_as_they_were_with_their_pauses_and_one_port_for_each_sender(
@@ -54,9 +55,9 @@ def test_a_stop_ends_the_pause_between_datagrams(tmp_path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def receiving_datagrams(**options: Any) -> AsyncGenerator[tuple[RawUDPReceiver, int, Keeper]]:
+async def receiving_datagrams(**options: Any) -> AsyncGenerator[tuple[RawUDPReceiver, int, PacketKeeper]]:
     """Run a receiver of datagrams; yield it, its port, and what keeps its packets."""
-    keeper = Keeper()
+    keeper = PacketKeeper()
     channels = {1: UdpChannel(code="HHZ", rate_hz=100.0)}
     receiver = RawUDPReceiver(
         [keeper], STATION, channels=channels, ip="127.0.0.1", ports=[0], version="1.1", reorder_s=0.0, **options

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import socket
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,27 +10,17 @@ import pytest
 from rawdaq.control.device_signals import file_programme
 from rawdaq.control.device_udp import parse_address
 from rawdaq.errors import InvalidValue
-from rawdaq.packet import Packet
-from rawdaq.publisher import Publisher
 from rawdaq.receivers.raw_udp import RawUDPReceiver
 from rawdaq.settings import StationSettings
 from rawdaq.waveforms import read_waveforms
 from tests.helpers import command, environment, run_cli, until
+from tests.packet_keeper import PacketKeeper
 
 STATION = StationSettings(network="XX", code="DEMO")
 
 
-class Keeper(Publisher):
-    def __init__(self) -> None:
-        super().__init__("keeper")
-        self.packets: list[Packet] = []
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        self.packets += [item for item in batch if isinstance(item, Packet)]
-
-
 async def test_a_receiver_gets_the_seismogram_sample_for_sample() -> None:
-    keeper = Keeper()
+    keeper = PacketKeeper()
     channels: Any = {1: "EHZ", 2: "EHN", 3: "EHE"}
     receiver = RawUDPReceiver([keeper], STATION, channels=channels, rate_hz=100, ip="127.0.0.1", port=0)
     serving = asyncio.ensure_future(receiver.serve())

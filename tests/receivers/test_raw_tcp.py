@@ -12,12 +12,12 @@ import pytest
 from rawdaq.errors import InvalidValue
 from rawdaq.options import read_options
 from rawdaq.packet import Packet, StreamId
-from rawdaq.publisher import Publisher
 from rawdaq.receivers.raw_tcp import RawReceiver
 from rawdaq.settings import StationSettings
 from tests.fake_device import Described, Session, fake_device, wire, wire_1
 from tests.helpers import ROOT, until
 from tests.makers import START_NS
+from tests.packet_keeper import PacketKeeper
 
 STATION = StationSettings(network="XX", code="DEMO", location="00")
 CHANNELS = {1: Described()}
@@ -25,19 +25,10 @@ SAMPLES = np.arange(100, dtype="<i4")
 WHOLE = wire(1, START_NS, SAMPLES.tobytes(), 100, 90)
 
 
-class Keeper(Publisher):
-    def __init__(self) -> None:
-        super().__init__("keeper")
-        self.packets: list[Packet] = []
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        self.packets += [item for item in batch if isinstance(item, Packet)]
-
-
 @contextlib.asynccontextmanager
 async def receiving(port: int, **options: Any) -> AsyncGenerator[tuple[RawReceiver, list[Packet]]]:
     """Run a receiver with quick reconnection; yield it and the packets that it publishes."""
-    keeper = Keeper()
+    keeper = PacketKeeper()
     chosen: dict[str, Any] = {"channels": {1: "HHZ"}, "reconnect_first_s": 0.01, "reconnect_max_s": 0.02, **options}
     receiver = RawReceiver([keeper], STATION, port=port, **chosen)
     task = asyncio.ensure_future(receiver.serve())
@@ -305,7 +296,7 @@ async def test_a_full_publisher_stops_the_reading_and_nothing_is_lost() -> None:
             session, b"".join(wire(1, START_NS + i * 10**9, SAMPLES.tobytes(), 100) for i in range(count))
         )
 
-    class Slow(Keeper):
+    class Slow(PacketKeeper):
         async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
             for _ in range(3):
                 await asyncio.sleep(0)
