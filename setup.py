@@ -1,18 +1,21 @@
-"""What setup.cfg cannot say: the compiled part, without which rawdaq works too, only slower."""
+"""What setup.cfg cannot say: the compiled parts, without which rawdaq works too, only slower."""
 
 import sysconfig
 
 from setuptools import Extension, setup
 
-STEIM2 = Extension(
-    "rawdaq.steim2",
-    ["rawdaq/steim2.c"],
-    extra_compile_args=["-O3"],  # with less, some compilers do not use the machine's vectors
-    py_limited_api=True,
-    optional=True,  # no compiler, no failure
-)
+COMPILED = [
+    Extension(
+        f"rawdaq.{name}",
+        [f"rawdaq/{name}.c"],
+        extra_compile_args=["-O3"],  # with less, some compilers do not use the machine's vectors
+        py_limited_api=True,
+        optional=True,  # no compiler, no failure
+    )
+    for name in ("single_packets", "steim2")
+]
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):  # these Pythons have no stable interface
     setup()
 else:
-    setup(ext_modules=[STEIM2], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+    setup(ext_modules=COMPILED, options={"bdist_wheel": {"py_limited_api": "cp311"}})

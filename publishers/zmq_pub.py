@@ -20,7 +20,7 @@ from rawdaq.endpoints import listen
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.outlet import OverflowPolicy, count_of, stream_of
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.protocols.message import encode, encode_run
+from rawdaq.protocols.message import encode, encode_framed, encode_run
 from rawdaq.protocols.zmtp import frame_message
 from rawdaq.pub_connection import Pieces, PubConnection
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -196,6 +196,10 @@ class ZMQTCPPublisher(Publisher):
         await self.deliver_runs(batch)
 
     def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Sequence[PubConnection]) -> None:
+        if isinstance(item, Packet) and (message := encode_framed(item)):
+            topic, framed = message
+            self._offer([each for each in subscribers if each.wants(topic)], item, [framed], len(framed))
+            return
         for frames in _messages(item):
             topic = bytes(frames[0])
             wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]

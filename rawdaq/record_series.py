@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rawdaq.compiled import steim2
 from rawdaq.packet import Samples
-
-try:
-    from rawdaq import steim2
-except ImportError:
-    steim2 = None  # type: ignore[assignment]  # mypy has no other way to say it
 
 _SCRATCH = memoryview(bytearray(1 << 15))  # room for the longest record, which nobody reads
 

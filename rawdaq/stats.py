@@ -292,10 +292,16 @@ class Stats:
             if isinstance(packet, bytes):
                 numbered.append(packet)
                 continue
-            stream = self._of(packet.stream)
-            numbered.append(packet.numbered(stream.next_sequence))
-            stream.next_sequence += 1 if isinstance(packet, Packet) else len(packet)
+            count = 1 if isinstance(packet, Packet) else len(packet)
+            numbered.append(packet.numbered(self.take_numbers(packet.stream, count)))
         return numbered
+
+    def take_numbers(self, stream: StreamId, count: int = 1) -> int:
+        """Return the number of the next packet of *stream*; the one after these *count* packets follows them."""
+        stats = self._of(stream)
+        number = stats.next_sequence
+        stats.next_sequence = number + count
+        return number
 
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
         """Count *packets*; return what is wrong with their times, usually nothing."""

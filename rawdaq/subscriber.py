@@ -27,7 +27,8 @@ import zmq
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, StreamId
-from rawdaq.protocols.message import MessageMalformed, decode, is_waveform
+from rawdaq.protocols.message import decode, is_waveform
+from rawdaq.protocols.message_errors import MessageMalformed
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9004"
 

@@ -112,6 +112,8 @@ class RawReceiver(ReceiverServer):
         capture_files: how many files are kept.
     """
 
+    numbers_packets = False  # they are numbered as they are made: one object less for each
+
     def __init__(
         self,
         publishers: Sequence[Publisher],
@@ -177,9 +179,11 @@ class RawReceiver(ReceiverServer):
         for channel, start_ns, quality, samples in blocks:
             stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
             if isinstance(start_ns, int):
-                packets.append(Packet.trusted(stream, start_ns, rate_hz, samples, quality, 0, received_ns))
+                number = self.stats.take_numbers(stream)
+                packets.append(Packet.trusted(stream, start_ns, rate_hz, samples, quality, number, received_ns))
             else:
-                packets.append(PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns))
+                number = self.stats.take_numbers(stream, len(start_ns))
+                packets.append(PacketRun(stream, start_ns, rate_hz, samples, quality, number, received_ns))
         self.publish_now(packets, self.endpoint)
 
     def next_version(self) -> RawVersion:
@@ -269,16 +273,10 @@ class _Connection(DialledProtocol):
         """Publish what is whole, also when something wrong follows it."""
         if self._tap:
             self._tap.received(chunk)
-        blocks: list[SampleBlock | SampleRun] = []
         failure: RemoteProtocolError | None = None
-        try:
-            for event in self._plugin.receive_data(chunk):
-                if isinstance(event, _SAMPLES):
-                    blocks.append(event)
-                else:
-                    self._negotiate(event)
-        except RemoteProtocolError as error:
-            failure = error
+        blocks: Sequence[SampleBlock | SampleRun] | None = self._plugin.receive_few(chunk)
+        if blocks is None:
+            blocks, failure = self._read(chunk)
         if blocks:
             self.is_useful = True
             self._receiver.take(blocks)
@@ -288,6 +286,19 @@ class _Connection(DialledProtocol):
         if self._tap:
             self._tap.held(self._plugin.buffered_bytes)
         self._send(self._plugin.data_to_send())
+
+    def _read(self, chunk: memoryview) -> tuple[list[SampleBlock | SampleRun], RemoteProtocolError | None]:
+        """Return the samples in *chunk*, and what is wrong after them; go on with the handshake."""
+        blocks: list[SampleBlock | SampleRun] = []
+        try:
+            for event in self._plugin.receive_data(chunk):
+                if isinstance(event, _SAMPLES):
+                    blocks.append(event)
+                else:
+                    self._negotiate(event)
+        except RemoteProtocolError as error:
+            return blocks, error
+        return blocks, None
 
     def ended(self) -> None:
         """Tell what is missing when the device closed in the middle of something."""

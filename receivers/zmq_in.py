@@ -13,15 +13,14 @@ from rawdaq.array_streams import ArraySettings, ArrayStreams
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.array import ArrayFramesWrong
-from rawdaq.protocols.message import (
+from rawdaq.protocols.message import decode, is_waveform
+from rawdaq.protocols.message_errors import (
     FrameCountWrong,
     HeaderUnreadable,
     HeaderValueWrong,
     MessageMalformed,
     SampleBytesWrong,
     UnsupportedLayout,
-    decode,
-    is_waveform,
 )
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer

@@ -140,3 +140,11 @@ def each_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     assert is_compiled(), "there is no compiled encoder: install a C compiler, then rawdaq again"
     if request.param == "libmseed":
         monkeypatch.setattr("rawdaq.record_series.steim2", None)
+
+
+@pytest.fixture(params=["compiled", "python"])
+def each_way_of_single_packets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that asks for this runs with the compiled way of a packet that comes alone, and without it."""
+    if request.param == "python":
+        for module in ("message", "raw_plugin"):
+            monkeypatch.setattr(f"rawdaq.protocols.{module}.single_packets", None)

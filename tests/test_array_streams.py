@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rawdaq.array_streams import ArraySettings, ArrayStreams
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, StreamId
-from rawdaq.protocols.message import HeaderValueWrong
+from rawdaq.protocols.message_errors import HeaderValueWrong
 from rawdaq.settings import StationSettings
 from tests.makers import START_NS
 

@@ -19,14 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
-from rawdaq.protocols.message import (
-    MAX_HEADER_BYTES,
-    Frame,
-    HeaderUnreadable,
-    HeaderValueWrong,
-    MessageMalformed,
-    SampleBytesWrong,
-)
+from rawdaq.protocols.message import MAX_HEADER_BYTES, Frame
+from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, from_iso
 
 #: The types that arrays have, and the sample type that holds each without loss.

@@ -18,8 +18,18 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from rawdaq.errors import InvalidValue, RemoteProtocolError
+from rawdaq.compiled import single_packets
+from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
+from rawdaq.protocols.message_errors import (
+    FrameCountWrong,
+    HeaderUnreadable,
+    HeaderValueWrong,
+    NotWaveform,
+    SampleBytesWrong,
+    UnsupportedLayout,
+)
+from rawdaq.protocols.zmtp import frame_message
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 #: The layout that this module writes, and the highest that it reads.
@@ -35,6 +45,7 @@ _END_NS = from_calendar(MAX_YEAR, 365, 23, 59, 59, NS_PER_S - 1)
 _WHOLE = 1 << 53  # below this a float holds every whole number
 _DTYPES = {kind.value: np.dtype(kind.value).newbyteorder("<") for kind in SampleType}
 _FLAT = frozenset(dtype for dtype in _DTYPES.values() if dtype.isnative)  # little-endian and this machine's own
+_MAX_COPIED_BYTES = 1 << 14  # samples of more are sent from where they are
 _SHOWN = 75  # characters of a foreign value in an error
 
 #: A frame as it comes from a socket, or as it goes to one.
@@ -44,87 +55,13 @@ Frame = bytes | memoryview
 HeaderValue = str | int | float | list[int] | None
 
 
-class MessageMalformed(RemoteProtocolError):
-    """Somebody published what is not a waveform message of ours; the subclasses say how."""
-
-
-class FrameCountWrong(MessageMalformed):
-    """A message has another number of frames than three."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
-
-    def __str__(self) -> str:
-        """Say both numbers."""
-        return f"message of {self.count} frames, not 3 (topic, header, samples)"
-
-
-class NotWaveform(MessageMalformed):
-    """A topic that begins with ``~``: a log or monitoring message, not samples."""
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
-
-    def __str__(self) -> str:
-        """Say the topic."""
-        return f"topic {self.topic!r} is not a waveform"
-
-
-class HeaderUnreadable(MessageMalformed):
-    """The header frame is not one JSON object."""
-
-    def __init__(self, size_bytes: int, reason: str) -> None:
-        super().__init__(size_bytes, reason)
-        self.size_bytes, self.reason = size_bytes, reason
-
-    def __str__(self) -> str:
-        """Say the size and the reason."""
-        return f"header of {self.size_bytes} bytes: {self.reason}"
-
-
-class HeaderValueWrong(MessageMalformed):
-    """A header key is missing, or its value cannot be."""
-
-    def __init__(self, key: str, value: str, rule: str) -> None:
-        super().__init__(key, value, rule)
-        self.key, self.value, self.rule = key, value, rule
-
-    def __str__(self) -> str:
-        """Say key, value and rule."""
-        return f"header key {self.key!r} is {self.value}, not {self.rule}"
-
-
-class UnsupportedLayout(MessageMalformed):
-    """The message is of a later layout than this program reads."""
-
-    def __init__(self, version: int, supported: int) -> None:
-        super().__init__(version, supported)
-        self.version, self.supported = version, supported
-
-    def __str__(self) -> str:
-        """Say both versions, and what helps."""
-        return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
-
-
-class SampleBytesWrong(MessageMalformed):
-    """The samples frame has another size than the header announces."""
-
-    def __init__(self, size_bytes: int, expected_bytes: int) -> None:
-        super().__init__(size_bytes, expected_bytes)
-        self.size_bytes, self.expected_bytes = size_bytes, expected_bytes
-
-    def __str__(self) -> str:
-        """Say both sizes."""
-        return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"
-
-
 class _Constant(NamedTuple):
     """What all messages of a stream have in common."""
 
     topic: bytes
+    topic_frame: bytes
     head: bytes
+    is_flat: bool
 
 
 def header(packet: Packet) -> dict[str, HeaderValue]:
@@ -159,6 +96,31 @@ def encode(packet: Packet) -> list[Frame]:
     return [constant.topic, constant.head + varying, sample_bytes(packet.samples)]
 
 
+def encode_framed(packet: Packet) -> tuple[bytes, bytes] | None:
+    """Return the topic of *packet*, and its three frames as `frame_message` would frame them, in one piece.
+
+    This is the quick way for a packet that comes alone. The other one is for many samples, which it would copy, or big-
+    endian ones, and where rawdaq is not compiled; the result is None then.
+    """
+    samples = packet.samples
+    constant = _constant(packet.stream, packet.rate_hz, samples.dtype)
+    if single_packets is None or not constant.is_flat or samples.nbytes > _MAX_COPIED_BYTES:
+        return None
+    try:
+        framed = single_packets.frame(
+            constant.topic_frame,
+            constant.head,
+            samples,
+            packet.sequence,
+            packet.start_ns,
+            packet.timing_quality,
+            packet.received_ns,
+        )
+    except (BufferError, OverflowError, TypeError, ValueError):  # samples with spaces between, too large numbers
+        return None
+    return constant.topic, framed
+
+
 def encode_run(run: PacketRun) -> Iterator[list[Frame]]:
     """Yield the three frames of each packet of *run*; what they have in common is made once."""
     constant = _constant(run.stream, run.rate_hz, run.samples.dtype)
@@ -184,7 +146,10 @@ def sample_bytes(samples: Samples) -> memoryview:
 @lru_cache(maxsize=4096)  # streams of one component, each with the one or two rates that it has
 def _constant(stream: StreamId, rate_hz: float, dtype: np.dtype[Any]) -> _Constant:
     text = json.dumps(header(Packet(stream, 0, rate_hz, np.empty(0, dtype))), separators=(",", ":"))
-    return _Constant(str(stream).encode(), text[: text.index('"shape"')].encode())
+    topic = str(stream).encode()
+    flag_and_size, *_ = frame_message([topic, b""])
+    head = text[: text.index('"shape"')].encode()
+    return _Constant(topic, bytes(flag_and_size) + topic, head, dtype in _FLAT)
 
 
 def is_waveform(topic: Frame) -> bool:

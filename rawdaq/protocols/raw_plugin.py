@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from rawdaq.compiled import single_packets
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Samples, SampleType
 from rawdaq.protocols.raw_errors import (
@@ -82,6 +84,8 @@ class SampleBlock(NamedTuple):
 PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | SampleBlock | SampleRun
 
 
+_make_block = partial(tuple.__new__, SampleBlock)
+
 #: A packet's header, checked: channel, start_ns, timing quality, number of samples, their type, bytes of the packet.
 _Header: TypeAlias = tuple[int, int, int, int, np.dtype[Any], int]
 
@@ -118,7 +122,8 @@ class RawPlugin:
         self._held = bytearray()  # the packet that is not whole yet; grows with what arrives, never beforehand
         self._formats: dict[int, ChannelFormat] = {}
         self._dtypes: dict[int, np.dtype[Any]] = {}
-        self._joins_packets = joins_packets
+        self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}
+        self._joins_packets, self._worth_joining = joins_packets, MIN_PACKETS
         self._stage = "after our version line"
         self._started = False
         self._error: RemoteProtocolError | None = None
@@ -176,6 +181,18 @@ class RawPlugin:
             self._error = error
             raise
 
+    def receive_few(self, data: memoryview) -> list[SampleBlock] | None:
+        """Return what *data* is, when that is a few whole packets and nothing else; otherwise None.
+
+        This is the quick way for packets that come singly. When it is None, nothing was taken: `receive_data` is for
+        everything, also for what follows a packet that is not whole yet. Views and buffers are as with that.
+        """
+        if single_packets is None or not self._started or self._held or self._error is not None:
+            return None
+        return single_packets.read_few(
+            data, self._has_quality, self._kinds, self._worth_joining, _make_block, np.frombuffer
+        )
+
     def receive_eof(self) -> None:
         """Take note that the device closed; between two packets that is no error.
 
@@ -217,9 +234,11 @@ class RawPlugin:
             described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
             self._formats[channel] = described
             self._dtypes[channel] = described.dtype
+            self._kinds[channel] = described.dtype, described.dtype.itemsize
             event = ChannelDescribed(channel, described)
         self._stage = "after START"
         expect((yield event), Word.STARTING)
+        self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self._formats))
         self._started = True
         yield Started()
 
@@ -243,7 +262,7 @@ class RawPlugin:
         """Yield the packets that lie whole in *data* and hold what remains."""
         size = len(data)
         header_bytes = self._layout.size
-        worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self._formats)) if self._joins_packets else size
+        worth_joining = self._worth_joining if self._joins_packets else size
         while size - position >= header_bytes:
             channel, start_ns, quality, count, dtype, packet_bytes = self._header(data, position)
             if size - position < packet_bytes:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.protocols.array import ArrayFramesWrong, TimeUnit, decode, time_in
-from rawdaq.protocols.message import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong, encode
+from rawdaq.protocols.message import encode
+from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong
 from rawdaq.times import from_iso
 from tests.makers import packet
 

@@ -18,6 +18,7 @@ from tests.makers import packet
 from tests.publishers.zmq_subscribers import OTHER, SlowSubscriber, ZmqSub, received
 
 
+@pytest.mark.usefixtures("each_way_of_single_packets")
 async def test_zmq_socket_receives_what_was_delivered() -> None:
     async with publishing() as publisher:
         with ZmqSub(b"XX.DEMO.") as subscriber:
@@ -38,6 +39,7 @@ async def test_plain_bytes_go_out_unchanged_as_one_frame() -> None:
             assert await received(subscriber, 1) == [[b"any bytes \x00\xff"]]
 
 
+@pytest.mark.usefixtures("each_way_of_single_packets")
 async def test_subscriber_gets_only_what_begins_with_its_topics() -> None:
     async with publishing() as publisher:
         with ZmqSub(b"XX.DEMO.00.HHN", b"raw") as subscriber:

@@ -45,6 +45,7 @@ async def serve_forever(session: Session, data: bytes, channels: dict[int, Descr
     await session.until_closed()
 
 
+@pytest.mark.usefixtures("each_way_of_single_packets")
 async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> None:
     async def play(session: Session) -> None:
         await serve_forever(session, WHOLE + wire(1, START_NS + 10**9, SAMPLES.tobytes(), 100, 0))
@@ -59,6 +60,7 @@ async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> N
     assert (second.start_ns, second.timing_quality, second.sequence) == (START_NS + 10**9, 0, 1)
 
 
+@pytest.mark.usefixtures("each_way_of_single_packets")
 @pytest.mark.parametrize("rate", ["62.5", "0.0166666667", "1000000", "333.333333"])
 async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str) -> None:
     kinds = [(kind, order) for kind in ("int8", "int16", "int32", "float32", "float64") for order in ("big", "little")]
