@@ -225,11 +225,15 @@ class Archive:
         groups: dict[str, tuple[str, list[_Piece]]] = {}
         begin = 0
         for run in runs:
-            for first, end in _stretches(done, begin, begin + len(run)):
-                for place, part in self._layout.split(run[first - begin : end - begin], now_ns):
-                    groups.setdefault(place.key, (place.path, []))[1].append(_Piece(first, part))
+            count = len(run)
+            for first, end in _stretches(done, begin, begin + count):
+                left = run if end - first == count else run[first - begin : end - begin]
+                for place, part in self._layout.split(left, now_ns):
+                    if (group := groups.get(place.key)) is None:
+                        group = groups[place.key] = place.path, []
+                    group[1].append(_Piece(first, part))
                     first += len(part)
-            begin += len(run)
+            begin += count
         return groups
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:

@@ -116,10 +116,10 @@ class ArchiveLayout:
 
     def split(self, run: RecordRun, now_ns: int) -> Iterator[tuple[Place, RecordRun]]:
         """Yield the parts of *run* that belong in one place, in their order."""
-        begin = 0
-        while begin < len(run):
+        begin, count = 0, len(run)
+        while begin < count:
             end = self._end_of_unit(run, begin)
-            part = run[begin:end] if begin or end < len(run) else run
+            part = run[begin:end] if end - begin < count else run
             yield self._place(part, now_ns), part
             begin = end
 

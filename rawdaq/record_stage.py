@@ -18,7 +18,7 @@ _STAGE_PACKETS = 10_000
 _STAGE_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
-_RECORDS_AT_ONCE = 16
+_RECORDS_AT_ONCE = 32
 _BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
 _TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
