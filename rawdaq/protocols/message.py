@@ -103,8 +103,10 @@ def encode_framed(packet: Packet) -> tuple[bytes, bytes] | None:
     endian ones, and where rawdaq is not compiled; the result is None then.
     """
     samples = packet.samples
+    if single_packets is None or samples.nbytes > _MAX_COPIED_BYTES:
+        return None
     constant = _constant(packet.stream, packet.rate_hz, samples.dtype)
-    if single_packets is None or not constant.is_flat or samples.nbytes > _MAX_COPIED_BYTES:
+    if not constant.is_flat:
         return None
     try:
         framed = single_packets.frame(

@@ -121,8 +121,7 @@ class RawPlugin:
         self._lines = LineReader()
         self._held = bytearray()  # the packet that is not whole yet; grows with what arrives, never beforehand
         self._formats: dict[int, ChannelFormat] = {}
-        self._dtypes: dict[int, np.dtype[Any]] = {}
-        self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}
+        self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}  # of samples: type, and bytes of one
         self._joins_packets, self._worth_joining = joins_packets, MIN_PACKETS
         self._stage = "after our version line"
         self._started = False
@@ -233,7 +232,6 @@ class RawPlugin:
             expect((yield None), Word.SAMPLE_TYPE)
             described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
             self._formats[channel] = described
-            self._dtypes[channel] = described.dtype
             self._kinds[channel] = described.dtype, described.dtype.itemsize
             event = ChannelDescribed(channel, described)
         self._stage = "after START"
@@ -304,15 +302,16 @@ class RawPlugin:
         else:
             year, day, hour, minute, second, us, channel, count = layout.unpack_from(data, position)
             quality = 100
-        dtype = self._dtypes.get(channel)
-        if dtype is None:
+        kind = self._kinds.get(channel)
+        if kind is None:
             raise ChannelNotRequested(channel, self._channels)
         if count > MAX_SAMPLES:
             raise PacketTooLarge(channel, count, MAX_SAMPLES)
         if quality > 100:
             raise BadTimingQuality(channel, quality)
         start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
-        return channel, start_ns, quality, count, dtype, layout.size + count * dtype.itemsize
+        dtype, sample_bytes = kind
+        return channel, start_ns, quality, count, dtype, layout.size + count * sample_bytes
 
 
 def _view(data: bytearray | memoryview) -> memoryview:
