@@ -10,19 +10,18 @@ import logging
 import os
 import random
 import socket
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from rawdaq.endpoints import listen
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.outlet import OverflowPolicy, count_of, stream_of
+from rawdaq.outlet import OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_framed, encode_run
 from rawdaq.protocols.zmtp import frame_message
-from rawdaq.pub_connection import Pieces, PubConnection
+from rawdaq.pub_connection import PubConnection, PubCounts
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import RecordRun
 
@@ -77,9 +76,7 @@ class ZMQTCPPublisher(Publisher):
         self._dialling: asyncio.Task[None] | None = None
         self._connections: set[PubConnection] = set()
         self._published = 0
-        self._sent = 0
-        self._sent_bytes = 0
-        self._dropped: Counter[str] = Counter()
+        self._counts = PubCounts()
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> str | None:
@@ -118,7 +115,7 @@ class ZMQTCPPublisher(Publisher):
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
-        return PubConnection(self._high_water_bytes, self.log, self._connections, self._admit)
+        return PubConnection(self._high_water_bytes, self.log, self._connections, self._counts, self._admit)
 
     def _admit(self) -> bool:
         return len(self._connections) < self.max_subscribers
@@ -169,14 +166,16 @@ class ZMQTCPPublisher(Publisher):
 
     def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
-        count = sum(map(count_of, batch))
+        count = 0
+        for item in batch:
+            count += 1 if isinstance(item, Packet) else count_of(item)
         if count > _YIELD_MESSAGES or self.mode == "remote":
             return False
-        if subscribers := self._subscribers(0):
+        if self._connections:
             for item in batch:
-                self._write(item, subscribers)
-            for subscriber in subscribers:
-                subscriber.flush()
+                self._write(item, self._connections)
+            for connection in self._connections:
+                connection.flush()
         self._published += count
         return True
 
@@ -195,34 +194,21 @@ class ZMQTCPPublisher(Publisher):
         """Write *batch*; see `deliver_runs`."""
         await self.deliver_runs(batch)
 
-    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Sequence[PubConnection]) -> None:
+    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Collection[PubConnection]) -> None:
         if isinstance(item, Packet) and (message := encode_framed(item)):
             topic, framed = message
-            self._offer([each for each in subscribers if each.wants(topic)], item, [framed], len(framed))
+            for subscriber in subscribers:
+                if subscriber.wants(topic):
+                    subscriber.send([framed], len(framed), item)
             return
         for frames in _messages(item):
             topic = bytes(frames[0])
             wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
             if wanting:
                 pieces = frame_message(frames)
-                self._offer(wanting, item, pieces, sum(map(len, pieces)))  # all are flat bytes
-
-    def _offer(
-        self,
-        wanting: Sequence[PubConnection],
-        item: Packet | PacketRun | RecordRun | bytes,
-        pieces: Pieces,
-        size_bytes: int,
-    ) -> None:
-        for subscriber in wanting:
-            if subscriber.is_full:
-                stream = stream_of(item)
-                self._dropped[stream] += 1
-                subscriber.drop(stream)
-            else:
-                self._sent += 1
-                self._sent_bytes += size_bytes
-                subscriber.send(pieces, size_bytes)
+                size_bytes = sum(map(len, pieces))  # all are flat bytes
+                for subscriber in wanting:
+                    subscriber.send(pieces, size_bytes, item)
 
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
@@ -250,10 +236,10 @@ class ZMQTCPPublisher(Publisher):
             "address": self.address,
             "mode": self.mode,
             "published": self._published,
-            "sent": self._sent,
-            "sent_bytes": self._sent_bytes,
-            "dropped": self._dropped.total(),
-            "dropped_by_stream": dict(self._dropped),
+            "sent": self._counts.sent,
+            "sent_bytes": self._counts.sent_bytes,
+            "dropped": self._counts.dropped.total(),
+            "dropped_by_stream": dict(self._counts.dropped),
             "subscribers": [connection.status() for connection in self._connections],
         }
 

@@ -8,9 +8,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 from rawdaq.errors import RemoteProtocolError
+from rawdaq.outlet import Waiting, stream_of
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer
 
 Pieces = list[bytes | memoryview]
@@ -20,6 +22,21 @@ _HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
 _MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
 _MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
 _KEPT_DESCRIPTORS = 64  # at most, where the system allows a process only few
+
+
+@dataclass(slots=True)
+class PubCounts:
+    """What all subscribers of a publisher got, together with those that are gone.
+
+    Attributes:
+        sent: messages.
+        sent_bytes: their size.
+        dropped: messages that a subscriber was too slow for, by stream.
+    """
+
+    sent: int = 0
+    sent_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter[str])
 
 
 class PubConnection(asyncio.Protocol):
@@ -32,6 +49,7 @@ class PubConnection(asyncio.Protocol):
         high_water_bytes: how much may wait.
         log: where connections and outages are told.
         register: the publisher's connections, of which this is one from its beginning to its end.
+        counts: the publisher's, to which this adds its own.
         admit: whether there may be one more.
 
     Attributes:
@@ -42,7 +60,12 @@ class PubConnection(asyncio.Protocol):
     """
 
     def __init__(
-        self, high_water_bytes: int, log: logging.Logger, register: set["PubConnection"], admit: Callable[[], bool]
+        self,
+        high_water_bytes: int,
+        log: logging.Logger,
+        register: set["PubConnection"],
+        counts: PubCounts,
+        admit: Callable[[], bool],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = "?"
@@ -51,7 +74,7 @@ class PubConnection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = loop.create_future()
         self._peer = ZmtpPeer(SocketType.PUB)
         self._high_water_bytes = high_water_bytes
-        self._log, self._register, self._admit = log, register, admit
+        self._log, self._register, self._counts, self._admit = log, register, counts, admit
         self._deadline = loop.call_later(_HANDSHAKE_S, self._refuse, f"no handshake within {_HANDSHAKE_S:.0f} s")
         self._transport: asyncio.Transport
         self._answers: dict[bytes, bool] = {}
@@ -135,8 +158,14 @@ class PubConnection(asyncio.Protocol):
                 self._answers[topic] = answer
         return answer
 
-    def send(self, pieces: Pieces, size_bytes: int) -> None:
-        """Take a message; it is on its way after `flush` at the latest."""
+    def send(self, pieces: Pieces, size_bytes: int, item: Waiting) -> None:
+        """Take the message of *item*, which is on its way after `flush` at the latest; drop it when this is full."""
+        if self.is_full:
+            self._drop(stream_of(item))
+            return
+        counts = self._counts
+        counts.sent += 1
+        counts.sent_bytes += size_bytes
         self._sent += 1
         self._pending += pieces
         self._pending_bytes += size_bytes
@@ -150,8 +179,9 @@ class PubConnection(asyncio.Protocol):
         self._pending = []
         self._pending_bytes = 0
 
-    def drop(self, stream: str) -> None:
+    def _drop(self, stream: str) -> None:
         """Count a message that this subscriber does not get; the first one of an outage is logged."""
+        self._counts.dropped[stream] += 1
         if not self._outage:
             self._outage_began_s = time.monotonic()
             self._log.warning(

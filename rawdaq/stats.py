@@ -211,6 +211,12 @@ class StreamStats:
         self.timing_quality: int | None = None
         self._drift = _Drift()
 
+    def take_numbers(self, count: int = 1) -> int:
+        """Return the number of the next packet; the one after these *count* packets follows them."""
+        number = self.next_sequence
+        self.next_sequence = number + count
+        return number
+
     def add(self, packet: Packet | PacketRun) -> list[Anomaly]:
         """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing."""
         anomalies: list[Anomaly] = []
@@ -293,15 +299,8 @@ class Stats:
                 numbered.append(packet)
                 continue
             count = 1 if isinstance(packet, Packet) else len(packet)
-            numbered.append(packet.numbered(self.take_numbers(packet.stream, count)))
+            numbered.append(packet.numbered(self.of(packet.stream).take_numbers(count)))
         return numbered
-
-    def take_numbers(self, stream: StreamId, count: int = 1) -> int:
-        """Return the number of the next packet of *stream*; the one after these *count* packets follows them."""
-        stats = self._of(stream)
-        number = stats.next_sequence
-        stats.next_sequence = number + count
-        return number
 
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
         """Count *packets*; return what is wrong with their times, usually nothing."""
@@ -311,10 +310,11 @@ class Stats:
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
             else:
-                anomalies += self._of(packet.stream).add(packet)
+                anomalies += self.of(packet.stream).add(packet)
         return anomalies
 
-    def _of(self, stream: StreamId) -> StreamStats:
+    def of(self, stream: StreamId) -> StreamStats:
+        """Return the counters of *stream*, which count from now on if they did not before."""
         stats = self.streams.get(stream)
         if stats is None:
             stats = self.streams[stream] = StreamStats(stream)

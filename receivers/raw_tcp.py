@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
@@ -32,6 +32,7 @@ from rawdaq.protocols.raw_format import Word
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.settings import StationSettings
+from rawdaq.stats import StreamStats
 
 _HANDSHAKE_TIMEOUT_S = 30.0
 _SAMPLES = (SampleBlock, SampleRun)  # a union would be made again for each packet
@@ -92,6 +93,14 @@ ChannelMap = Annotated[
 ]
 
 
+class _Source(NamedTuple):
+    """What all packets of a channel have in common, found once for all of them."""
+
+    stream: StreamId
+    rate_hz: float
+    stats: StreamStats
+
+
 class RawReceiver(ReceiverServer):
     """Reads a device that speaks RAW 2.0, 1.1 or 1.0 over TCP, and connects again for ever.
 
@@ -136,6 +145,7 @@ class RawReceiver(ReceiverServer):
         self.timeout_s = timeout_s
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
+        self._sources: dict[int, _Source] = {}
         self.refusals: list[VersionRefused] = []
         self.version: RawVersion | None = None
         self._best: RawVersion | None = None
@@ -177,14 +187,20 @@ class RawReceiver(ReceiverServer):
         received_ns = time.time_ns()
         packets: list[Packet | PacketRun] = []
         for channel, start_ns, quality, samples in blocks:
-            stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
+            stream, rate_hz, stats = self._sources.get(channel) or self._source(channel)
             if isinstance(start_ns, int):
-                number = self.stats.take_numbers(stream)
+                number = stats.take_numbers()
                 packets.append(Packet.trusted(stream, start_ns, rate_hz, samples, quality, number, received_ns))
             else:
-                number = self.stats.take_numbers(stream, len(start_ns))
+                number = stats.take_numbers(len(start_ns))
                 packets.append(PacketRun(stream, start_ns, rate_hz, samples, quality, number, received_ns))
         self.publish_now(packets, self.endpoint)
+
+    def _source(self, channel: int) -> _Source:
+        """Return what all packets of *channel* have in common, and keep it."""
+        stream = self.names[channel]
+        source = self._sources[channel] = _Source(stream, self.formats[channel].rate_hz, self.stats.of(stream))
+        return source
 
     def next_version(self) -> RawVersion:
         """Return the version to offer now: the newest that ever worked, or the newest; then those refused in turn."""
@@ -213,6 +229,7 @@ class RawReceiver(ReceiverServer):
         if self.formats.get(channel) == described:
             return
         self.formats[channel] = described
+        self._sources.pop(channel, None)
         self.log.info(
             "channel %d is %s: %g Hz %s %s-endian",
             channel,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from typing import cast
 
 import pytest
 import zmq
@@ -106,7 +107,7 @@ async def test_slow_subscriber_loses_a_counted_number_and_the_others_nothing(cap
                 got = await healthy.areceive(30)
                 assert got is not None
                 assert got.sequence == index
-            dropped: dict[str, int] = dict(publisher._dropped)
+            dropped = cast("dict[str, int]", publisher.status()["dropped_by_stream"])
             assert healthy.lost.total() == 0
             assert set(dropped) == {"XX.DEMO.00.HHZ", "XX.DEMO.00.HHN"}
 
