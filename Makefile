@@ -44,6 +44,6 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard rawdaq/*.c)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'setting up .venv (once; a minute or two)'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
-	@$(BIN)/python -c 'import rawdaq.single_packets, rawdaq.steim2' 2>/dev/null || \
+	@$(BIN)/python -c 'import rawdaq.file_batches, rawdaq.single_packets, rawdaq.steim2' 2>/dev/null || \
 		echo 'a compiled part is missing, which the tests need: install gcc and python3-dev, then: make clean' >&2
 	@touch $@

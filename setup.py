@@ -12,7 +12,7 @@ COMPILED = [
         py_limited_api=True,
         optional=True,  # no compiler, no failure
     )
-    for name in ("single_packets", "steim2")
+    for name in ("file_batches", "single_packets", "steim2")
 ]
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):  # these Pythons have no stable interface

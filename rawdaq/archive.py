@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.archive_file import ArchiveFile, device_below
+from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below
 from rawdaq.archive_layout import TORN, ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
@@ -159,8 +159,10 @@ class Archive:
         try:
             self._check_root()
             self._write_held()
-            for key, (path, pieces) in self._groups(runs, done).items():
-                self._write_or_hold(key, path, pieces, done)
+            self._write_open(self._groups(runs, done), done)
+            if b"\0" in done:
+                for key, (path, pieces) in self._groups(runs, done).items():
+                    self._write_or_hold(key, path, pieces, done)
         except OSError as error:
             delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
             self._done = done[delivered:]
@@ -236,38 +238,45 @@ class Archive:
             begin += count
         return groups
 
+    def _write_open(self, groups: Mapping[str, tuple[str, Sequence[_Piece]]], done: bytearray) -> None:
+        """Write what belongs in open files, all of it at once; what failed is not *done* and can be tried again."""
+        ready = [(key, self._files[key], pieces) for key, (_, pieces) in groups.items() if key in self._files]
+        appended = append_all([(file, [piece.run for piece in pieces]) for _, file, pieces in ready])
+        for (key, file, pieces), outcome in zip(ready, appended, strict=True):
+            self._settle(key, file, pieces, outcome, done)
+
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
         """Write *pieces* into one file and mark in *done* which of their records are in it."""
-        runs = [piece.run for piece in pieces]
         try:
-            file, size_bytes = self._file(key, path)
-            whole, error = file.append(runs, size_bytes)
-            if error is not None:
-                error.filename = file.path
+            file = self._files.get(key) or self._open(key, path)
         except OSError as opening:
             opening.filename = opening.filename or self._root / path
             raise
+        (appended,) = append_all([(file, [piece.run for piece in pieces])])
+        if error := self._settle(key, file, pieces, appended, done):
+            raise error
+
+    def _settle(
+        self, key: str, file: ArchiveFile, pieces: Sequence[_Piece], appended: Appended, done: bytearray
+    ) -> OSError | None:
+        """Mark in *done* which records of *pieces* are in *file*; close one with which something is wrong."""
+        if appended.size_bytes < 0:
+            self._close(key)
+            return FileNotFoundError(errno.ENOENT, "", str(file.path))
+        runs = [piece.run for piece in pieces]
+        whole, error = file.settle(runs, appended)
         self.records += whole
         for first, run in pieces:
             count = min(whole, len(run))
             done[first : first + count] = b"\1" * count
             self.bytes += count * run.length_bytes
             whole -= count
-        if error is not None:
+        if error is None:
+            self._files.move_to_end(key)
+            self._close_left(key, runs)
+        else:
             self._close(key)  # what is wrong with it may be gone when it is opened again
-            raise error
-        self._close_left(key, runs)
-
-    def _file(self, key: str, path: str) -> tuple[ArchiveFile, int]:
-        """Return the file of *key*, open, and its size."""
-        file = self._files.get(key)
-        size_bytes = file.size_bytes() if file else None
-        if file is None or size_bytes is None:
-            self._close(key)
-            file = self._open(key, path)
-            size_bytes = file.opened_bytes
-        self._files.move_to_end(key)
-        return file, size_bytes
+        return error
 
     def _open(self, key: str, path: str) -> ArchiveFile:
         while len(self._files) >= self._max_open_files:

@@ -6,8 +6,10 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rawdaq.archive_layout import TORN
+from rawdaq.compiled import file_batches
 from rawdaq.record_format import RecordRun
 from rawdaq.record_header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.times import to_iso
@@ -16,6 +18,21 @@ from rawdaq.times import to_iso
 _TAIL_BYTES = 1 << 18
 _COPY_BYTES = 1 << 20
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # file systems that know none
+
+
+class Appended(NamedTuple):
+    """How far the records of one file got.
+
+    Attributes:
+        size_bytes: how long the file was before; less than 0: its path leads to another file, or nowhere, by now, and
+            nothing was written.
+        written_bytes: how much of the records is in it.
+        error: why not all (`errno`), else 0.
+    """
+
+    size_bytes: int
+    written_bytes: int = 0
+    error: int = 0
 
 
 class ArchiveFile:
@@ -27,7 +44,6 @@ class ArchiveFile:
 
     Attributes:
         path: the file.
-        opened_bytes: how long it was when it was opened, without its torn end.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
 
@@ -37,6 +53,7 @@ class ArchiveFile:
 
     def __init__(self, path: Path, now_ns: int) -> None:
         self.path = path
+        self._path_bytes = os.fsencode(path)
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +62,7 @@ class ArchiveFile:
             self._lock()
             status = os.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino
-            end = self.opened_bytes = end_of_records(self._fd, status.st_size)
+            end = end_of_records(self._fd, status.st_size)
             if end < status.st_size:
                 self.set_aside = _set_aside(self._fd, path, end, now_ns), status.st_size - end
                 os.ftruncate(self._fd, end)
@@ -60,33 +77,41 @@ class ArchiveFile:
             if error.errno not in _NO_LOCKS:
                 raise
 
-    def size_bytes(self) -> int | None:
-        """Return how long the file is, or None when its path leads to another file, or nowhere, by now."""
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return status.st_size if self._identity == (status.st_dev, status.st_ino) else None
-
-    def append(self, runs: Sequence[RecordRun], size_bytes: int) -> tuple[int, OSError | None]:
-        """Write the records of *runs* at once; return how many are in the file now, and why not all.
-
-        Args:
-            runs: what to write.
-            size_bytes: how long the file is.
-        """
-        data = memoryview(b"".join([run.data for run in runs]))
-        written = 0
+    def append(self, runs: Sequence[RecordRun]) -> Appended:
+        """Write the records of *runs*; see `append_all`."""
         self.is_dirty = True
+        size_bytes = self._size_bytes()
+        if size_bytes is None:
+            return Appended(-1)
+        data, written = memoryview(b"".join([run.data for run in runs])), 0
         try:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except OSError as error:
-            ends = list(itertools.accumulate(run.length_bytes for run in runs for _ in range(len(run))))
-            whole = sum(end <= written for end in ends)
-            self._truncate(size_bytes + (ends[whole - 1] if whole else 0))
-            return whole, error
-        return sum(map(len, runs)), None
+            return Appended(size_bytes, written, error.errno or errno.EIO)
+        return Appended(size_bytes, written)
+
+    def _size_bytes(self) -> int | None:
+        """Return how long the file is, or None when its path leads to another file, or nowhere, by now."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_size if self._identity == (status.st_dev, status.st_ino) else None
+
+    def wanting(self, runs: Sequence[RecordRun]) -> tuple[int, bytes, int, int, tuple[bytes, ...]]:
+        """Return what `rawdaq.file_batches.append` needs to do the same."""
+        self.is_dirty = True
+        return (self._fd, self._path_bytes, *self._identity, tuple([run.data for run in runs]))
+
+    def settle(self, runs: Sequence[RecordRun], appended: Appended) -> tuple[int, OSError | None]:
+        """Return how many records of *runs* are in the file, and why not all; a part of one is cut off."""
+        if not appended.error:
+            return sum(map(len, runs)), None
+        ends = list(itertools.accumulate(run.length_bytes for run in runs for _ in range(len(run))))
+        whole = sum(end <= appended.written_bytes for end in ends)
+        self._truncate(appended.size_bytes + (ends[whole - 1] if whole else 0))
+        return whole, OSError(appended.error, os.strerror(appended.error), str(self.path))
 
     def _truncate(self, size_bytes: int) -> None:
         try:
@@ -102,6 +127,18 @@ class ArchiveFile:
     def close(self) -> None:
         """Release the file."""
         os.close(self._fd)
+
+
+def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:
+    """Write the records of each file, in one step where rawdaq is compiled.
+
+    Returns:
+        How far those of each file got; `ArchiveFile.settle` then cuts off what is not a whole record.
+    """
+    if file_batches is None:
+        return [file.append(runs) for file, runs in wanted]
+    outcomes = file_batches.append(tuple([file.wanting(runs) for file, runs in wanted]))
+    return [Appended(*outcome) for outcome in outcomes]
 
 
 def end_of_records(fd: int, size_bytes: int) -> int:

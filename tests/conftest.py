@@ -148,3 +148,10 @@ def each_way_of_single_packets(request: pytest.FixtureRequest, monkeypatch: pyte
     if request.param == "python":
         for module in ("message", "raw_plugin"):
             monkeypatch.setattr(f"rawdaq.protocols.{module}.single_packets", None)
+
+
+@pytest.fixture(params=["compiled", "python"])
+def each_way_of_file_batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that asks for this runs with the compiled way to write many files at once, and without it."""
+    if request.param == "python":
+        monkeypatch.setattr("rawdaq.archive_file.file_batches", None)

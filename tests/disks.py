@@ -1,8 +1,10 @@
 """Disks that fail, for the tests of what writes to them."""
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ class Disk:
         self._folder = str(folder)
         self._write = os.write
         monkeypatch.setattr(os, "write", self._limited_write)
+        monkeypatch.setattr("rawdaq.archive_file.file_batches", None)  # whose writes nobody can limit
 
     def _limited_write(self, fd: int, data: bytes) -> int:
         if not os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):
@@ -35,6 +38,17 @@ class Disk:
         count = self._write(fd, data[: min(self.longest_bytes, self.room_bytes)])
         self.room_bytes -= count
         return count
+
+
+@contextlib.contextmanager
+def file_size_limit(size_bytes: int) -> Generator[None]:
+    """Let no file of this process grow beyond *size_bytes*: the system itself stops a write there, with EFBIG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def fail_with(number: int) -> Callable[..., None]:

@@ -17,7 +17,7 @@ from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import NS_PER_DAY, from_iso
-from tests.disks import Disk, fail_with
+from tests.disks import Disk, fail_with, file_size_limit
 from tests.record_makers import RecordMaker, as_runs
 
 START_NS = from_iso("2026-11-21T00:00:00Z")
@@ -82,6 +82,7 @@ def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.M
 
     archive = opened(tmp_path)
     with monkeypatch.context() as counting:
+        counting.setattr("rawdaq.archive_file.file_batches", None)
         counting.setattr(os, "write", counted)
         archive.write(as_runs(records(Z, N, count=5)))
     archive.close()
@@ -201,21 +202,30 @@ def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monke
     assert archive.torn_tails == 1
 
 
-def test_a_file_larger_than_the_process_may_write_ends_with_a_whole_record(tmp_path: Path) -> None:
-    """The kernel itself cuts this write in the middle of a record."""
-    archive, made = opened(tmp_path), records(Z, count=4)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1300, hard))
-    try:
-        with pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut:
-            archive.write(as_runs(made))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert cut.value.delivered == 2
-    assert sds(tmp_path, Z).stat().st_size == 1024
-    archive.write(as_runs(made[2:]))
+@pytest.mark.usefixtures("each_way_of_file_batches")
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("limit_bytes", [0, 511, 512, 700, 1024, 1300, 1700])
+def test_files_larger_than_the_process_may_write_get_every_record_once(
+    tmp_path: Path, is_open: bool, limit_bytes: int
+) -> None:
+    """The kernel itself cuts these writes in the middle of a record."""
+    archive, made = opened(tmp_path), records(Z, N, count=4)
+    if is_open:
+        archive.write(as_runs(made[:2]))
+    rest = made[2 * is_open :]
+    for limited in (limit_bytes, limit_bytes + 300, limit_bytes):
+        with (
+            file_size_limit(limited),
+            pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut,
+        ):
+            archive.write(as_runs(rest))
+        rest = rest[cut.value.delivered :]
+        assert not any(file.stat().st_size % 512 for file in tmp_path.rglob("*.2026.325"))
+    archive.write(as_runs(rest))
     archive.close()
-    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+    assert (archive.records, archive.torn_tails) == (8, 0)
 
 
 def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
@@ -275,6 +285,7 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
         other_disk.rmdir()
 
 
+@pytest.mark.usefixtures("each_way_of_file_batches")
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bool) -> None:
     archive, made = opened(tmp_path), records(Z, count=2)

@@ -5,15 +5,17 @@ import fcntl
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rawdaq.archive_file import ArchiveFile, device_below, end_of_records
+from rawdaq import file_batches
+from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, end_of_records
 from rawdaq.packet import Packet, StreamId
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import from_iso
-from tests.disks import Disk, fail_with
+from tests.disks import Disk, fail_with, file_size_limit
 from tests.record_makers import RecordMaker, as_runs
 
 NOW_NS = from_iso("2026-11-21T02:23:00Z")
@@ -101,12 +103,10 @@ def test_records_too_long_for_the_tail_are_walked(tmp_path: Path) -> None:
 def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
     file = ArchiveFile(path, NOW_NS)
     assert file.set_aside is None
-    assert file.size_bytes() == 0
-    assert file.append(as_runs(records(2, 3)), 0) == (3, None)
+    assert append_all([(file, as_runs(records(2, 3)))]) == [Appended(0, 1536)]
     assert file.is_dirty
     file.sync()
     assert not file.is_dirty
-    assert file.size_bytes() == 1536
     file.close()
     assert path.read_bytes() == joined(records(2, 3))
 
@@ -131,7 +131,7 @@ def test_what_is_no_miniseed_is_kept_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     file = ArchiveFile(path, NOW_NS)
-    file.append(as_runs(records(2, 1)), 0)
+    append_all([(file, as_runs(records(2, 1)))])
     file.close()
     assert path.read_bytes() == joined(records(2, 1))
     assert path.with_name("day.torn-20261121T022300Z").read_bytes() == content
@@ -160,27 +160,72 @@ def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: py
     ArchiveFile(path, NOW_NS).close()
 
 
-def test_a_file_that_was_moved_away_is_noticed(path: Path) -> None:
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_records_of_many_files_are_written_at_once(tmp_path: Path) -> None:
+    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abc"]
+    made = [records(2, 2 + number) for number in range(3)]
+    for count in range(2):
+        wanted = [(file, as_runs(each)) for file, each in zip(files, made, strict=True)]
+        assert append_all(wanted) == [Appended(count * len(each) * 512, len(each) * 512) for each in made]
+    for file, each in zip(files, made, strict=True):
+        file.close()
+        assert file.path.read_bytes() == 2 * joined(each)
+    assert append_all([]) == []
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_more_pieces_than_one_call_of_the_system_takes_are_written(path: Path) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    made = records(2, 5) * 500
+    assert append_all([(file, as_runs(made))]) == [Appended(0, 2500 * 512)]
+    file.close()
+    assert path.read_bytes() == joined(made)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ((),),
+        ([1, b"path", 0, 0, ()],),
+        ((1, b"path", 0, 0, [b"data"]),),
+        ((1, b"path", 0, 0, ("data",)),),
+        ((1, "path", 0, 0, ()),),
+        ((1, None, 0, 0, ()),),
+        ((b"1", b"path", 0, 0, ()),),
+        ((1, b"path", 0, -1, (b"data",)),),
+        ((1, b"path", 1 << 64, 0, ()), (1, b"path", 0, 0, ())),
+    ],
+)
+def test_arguments_that_are_none_are_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        file_batches.append(wrong)
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_a_file_that_was_moved_away_is_not_written(path: Path) -> None:
     file = ArchiveFile(path, NOW_NS)
     path.rename(path.with_name("moved"))
-    assert file.size_bytes() is None
-    path.touch()
-    assert file.size_bytes() is None
+    for _ in range(2):
+        assert append_all([(file, as_runs(records(2, 1)))]) == [Appended(-1)]
+        path.touch()
     file.close()
+    assert path.read_bytes() == path.with_name("moved").read_bytes() == b""
 
 
-def test_a_write_that_stops_leaves_whole_records(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = ArchiveFile(path, NOW_NS)
-    file.append(as_runs(records(2, 1)), 0)
-    disk = Disk(tmp_path, monkeypatch)
-    disk.room_bytes, disk.longest_bytes = 1100, 300
-    whole, error = file.append(as_runs(records(2, 4)), 512)
-    assert (whole, error and error.errno) == (2, errno.ENOSPC)
-    assert path.stat().st_size == 3 * 512
-    whole, error = file.append(as_runs(records(2, 4)), 1536)
-    assert whole == 0
-    assert path.stat().st_size == 3 * 512
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_a_write_that_stops_leaves_whole_records(path: Path) -> None:
+    file, runs = ArchiveFile(path, NOW_NS), as_runs(records(2, 4))
+    with file_size_limit(1100):
+        assert append_all([(file, runs)]) == [Appended(0, 1100, errno.EFBIG)]
+        whole, error = file.settle(runs, Appended(0, 1100, errno.EFBIG))
+        assert (whole, error and (error.errno, error.filename)) == (2, (errno.EFBIG, str(path)))
+        assert path.read_bytes() == joined(records(2, 2))
+        (appended,) = append_all([(file, runs)])
+        assert appended == Appended(1024, 76, errno.EFBIG)
+        assert file.settle(runs, appended)[0] == 0
     file.close()
+    assert path.read_bytes() == joined(records(2, 2))
 
 
 def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
@@ -190,7 +235,8 @@ def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
     with monkeypatch.context() as broken:
         Disk(tmp_path, broken).room_bytes = 700
         broken.setattr(os, "ftruncate", fail_with(errno.EIO))
-        assert file.append(as_runs(records(2, 3)), 0)[0] == 1
+        runs = as_runs(records(2, 3))
+        assert file.settle(runs, file.append(runs))[0] == 1
     file.close()
     again = ArchiveFile(path, NOW_NS)
     again.close()

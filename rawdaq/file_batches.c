@@ -1,0 +1,149 @@
+/* Records into many files at once: while they are written, the interpreter is free for the receiver.
+ *
+ * Each call of Python's os.stat and os.write gives the interpreter away and asks for it again, and beside a thread that
+ * is busy each of these costs several system calls. What the function does, with arguments and errors, is told in
+ * file_batches.pyi; the same in Python is in archive_file.py.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+enum {
+    FIELDS = 5,        /* of the tuple that says what belongs in one file */
+    MOST_PIECES = 1024 /* in one call of the system: IOV_MAX of Linux and macOS */
+};
+
+typedef struct {
+    int descriptor;
+    const char *path;
+    uint64_t device, inode;
+    struct iovec *pieces;
+    Py_ssize_t count;
+    int64_t size_bytes, written_bytes; /* the outcome; size -1: the path leads to another file, or nowhere */
+    int error;
+} File;
+
+static void write_pieces(File *file)
+{
+    struct iovec *piece = file->pieces, *end = piece + file->count;
+
+    while (piece < end) {
+        ssize_t written = writev(file->descriptor, piece, (int)(end - piece < MOST_PIECES ? end - piece : MOST_PIECES));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0) {
+            file->error = errno;
+            return;
+        }
+        file->written_bytes += written;
+        while (piece < end && (size_t)written >= piece->iov_len)
+            written -= (ssize_t)piece++->iov_len;
+        if (piece < end) {
+            piece->iov_base = (char *)piece->iov_base + written;
+            piece->iov_len -= (size_t)written;
+        }
+    }
+}
+
+/* Append to one file, if its path still leads to it. */
+static void append_to(File *file)
+{
+    struct stat status;
+
+    if (stat(file->path, &status) < 0 || (uint64_t)status.st_dev != file->device
+        || (uint64_t)status.st_ino != file->inode)
+        return;
+    file->size_bytes = status.st_size;
+    write_pieces(file);
+}
+
+/* Read what belongs in one file; return less than 0 with an error set. Nothing of it is copied: whoever called holds the
+ * tuples. */
+static int read_file(PyObject *wanted, File *file)
+{
+    char *data;
+    Py_ssize_t size;
+
+    if (!PyTuple_Check(wanted) || PyTuple_Size(wanted) != FIELDS || !PyTuple_Check(PyTuple_GetItem(wanted, 4))) {
+        PyErr_SetString(PyExc_TypeError, "a file is a tuple of descriptor, path, device, inode and a tuple of pieces");
+        return -1;
+    }
+    PyObject *pieces = PyTuple_GetItem(wanted, 4);
+    file->size_bytes = -1;
+    file->count = PyTuple_Size(pieces);
+    file->pieces = calloc((size_t)file->count + 1, sizeof *file->pieces);
+    if (!file->pieces) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    file->descriptor = (int)PyLong_AsLong(PyTuple_GetItem(wanted, 0));
+    file->path = PyBytes_AsString(PyTuple_GetItem(wanted, 1));
+    if (PyErr_Occurred())
+        return -1;
+    file->device = PyLong_AsUnsignedLongLong(PyTuple_GetItem(wanted, 2));
+    file->inode = PyLong_AsUnsignedLongLong(PyTuple_GetItem(wanted, 3));
+    for (Py_ssize_t i = 0; !PyErr_Occurred() && i < file->count; i++) {
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(pieces, i), &data, &size) == 0)
+            file->pieces[i] = (struct iovec){data, (size_t)size};
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *outcomes(const File *files, Py_ssize_t count)
+{
+    PyObject *all = PyList_New(0);
+
+    for (Py_ssize_t i = 0; all && i < count; i++) {
+        PyObject *one = Py_BuildValue("LLi", (long long)files[i].size_bytes, (long long)files[i].written_bytes,
+                                      files[i].error);
+        if (!one || PyList_Append(all, one) < 0)
+            Py_CLEAR(all);
+        Py_XDECREF(one);
+    }
+    return all;
+}
+
+static PyObject *append(PyObject *Py_UNUSED(module), PyObject *wanted)
+{
+    PyObject *result = NULL;
+
+    if (!PyTuple_Check(wanted)) {
+        PyErr_SetString(PyExc_TypeError, "append takes a tuple of files");
+        return NULL;
+    }
+    Py_ssize_t count = PyTuple_Size(wanted), read = 0;
+    File *files = calloc((size_t)count + 1, sizeof *files);
+    if (!files)
+        return PyErr_NoMemory();
+    while (read < count && read_file(PyTuple_GetItem(wanted, read), &files[read]) == 0)
+        read++;
+    if (!PyErr_Occurred()) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < count; i++)
+            append_to(&files[i]);
+        Py_END_ALLOW_THREADS
+        result = outcomes(files, count);
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        free(files[i].pieces);
+    free(files);
+    return result;
+}
+
+static PyMethodDef FUNCTIONS[] = {
+    {"append", append, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyModuleDef_Slot SLOTS[] = {{0, NULL}};
+static struct PyModuleDef MODULE = {
+    .m_base = PyModuleDef_HEAD_INIT, .m_name = "rawdaq.file_batches", .m_methods = FUNCTIONS, .m_slots = SLOTS};
+
+PyMODINIT_FUNC PyInit_file_batches(void)
+{
+    return PyModuleDef_Init(&MODULE);
+}
