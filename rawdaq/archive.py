@@ -244,6 +244,8 @@ class Archive:
         appended = append_all([(file, [piece.run for piece in pieces]) for _, file, pieces in ready])
         for (key, file, pieces), outcome in zip(ready, appended, strict=True):
             self._settle(key, file, pieces, outcome, done)
+        for key, _, pieces in ready:  # not before all are settled: one may close another
+            self._close_left(key, pieces)
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
         """Write *pieces* into one file and mark in *done* which of their records are in it."""
@@ -255,6 +257,7 @@ class Archive:
         (appended,) = append_all([(file, [piece.run for piece in pieces])])
         if error := self._settle(key, file, pieces, appended, done):
             raise error
+        self._close_left(key, pieces)
 
     def _settle(
         self, key: str, file: ArchiveFile, pieces: Sequence[_Piece], appended: Appended, done: bytearray
@@ -263,8 +266,7 @@ class Archive:
         if appended.size_bytes < 0:
             self._close(key)
             return FileNotFoundError(errno.ENOENT, "", str(file.path))
-        runs = [piece.run for piece in pieces]
-        whole, error = file.settle(runs, appended)
+        whole, error = file.settle([piece.run for piece in pieces], appended)
         self.records += whole
         for first, run in pieces:
             count = min(whole, len(run))
@@ -273,7 +275,6 @@ class Archive:
             whole -= count
         if error is None:
             self._files.move_to_end(key)
-            self._close_left(key, runs)
         else:
             self._close(key)  # what is wrong with it may be gone when it is opened again
         return error
@@ -295,13 +296,15 @@ class Archive:
             )
         return file
 
-    def _close_left(self, key: str, runs: Sequence[RecordRun]) -> None:
-        """Close the files that the streams of *runs* wrote before *key*: yesterday's."""
-        for stream in {run.stream for run in runs}:
-            before = self._key_of.get(stream, key)
-            if before != key:
+    def _close_left(self, key: str, pieces: Sequence[_Piece]) -> None:
+        """Close the files that the streams of *pieces* wrote before *key*: yesterday's."""
+        for _, run in pieces:
+            before = self._key_of.get(run.stream)
+            if before == key:
+                continue
+            if before is not None:
                 self._close(before)
-            self._key_of[stream] = key
+            self._key_of[run.stream] = key
 
     def _close(self, key: str) -> None:
         file = self._files.pop(key, None)

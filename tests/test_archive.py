@@ -112,6 +112,20 @@ def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
     assert sds(tmp_path, Z).read_bytes() == both[1].data
 
 
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_streams_that_cross_midnight_both_ways_in_one_batch_are_written(tmp_path: Path) -> None:
+    archive = opened(tmp_path, "%n.%Y.%j")
+    today, tomorrow = records(Z, N, count=2), records(Z, N, count=2, start_ns=START_NS + NS_PER_DAY)
+    archive.write(as_runs([tomorrow[0]]))
+    archive.write(as_runs([today[1]]))
+    assert archive.open_files == 2
+    archive.write(as_runs([tomorrow[1], today[0]]))
+    archive.write(as_runs([today[3], tomorrow[2], today[2], tomorrow[3]]))
+    archive.close()
+    assert (tmp_path / "XX.2026.325").read_bytes() == b"".join(today[each].data for each in (1, 0, 3, 2))
+    assert (tmp_path / "XX.2026.326").read_bytes() == b"".join(tomorrow[each].data for each in (0, 1, 2, 3))
+
+
 def test_open_files_are_bounded(tmp_path: Path) -> None:
     archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
     for record in made:
