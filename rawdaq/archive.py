@@ -248,9 +248,9 @@ class Archive:
             self._close_left(key, pieces)
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
-        """Write *pieces* into one file and mark in *done* which of their records are in it."""
+        """Write *pieces* into a file that is not open, and mark in *done* which of their records are in it."""
         try:
-            file = self._files.get(key) or self._open(key, path)
+            file = self._open(key, path)
         except OSError as opening:
             opening.filename = opening.filename or self._root / path
             raise
