@@ -167,7 +167,7 @@ class ZMQTCPPublisher(Publisher):
     def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
         count = 0
-        for item in batch:
+        for item in batch:  # as it stands here: a function more costs a packet that comes alone microseconds
             count += 1 if isinstance(item, Packet) else count_of(item)
         if count > _YIELD_MESSAGES or self.mode == "remote":
             return False

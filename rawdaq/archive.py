@@ -239,18 +239,19 @@ class Archive:
         return groups
 
     def _write_open(self, groups: Mapping[str, tuple[str, Sequence[_Piece]]], done: bytearray) -> None:
-        """Write what belongs in open files, all of it at once; what failed is not *done* and can be tried again."""
+        """Write what belongs in open files, all at once; from an error on it is not *done* and can be tried again."""
         ready = [(key, self._files[key], pieces) for key, (_, pieces) in groups.items() if key in self._files]
         appended = append_all([(file, [piece.run for piece in pieces]) for _, file, pieces in ready])
-        for (key, file, pieces), outcome in zip(ready, appended, strict=True):
+        tried = ready[: len(appended)]
+        for (key, file, pieces), outcome in zip(tried, appended, strict=True):
             self._settle(key, file, pieces, outcome, done)
-        for key, _, pieces in ready:  # not before all are settled: one may close another
+        for key, _, pieces in tried:  # not before all are settled: one may close another
             self._close_left(key, pieces)
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
-        """Write *pieces* into a file that is not open, and mark in *done* which of their records are in it."""
+        """Write *pieces* into one file and mark in *done* which of their records are in it."""
         try:
-            file = self._open(key, path)
+            file = self._files.get(key) or self._open(key, path)
         except OSError as opening:
             opening.filename = opening.filename or self._root / path
             raise
@@ -265,7 +266,7 @@ class Archive:
         """Mark in *done* which records of *pieces* are in *file*; close one with which something is wrong."""
         if appended.size_bytes < 0:
             self._close(key)
-            return FileNotFoundError(errno.ENOENT, "", str(file.path))
+            return OSError(appended.error or errno.ENOENT, "", str(file.path))
         whole, error = file.settle([piece.run for piece in pieces], appended)
         self.records += whole
         for first, run in pieces:

@@ -24,8 +24,8 @@ class Appended(NamedTuple):
     """How far the records of one file got.
 
     Attributes:
-        size_bytes: how long the file was before; less than 0: its path leads to another file, or nowhere, by now, and
-            nothing was written.
+        size_bytes: how long the file was before; less than 0: nothing was written, because its path does not lead to
+            it any more.
         written_bytes: how much of the records is in it.
         error: why not all (`errno`), else 0.
     """
@@ -80,24 +80,19 @@ class ArchiveFile:
     def append(self, runs: Sequence[RecordRun]) -> Appended:
         """Write the records of *runs*; see `append_all`."""
         self.is_dirty = True
-        size_bytes = self._size_bytes()
-        if size_bytes is None:
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            return Appended(-1, 0, 0 if error.errno == errno.ENOENT else error.errno or errno.EIO)
+        if self._identity != (status.st_dev, status.st_ino):
             return Appended(-1)
         data, written = memoryview(b"".join([run.data for run in runs])), 0
         try:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except OSError as error:
-            return Appended(size_bytes, written, error.errno or errno.EIO)
-        return Appended(size_bytes, written)
-
-    def _size_bytes(self) -> int | None:
-        """Return how long the file is, or None when its path leads to another file, or nowhere, by now."""
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return None
-        return status.st_size if self._identity == (status.st_dev, status.st_ino) else None
+            return Appended(status.st_size, written, error.errno or errno.EIO)
+        return Appended(status.st_size, written)
 
     def wanting(self, runs: Sequence[RecordRun]) -> tuple[int, bytes, int, int, tuple[bytes, ...]]:
         """Return what `rawdaq.file_batches.append` needs to do the same."""
@@ -130,15 +125,20 @@ class ArchiveFile:
 
 
 def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:
-    """Write the records of each file, in one step where rawdaq is compiled.
+    """Write the records of each file up to the first error, in one step where rawdaq is compiled.
 
     Returns:
-        How far those of each file got; `ArchiveFile.settle` then cuts off what is not a whole record.
+        How far those of each file got that was tried; `ArchiveFile.settle` then cuts off what is not a whole record.
     """
-    if file_batches is None:
-        return [file.append(runs) for file, runs in wanted]
-    outcomes = file_batches.append(tuple([file.wanting(runs) for file, runs in wanted]))
-    return [Appended(*outcome) for outcome in outcomes]
+    if file_batches is not None:
+        outcomes = file_batches.append(tuple([file.wanting(runs) for file, runs in wanted]))
+        return [Appended(*outcome) for outcome in outcomes]
+    appended: list[Appended] = []
+    for file, runs in wanted:
+        appended.append(file.append(runs))
+        if appended[-1].error:
+            break
+    return appended
 
 
 def end_of_records(fd: int, size_bytes: int) -> int:

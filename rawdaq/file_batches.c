@@ -24,7 +24,7 @@ typedef struct {
     uint64_t device, inode;
     struct iovec *pieces;
     Py_ssize_t count;
-    int64_t size_bytes, written_bytes; /* the outcome; size -1: the path leads to another file, or nowhere */
+    int64_t size_bytes, written_bytes; /* the outcome; size -1: nothing was written, the path does not lead here */
     int error;
 } File;
 
@@ -55,11 +55,12 @@ static void append_to(File *file)
 {
     struct stat status;
 
-    if (stat(file->path, &status) < 0 || (uint64_t)status.st_dev != file->device
-        || (uint64_t)status.st_ino != file->inode)
-        return;
-    file->size_bytes = status.st_size;
-    write_pieces(file);
+    if (stat(file->path, &status) < 0) {
+        file->error = errno == ENOENT ? 0 : errno;
+    } else if ((uint64_t)status.st_dev == file->device && (uint64_t)status.st_ino == file->inode) {
+        file->size_bytes = status.st_size;
+        write_pieces(file);
+    }
 }
 
 /* Read what belongs in one file; return less than 0 with an error set. Nothing of it is copied: whoever called holds the
@@ -116,7 +117,7 @@ static PyObject *append(PyObject *Py_UNUSED(module), PyObject *wanted)
         PyErr_SetString(PyExc_TypeError, "append takes a tuple of files");
         return NULL;
     }
-    Py_ssize_t count = PyTuple_Size(wanted), read = 0;
+    Py_ssize_t count = PyTuple_Size(wanted), read = 0, tried = 0;
     File *files = calloc((size_t)count + 1, sizeof *files);
     if (!files)
         return PyErr_NoMemory();
@@ -124,10 +125,10 @@ static PyObject *append(PyObject *Py_UNUSED(module), PyObject *wanted)
         read++;
     if (!PyErr_Occurred()) {
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t i = 0; i < count; i++)
-            append_to(&files[i]);
+        while (tried < count && (!tried || !files[tried - 1].error))
+            append_to(&files[tried++]);
         Py_END_ALLOW_THREADS
-        result = outcomes(files, count);
+        result = outcomes(files, tried);
     }
     for (Py_ssize_t i = 0; i < count; i++)
         free(files[i].pieces);

@@ -182,6 +182,30 @@ def test_more_pieces_than_one_call_of_the_system_takes_are_written(path: Path) -
     assert path.read_bytes() == joined(made)
 
 
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_an_error_ends_the_step(tmp_path: Path) -> None:
+    """What a disk refuses once it will refuse for the next file too, perhaps after as long a time."""
+    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abcd"]
+    small, large = as_runs(records(2, 1)), as_runs(records(2, 3))
+    (tmp_path / "a").unlink()
+    with file_size_limit(1024):
+        wanted = list(zip(files, (small, small, large, small), strict=True))
+        assert append_all(wanted) == [Appended(-1), Appended(0, 512), Appended(0, 1024, errno.EFBIG)]
+    for file in files:
+        file.close()
+    assert [(tmp_path / name).stat().st_size for name in "bcd"] == [512, 1024, 0]
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_a_path_that_cannot_be_looked_at_is_an_error(path: Path) -> None:
+    file = ArchiveFile(path, NOW_NS)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.touch()
+    assert append_all([(file, as_runs(records(2, 1)))]) == [Appended(-1, 0, errno.ENOTDIR)]
+    file.close()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
