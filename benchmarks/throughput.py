@@ -119,10 +119,10 @@ def station_file(folder: Path, load: Load, port: int, publishers: Publishers) ->
     return file
 
 
-def run(case: Case, feed: Child, port: int) -> dict[str, Any]:
-    """Return what one run of *case* cost; *feed* is the device."""
+def run(case: Case, feed: Child, port: int, folder: Path) -> dict[str, Any]:
+    """Return what one run of *case* cost; *feed* is the device, and *folder* is new."""
+    folder.mkdir()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         target = BASELINES.get(case.target, case.target)
         with plugin_pipe() as (reading, writing):
             pipe = stack.enter_context(Child("-m", "benchmarks.drain", "pipe", stdin=reading))
@@ -156,9 +156,10 @@ def _command(case: Case, folder: Path, port: int) -> list[object]:
 
 def runs(case: Case, count: int) -> list[dict[str, Any]]:
     """Return what *count* runs of *case* cost."""
-    with Child("-m", "benchmarks.feed", json.dumps(asdict(case.load))) as feed:
+    with Child("-m", "benchmarks.feed", json.dumps(asdict(case.load))) as feed, tempfile.TemporaryDirectory() as folder:
         port = feed.read()["port"]
-        return [run(case, feed, port) for _ in range(count)]
+        # Nothing is deleted between two runs: ext4 passes over what was just freed, one by one, for each new file.
+        return [run(case, feed, port, Path(folder, str(number))) for number in range(count)]
 
 
 def encode_ns(kind: str, name: str) -> float:

@@ -12,12 +12,12 @@ import resource
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below
+from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, sync_all
 from rawdaq.archive_layout import TORN, ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
@@ -245,8 +245,7 @@ class Archive:
         tried = ready[: len(appended)]
         for (key, file, pieces), outcome in zip(tried, appended, strict=True):
             self._settle(key, file, pieces, outcome, done)
-        for key, _, pieces in tried:  # not before all are settled: one may close another
-            self._close_left(key, pieces)
+        self._close_left((key, pieces) for key, _, pieces in tried)  # when all are settled: one may close another
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
         """Write *pieces* into one file and mark in *done* which of their records are in it."""
@@ -258,7 +257,7 @@ class Archive:
         (appended,) = append_all([(file, [piece.run for piece in pieces])])
         if error := self._settle(key, file, pieces, appended, done):
             raise error
-        self._close_left(key, pieces)
+        self._close_left([(key, pieces)])
 
     def _settle(
         self, key: str, file: ArchiveFile, pieces: Sequence[_Piece], appended: Appended, done: bytearray
@@ -297,26 +296,27 @@ class Archive:
             )
         return file
 
-    def _close_left(self, key: str, pieces: Sequence[_Piece]) -> None:
-        """Close the files that the streams of *pieces* wrote before *key*: yesterday's."""
-        for _, run in pieces:
-            before = self._key_of.get(run.stream)
-            if before == key:
-                continue
-            if before is not None:
-                self._close(before)
-            self._key_of[run.stream] = key
+    def _close_left(self, written: Iterable[tuple[str, Sequence[_Piece]]]) -> None:
+        """Close the files that streams wrote before those of *written*, keys and their pieces: yesterday's."""
+        left: list[str] = []
+        for key, pieces in written:
+            for _, run in pieces:
+                before = self._key_of.get(run.stream)
+                if before == key:
+                    continue
+                if before is not None:
+                    left.append(before)
+                self._key_of[run.stream] = key
+        self._close(*left)
 
-    def _close(self, key: str) -> None:
-        file = self._files.pop(key, None)
-        if file is None:
-            return
-        try:
-            if file.is_dirty:
-                file.sync()
-        except OSError as error:
-            self._log.error("%s: its last records may not be on the disk: %s", file.path, error.strerror)
-        finally:
+    def _close(self, *keys: str) -> None:
+        """Close the files of *keys* that are open, when their records are on the disk or it has refused them."""
+        files = [file for key in keys if (file := self._files.pop(key, None))]
+        dirty = [file for file in files if file.is_dirty]
+        while error := sync_all(dirty):
+            self._log.error("%s: its last records may not be on the disk: %s", error.filename, error.strerror)
+            dirty = [file for file in dirty if file.is_dirty][1:]
+        for file in files:
             file.close()
 
     def sync(self) -> None:
@@ -325,13 +325,8 @@ class Archive:
         Raises:
             PublisherUnavailable: the disk does not take them.
         """
-        for file in self._files.values():
-            try:
-                if file.is_dirty:
-                    file.sync()
-            except OSError as error:
-                error.filename = file.path
-                raise PublisherUnavailable(_reason(error)) from error
+        if error := sync_all([file for file in self._files.values() if file.is_dirty]):
+            raise PublisherUnavailable(_reason(error)) from error
 
     def close(self) -> None:
         """See that all records are on the disk and close all files.
@@ -340,8 +335,7 @@ class Archive:
             ComponentError: records of some files could not be written and are lost.
         """
         self._write_held(is_last=True)
-        for key in tuple(self._files):
-            self._close(key)
+        self._close(*self._files)
         if self._held:
             lost = sum(len(run) for held in self._held.values() for run in held.runs)
             reasons = "; ".join(sorted({_reason(held.error) for held in self._held.values()}))

@@ -56,8 +56,7 @@ class ArchiveFile:
         self._path_bytes = os.fsencode(path)
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._fd = _open(path)
         try:
             self._lock()
             status = os.fstat(self._fd)
@@ -114,14 +113,24 @@ class ArchiveFile:
         except OSError:
             pass  # whoever opens the file next finds the torn end and sets it aside
 
-    def sync(self) -> None:
-        """Return when all records are on the disk."""
-        os.fsync(self._fd)
-        self.is_dirty = False
+    @property
+    def descriptor(self) -> int:
+        """The open file's."""
+        return self._fd
 
     def close(self) -> None:
         """Release the file."""
         os.close(self._fd)
+
+
+def _open(path: Path) -> int:
+    """Return *path* open for appending, made with its folders if need be."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:
@@ -139,6 +148,29 @@ def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> lis
         if appended[-1].error:
             break
     return appended
+
+
+def sync_all(files: Sequence[ArchiveFile]) -> OSError | None:
+    """See that all records of *files* are on the disk, in one step where rawdaq is compiled.
+
+    Returns:
+        Why that is not so for the first file that is still dirty; None when it is so for all.
+    """
+    safe, error = _sync([file.descriptor for file in files])
+    for file in files[:safe]:
+        file.is_dirty = False
+    return OSError(error, os.strerror(error), str(files[safe].path)) if error else None
+
+
+def _sync(descriptors: Sequence[int]) -> tuple[int, int]:
+    if file_batches is not None:
+        return file_batches.sync(tuple(descriptors))
+    for index, descriptor in enumerate(descriptors):
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            return index, error.errno or errno.EIO
+    return len(descriptors), 0
 
 
 def end_of_records(fd: int, size_bytes: int) -> int:

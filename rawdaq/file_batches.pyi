@@ -1,6 +1,6 @@
-"""Records into many files in one step: compiled from file_batches.c where there is a C compiler.
+"""Records into many files in one step, and to the disk: compiled from file_batches.c where there is a C compiler.
 
-The same in Python is `rawdaq.archive_file.ArchiveFile.append`.
+The same in Python is in `rawdaq.archive_file`.
 """
 
 def append(files: tuple[tuple[int, bytes, int, int, tuple[bytes, ...]], ...], /) -> list[tuple[int, int, int]]:
@@ -12,6 +12,16 @@ def append(files: tuple[tuple[int, bytes, int, int, tuple[bytes, ...]], ...], /)
     Returns:
         Of each file that was tried how long it was, how many bytes were written, and the number of the error that kept
         the rest from it, or 0. The length is -1 where nothing was written because the path does not lead to this file.
+
+    Raises:
+        TypeError, OverflowError: arguments that are none.
+    """
+
+def sync(descriptors: tuple[int, ...], /) -> tuple[int, int]:
+    """Have the disk begin with all of these files, then wait for one after the other; other threads go on.
+
+    Returns:
+        How many are safe on the disk before the first that is not, and the number of its error, or 0.
 
     Raises:
         TypeError, OverflowError: arguments that are none.

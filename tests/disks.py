@@ -58,3 +58,9 @@ def fail_with(number: int) -> Callable[..., None]:
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+def let_no_sync_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk refuse to make anything safe."""
+    monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
+    monkeypatch.setattr("rawdaq.archive_file.file_batches", None)  # whose calls nobody can replace

@@ -17,7 +17,7 @@ from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import NS_PER_DAY, from_iso
-from tests.disks import Disk, fail_with, file_size_limit
+from tests.disks import Disk, fail_with, file_size_limit, let_no_sync_succeed
 from tests.record_makers import RecordMaker, as_runs
 
 START_NS = from_iso("2026-11-21T00:00:00Z")
@@ -364,7 +364,7 @@ def test_a_disk_that_does_not_sync_is_told(
 ) -> None:
     archive = opened(tmp_path)
     archive.write(as_runs(records(Z)))
-    monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
+    let_no_sync_succeed(monkeypatch)
     with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
         archive.sync()
     assert archive.unsynced_files == 1

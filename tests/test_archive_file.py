@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rawdaq import file_batches
-from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, end_of_records
+from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, end_of_records, sync_all
 from rawdaq.packet import Packet, StreamId
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import from_iso
@@ -105,7 +105,7 @@ def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
     assert file.set_aside is None
     assert append_all([(file, as_runs(records(2, 3)))]) == [Appended(0, 1536)]
     assert file.is_dirty
-    file.sync()
+    assert sync_all([file]) is None
     assert not file.is_dirty
     file.close()
     assert path.read_bytes() == joined(records(2, 3))
@@ -204,6 +204,31 @@ def test_a_path_that_cannot_be_looked_at_is_an_error(path: Path) -> None:
     path.parent.touch()
     assert append_all([(file, as_runs(records(2, 1)))]) == [Appended(-1, 0, errno.ENOTDIR)]
     file.close()
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_files_are_made_safe_up_to_the_first_error(tmp_path: Path) -> None:
+    """A pipe takes bytes as a file does, but nothing can make them safe."""
+    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abc"]
+    append_all([(file, as_runs(records(2, 1))) for file in files])
+    reading, writing = os.pipe()
+    os.dup2(writing, files[1].descriptor)
+    error = sync_all(files)
+    assert (error and error.errno, error and error.filename) == (errno.EINVAL, str(tmp_path / "b"))
+    assert [file.is_dirty for file in files] == [False, True, True]
+    assert sync_all(files[2:]) is None
+    assert not files[2].is_dirty
+    assert sync_all([]) is None
+    for file in files:
+        file.close()
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("wrong", [[3], ("3",), (None,), (1 << 64,), None])
+def test_descriptors_that_are_none_are_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        file_batches.sync(wrong)
 
 
 @pytest.mark.parametrize(

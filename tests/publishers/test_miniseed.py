@@ -1,7 +1,6 @@
 """MiniSeedPublisher: what it is told is in its files, and a bad disk stops nobody else."""
 
 import asyncio
-import errno
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.records import Encoding, Record, RecordFormat
 from rawdaq.times import from_iso
-from tests.disks import Disk, fail_with
+from tests.disks import Disk, let_no_sync_succeed
 from tests.helpers import until
 from tests.record_makers import RecordMaker, as_runs
 
@@ -123,7 +122,7 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
     await publisher.deliver_runs(as_runs(made[:1]))
     assert publisher.status()["unsynced_files"] == 0
     with monkeypatch.context() as broken:
-        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        let_no_sync_succeed(broken)
         with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
             await publisher.deliver_runs(as_runs(made[1:]))
     assert unsafe.value.delivered == len(made) - 1
@@ -136,7 +135,7 @@ async def test_a_disk_that_does_not_sync_is_told(
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     with monkeypatch.context() as broken:
-        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        let_no_sync_succeed(broken)
         await publisher.deliver_runs(as_runs(records(publisher)))
         await until(lambda: "may not be on the disk" in caplog.text)
     await publisher.aclose()
