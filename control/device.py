@@ -1,6 +1,5 @@
 """``rawdaq-device``: a test device that speaks RAW and plays a real seismogram, a file or a sine."""
 
-import signal
 import sys
 import threading
 import time
@@ -8,12 +7,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from math import inf, isfinite, nan
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from rawdaq.control.stop_signal import stop_at_signal
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
 
@@ -131,7 +130,7 @@ def main(
         programme = _programme(path, sine_hz, channels, rate_hz, loop)
         if target is not None:
             return _push(programme, target, speed, packet_s, seconds, epoch)
-        with _stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
+        with stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
             _announce(programme, "serving {}, on {}:{}".format(programme.title, *streamer.address))
             player = _player(streamer, speed, stop)
             if wait_client:
@@ -162,7 +161,7 @@ def _push(
     from rawdaq.log import configure
 
     configure("INFO")
-    with _stop_at_signal() as stop, streamer_of(programme, target) as streamer:
+    with stop_at_signal() as stop, streamer_of(programme, target) as streamer:
         _announce(programme, f"pushing {programme.title}, to {streamer.address}")
         sink = UdpSink(streamer)
         player = Player(sink, speed, stop)
@@ -181,7 +180,7 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
         if is_given and option.name not in ("capture", "host", "port", "target", "speed"):
             raise click.UsageError(f"--replay plays what was captured, without {option.opts[0]}")
     configure("INFO")
-    with _errors_in_words(), _stop_at_signal() as stop:
+    with _errors_in_words(), stop_at_signal() as stop:
         udp = None if target is None else parse_address(target)
         click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _say))
 
@@ -248,22 +247,6 @@ def _errors_in_words() -> Generator[None]:
         raise click.UsageError(str(error)) from error
     except RawdaqError as error:
         raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _stop_at_signal() -> Generator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ so that stdout holds nothing but data.
 import errno
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from rawdaq.control.stop_signal import stop_at_signal
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
@@ -95,7 +92,7 @@ def main(
 
     if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--from reads files, --connect a publisher: say one of them")
-    with _stop_at_signal() as stop:
+    with stop_at_signal() as stop:
         try:
             # Opened first: a file that is to be read must not be overwritten.
             opened = _opened(files, streams, record_file, picture) if files else None
@@ -173,22 +170,6 @@ def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> l
 
         views.append(Picture(picture))
     return views
-
-
-@contextmanager
-def _stop_at_signal() -> Generator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

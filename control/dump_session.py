@@ -92,8 +92,9 @@ class Listener(Subscriber):
                 self._answered.add(address)
         return [address for address in self.addresses if address not in self._answered]
 
-    def _connected(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
-        subscription = super()._connected(context, address)
+    def _prepared(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        subscription = super()._prepared(context, address)
+        # Now, because an answer that comes before somebody listens is not told.
         self._monitors[address] = subscription.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         return subscription
 

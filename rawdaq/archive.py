@@ -159,10 +159,12 @@ class Archive:
         try:
             self._check_root()
             self._write_held()
-            self._write_open(self._groups(runs, done), done)
+            groups = self._groups(runs, done)
+            self._write_open(groups, done)
             if b"\0" in done:
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
+            self._close_left((key, pieces) for key, (_, pieces) in groups.items() if key in self._files)
         except OSError as error:
             delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
             self._done = done[delivered:]
@@ -210,6 +212,7 @@ class Archive:
                 held.runs[:] = left
             else:
                 del self._held[key]
+                self._close_left([(key, pieces)])
                 self._log.warning("%s can be written again; nothing of it is lost", self._root / held.path)
 
     def _check_root(self) -> None:
@@ -242,10 +245,8 @@ class Archive:
         """Write what belongs in open files, all at once; from an error on it is not *done* and can be tried again."""
         ready = [(key, self._files[key], pieces) for key, (_, pieces) in groups.items() if key in self._files]
         appended = append_all([(file, [piece.run for piece in pieces]) for _, file, pieces in ready])
-        tried = ready[: len(appended)]
-        for (key, file, pieces), outcome in zip(tried, appended, strict=True):
+        for (key, file, pieces), outcome in zip(ready, appended, strict=False):
             self._settle(key, file, pieces, outcome, done)
-        self._close_left((key, pieces) for key, _, pieces in tried)  # when all are settled: one may close another
 
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
         """Write *pieces* into one file and mark in *done* which of their records are in it."""
@@ -257,7 +258,6 @@ class Archive:
         (appended,) = append_all([(file, [piece.run for piece in pieces])])
         if error := self._settle(key, file, pieces, appended, done):
             raise error
-        self._close_left([(key, pieces)])
 
     def _settle(
         self, key: str, file: ArchiveFile, pieces: Sequence[_Piece], appended: Appended, done: bytearray

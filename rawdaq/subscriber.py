@@ -167,6 +167,16 @@ class Subscriber:
             raise
 
     def _connected(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        subscription = self._prepared(context, address)
+        try:
+            subscription.connect(address)
+        except zmq.ZMQError as error:
+            subscription.close()
+            raise InvalidValue(f"address {address!r} is not like {DEFAULT_ADDRESS}: {error.strerror}") from error
+        return subscription
+
+    def _prepared(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        """Return a socket that is about to connect to *address*."""
         subscription = context.socket(zmq.SUB)
         subscription.setsockopt(zmq.LINGER, 0)
         subscription.setsockopt(zmq.IPV6, 1)
@@ -177,11 +187,6 @@ class Subscriber:
         subscription.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         for prefix in prefixes(self.streams):
             subscription.setsockopt(zmq.SUBSCRIBE, prefix)
-        try:
-            subscription.connect(address)
-        except zmq.ZMQError as error:
-            subscription.close()
-            raise InvalidValue(f"address {address!r} is not like {DEFAULT_ADDRESS}: {error.strerror}") from error
         return subscription
 
     def close(self) -> None:

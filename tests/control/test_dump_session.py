@@ -5,19 +5,21 @@ import os
 import pty
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+import zmq
 
 from rawdaq.control import dump_files
 from rawdaq.control.dump_files import Picture, RecordFile
-from rawdaq.control.dump_session import Arrival, Session, View
+from rawdaq.control.dump_session import Arrival, Listener, Session, View
 from rawdaq.control.dump_stats import JsonTable
 from rawdaq.packet import Packet, StreamId
 from rawdaq.subscriber import Loss, Subscriber
 from tests.helpers import command, environment, until
-from tests.live import publishing, subscribed
+from tests.live import publishing, subscribed, subscribers
 from tests.makers import START_NS, packet
 
 ADDRESS = "tcp://127.0.0.1:9004"
@@ -189,3 +191,20 @@ async def test_table_is_redrawn_in_place_on_a_terminal() -> None:
         os.close(ours)
         os.close(theirs)
     assert b"\x1b[" in shown
+
+
+async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting returns here when the publisher has the subscription, as on a machine that is busy with others."""
+    connect = zmq.Socket[bytes].connect
+
+    def slow(socket: "zmq.Socket[bytes]", address: str) -> None:
+        connect(socket, address)
+        while address == publisher.address and not subscribers(publisher):
+            time.sleep(0)
+
+    monkeypatch.setattr(zmq.Socket, "connect", slow)
+    async with publishing() as publisher:
+        listener = Listener([publisher.address], [], lambda loss: None)
+        await asyncio.wait_for(asyncio.to_thread(listener.open), 60)
+        await until(lambda: not listener.unanswered())
+        listener.close()
