@@ -28,7 +28,7 @@ Publishers = Mapping[str, Mapping[str, object]]
 _PUBLISHERS: dict[str, dict[str, Mapping[str, object]]] = {
     "pipe": {"pipe": {"class": "SeedLinkPluginPublisher"}},
     "archive": {"archive": {"class": "MiniSeedPublisher", "path": "archive"}},
-    "live": {"live": {"class": "ZMQTCPPublisher", "ip": "127.0.0.1", "port": 0, "overflow": "block"}},
+    "live": {"live": {"class": "ZMQTCPPublisher", "ip": "127.0.0.1", "port": 0}},
 }
 TARGETS: dict[str, Publishers] = {
     **_PUBLISHERS,

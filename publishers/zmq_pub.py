@@ -41,7 +41,8 @@ class ZMQTCPPublisher(Publisher):
     """Publishes packets as ZMQ PUB messages over TCP; plain bytes go out unchanged as one frame.
 
     A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
-    once per outage with their extent, and shown by `status`.
+    once per outage with their extent, and shown by `status`. Nothing else is dropped: a device that sends faster than
+    messages can be made waits. With mode ``remote``, what waits for the other side is dropped when it is too much.
 
     Args:
         ip: the interface to publish on, or with mode remote the machine to send to.
@@ -54,7 +55,7 @@ class ZMQTCPPublisher(Publisher):
         max_subscribers: how many may be connected at once.
     """
 
-    overflow = OverflowPolicy.DROP_OLDEST
+    queue_mb = 8.0  # for what is just being written; it never waits for a subscriber
 
     def __init__(
         self,
@@ -69,6 +70,8 @@ class ZMQTCPPublisher(Publisher):
         super().__init__(name, logger)
         if mode not in ("local", "outbound", "remote"):
             raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
+        if mode == "remote":  # it may be away for long, and nobody else is to wait for it
+            self.overflow, self.queue_mb = OverflowPolicy.DROP_OLDEST, Publisher.queue_mb
         self.ip, self.port, self.mode = ip, port, mode
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)

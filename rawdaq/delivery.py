@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from rawdaq.outlet import Outlet, count_of
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -106,13 +107,17 @@ class Delivery:
             self.paused_reason = None
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows of this publisher."""
+        """Return what `status` shows of this publisher; what it dropped itself is added to what its outlet dropped."""
+        own = self.publisher.status()
+        dropped = self.outlet.dropped + Counter(cast("Mapping[str, int]", own.get("dropped_by_stream", {})))
         return {
             "class": type(self.publisher).__name__,
             "state": "paused" if self.paused_reason else "running",
             "paused_reason": self.paused_reason,
             **self.outlet.status(),
-            **self.publisher.status(),
+            **own,
+            "dropped": self.outlet.dropped.total() + cast("int", own.get("dropped", 0)),
+            "dropped_by_stream": dict(dropped),
         }
 
 

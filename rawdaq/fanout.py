@@ -15,7 +15,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from rawdaq.delivery import Delivery
 from rawdaq.outlet import Outlet, OverflowPolicy
@@ -102,12 +102,13 @@ class Fanout:
         return sorted({name for names in named for name in names})
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Return what `status` shows of every publisher."""
+        """Return what `status` shows of every publisher; what its records refused is added to what it refused."""
         of_stage = {id(target): stage.status() for stage in self.stages for target in stage.targets}
-        return {
-            name: {"refused": 0} | of_stage.get(id(delivery), {}) | delivery.status()
-            for name, delivery in zip(self._names, self.deliveries, strict=True)
-        }
+        shown: dict[str, dict[str, object]] = {}
+        for name, delivery in zip(self._names, self.deliveries, strict=True):
+            made, own = of_stage.get(id(delivery), {"refused": 0}), delivery.status()
+            shown[name] = {**made, **own, "refused": made["refused"] + cast("int", own.get("refused", 0))}
+        return shown
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -142,7 +142,7 @@ class RecordStage:
             accepted = self._accepted[stream] = reason is None
         return accepted
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> dict[str, int]:
         """Return what `status` shows at the publishers of this format.
 
         ``refused`` counts packets that cannot be records and samples for which there is no encoding, ``fallbacks``

@@ -196,6 +196,23 @@ async def test_publishers_of_packets_get_the_packets_of_a_run_and_outlets_count_
     assert fanout.status()["records"]["refused"] == 2
 
 
+async def test_what_a_publisher_dropped_and_refused_itself_is_added_to_what_was_before_it() -> None:
+    class Lossy(RecordKeeper):
+        overflow, queue_packets = OverflowPolicy.DROP_NEWEST, 1
+
+        def status(self) -> dict[str, object]:
+            return {"dropped": 3, "dropped_by_stream": {str(HHN): 2, "bytes": 1}, "refused": 4}
+
+    fanout = Fanout([Lossy("lossy")], LOG)
+    async with running(fanout):
+        fanout.put([b"no record"])
+        await fanout.drain(10.0)
+    fanout.deliveries[0].outlet.put([b"1", b"2", packet(stream=HHN)])
+    status = fanout.status()["lossy"]
+    assert (status["dropped"], status["refused"]) == (2 + 3, 1 + 4)
+    assert status["dropped_by_stream"] == {str(HHN): 1 + 2, "bytes": 1 + 1}
+
+
 async def test_two_publishers_of_one_name_both_get_everything() -> None:
     twins = [Keeper("twin"), Keeper("twin")]
     fanout = Fanout(twins, LOG)

@@ -12,10 +12,13 @@ from rawdaq.protocols.message import decode
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_pub
 from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.receivers.raw_tcp import RawReceiver
+from rawdaq.settings import StationSettings
 from rawdaq.subscriber import Subscriber
+from tests.fake_device import Described, Session, fake_device, wire
 from tests.helpers import until
 from tests.live import publishing, subscribed, subscribers
-from tests.makers import packet
+from tests.makers import START_NS, packet
 from tests.publishers.zmq_subscribers import OTHER, SlowSubscriber, ZmqSub, received
 
 
@@ -130,6 +133,36 @@ async def test_slow_subscriber_loses_a_counted_number_and_the_others_nothing(cap
     assert len(outages) == len(ends) == 1
     assert f"dropped {sum(dropped.values())} messages in" in ends[0]
     assert f"XX.DEMO.00.HHZ: {dropped['XX.DEMO.00.HHZ']}" in ends[0]
+
+
+async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_keep_up_lose_nothing() -> None:
+    rounds, channels, ready = 3000, range(1, 101), asyncio.Event()
+    total = rounds * len(channels)
+
+    async def play(session: Session) -> None:
+        await session.handshake(dict.fromkeys(channels, Described()))
+        await ready.wait()
+        for index in range(rounds):
+            at_ns = START_NS + index * 10_000_000
+            session.writer.write(b"".join(wire(channel, at_ns, bytes(4), 1) for channel in channels))
+        await session.until_closed()
+
+    publisher = ZMQTCPPublisher("127.0.0.1", 0, high_water_mb=1000, name="live")
+    async with fake_device(play) as port:
+        station = StationSettings(network="XX", code="DEMO")
+        names = {channel: f"{channel - 1:02d}.HHZ" for channel in channels}
+        receiver = RawReceiver([publisher], station, port=port, channels=names)
+        serving = asyncio.ensure_future(receiver.serve())
+        await until(lambda: publisher.port)
+        with SlowSubscriber(publisher) as subscriber:
+            await subscriber.subscribe()
+            await subscribed(publisher)
+            ready.set()
+            await until(lambda: publisher.status()["published"] == total)
+            status = cast("dict[str, dict[str, object]]", receiver.cmd_status()["publishers"])["live"]
+            assert (status["delivered"], status["dropped"], status["sent"]) == (total, 0, total)
+        receiver.stop()
+        await serving
 
 
 async def test_end_of_an_outage_is_told_when_the_slow_subscriber_leaves(caplog: pytest.LogCaptureFixture) -> None:
