@@ -164,6 +164,7 @@ class Archive:
             if b"\0" in done:
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
+            # Not before all is written: the file that one stream has left may be another's.
             self._close_left((key, pieces) for key, (_, pieces) in groups.items() if key in self._files)
         except OSError as error:
             delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)

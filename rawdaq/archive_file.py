@@ -115,7 +115,7 @@ class ArchiveFile:
 
     @property
     def descriptor(self) -> int:
-        """The open file's."""
+        """The system's number of the open file."""
         return self._fd
 
     def close(self) -> None:
