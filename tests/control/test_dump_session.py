@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rawdaq.control.dump_session import Arrival, Listener, Session, View
 from rawdaq.control.dump_stats import JsonTable
 from rawdaq.packet import Packet, StreamId
 from rawdaq.subscriber import Loss, Subscriber
-from tests.helpers import command, environment, until
+from tests.helpers import command, environment, until, wait_for
 from tests.live import publishing, subscribed, subscribers
 from tests.makers import START_NS, packet
 
@@ -199,8 +198,8 @@ async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkey
 
     def slow(socket: "zmq.Socket[bytes]", address: str) -> None:
         connect(socket, address)
-        while address == publisher.address and not subscribers(publisher):
-            time.sleep(0)
+        if address == publisher.address:
+            wait_for(lambda: subscribers(publisher))
 
     monkeypatch.setattr(zmq.Socket, "connect", slow)
     async with publishing() as publisher:
