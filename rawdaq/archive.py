@@ -184,7 +184,7 @@ class Archive:
             self._log.error("%s; its records are held and tried again, other files go on", _reason(error))
             self._held[key] = _Held(path, [], error)
         held = self._held[key]
-        new = [run[first - begin : end - begin] for begin, run in pieces for first, end in _left(done, begin, len(run))]
+        new = _left(pieces, done)
         if self.held_bytes + sum(len(run.data) for run in new) > _MAX_HELD_BYTES:
             raise held.error  # from now on this file holds up all: better than to lose what belongs in it
         held.runs.extend(new)
@@ -205,12 +205,7 @@ class Archive:
                 self._write_group(key, held.path, pieces, done)
             except OSError as error:
                 held.error = error
-                left = [
-                    run[first - begin : end - begin]
-                    for begin, run in pieces
-                    for first, end in _left(done, begin, len(run))
-                ]
-                held.runs[:] = left
+                held.runs[:] = _left(pieces, done)
             else:
                 del self._held[key]
                 self._close_left([(key, pieces)])
@@ -344,8 +339,13 @@ class Archive:
             raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
 
 
-def _left(done: bytearray, begin: int, count: int) -> Iterator[tuple[int, int]]:
-    return _stretches(done, begin, begin + count)
+def _left(pieces: Sequence[_Piece], done: bytearray) -> list[RecordRun]:
+    """Return what of *pieces* is not *done*."""
+    return [
+        run[first - begin : end - begin]
+        for begin, run in pieces
+        for first, end in _stretches(done, begin, begin + len(run))
+    ]
 
 
 def _stretches(done: bytearray, begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ import pty
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,6 @@ async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkey
 
     monkeypatch.setattr(zmq.Socket, "connect", slow)
     async with publishing() as publisher:
-        listener = Listener([publisher.address], [], lambda loss: None)
-        await asyncio.wait_for(asyncio.to_thread(listener.open), 60)
-        await until(lambda: not listener.unanswered())
-        listener.close()
+        with closing(Listener([publisher.address], [], lambda loss: None)) as listener:
+            await asyncio.wait_for(asyncio.to_thread(listener.open), 60)
+            await until(lambda: not listener.unanswered())

@@ -20,6 +20,7 @@ from tests.helpers import until
 from tests.live import publishing, subscribed, subscribers
 from tests.makers import START_NS, packet
 from tests.publishers.zmq_subscribers import OTHER, SlowSubscriber, ZmqSub, received
+from tests.servers import serving
 
 
 @pytest.mark.usefixtures("each_way_of_single_packets")
@@ -152,17 +153,14 @@ async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_k
         station = StationSettings(network="XX", code="DEMO")
         names = {channel: f"{channel - 1:02d}.HHZ" for channel in channels}
         receiver = RawReceiver([publisher], station, port=port, channels=names)
-        serving = asyncio.ensure_future(receiver.serve())
-        await until(lambda: publisher.port)
-        with SlowSubscriber(publisher) as subscriber:
-            await subscriber.subscribe()
-            await subscribed(publisher)
-            ready.set()
-            await until(lambda: publisher.status()["published"] == total)
-            status = cast("dict[str, dict[str, object]]", receiver.cmd_status()["publishers"])["live"]
-            assert (status["delivered"], status["dropped"], status["sent"]) == (total, 0, total)
-        receiver.stop()
-        await serving
+        async with serving(receiver):
+            with SlowSubscriber(publisher) as subscriber:
+                await subscriber.subscribe()
+                await subscribed(publisher)
+                ready.set()
+                await until(lambda: publisher.status()["published"] == total)
+                status = cast("dict[str, dict[str, object]]", receiver.cmd_status()["publishers"])["live"]
+                assert (status["delivered"], status["dropped"], status["sent"]) == (total, 0, total)
 
 
 async def test_end_of_an_outage_is_told_when_the_slow_subscriber_leaves(caplog: pytest.LogCaptureFixture) -> None:
