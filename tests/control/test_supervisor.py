@@ -4,17 +4,16 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rawdaq import config, log, station
-from rawdaq.control import client, component, logs, names, processes, supervisor
+from rawdaq.control import client, component, processes, supervisor
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.runtime import AlreadyRunning, Running, RuntimeFiles
-from rawdaq.settings import ComponentSettings, StationFile, StationSettings
+from rawdaq.settings import ComponentSettings
 from tests import outside
 from tests.helpers import wait_for
 
@@ -344,118 +343,3 @@ def test_an_error_that_nobody_foresaw_ends_with_1_and_a_traceback_in_the_log(
     assert _run(_component(tmp_path), runtime, monkeypatch, _Ran()) == 1
     assert "Main ended with an error that nobody foresaw" in caplog.text
     assert "Traceback" in caplog.text
-
-
-# ---------------------------------------------------------------- names
-
-
-def _target(key: str, state: str = "stopped") -> names.Target:
-    running = None if state == "stopped" else Running(1, Path("a"), 0, 1, state == "running")
-    return names.Target(key, "/".join(key.split(".")[1:]), None, running)
-
-
-A, B, C = _target("XX.AAA.Raw"), _target("XX.BBB.Raw"), _target("XX.BBB.Other")
-
-
-@pytest.mark.parametrize(
-    ("word", "target"),
-    [("Other", C), ("AAA/Raw", A), ("XX.BBB/Raw", B), ("XX.BBB.Raw", B), ("O", C), ("AAA", A), ("BBB/O", C)],
-)
-def test_a_word_names_the_one_component_that_it_can_mean(word: str, target: names.Target) -> None:
-    assert names.resolve(word, [A, B, C]) == target
-
-
-def test_a_word_that_names_several_or_none_is_answered_with_the_candidates() -> None:
-    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw; say which"):
-        names.resolve("Raw", [A, B, C])
-    with pytest.raises(
-        names.NoSuchComponent, match=r"called 'BBB/Othr'; did you mean 'BBB/Other'\? known: AAA/Raw"
-    ) as no:
-        names.resolve("BBB/Othr", [A, B, C])
-    assert str(pickle.loads(pickle.dumps(no.value))) == str(no.value)
-    with pytest.raises(names.NoSuchComponent, match="known: none"):
-        names.resolve("x", [])
-
-
-def test_of_several_the_one_that_runs_is_meant() -> None:
-    alive = _target("XX.BBB.Raw", "running")
-    assert names.resolve("Raw", [A, alive, C]) == alive
-
-
-def test_all_means_all_and_nobody_is_meant_twice() -> None:
-    assert names.resolve_all(["all"], [A, B]) == [A, B]
-    assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
-
-
-def test_a_shared_process_means_all_that_it_runs() -> None:
-    def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
-        return replace(target, running=Running(1, Path("a"), 0, 1, is_alive, group))
-
-    a, b, c = sharing(A, "group.1"), sharing(B, "group.2"), sharing(C, "group.1")
-    assert names.resolve_all(["group.1"], [a, b, c]) == [a, c]
-    assert names.resolve_all(["group.1", "AAA", "BBB/Raw"], [a, b, c]) == [a, c, b]
-    for known in ([A, b], [sharing(A, "group.1", is_alive=False), b]):
-        with pytest.raises(names.NoSuchComponent, match=r"no component is called 'group\.1'"):
-            names.resolve_all(["group.1"], known)
-
-
-def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path) -> None:
-    settings = [
-        ComponentSettings("Raw", StationSettings(network=network, code=code), None, (), None, Path("a"))  # type: ignore[arg-type]
-        for network, code in (("XX", "AAA"), ("YY", "AAA"), ("YY", "BBB"))
-    ]
-    file = StationFile(Path("a"), settings[0].station, tuple(settings))
-    files = RuntimeFiles(tmp_path, tmp_path)
-    (tmp_path / "ZZ.Z.Raw.pid").touch()
-    (tmp_path / "else.pid").touch()
-    found = names.targets([file], files, with_others=True)
-    assert [target.title for target in found] == ["XX.AAA/Raw", "YY.AAA/Raw", "BBB/Raw", "Z/Raw"]
-    assert [target.state for target in found] == ["stopped", "stopped", "stopped", "dead"]
-    assert len(names.targets([file], files, with_others=False)) == 3
-    assert replace(found[0], key="AA.B.C").station == "AA.B"
-
-
-# ---------------------------------------------------------------- logs
-
-
-def test_the_last_lines_are_those_behind_a_place_in_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "a.log"
-    assert logs.last_lines(file, 3) == []
-    assert logs.size_bytes(file) == 0
-    file.write_text("".join(f"line {number}\n" for number in range(20_000)))
-    assert logs.last_lines(file, 2) == ["line 19998", "line 19999"]
-    assert logs.last_lines(file, 0) == []
-    assert len(logs.last_lines(file, 12_000)) == 12_000
-    begin = file.read_bytes().index(b"line 19999")
-    assert logs.last_lines(file, 5, begin) == ["line 19999"]
-    assert logs.last_lines(file, 1, 10_000_000) == ["line 19999"], "a rotation began a new file"
-
-
-def test_following_goes_on_after_a_rotation_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "a.log"
-    old = tmp_path / "a.log.1"
-
-    def append(text: str) -> None:
-        with file.open("a") as opened:
-            opened.write(text)
-
-    def rotate() -> None:
-        append("third\n")
-        file.rename(old)
-
-    steps: Iterator[Callable[[], object]] = iter(
-        [
-            lambda: file.write_text("skipped\nfirst\nsec"),
-            lambda: append("ond\n"),
-            rotate,
-            lambda: file.write_text("fourth\n"),
-        ]
-    )
-
-    def sleep(_: float) -> None:
-        next(steps)()
-
-    monkeypatch.setattr(time, "sleep", sleep)
-    lines = logs.follow(file, len("skipped\n"))
-    assert [next(lines) for _ in range(4)] == ["first", "second", "third", "fourth"]
-    lines.close()

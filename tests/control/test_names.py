@@ -1,0 +1,77 @@
+"""Which components the words of a command mean, and what they are called."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rawdaq.control import names
+from rawdaq.runtime import Running, RuntimeFiles
+from rawdaq.settings import ComponentSettings, StationFile, StationSettings
+
+
+def _target(key: str, state: str = "stopped") -> names.Target:
+    running = None if state == "stopped" else Running(1, Path("a"), 0, 1, state == "running")
+    return names.Target(key, "/".join(key.split(".")[1:]), None, running)
+
+
+A, B, C = _target("XX.AAA.Raw"), _target("XX.BBB.Raw"), _target("XX.BBB.Other")
+
+
+@pytest.mark.parametrize(
+    ("word", "target"),
+    [("Other", C), ("AAA/Raw", A), ("XX.BBB/Raw", B), ("XX.BBB.Raw", B), ("O", C), ("AAA", A), ("BBB/O", C)],
+)
+def test_a_word_names_the_one_component_that_it_can_mean(word: str, target: names.Target) -> None:
+    assert names.resolve(word, [A, B, C]) == target
+
+
+def test_a_word_that_names_several_or_none_is_answered_with_the_candidates() -> None:
+    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw; say which"):
+        names.resolve("Raw", [A, B, C])
+    with pytest.raises(
+        names.NoSuchComponent, match=r"called 'BBB/Othr'; did you mean 'BBB/Other'\? known: AAA/Raw"
+    ) as no:
+        names.resolve("BBB/Othr", [A, B, C])
+    assert str(pickle.loads(pickle.dumps(no.value))) == str(no.value)
+    with pytest.raises(names.NoSuchComponent, match="known: none"):
+        names.resolve("x", [])
+
+
+def test_of_several_the_one_that_runs_is_meant() -> None:
+    alive = _target("XX.BBB.Raw", "running")
+    assert names.resolve("Raw", [A, alive, C]) == alive
+
+
+def test_all_means_all_and_nobody_is_meant_twice() -> None:
+    assert names.resolve_all(["all"], [A, B]) == [A, B]
+    assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
+
+
+def test_a_shared_process_means_all_that_it_runs() -> None:
+    def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
+        return replace(target, running=Running(1, Path("a"), 0, 1, is_alive, group))
+
+    a, b, c = sharing(A, "group.1"), sharing(B, "group.2"), sharing(C, "group.1")
+    assert names.resolve_all(["group.1"], [a, b, c]) == [a, c]
+    assert names.resolve_all(["group.1", "AAA", "BBB/Raw"], [a, b, c]) == [a, c, b]
+    for known in ([A, b], [sharing(A, "group.1", is_alive=False), b]):
+        with pytest.raises(names.NoSuchComponent, match=r"no component is called 'group\.1'"):
+            names.resolve_all(["group.1"], known)
+
+
+def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path) -> None:
+    settings = [
+        ComponentSettings("Raw", StationSettings(network=network, code=code), None, (), None, Path("a"))  # type: ignore[arg-type]
+        for network, code in (("XX", "AAA"), ("YY", "AAA"), ("YY", "BBB"))
+    ]
+    file = StationFile(Path("a"), settings[0].station, tuple(settings))
+    files = RuntimeFiles(tmp_path, tmp_path)
+    (tmp_path / "ZZ.Z.Raw.pid").touch()
+    (tmp_path / "else.pid").touch()
+    found = names.targets([file], files, with_others=True)
+    assert [target.title for target in found] == ["XX.AAA/Raw", "YY.AAA/Raw", "BBB/Raw", "Z/Raw"]
+    assert [target.state for target in found] == ["stopped", "stopped", "stopped", "dead"]
+    assert len(names.targets([file], files, with_others=False)) == 3
+    assert replace(found[0], key="AA.B.C").station == "AA.B"
