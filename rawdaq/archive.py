@@ -157,11 +157,13 @@ class Archive:
         """
         done = self._done.ljust(sum(map(len, runs)), b"\0")
         try:
-            self._check_root()
-            self._write_held()
+            if self._held:
+                self._check_root()
+                self._write_held()
             groups = self._groups(runs, done)
             self._write_open(groups, done)
             if b"\0" in done:
+                self._check_root()  # a file that its path leads to has shown that the folder is there
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
             # Not before all is written: the file that one stream has left may be another's.

@@ -3,7 +3,6 @@
 `Packer` makes the same, several times slower; see ``docs/decisions/steim2.md``.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ import numpy.typing as npt
 from rawdaq.compiled import steim2
 from rawdaq.packet import Samples
 
-_SCRATCH = memoryview(bytearray(1 << 15))  # room for the longest record, which nobody reads
-
 
 def is_compiled() -> bool:
     """Whether series can be used; not where there was no C compiler at the installation."""
     return bool(steim2)
 
 
-class RecordSeries(ABC):
+class RecordSeries:
     """Records of consecutive samples: their data first, then, as soon as their times are known, their headers.
 
     Building one encodes the samples; its arguments are
@@ -41,11 +38,6 @@ class RecordSeries(ABC):
 
     def __init__(self, header: bytes, table: npt.NDArray[np.uint8]) -> None:
         self._header, self._table = header, table
-
-    @staticmethod
-    @abstractmethod
-    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
-        """Whether *samples* fill a record, for much less than a series costs; also when the next one cannot be made."""
 
     @property
     def is_full(self) -> bool:
@@ -72,13 +64,6 @@ class Steim2Series(RecordSeries):
         self.counts, fits = encode(samples, self._table, length_bytes, len(header), is_last)
         self.is_stuck = not fits
 
-    @staticmethod
-    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
-        """Whether *samples* fill a record, or the next one cannot be made."""
-        encode = steim2.encode  # pyright: ignore[reportOptionalMemberAccess]
-        counts, fits = encode(samples, _SCRATCH[:length_bytes], length_bytes, len(header), False)
-        return bool(counts) or not fits
-
 
 class PlainSeries(RecordSeries):
     """Records of samples as they are, of any type, big-endian."""
@@ -96,8 +81,3 @@ class PlainSeries(RecordSeries):
         if rest.size:
             data[full, : rest.size] = rest
             data[full, rest.size :] = 0
-
-    @staticmethod
-    def fills(header: bytes, length_bytes: int, samples: Samples) -> bool:
-        """Whether *samples* fill a record."""
-        return samples.size >= (length_bytes - len(header)) // samples.itemsize

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -25,6 +26,9 @@ class _Origin(NamedTuple):
     arrived_ns: int
 
 
+_origin = partial(tuple.__new__, _Origin)  # what a NamedTuple does itself, without a call of Python
+
+
 class SampleRun:
     """A run of contiguous samples: packets are appended at its end, records are taken from its start.
 
@@ -37,27 +41,24 @@ class SampleRun:
 
     Attributes:
         rate_hz: their sampling rate.
-        start_ns: time of the first sample that waits.
+        size: how many samples wait.
+        start_ns: time of the first of them.
     """
 
     def __init__(self, dtype: npt.DTypeLike, rate_hz: float) -> None:
         self.rate_hz = rate_hz
+        self.size = 0
         self.start_ns = 0
         self._interval_ns = NS_PER_S / rate_hz
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
         self._begin = 0
-        self._end = 0
         self._position = 0
         self._origins: deque[_Origin] = deque()
-
-    def __len__(self) -> int:
-        """Return how many samples wait."""
-        return self._end - self._begin
 
     @property
     def samples(self) -> Samples:
         """The samples that wait: a view that is good until the next `append`."""
-        return self._buffer[self._begin : self._end]
+        return self._buffer[self._begin : self._begin + self.size]
 
     @property
     def timing_quality(self) -> int | None:
@@ -77,9 +78,9 @@ class SampleRun:
             reach: about how many samples back that is measured from: those of the record at hand, so that a clock that
                 drifts closes a record after as long a time however many records wait.
         """
-        if self._begin == self._end:
+        base_ns, distance = self.start_ns, self.size
+        if not distance:
             return True
-        base_ns, distance = self.start_ns, len(self)
         if distance > reach:
             end = self._position + distance
             origin = next((each for each in reversed(self._origins) if end - each.position >= reach), None)
@@ -92,15 +93,19 @@ class SampleRun:
 
         They may be of any type that the run's type can hold, in either byte order.
         """
-        waiting, count = len(self), samples.size
-        if self._end + count > self._buffer.size:
+        waiting, count = self.size, samples.size
+        if self._begin + waiting + count > self._buffer.size:
             self._make_room(waiting + count)
         if not waiting:
             self._origins.clear()
             self.start_ns = start_ns
-        self._origins.append(_Origin(self._position + waiting, start_ns, timing_quality, arrived_ns))
-        self._buffer[self._end : self._end + count].reshape(samples.shape)[...] = samples
-        self._end += count
+        self._origins.append(_origin((self._position + waiting, start_ns, timing_quality, arrived_ns)))
+        end = self._begin + waiting
+        place = self._buffer[end : end + count]
+        if samples.ndim > 1:
+            place = place.reshape(samples.shape)
+        place[...] = samples
+        self.size = waiting + count
 
     def _make_room(self, needed: int) -> None:
         """Move what waits to the start of a buffer that holds *needed* samples."""
@@ -109,7 +114,7 @@ class SampleRun:
         if roomy > self._buffer.size:
             self._buffer = np.empty(roomy, self._buffer.dtype)
         self._buffer[: waiting.size] = waiting
-        self._begin, self._end = 0, waiting.size
+        self._begin = 0
 
     def starts_ns(self, counts: Sequence[int], step_ns: int) -> list[int]:
         """Return the start times of the next pieces of *counts* samples, as long as they follow from the first.
@@ -117,6 +122,8 @@ class SampleRun:
         A piece follows when the packet in which it begins puts it within *step_ns* of where the first piece does, and
         has the same timing quality.
         """
+        if len(counts) == 1:  # as it usually is where packets come singly
+            return [self.start_ns]
         positions = list(accumulate(counts, initial=self._position))
         origins = iter(self._origins)
         first = origin = next(origins)
@@ -145,6 +152,7 @@ class SampleRun:
     def drop(self, count: int) -> None:
         """Forget the first *count* samples: they are in a record."""
         self._begin += count
+        self.size -= count
         self._position += count
         origins = self._origins
         while len(origins) > 1 and origins[1].position <= self._position:

@@ -69,17 +69,16 @@ class StreamRecords:
         self._try_at = 1  # samples with which the next attempt is worth its cost
         self._limit = _MAX_SERIES
         self._quick: _Quick | None = None
-        self._fills: Callable[[Samples], bool] | None = None
 
     @property
     def oldest_ns(self) -> int | None:
         """When the oldest sample that waits had arrived."""
-        return self._run.arrived_ns if len(self._run) else None
+        return self._run.arrived_ns if self._run.size else None
 
     @property
     def waiting(self) -> int:
         """How many samples wait."""
-        return len(self._run)
+        return self._run.size
 
     def add(self, packet: Packet | PacketRun, plan: Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
@@ -101,7 +100,6 @@ class StreamRecords:
         series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
         header = self._packer.series_header(plan.codes[0]) if series_type else None
         self._quick = partial(series_type, header, self._length_bytes) if series_type and header else None
-        self._fills = partial(series_type.fills, header, self._length_bytes) if series_type and header else None
         # No encoding fills a record with less than one sample in every word that is not header.
         self._least = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         self._usual = self._try_at = self._least
@@ -109,23 +107,20 @@ class StreamRecords:
 
     def has_full(self, count: int) -> bool:
         """Whether about *count* records are full."""
-        return len(self._run) >= count * self._usual
+        return self._run.size >= count * self._usual
 
     def take(self, out: list[RecordRun]) -> None:
         """Make the records that are full by now."""
-        self._make(out, is_closing=False)
+        if self._run.size >= self._try_at:
+            self._make(out, is_closing=False)
 
     def close(self, out: list[RecordRun]) -> None:
         """Make records of all that waits, the last one perhaps not full."""
-        self._make(out, is_closing=True)
+        if self._run.size:
+            self._make(out, is_closing=True)
 
     def _make(self, out: list[RecordRun], is_closing: bool) -> None:
-        run = self._run
-        if len(run) < (1 if is_closing else self._try_at):
-            return
-        if not is_closing and self._fills and len(run) < 2 * self._usual and not self._fills(run.samples):
-            return self._learn([], len(run))
-        samples, done, is_pinned, needs_check = run.samples, 0, False, False
+        samples, done, is_pinned, needs_check = self._run.samples, 0, False, False
         codes = self._plan.codes[1:] if self._quick else self._plan.codes
         while samples.size - done >= (1 if is_closing else self._try_at):
             made = self._quick_series(self._quick, samples[done:], is_closing, out) if self._quick else 0
@@ -224,8 +219,8 @@ class StreamRecords:
         self._run.drop(samples)
 
     def _drop_run(self) -> None:
-        self._refuse(len(self._run), self._packer.why_not())
-        self._run.drop(len(self._run))
+        self._refuse(self._run.size, self._packer.why_not())
+        self._run.drop(self._run.size)
 
     def _refuse(self, count: int, reason: str) -> None:
         if not self.counts.refused:

@@ -14,7 +14,6 @@ from obspy import read
 
 from rawdaq.packet import Packet, StreamId
 from rawdaq.record_format import Encoding, RecordRun
-from rawdaq.record_series import PlainSeries, Steim2Series
 from rawdaq.records import RecordFormat, RecordMaker
 from rawdaq.times import from_calendar, sample_time
 from tests.makers import START_NS, STREAM
@@ -131,16 +130,3 @@ def test_a_stream_without_blockette_100_and_one_with_it_count_their_blockettes()
             at = int.from_bytes(data[at + 2 : at + 4])
         assert found == chain
         assert data[39] == len(chain)
-
-
-@given(STRETCHES, SEEDS, st.booleans())
-def test_samples_fill_a_record_exactly_when_a_series_of_them_has_one(
-    stretches: list[tuple[int, int]], seed: int, is_steep: bool
-) -> None:
-    header, samples = bytes(64), walk(stretches, seed, is_steep=is_steep)
-    for count in {1, samples.size // 3 + 1, samples.size}:
-        part = samples[:count]
-        series = Steim2Series(header, 512, part, 1000, False)
-        assert Steim2Series.fills(header, 512, part) == (bool(series.counts) or series.is_stuck)
-        assert PlainSeries.fills(bytes(76), 512, part.astype("f8")) == (part.size >= 54)  # four bytes are left
-        assert PlainSeries.fills(header, 512, part) == bool(PlainSeries(header, 512, part, 1000, False).counts)
