@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -19,7 +19,7 @@ from rawdaq.endpoints import listen
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.outlet import OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.protocols.message import encode, encode_framed, encode_run
+from rawdaq.protocols.message import Framed, encode, encode_framed, encode_run
 from rawdaq.protocols.zmtp import frame_message
 from rawdaq.pub_connection import PubConnection, PubCounts
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -181,6 +181,16 @@ class ZMQTCPPublisher(Publisher):
                 connection.flush()
         self._published += count
         return True
+
+    def deliver_ahead(self, frame: Callable[..., Framed | None], *args: object) -> int:
+        """Write the messages that *frame* makes to every subscriber that wants them, when they need not be kept."""
+        if not self._connections or self.mode == "remote" or not (messages := frame(*args)):
+            return 0
+        for connection in self._connections:
+            connection.send_framed(*messages)
+        count = len(messages[1])
+        self._published += count
+        return count
 
     def _subscribers(self, written: int) -> list[PubConnection]:
         """Return who wants anything.

@@ -4,16 +4,17 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from rawdaq.outlet import Outlet, count_of
+from rawdaq.protocols.message import Framed
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.selection import selection
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
-_WAYS = frozenset({"deliver_now", "deliver_runs", "deliver", "deliver_records", "apublish"})
+_WAYS = frozenset({"deliver_ahead", "deliver_now", "deliver_runs", "deliver", "deliver_records", "apublish"})
 
 
 def outlet_of(publisher: Publisher) -> Outlet[Any]:
@@ -38,9 +39,22 @@ class Delivery:
         self.paused_reason: str | None = None
         self.is_dead = False
         self._is_running = False
-        self._is_asked = _delivers_now(type(publisher))
+        self._is_asked = _means(type(publisher), "deliver_now")
+        self.can_go_ahead = self.selection is None and _means(type(publisher), "deliver_ahead")
+        self._ahead = 0
         self._failure: Exception | None = None
         self._paused_since = 0.0
+
+    def put_ahead(self, frame: Callable[..., Framed | None], *args: object) -> None:
+        """Have the messages delivered that *frame* makes of *args*, when nothing waits and the publisher can.
+
+        `put` must be called with their packets next, and passes over those that were delivered so.
+        """
+        if not self.outlet.waiting and self._is_running:
+            try:
+                self._ahead = self.publisher.deliver_ahead(frame, *args)
+            except Exception as error:
+                self._failure = error  # the task ends with it, as with one of its own
 
     def put(self, items: list[Any]) -> bool:
         """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
@@ -49,7 +63,10 @@ class Delivery:
             False when the caller must await the outlet's room before it puts more.
         """
         outlet = self.outlet
-        if items and not outlet.waiting and self._is_running and self._is_asked:
+        if self._ahead:
+            outlet.delivered_count += self._ahead
+            items, self._ahead = items[self._ahead :], 0
+        if items and not outlet.waiting and self._is_running and self._is_asked and self._failure is None:
             try:
                 if self.publisher.deliver_now(items):
                     outlet.delivered_count += sum(map(count_of, items))
@@ -121,10 +138,10 @@ class Delivery:
         }
 
 
-def _delivers_now(cls: type[Publisher]) -> bool:
-    """Whether *cls* means to deliver at once, and has not only inherited that beside another way of its own."""
+def _means(cls: type[Publisher], way: str) -> bool:
+    """Whether *cls* means to deliver in this way, and has not only inherited it beside another one of its own."""
     nearest = next(base for base in cls.__mro__ if vars(base).keys() & _WAYS)
-    return nearest is not Publisher and "deliver_now" in vars(nearest)
+    return nearest is not Publisher and way in vars(nearest)
 
 
 def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:

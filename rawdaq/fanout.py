@@ -30,6 +30,7 @@ class Fanout:
 
     Attributes:
         put_count: how many items were put so far.
+        ahead: the publishers that may have messages before the packets that they carry.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Fanout:
         direct = [delivery for delivery in self.deliveries if delivery.publisher.record_format is None]
         self._entries: list[RecordStage | Delivery] = [*direct, *self.stages]  # packets leave before records are made
         self._outlets = [entry.outlet for entry in self._entries]
+        self.ahead = [delivery for delivery in direct if delivery.can_go_ahead]
         self.put_count = 0
         self._log = log
 

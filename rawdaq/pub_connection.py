@@ -7,12 +7,14 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, compress
 from typing import cast
 
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.outlet import Waiting, stream_of
+from rawdaq.protocols.message import Head
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer
 
 Pieces = list[bytes | memoryview]
@@ -157,6 +159,30 @@ class PubConnection(asyncio.Protocol):
             if len(self._answers) < _MAX_CACHED:
                 self._answers[topic] = answer
         return answer
+
+    def send_framed(self, data: bytes, heads: Sequence[Head], sizes_bytes: Sequence[int]) -> None:
+        """Hand messages to the system, of *data* those that are wanted; drop them when this is full.
+
+        For few messages, when none is on its way to `flush`.
+
+        Args:
+            data: the frames of all messages.
+            heads: of each message.
+            sizes_bytes: of each message in *data*.
+        """
+        if b"" not in self.topics:
+            wanted = [self.wants(head.topic) for head in heads]
+            parts = zip(accumulate(sizes_bytes, initial=0), sizes_bytes, wanted, strict=False)
+            data = b"".join([data[begin : begin + size] for begin, size, is_wanted in parts if is_wanted])
+            heads = list(compress(heads, wanted))
+        if self.is_full:
+            for head in heads:
+                self._drop(str(head.stream))
+        elif data and not self._transport.is_closing():
+            self._transport.write(data)
+            self._counts.sent += len(heads)
+            self._counts.sent_bytes += len(data)
+            self._sent += len(heads)
 
     def send(self, pieces: Pieces, size_bytes: int, item: Waiting) -> None:
         """Take the message of *item*, which is on its way after `flush` at the latest; drop it when this is full."""

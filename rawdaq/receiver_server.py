@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq import commands, member_log
+from rawdaq.delivery import Delivery
 from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.endpoints import Endpoint, StreamEndpoint, UdpEndpoint
 from rawdaq.errors import CommandError, ComponentError
@@ -194,6 +195,15 @@ class ReceiverServer:
         elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
+
+    @property
+    def ahead(self) -> list[Delivery]:
+        """Who may have live messages before the packets that they carry are made, which costs most of the time.
+
+        What is given to `Delivery.put_ahead` must be published by `publish_now` next. Nobody is here when a subclass
+        changes that, because what it wants to publish is not known before.
+        """
+        return self._fanout.ahead if type(self).publish_now is ReceiverServer.publish_now else []
 
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[Any]
 Block = TypeVar("Block")
+Head = TypeVar("Head", bound=tuple[Any, ...])
 DType: TypeAlias = np.dtype[Any]
 
 def read_few(
@@ -66,4 +67,26 @@ def frame(
         BufferError, ValueError: the samples do not lie one after the other.
         OverflowError: a number is not in 64 bits.
         TypeError: arguments that are none.
+    """
+
+def frame_few(
+    data: Buffer, has_quality: bool, heads: dict[int, Head], most: int, received_ns: int, /
+) -> tuple[bytes, list[Head], list[int]] | None:
+    """Frame a few RAW packets as messages, which carry what packets made of `read_few` would.
+
+    Args:
+        data: what arrived.
+        has_quality: whether the layout is that of RAW 2.0; otherwise that of the versions before.
+        heads: for each channel the first frame of its messages as with `frame`, the size of a sample, the beginning of
+            the second frame's body, and an object whose ``next_sequence`` is the number of its next packet; what
+            follows is not looked at. Samples must be as a message has them.
+        most: how many are few, as with `read_few`.
+        received_ns: when they arrived.
+
+    Returns:
+        The three ZMTP frames of each message, all in one piece; the head of each; how many bytes each has. None when
+        `read_few` would return it, a channel has no head, there are more than 64, or more than 32768 bytes of them.
+
+    Raises:
+        AttributeError, OverflowError, TypeError, ValueError: arguments that are none.
     """

@@ -15,6 +15,7 @@ from rawdaq.capture_file import End
 from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.errors import InvalidValue, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun, StreamId
+from rawdaq.protocols.message import Head, head_of
 from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
@@ -146,6 +147,8 @@ class RawReceiver(ReceiverServer):
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self._sources: dict[int, _Source] = {}
+        self.heads: dict[int, Head] = {}
+        self.live = self.ahead if type(self).take is RawReceiver.take else []
         self.refusals: list[VersionRefused] = []
         self.version: RawVersion | None = None
         self._best: RawVersion | None = None
@@ -182,9 +185,8 @@ class RawReceiver(ReceiverServer):
         async with self.capture or contextlib.nullcontext():
             await super().serve()
 
-    def take(self, blocks: Sequence[SampleBlock | SampleRun]) -> None:
+    def take(self, blocks: Sequence[SampleBlock | SampleRun], received_ns: int) -> None:
         """Publish what a connection brought."""
-        received_ns = time.time_ns()
         packets: list[Packet | PacketRun] = []
         for channel, start_ns, quality, samples in blocks:
             stream, rate_hz, stats = self._sources.get(channel) or self._source(channel)
@@ -198,8 +200,10 @@ class RawReceiver(ReceiverServer):
 
     def _source(self, channel: int) -> _Source:
         """Return what all packets of *channel* have in common, and keep it."""
-        stream = self.names[channel]
-        source = self._sources[channel] = _Source(stream, self.formats[channel].rate_hz, self.stats.of(stream))
+        stream, described = self.names[channel], self.formats[channel]
+        source = self._sources[channel] = _Source(stream, described.rate_hz, self.stats.of(stream))
+        if head := head_of(stream, described.rate_hz, described.dtype, source.stats):
+            self.heads[channel] = head
         return source
 
     def next_version(self) -> RawVersion:
@@ -230,6 +234,7 @@ class RawReceiver(ReceiverServer):
             return
         self.formats[channel] = described
         self._sources.pop(channel, None)
+        self.heads.pop(channel, None)
         self.log.info(
             "channel %d is %s: %g Hz %s %s-endian",
             channel,
@@ -290,13 +295,16 @@ class _Connection(DialledProtocol):
         """Publish what is whole, also when something wrong follows it."""
         if self._tap:
             self._tap.received(chunk)
+        received_ns = time.time_ns()
+        for delivery in self._receiver.live:
+            delivery.put_ahead(self._plugin.frame_few, chunk, self._receiver.heads, received_ns)
         failure: RemoteProtocolError | None = None
         blocks: Sequence[SampleBlock | SampleRun] | None = self._plugin.receive_few(chunk)
         if blocks is None:
             blocks, failure = self._read(chunk)
         if blocks:
             self.is_useful = True
-            self._receiver.take(blocks)
+            self._receiver.take(blocks, received_ns)
         if failure is not None:
             self._give_up(failure)
             return

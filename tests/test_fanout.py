@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from rawdaq.fanout import Fanout
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import Packet, PacketRun
+from rawdaq.protocols.message import Framed, head_of
 from rawdaq.publisher import Publisher, PublisherUnavailable
-from tests.fanouts import HHN, LOG, AtOnce, Keeper, RecordKeeper, running
+from rawdaq.stats import StreamStats
+from tests.fanouts import HHN, LOG, Ahead, AtOnce, Keeper, RecordKeeper, running
 from tests.helpers import until
 from tests.makers import STREAM, packet
 
@@ -90,6 +93,68 @@ async def test_a_failure_of_what_is_delivered_at_once_ends_the_task_and_not_the_
             await tasks[0]
         assert fanout.put([b"2"])
         assert fanout.status()["keeper"]["waiting"] == 2
+
+
+def framed(*packets: Packet) -> Framed:
+    """Return stand-ins for messages of *packets*."""
+    heads = [head_of(each.stream, each.rate_hz, each.samples.dtype, StreamStats(STREAM)) for each in packets]
+    return b"ahead", [head for head in heads if head], [1] * len(packets)
+
+
+async def test_messages_ahead_of_their_packets_are_delivered_once_and_the_others_get_the_packets() -> None:
+    live, other = Ahead("live"), AtOnce("other")
+    async with running(fanout := Fanout([live, other], LOG)):
+        await asyncio.sleep(0)
+        (delivery,) = fanout.ahead
+        delivery.put_ahead(framed, packet(0), packet(1))
+        assert live.kept == [b"ahead"]
+        fanout.put([packet(0), packet(1)])
+        fanout.put([packet(2)])
+        assert live.kept == [b"ahead", packet(2)]
+        assert other.kept == [packet(0), packet(1), packet(2)]
+        assert {name: status["delivered"] for name, status in fanout.status().items()} == {"live": 3, "other": 3}
+
+
+async def test_nothing_goes_ahead_of_what_waits_nor_before_it_runs() -> None:
+    live = Ahead()
+    fanout = Fanout([live], LOG)
+    (delivery,) = fanout.ahead
+    delivery.put_ahead(framed, packet(0))
+    assert live.kept == []
+    async with running(fanout):
+        await asyncio.sleep(0)
+        live.gate.clear()
+        delivery.put_ahead(framed, packet(0))  # it cannot now
+        fanout.put([packet(0)])
+        live.gate.set()
+        delivery.put_ahead(framed, packet(1))
+        fanout.put([packet(1)])
+        await fanout.drain(10.0)
+        delivery.put_ahead(lambda: None)  # there is nothing to be ahead
+        fanout.put([packet(2)])
+    assert [each for each in live.kept if each != "by the task"] == [packet(0), packet(1), packet(2)]
+
+
+async def test_only_who_wants_every_stream_and_means_to_deliver_so_has_messages_ahead() -> None:
+    class Doubling(Ahead):
+        def deliver_now(self, batch: Sequence[Any]) -> bool:
+            return super().deliver_now([item for item in batch for _ in range(2)])
+
+    choosing = Ahead("choosing")
+    choosing.streams = ["*.HHZ"]
+    assert Fanout([Doubling(), choosing, AtOnce(), Keeper(), RecordKeeper()], LOG).ahead == []
+
+
+async def test_a_failure_of_what_is_ahead_ends_the_task_and_not_the_caller() -> None:
+    live = Ahead(failures=[RuntimeError("no such thing")])
+    async with running(fanout := Fanout([live], LOG)) as tasks:
+        await asyncio.sleep(0)
+        fanout.ahead[0].put_ahead(framed, packet(0))
+        live.failures.clear()
+        fanout.put([packet(0)])
+        with pytest.raises(RuntimeError, match="no such thing"):
+            await tasks[0]
+        assert fanout.status()["keeper"]["waiting"] == 1
 
 
 async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -53,6 +53,36 @@ Frame = bytes | memoryview
 
 #: What a JSON header holds.
 HeaderValue = str | int | float | list[int] | None
+
+
+class Numbers(Protocol):
+    """Who numbers the packets of a stream."""
+
+    next_sequence: int
+
+
+class Head(NamedTuple):
+    """What all messages of a channel have in common; `single_packets.frame_few` reads the first four.
+
+    Attributes:
+        topic_frame: the first frame.
+        sample_bytes: size of a sample.
+        text: the beginning of the header.
+        numbers: who numbers the packets.
+        topic: the topic alone.
+        stream: whose samples these are.
+    """
+
+    topic_frame: bytes
+    sample_bytes: int
+    text: bytes
+    numbers: Numbers
+    topic: bytes
+    stream: StreamId
+
+
+#: Messages that were framed without packets: all frames in one piece, and for each message its head and its size.
+Framed = tuple[bytes, list[Head], list[int]]
 
 
 class _Constant(NamedTuple):
@@ -121,6 +151,14 @@ def encode_framed(packet: Packet) -> tuple[bytes, bytes] | None:
     except (BufferError, OverflowError, TypeError, ValueError):  # samples with spaces between, too large numbers
         return None
     return constant.topic, framed
+
+
+def head_of(stream: StreamId, rate_hz: float, dtype: np.dtype[Any], numbers: Numbers) -> Head | None:
+    """Return the head of a channel's messages; None when its samples, of *dtype*, are not as messages have them."""
+    constant = _constant(stream, rate_hz, dtype)
+    if not constant.is_flat:
+        return None
+    return Head(constant.topic_frame, dtype.itemsize, constant.head, numbers, constant.topic, stream)
 
 
 def encode_run(run: PacketRun) -> Iterator[list[Frame]]:

@@ -10,6 +10,7 @@ import numpy as np
 from rawdaq.compiled import single_packets
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Samples, SampleType
+from rawdaq.protocols.message import Framed, Head
 from rawdaq.protocols.raw_errors import (
     BadSamplingRate,
     BadTimingQuality,
@@ -191,6 +192,21 @@ class RawPlugin:
         return single_packets.read_few(
             data, self._has_quality, self._kinds, self._worth_joining, _make_block, np.frombuffer
         )
+
+    def frame_few(self, data: memoryview, heads: dict[int, Head], received_ns: int) -> Framed | None:
+        """Return the messages of the packets that `receive_few` would return; None when it would, or one is not plain.
+
+        Nothing is taken: *data* is to be received all the same, and its packets then have the same numbers as these.
+        This is the quickest way to who listens, because a packet in memory is not needed for it.
+
+        Args:
+            data: what arrived.
+            heads: for each channel; one that is missing is not plain.
+            received_ns: when.
+        """
+        if single_packets is None or not self._started or self._held or self._error is not None:
+            return None
+        return single_packets.frame_few(data, self._has_quality, heads, self._worth_joining, received_ns)
 
     def receive_eof(self) -> None:
         """Take note that the device closed; between two packets that is no error.
