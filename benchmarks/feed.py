@@ -73,12 +73,14 @@ def pace(connection: socket.socket, load: Load, made: npt.NDArray[Any], log: Pat
     groups = load.channels if is_spread else 1
     round_s = load.samples / load.rate_hz
     parts = [part for row in made for part in np.array_split(row, groups)]
-    prepared = [(round_s * index / groups, part.tobytes()) for index, part in enumerate(parts)]
-    sent_ns: list[int] = []
     began_s = time.monotonic()
-    for due_s, data in prepared:
-        time.sleep(max(0.0, began_s + due_s - time.monotonic()))
-        # Nothing else is done here: whom the packet wakes may have to wait for this processor.
+    prepared = [(began_s + round_s * index / groups, part.tobytes()) for index, part in enumerate(parts, 1)]
+    sent_ns: list[int] = []
+    wait_s = 0.0
+    for next_s, data in prepared:
+        time.sleep(wait_s)
+        wait_s = max(0.0, next_s - time.monotonic())
+        # Nothing but this and the sleep from here on: whom the packet wakes may have to wait for this processor.
         sent_ns.append(time.monotonic_ns())
         connection.sendall(data)
     starts_ns = np.repeat(load.starts_ns, groups).tolist()
