@@ -70,10 +70,14 @@ def live(address: str, file: Path | None) -> None:
 
     with zmq.Context() as context, context.socket(zmq.SUB) as subscriber, contextlib.suppress(KeyboardInterrupt):
         subscriber.rcvhwm, subscriber.linger = 0, 0
+        subscriber.rcvtimeo = 1000  # by then an interrupt that came just before a wait is noticed, too
         subscriber.subscribe(b"")
         subscriber.connect(address)
         while True:
-            frames = subscriber.recv_multipart()
+            try:
+                frames = subscriber.recv_multipart()
+            except zmq.Again:
+                continue
             if file is not None:
                 headers.append((frames[1], time.monotonic_ns()))  # read later: the next message may be there already
     if file is not None:
