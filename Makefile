@@ -28,7 +28,7 @@ lint: $(INSTALLED)  ## style, types and who may import whom
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what it costs, in five minutes: a table, and benchmarks/results.json; BENCH=--help tells more
+bench: $(INSTALLED)  ## what it costs, in six minutes: a table, and benchmarks/results.json; BENCH=--help tells more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 bench-check: $(INSTALLED)  ## fails when a packet costs more than benchmarks/limits.json allows

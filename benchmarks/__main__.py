@@ -9,6 +9,7 @@ same run.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,6 +117,8 @@ def main() -> None:
     filters = [each for each in args.only.split(",") if each]
     count, many_count = args.runs or _RUNS, args.runs or (_RUNS if args.full else 1)
     report = Report()
+    # What a shell starts in the background ignores interrupts, and so would all that is started here and ended by one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(", ".join(f"{name} {value}" for name, value in {**machine(), **versions()}.items()))
     cpp = CppPlugin(args.cpp, count) if args.cpp else None
     for section in sections(report, count, many_count, args.full, cpp):

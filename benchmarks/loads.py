@@ -14,8 +14,8 @@ NETWORK, STATION, LOCATION = "XX", "BENCH", "00"
 
 _QUIET_STEP = 20.0  # counts from one sample to the next: ground noise at 100 Hz, which STEIM2 puts into 6 to 8 bits
 _BEGIN_NS = 1_790_000_000 * NS_PER_S
-_PASS_BYTES = 50_000_000  # of one run, so that it takes some tenths of a second
-_MAX_PACKETS = 150_000
+_PASS_BYTES = 120_000_000  # of one run, so that it takes some tenths of a second, and its beginning counts little
+_MAX_PACKETS = 400_000
 _MIN_PACKETS = 4  # of each channel
 
 #: The header of RAW 2.0.
