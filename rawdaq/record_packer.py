@@ -62,11 +62,15 @@ class Packer:
         self._record.samprate = float(round(rate_hz)) if self._is_v2 and rate_hz > 32_767 else rate_hz
 
     def pin(self, samples: Samples) -> None:
-        """Take the next records from *samples*, which must stay where they are until then."""
+        """Take the next records from *samples*, which must stay as they are until `unpin`."""
         self._pinned = _ffi.from_buffer(samples)
         self._item_bytes = samples.itemsize
         self._count = samples.size
         ensure_thread_logging()  # a thread that libmseed does not know yet would see its messages on stderr
+
+    def unpin(self) -> None:
+        """Let go of the samples, so that their memory can be given back."""
+        self._pinned = _ffi.NULL
 
     def begin(self, first: int, code: int, start_ns: int, sequence: int, timing_quality: int | None) -> None:
         """Begin to pack the samples from *first* on; `end` must follow."""

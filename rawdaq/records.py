@@ -14,6 +14,7 @@ from rawdaq.times import NS_PER_S
 __all__ = ["Encoding", "Record", "RecordCounts", "RecordFormat", "RecordMaker", "RecordRun", "why_not"]
 
 _ENOUGH = 1 << 8  # records of a stream that may be full before they are made: more would only take memory
+_MAX_TOGETHER = 1 << 17  # samples of a run that are appended at once: what is copied is still in the cache when encoded
 
 
 class RecordMaker:
@@ -61,12 +62,15 @@ class RecordMaker:
         """
         made: list[RecordRun] = []
         touched = self._held
+        enough = _ENOUGH if at_once == 1 else at_once
         for packet in packets:
             records = self._streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
-            records.add(packet, self._plans[packet.samples.dtype], now_ns, made)
-            if records.has_full(_ENOUGH):
-                records.take(made)
+            plan = self._plans[packet.samples.dtype]
+            for part in (packet,) if packet.samples.size <= _MAX_TOGETHER else _parts(packet):
+                records.add(part, plan, now_ns, made)
+                if records.has_full(enough):
+                    records.take(made)
         self._held = {}
         for records in touched:
             if not self._flush_after_ns:
@@ -118,3 +122,11 @@ class RecordMaker:
             records.close(made)
         self.due_ns = None
         return made
+
+
+def _parts(packet: Packet | PacketRun) -> list[Packet] | list[PacketRun]:
+    """Return *packet*, a run as pieces of about as many samples as are appended at once."""
+    if isinstance(packet, Packet):
+        return [packet]
+    step = max(1, _MAX_TOGETHER // packet.samples.shape[1])
+    return [packet[first : first + step] for first in range(0, len(packet), step)]

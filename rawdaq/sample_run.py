@@ -14,6 +14,7 @@ from rawdaq.packet import Samples
 from rawdaq.times import NS_PER_S, sample_time
 
 _FIRST_CAPACITY = 1024
+_KEPT_CAPACITY = 4096  # what is larger is given back after a burst: of many streams it would add up to megabytes
 _SPARE = 4  # room is taken for a fourth more than is needed
 
 
@@ -109,12 +110,12 @@ class SampleRun:
 
     def _make_room(self, needed: int) -> None:
         """Move what waits to the start of a buffer that holds *needed* samples."""
-        waiting = self.samples
         roomy = needed + needed // _SPARE
-        if roomy > self._buffer.size:
-            self._buffer = np.empty(roomy, self._buffer.dtype)
-        self._buffer[: waiting.size] = waiting
-        self._begin = 0
+        self._move(self._buffer if roomy <= self._buffer.size else np.empty(roomy, self._buffer.dtype))
+
+    def _move(self, buffer: npt.NDArray[Any]) -> None:
+        buffer[: self.size] = self.samples
+        self._buffer, self._begin = buffer, 0
 
     def starts_ns(self, counts: Sequence[int], step_ns: int) -> list[int]:
         """Return the start times of the next pieces of *counts* samples, as long as they follow from the first.
@@ -158,3 +159,5 @@ class SampleRun:
         while len(origins) > 1 and origins[1].position <= self._position:
             origins.popleft()
         self.start_ns = sample_time(origins[0].start_ns, self._position - origins[0].position, self.rate_hz)
+        if self._buffer.size > _KEPT_CAPACITY and self.size <= _FIRST_CAPACITY:
+            self._move(np.empty(_FIRST_CAPACITY, self._buffer.dtype))

@@ -131,8 +131,11 @@ class StreamRecords:
                 # The record at hand alone falls back; what follows is tried in the wanted encoding again.
                 made = made or self._series(samples[done:], done, code, needs_check, is_closing, out)
             if not made:
-                return self._drop_run()
+                self._drop_run()
+                break
             done += made
+        if is_pinned:
+            self._packer.unpin()
 
     def _quick_series(self, quick: _Quick, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
         """Make records of *samples*, all that wait, the quick way.

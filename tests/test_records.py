@@ -1,11 +1,12 @@
 """Packets become records that ObsPy and libmseed read back sample for sample."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rawdaq.packet import Packet, Samples, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, StreamId
 from rawdaq.records import RecordFormat
 from rawdaq.times import NS_PER_S, sample_time
 from tests.makers import START_NS, STREAM
@@ -64,6 +65,34 @@ def test_what_is_held_leaves_when_it_is_due() -> None:
     assert maker.add(packets(NOISE, size=1000)[:1], 0, at_once=1000) == []
     assert sum(record.sample_count for record in maker.flush_due(NS_PER_S)) == 1000
     assert maker.take() == []
+
+
+def _run(rows: int, stream: StreamId = STREAM) -> PacketRun:
+    """Return so many packets of 100 samples at once."""
+    samples = np.resize(NOISE, (rows, 100))
+    samples.flags.writeable = False
+    return PacketRun(stream, [START_NS + row * NS_PER_S for row in range(rows)], 100.0, samples)
+
+
+def test_a_backlog_that_comes_at_once_has_the_samples_and_times_of_its_packets() -> None:
+    maker, backlog = RecordMaker(RecordFormat()), _run(rows=4000)
+    records = maker.add([backlog], 0) + maker.flush()
+    assert np.array_equal(values(records), backlog.samples.reshape(-1))
+    firsts = np.cumsum([0, *(record.sample_count for record in records[:-1])])
+    assert [record.start_ns for record in records] == [sample_time(START_NS, int(first), 100.0) for first in firsts]
+
+
+def test_memory_of_a_backlog_is_given_back() -> None:
+    maker = RecordMaker(RecordFormat())
+    backlogs = [_run(rows=200, stream=StreamId("XX", f"S{number}", "", "HHZ")) for number in range(20)]
+    maker.add([backlog[:1] for backlog in backlogs], 0)
+    tracemalloc.start()
+    try:
+        maker.add([backlog[1:] for backlog in backlogs], 0)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < len(backlogs) * 20_000  # a backlog is 80 000
 
 
 def test_an_empty_packet_changes_nothing() -> None:
