@@ -42,7 +42,8 @@ class ZMQTCPPublisher(Publisher):
 
     A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
     once per outage with their extent, and shown by `status`. Nothing else is dropped: a device that sends faster than
-    messages can be made waits. With mode ``remote``, what waits for the other side is dropped when it is too much.
+    messages can be made waits. With mode ``remote``, what comes while the other side is away waits for it, and the
+    oldest is dropped when that is too much.
 
     Args:
         ip: the interface to publish on, or with mode remote the machine to send to.
@@ -72,6 +73,7 @@ class ZMQTCPPublisher(Publisher):
             raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
         if mode == "remote":  # it may be away for long, and nobody else is to wait for it
             self.overflow, self.queue_mb = OverflowPolicy.DROP_OLDEST, Publisher.queue_mb
+            self.overflows_only_when_paused = True
         self.ip, self.port, self.mode = ip, port, mode
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)
@@ -172,7 +174,7 @@ class ZMQTCPPublisher(Publisher):
         count = 0
         for item in batch:  # as it stands here: a function more costs a packet that comes alone microseconds
             count += 1 if isinstance(item, Packet) else count_of(item)
-        if count > _YIELD_MESSAGES or self.mode == "remote":
+        if count > _YIELD_MESSAGES or self._is_away():
             return False
         if self._connections:
             for item in batch:
@@ -183,8 +185,8 @@ class ZMQTCPPublisher(Publisher):
         return True
 
     def deliver_ahead(self, frame: Callable[..., Framed | None], *args: object) -> int:
-        """Write the messages that *frame* makes to every subscriber that wants them, when they need not be kept."""
-        if not self._connections or self.mode == "remote" or not (messages := frame(*args)):
+        """Write the messages that *frame* makes to every subscriber that wants them, when nothing need be kept."""
+        if not self._connections or self._is_away() or not (messages := frame(*args)):
             return 0
         for connection in self._connections:
             connection.send_framed(*messages)
@@ -192,16 +194,19 @@ class ZMQTCPPublisher(Publisher):
         self._published += count
         return count
 
+    def _is_away(self) -> bool:
+        """Whether messages must be kept for the subscriber that is dialled."""
+        return self.mode == "remote" and not any(connection.topics for connection in self._connections)
+
     def _subscribers(self, written: int) -> list[PubConnection]:
         """Return who wants anything.
 
         Raises:
             PublisherUnavailable: with mode remote, while nobody does.
         """
-        subscribers = [connection for connection in self._connections if connection.topics]
-        if self.mode == "remote" and not subscribers:
+        if self._is_away():
             raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
-        return subscribers
+        return [connection for connection in self._connections if connection.topics]
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         """Write *batch*; see `deliver_runs`."""

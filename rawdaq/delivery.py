@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from rawdaq.outlet import Outlet, count_of
+from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.protocols.message import Framed
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.selection import selection
@@ -21,12 +21,17 @@ def outlet_of(publisher: Publisher) -> Outlet[Any]:
     """Return the outlet that *publisher* asks for."""
     return Outlet(
         publisher.name,
-        publisher.overflow,
+        _policy(publisher),
         publisher.queue_packets,
         int(publisher.queue_mb * 1e6),
         publisher.log,
         time.monotonic,
     )
+
+
+def _policy(publisher: Publisher) -> OverflowPolicy:
+    """Return what the outlet of *publisher* does when it is full, unless that is paused."""
+    return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused else publisher.overflow
 
 
 class Delivery:
@@ -99,6 +104,7 @@ class Delivery:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         delay_s = _RETRY_FIRST_S
         while batch:
+            self.outlet.set_policy(_policy(self.publisher))
             try:
                 await self.publisher.deliver_runs(batch)
                 return
@@ -110,6 +116,7 @@ class Delivery:
                 delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
     def _pause(self, reason: str) -> None:
+        self.outlet.set_policy(self.publisher.overflow)
         if self.paused_reason is None:
             self._paused_since = time.monotonic()
         if self.paused_reason != reason:

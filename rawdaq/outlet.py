@@ -120,6 +120,16 @@ class Outlet(Generic[Item]):
         """Whether a limit is reached."""
         return self.waiting >= self.max_items or self._bytes >= self.max_bytes
 
+    def set_policy(self, policy: OverflowPolicy) -> None:
+        """Follow *policy* from now on; who waits for `room` goes on when that is no longer needed."""
+        if policy is self.policy:
+            return
+        self.policy = policy
+        if policy is not _BLOCK:
+            self._room.set()
+        elif self.is_full:
+            self._room.clear()
+
     def put(self, items: Iterable[Item]) -> bool:
         """Add *items* in order; what the policy drops is counted by stream and logged once per outage.
 

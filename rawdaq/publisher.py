@@ -47,6 +47,8 @@ class Publisher:
     Attributes:
         record_format: when set, the publisher gets miniSEED records of this format through `deliver_records`.
         overflow: what its outlet does when it is full; the station file may say otherwise.
+        overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
+            `PublisherUnavailable`: until then its outlet blocks, so that a burst does not overflow it.
         queue_packets: how many items may wait in its outlet.
         queue_mb: how many megabytes may wait in its outlet.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
@@ -54,6 +56,7 @@ class Publisher:
 
     record_format: RecordFormat | None = None
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
+    overflows_only_when_paused: bool = False
     queue_packets: int = 100_000
     queue_mb: float = 64.0
     streams: Sequence[str] = ()

@@ -199,6 +199,29 @@ async def test_a_slow_publisher_that_drops_holds_nobody_up() -> None:
     assert slow.kept == [b"1", b"2"]
 
 
+async def test_who_overflows_only_when_paused_blocks_while_it_delivers_and_drops_while_it_cannot() -> None:
+    keeper = Keeper(failures=[PublisherUnavailable("nobody listens")])
+    keeper.overflow, keeper.queue_packets, keeper.overflows_only_when_paused = OverflowPolicy.DROP_NEWEST, 2, True
+    keeper.gate.clear()
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        assert not fanout.put([b"1", b"2", b"3"])
+        room = asyncio.ensure_future(fanout.room())
+        await asyncio.sleep(0)
+        assert not room.done()
+        keeper.gate.set()
+        await room
+        assert fanout.status()["keeper"]["state"] == "paused"
+        assert fanout.put([b"4"])
+        await fanout.drain(20.0)
+        await until(lambda: fanout.status()["keeper"]["state"] == "running")
+        keeper.gate.clear()
+        assert not fanout.put([b"5", b"6", b"7"])
+        keeper.gate.set()
+        await fanout.room()
+    assert keeper.kept == [b"1", b"2", b"3", b"5", b"6", b"7"]
+
+
 async def test_what_cannot_be_delivered_before_the_end_is_counted_and_told() -> None:
     keeper = Keeper()
     keeper.gate.clear()

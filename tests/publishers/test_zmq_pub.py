@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 import zmq
@@ -136,7 +136,10 @@ async def test_slow_subscriber_loses_a_counted_number_and_the_others_nothing(cap
     assert f"XX.DEMO.00.HHZ: {dropped['XX.DEMO.00.HHZ']}" in ends[0]
 
 
-async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_keep_up_lose_nothing() -> None:
+@pytest.mark.parametrize("mode", ["local", "remote"])
+async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_keep_up_lose_nothing(
+    mode: Literal["local", "remote"],
+) -> None:
     rounds, channels, ready = 3000, range(1, 101), asyncio.Event()
     total = rounds * len(channels)
 
@@ -148,15 +151,17 @@ async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_k
             session.writer.write(b"".join(wire(channel, at_ns, bytes(4), 1) for channel in channels))
         await session.until_closed()
 
-    publisher = ZMQTCPPublisher("127.0.0.1", 0, high_water_mb=1000, name="live")
-    async with fake_device(play) as port:
-        station = StationSettings(network="XX", code="DEMO")
-        names = {channel: f"{channel - 1:02d}.HHZ" for channel in channels}
-        receiver = RawReceiver([publisher], station, port=port, channels=names)
-        async with serving(receiver):
-            with SlowSubscriber(publisher) as subscriber:
-                await subscriber.subscribe()
-                await subscribed(publisher)
+    with ZmqSub(b"XX.") as subscriber:
+        port = subscriber.bind_to_random_port("tcp://127.0.0.1") if mode == "remote" else 0
+        publisher = ZMQTCPPublisher("127.0.0.1", port, mode=mode, high_water_mb=1000, name="live")
+        async with fake_device(play) as device_port:
+            station = StationSettings(network="XX", code="DEMO")
+            names = {channel: f"{channel - 1:02d}.HHZ" for channel in channels}
+            receiver = RawReceiver([publisher], station, port=device_port, channels=names)
+            async with serving(receiver):
+                if mode == "local":
+                    subscriber.connect(publisher.address)
+                await _heard_by(subscriber, publisher)
                 ready.set()
                 await until(lambda: publisher.status()["published"] == total)
                 status = cast("dict[str, dict[str, object]]", receiver.cmd_status()["publishers"])["live"]
@@ -210,11 +215,13 @@ async def test_remote_mode_dials_and_keeps_what_comes_before_somebody_listens() 
         publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
         with pytest.raises(PublisherUnavailable, match="no subscriber at"):
             await publisher.deliver([packet()])
+        assert not publisher.deliver_now([packet()])
         await publisher.open()
         try:
             await _heard_by(subscriber, publisher)
-            await publisher.deliver([packet()])
-            assert decode((await received(subscriber, 1))[0]) == packet()
+            await publisher.deliver([packet(0)])
+            assert publisher.deliver_now([packet(1)])
+            assert [decode(frames) for frames in await received(subscriber, 2)] == [packet(0), packet(1)]
         finally:
             await publisher.aclose()
 

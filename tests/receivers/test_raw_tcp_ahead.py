@@ -57,11 +57,11 @@ class Device:
 
 @asynccontextmanager
 async def live(
-    receiver_class: type[RawReceiver] = RawReceiver, **options: Any
+    receiver_class: type[RawReceiver] = RawReceiver, live_port: int = 0, **options: Any
 ) -> AsyncGenerator[tuple[Device, RawReceiver, ZMQTCPPublisher, PacketKeeper]]:
     """Run a receiver with a live stream, and a publisher that keeps its packets, connected to a device."""
     device, keeper = Device(), PacketKeeper()
-    publisher = ZMQTCPPublisher("127.0.0.1", 0, name="live", **options)
+    publisher = ZMQTCPPublisher("127.0.0.1", live_port, name="live", **options)
     async with fake_device(device.play) as port:
         receiver = receiver_class([publisher, keeper], STATION, port=port, channels=NAMES)
         async with serving(receiver):
@@ -168,3 +168,18 @@ async def test_what_a_subscriber_is_too_slow_for_is_dropped_for_it_and_counted_b
             status = of(receiver, "live")
             assert status["sent"] + status["dropped"] == index
             assert status["dropped_by_stream"] == {"XX.DEMO.00.HHZ": status["dropped"]}
+
+
+@pytest.mark.usefixtures("each_way_of_single_packets")
+async def test_a_listener_that_is_dialled_gets_what_came_before_it_and_then_every_packet_once() -> None:
+    with ZmqSub(b"") as listener:
+        port = listener.bind_to_random_port("tcp://127.0.0.1")
+        async with live(mode="remote", live_port=port) as (device, receiver, _, keeper):
+            got: list[Packet] = []
+            for index in range(ROUNDS):
+                await device.send(round_of(index), receiver)
+                if index > ROUNDS // 2:  # until it reads for the first time, it has not subscribed
+                    got += map(decode, await received(listener, len(CHANNELS) * (index + 1) - len(got)))
+            await until(lambda: len(keeper.packets) == len(got))
+            assert got == keeper.packets
+            assert (of(receiver, "live")["delivered"], of(receiver, "live")["dropped"]) == (len(got), 0)
