@@ -65,6 +65,25 @@ class Steim2Series(RecordSeries):
         self.is_stuck = not fits
 
 
+def steim2_record(
+    header: bytes,
+    length_bytes: int,
+    samples: Samples,
+    is_last: bool,
+    sequence: int,
+    timing_quality: int | None,
+    start_ns: int,
+) -> tuple[bytes, int]:
+    """Return the record that a `Steim2Series` would begin with, complete, and how many samples it holds.
+
+    Where one is to be made, as of streams whose packets come singly, that takes half of the time or less. No bytes, and
+    0 samples when it is not full, less than 0 when a step in it needs more than 30 bits.
+    """
+    quality = -1 if timing_quality is None else int(timing_quality)
+    record = steim2.record  # pyright: ignore[reportOptionalMemberAccess]
+    return record(samples, header, length_bytes, is_last, sequence, quality, start_ns)
+
+
 class PlainSeries(RecordSeries):
     """Records of samples as they are, of any type, big-endian."""
 

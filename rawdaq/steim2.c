@@ -197,6 +197,16 @@ static void put_1001(uint8_t *header, int timing_quality, int micros_more)
     header[61] = (uint8_t)micros_more;
 }
 
+/* Write the header of one record. */
+static void put_header(uint8_t *record, const Py_buffer *header, long sequence, uint32_t count, int timing_quality,
+                       int64_t start_ns)
+{
+    memmove(record, header->buf, (size_t)header->len);
+    put_number(record, sequence);
+    put16(record + 30, count);
+    put_1001(record, timing_quality, put_time(record, start_ns));
+}
+
 /* Pack records until room or samples end, or one cannot be made; return how many, and why it ended. */
 static Py_ssize_t pack_all(Window *window, uint8_t *records, Py_ssize_t room, Py_ssize_t record_bytes,
                            Py_ssize_t header_bytes, int is_last, Py_ssize_t *counts, int *fits)
@@ -225,6 +235,24 @@ static PyObject *list_of(const Py_ssize_t *values, Py_ssize_t count)
     return list;
 }
 
+/* Take *samples* into a window; return less than 0, with the error set, when these lengths are none. */
+static int begin(Window *window, const Py_buffer *samples, Py_ssize_t record_bytes, Py_ssize_t header_bytes)
+{
+    if ((uintptr_t)samples->buf % sizeof(int32_t) || samples->len % (Py_ssize_t)sizeof(int32_t)) {
+        PyErr_SetString(PyExc_ValueError, "samples are aligned int32");
+        return -1;
+    }
+    if (record_bytes > MAX_RECORD_BYTES || record_bytes % FRAME_BYTES || header_bytes < MIN_HEADER_BYTES
+        || header_bytes % FRAME_BYTES || record_bytes <= header_bytes) {
+        PyErr_SetString(PyExc_ValueError, "records and headers are multiples of 64 bytes, records at most 32768");
+        return -1;
+    }
+    window->samples = samples->buf;
+    window->count = samples->len / (Py_ssize_t)sizeof(int32_t);
+    window->first = window->end = 0;
+    return 0;
+}
+
 static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer samples, records;
@@ -235,23 +263,13 @@ static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *arguments)
 
     if (!PyArg_ParseTuple(arguments, "y*w*nnp:encode", &samples, &records, &record_bytes, &header_bytes, &is_last))
         return NULL;
-    if ((uintptr_t)samples.buf % sizeof(int32_t) || samples.len % (Py_ssize_t)sizeof(int32_t)) {
-        PyErr_SetString(PyExc_ValueError, "samples are aligned int32");
+    if (begin(&window, &samples, record_bytes, header_bytes) < 0)
         goto end;
-    }
-    if (record_bytes > MAX_RECORD_BYTES || record_bytes % FRAME_BYTES || header_bytes < MIN_HEADER_BYTES
-        || header_bytes % FRAME_BYTES || record_bytes <= header_bytes) {
-        PyErr_SetString(PyExc_ValueError, "records and headers are multiples of 64 bytes, records at most 32768");
-        goto end;
-    }
     Py_ssize_t room = records.len / record_bytes;
     if (!(counts = PyMem_Calloc((size_t)room, sizeof *counts))) {
         PyErr_NoMemory();
         goto end;
     }
-    window.samples = samples.buf;
-    window.count = samples.len / (Py_ssize_t)sizeof(int32_t);
-    window.first = window.end = 0;
     /* Other threads write to disks; for a few records to let them in would take longer than to make these. */
     PyThreadState *others = window.count >= MANY ? PyEval_SaveThread() : NULL;
     made = pack_all(&window, records.buf, room, record_bytes, header_bytes, is_last, counts, &fits);
@@ -275,6 +293,14 @@ static int number_of(PyObject *list, Py_ssize_t index, int64_t *value)
     return item && !PyErr_Occurred() ? 0 : -1;
 }
 
+static int check_numbers(long sequence, int timing_quality)
+{
+    if (sequence >= 1 && sequence <= MAX_SEQUENCE && timing_quality <= 100)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "numbers are 1 to 999999, timing qualities at most 100");
+    return -1;
+}
+
 static PyObject *stamp(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer records, header;
@@ -292,19 +318,14 @@ static PyObject *stamp(PyObject *Py_UNUSED(module), PyObject *arguments)
         PyErr_SetString(PyExc_ValueError, "there is one header, one start and one count for each record");
         goto end;
     }
-    if (sequence < 1 || sequence > MAX_SEQUENCE || timing_quality > 100) {
-        PyErr_SetString(PyExc_ValueError, "numbers are 1 to 999999, timing qualities at most 100");
+    if (check_numbers(sequence, timing_quality) < 0)
         goto end;
-    }
     uint8_t *record = records.buf;
     for (Py_ssize_t i = 0; i < count; i++, record += record_bytes) {
         int64_t start_ns, samples;
         if (number_of(starts_ns, i, &start_ns) < 0 || number_of(counts, i, &samples) < 0)
             goto end;
-        memmove(record, header.buf, (size_t)header.len);
-        put_number(record, sequence);
-        put16(record + 30, (uint32_t)samples);
-        put_1001(record, timing_quality, put_time(record, start_ns));
+        put_header(record, &header, sequence, (uint32_t)samples, timing_quality, start_ns);
         sequence = sequence % MAX_SEQUENCE + 1;
     }
     result = Py_NewRef(Py_None);
@@ -314,9 +335,39 @@ end:
     return result;
 }
 
+static PyObject *record(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    Py_buffer samples, header;
+    Py_ssize_t record_bytes, count = 0;
+    int is_last, timing_quality;
+    long sequence;
+    long long start_ns;
+    PyObject *data = NULL, *result = NULL;
+    Window window;
+
+    if (!PyArg_ParseTuple(arguments, "y*y*npliL:record", &samples, &header, &record_bytes, &is_last, &sequence,
+                          &timing_quality, &start_ns))
+        return NULL;
+    if (begin(&window, &samples, record_bytes, header.len) < 0 || check_numbers(sequence, timing_quality) < 0
+        || !(data = PyBytes_FromStringAndSize(NULL, record_bytes)))
+        goto end;
+    uint8_t *place = (uint8_t *)PyBytes_AsString(data);
+    if (window.count)
+        count = pack(&window, 0, place + header.len, (record_bytes - header.len) / FRAME_BYTES, is_last);
+    if (count > 0)
+        put_header(place, &header, sequence, (uint32_t)count, timing_quality, start_ns);
+    result = count > 0 ? Py_BuildValue("On", data, count) : Py_BuildValue("y#n", "", (Py_ssize_t)0, count);
+end:
+    Py_XDECREF(data);
+    PyBuffer_Release(&header);
+    PyBuffer_Release(&samples);
+    return result;
+}
+
 static PyMethodDef FUNCTIONS[] = {
     {"encode", encode, METH_VARARGS, NULL},
     {"stamp", stamp, METH_VARARGS, NULL},
+    {"record", record, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef_Slot SLOTS[] = {{0, NULL}};

@@ -10,7 +10,7 @@ from rawdaq.record_encodings import NO_PLAN, Plan, can_exceed, right_count
 from rawdaq.record_format import RecordFormat, RecordRun
 from rawdaq.record_packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.record_patch import MAX_SEQUENCE
-from rawdaq.record_series import PlainSeries, RecordSeries, Steim2Series, is_compiled
+from rawdaq.record_series import PlainSeries, RecordSeries, Steim2Series, is_compiled, steim2_record
 from rawdaq.sample_run import SampleRun
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
@@ -69,6 +69,7 @@ class StreamRecords:
         self._try_at = 1  # samples with which the next attempt is worth its cost
         self._limit = _MAX_SERIES
         self._quick: _Quick | None = None
+        self._header: bytes | None = None  # of records of STEIM2 that are made one by one
 
     @property
     def oldest_ns(self) -> int | None:
@@ -100,6 +101,7 @@ class StreamRecords:
         series_type = _SERIES.get(plan.codes[0]) if is_compiled() else None
         header = self._packer.series_header(plan.codes[0]) if series_type else None
         self._quick = partial(series_type, header, self._length_bytes) if series_type and header else None
+        self._header = header if series_type is Steim2Series else None
         # No encoding fills a record with less than one sample in every word that is not header.
         self._least = max(1, (self._length_bytes - 128) // self._run.samples.itemsize)
         self._usual = self._try_at = self._least
@@ -123,7 +125,7 @@ class StreamRecords:
         samples, done, is_pinned, needs_check = self._run.samples, 0, False, False
         codes = self._plan.codes[1:] if self._quick else self._plan.codes
         while samples.size - done >= (1 if is_closing else self._try_at):
-            made = self._quick_series(self._quick, samples[done:], is_closing, out) if self._quick else 0
+            made = self._quickly(samples[done:], is_closing, out)
             if not made and not is_pinned:
                 self._packer.pin(samples)
                 is_pinned, needs_check = True, can_exceed(self._plan.codes[0], samples)
@@ -137,13 +139,34 @@ class StreamRecords:
         if is_pinned:
             self._packer.unpin()
 
-    def _quick_series(self, quick: _Quick, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+    def _quickly(self, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
         """Make records of *samples*, all that wait, the quick way.
 
         Returns:
             How many samples are dealt with: in records, or, at the end, waiting for more. 0: the next one cannot be
             made so.
         """
+        if self._header is not None and samples.size < 2 * self._usual:
+            return self._single(self._header, samples, is_closing, out)
+        return self._quick_series(self._quick, samples, is_closing, out) if self._quick else 0
+
+    def _single(self, header: bytes, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+        """Make one record of *samples*."""
+        run = self._run
+        start_ns, quality = run.start_ns, run.timing_quality
+        data, count = steim2_record(header, self._length_bytes, samples, is_closing, self._sequence, quality, start_ns)
+        if count < 0:
+            return 0
+        if not count:
+            self._learn([], samples.size)
+            return samples.size
+        out.append(RecordRun(self._stream, [start_ns], [count], run.rate_hz, data))
+        self._count([count], is_fallback=False)
+        self._learn([count], 0)
+        return count
+
+    def _quick_series(self, quick: _Quick, samples: Samples, is_closing: bool, out: list[RecordRun]) -> int:
+        """Make as many records as there are."""
         run, series = self._run, quick(samples, _MAX_SERIES, is_closing)
         counts, first = series.counts, 0
         while first < len(counts):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rawdaq import steim2
 from rawdaq.packet import Packet
@@ -169,3 +170,59 @@ def test_there_are_no_more_records_than_room() -> None:
     assert (len(counts), fits) == (2, True)
     assert steim2.encode(samples, bytearray(500), 512, 64, True) == ([], True)
     assert steim2.encode(samples[:0], bytearray(512), 512, 64, True) == ([], True)
+
+
+def recorded(**changes: Any) -> tuple[bytes, int]:
+    arguments: dict[str, Any] = {
+        "samples": np.zeros(9, np.int32),
+        "header": bytes(64),
+        "record_bytes": 512,
+        "is_last": True,
+        "sequence": 1,
+        "timing_quality": 80,
+        "start_ns": 37_000,
+    }
+    return steim2.record(*(arguments | changes).values())
+
+
+@given(STRETCHES, SEEDS, LENGTHS, st.booleans())
+@example([(1, 5)], 1, 128, False)
+def test_one_record_is_the_first_of_many(
+    stretches: list[tuple[int, int]], seed: int, length_bytes: int, is_last: bool
+) -> None:
+    samples = walk(stretches, seed, is_steep=bool(seed % 2))
+    header = bytes(range(64))
+    room = np.zeros((samples.size + 1, length_bytes), np.uint8)
+    counts, fits = steim2.encode(samples, room, length_bytes, len(header), is_last)
+    data, count = recorded(samples=samples, header=header, record_bytes=length_bytes, is_last=is_last)
+    if counts:
+        steim2.stamp(room[0], length_bytes, header, 1, 80, [37_000], counts[:1])
+        assert (data, count) == (room[0].tobytes(), counts[0])
+    else:
+        assert (data, count) == (b"", 0 if fits else -1)
+
+
+def test_no_samples_are_no_record() -> None:
+    assert recorded(samples=np.zeros(0, np.int32)) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"samples": bytes(39)}, "aligned int32"),
+        ({"record_bytes": 65_536}, "multiples of 64"),
+        ({"record_bytes": 64}, "multiples of 64"),
+        ({"header": bytes(100)}, "multiples of 64"),
+        ({"header": bytes(0)}, "multiples of 64"),
+        ({"sequence": 0}, "numbers are 1 to 999999"),
+        ({"timing_quality": 101}, "numbers are 1 to 999999"),
+    ],
+)
+def test_arguments_that_make_no_record_are_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        recorded(**changes)
+
+
+def test_a_time_beyond_64_bits_is_refused() -> None:
+    with pytest.raises(OverflowError):
+        recorded(start_ns=1 << 63)

@@ -221,6 +221,8 @@ class PipeWriter:
         count, rest = divmod(len(records), MSEED_BYTES)
         if rest or not count:
             raise LocalProtocolError(f"{len(records)} bytes are no records of {MSEED_BYTES} bytes each")
+        if count == 1:
+            return self._add(Write(_mseed_header(station) + records, 1))
         table = np.empty((count, HEADER.size + MSEED_BYTES), np.uint8)
         table[:, : HEADER.size] = np.frombuffer(_mseed_header(station), np.uint8)
         table[:, HEADER.size :] = np.frombuffer(records, np.uint8).reshape(count, MSEED_BYTES)
