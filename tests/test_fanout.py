@@ -171,6 +171,15 @@ async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplo
     assert caplog.text.count("delivers again after") == 1
 
 
+async def door_opens_with(keeper: Keeper, fanout: Fanout) -> None:
+    """See that there is no room until *keeper* delivers."""
+    room = asyncio.ensure_future(fanout.room())
+    await asyncio.sleep(0)
+    assert not room.done()
+    keeper.gate.set()
+    await room
+
+
 async def test_a_slow_publisher_that_blocks_closes_the_door_and_opens_it_again() -> None:
     keeper = Keeper()
     keeper.queue_packets = 2
@@ -178,11 +187,7 @@ async def test_a_slow_publisher_that_blocks_closes_the_door_and_opens_it_again()
     fanout = Fanout([keeper], LOG)
     async with running(fanout):
         assert not fanout.put([b"1", b"2", b"3"])
-        room = asyncio.ensure_future(fanout.room())
-        await asyncio.sleep(0)
-        assert not room.done()
-        keeper.gate.set()
-        await room
+        await door_opens_with(keeper, fanout)
     assert keeper.kept == [b"1", b"2", b"3"]
 
 
@@ -206,11 +211,7 @@ async def test_who_overflows_only_when_paused_blocks_while_it_delivers_and_drops
     fanout = Fanout([keeper], LOG)
     async with running(fanout):
         assert not fanout.put([b"1", b"2", b"3"])
-        room = asyncio.ensure_future(fanout.room())
-        await asyncio.sleep(0)
-        assert not room.done()
-        keeper.gate.set()
-        await room
+        await door_opens_with(keeper, fanout)
         assert fanout.status()["keeper"]["state"] == "paused"
         assert fanout.put([b"4"])
         await fanout.drain(20.0)
