@@ -48,6 +48,10 @@ class MiniSeedPublisher(Publisher):
         logger: parent of its logger.
     """
 
+    # To a file system a byte in a piece of 16 KB costs twice what it costs in one of 64 KB; see archive-files.md.
+    gather_bytes = 4_000_000
+    gather_s = 0.05
+
     def __init__(
         self,
         path: Path,

@@ -3,6 +3,7 @@
 This blocks, so it runs in a thread of its publisher. See ``docs/decisions/archive-files.md``.
 """
 
+import contextlib
 import errno
 import glob
 import itertools
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, sync_all
+from rawdaq.archive_file import Appended, ArchiveFile, Opened, append_all, device_below, open_all, sync_all
 from rawdaq.archive_layout import TORN, ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import StreamId
@@ -164,6 +165,9 @@ class Archive:
             self._write_open(groups, done)
             if b"\0" in done:
                 self._check_root()  # a file that its path leads to has shown that the folder is there
+                left = self._groups(runs, done)
+                new = self._open_new([(key, path) for key, (path, _) in left.items()])
+                self._write_open({key: left[key] for key in new}, done)
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
             # Not before all is written: the file that one stream has left may be another's.
@@ -277,13 +281,31 @@ class Archive:
             self._close(key)  # what is wrong with it may be gone when it is opened again
         return error
 
+    def _open_new(self, places: Iterable[tuple[str, str]]) -> list[str]:
+        """Open the files of *places*, keys and paths, all at once.
+
+        Returns:
+            The keys of those that are open now; who misses another opens it alone, which tells why.
+        """
+        if self._layout.has_free_parts:
+            return []
+        room = self._max_open_files - len(self._files)
+        wanted = [place for place in places if place[0] not in self._files and place[0] not in self._held][:room]
+        for (key, path), opened in zip(wanted, open_all([self._root / path for _, path in wanted]), strict=False):
+            with contextlib.suppress(OSError):
+                self._add(key, path, opened)
+        return [key for key, _ in wanted if key in self._files]
+
     def _open(self, key: str, path: str) -> ArchiveFile:
         while len(self._files) >= self._max_open_files:
             self._close(next(iter(self._files)))
         if self._layout.has_free_parts:
             existing = (name for name in glob.glob(key, root_dir=self._root) if TORN not in name)
             path = max(existing, default=path)
-        file = self._files[key] = ArchiveFile(self._root / path, self._clock_ns())
+        return self._add(key, path)
+
+    def _add(self, key: str, path: str, opened: Opened | None = None) -> ArchiveFile:
+        file = self._files[key] = ArchiveFile(self._root / path, self._clock_ns(), opened)
         if file.set_aside:
             self.torn_tails += 1
             self._log.warning(

@@ -20,6 +20,24 @@ _COPY_BYTES = 1 << 20
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # file systems that know none
 
 
+class Opened(NamedTuple):
+    """A file that is open for appending, and locked.
+
+    Attributes:
+        descriptor: the system's number of it; less than 0: it is not open.
+        device: with `inode`, which file it is.
+        inode: see `device`.
+        size_bytes: how long it is.
+        error: why it is not open (`errno`), else 0.
+    """
+
+    descriptor: int
+    device: int = 0
+    inode: int = 0
+    size_bytes: int = 0
+    error: int = 0
+
+
 class Appended(NamedTuple):
     """How far the records of one file got.
 
@@ -51,30 +69,24 @@ class ArchiveFile:
         OSError: it cannot be opened, or another program or publisher writes it.
     """
 
-    def __init__(self, path: Path, now_ns: int) -> None:
+    def __init__(self, path: Path, now_ns: int, opened: Opened | None = None) -> None:
         self.path = path
         self._path_bytes = os.fsencode(path)
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
-        self._fd = _open(path)
+        opened = opened or _open(path)
+        if opened.error:
+            raise OSError(opened.error, os.strerror(opened.error), str(path))
+        self._fd = opened.descriptor
+        self._identity = opened.device, opened.inode
         try:
-            self._lock()
-            status = os.fstat(self._fd)
-            self._identity = status.st_dev, status.st_ino
-            end = end_of_records(self._fd, status.st_size)
-            if end < status.st_size:
-                self.set_aside = _set_aside(self._fd, path, end, now_ns), status.st_size - end
+            end = end_of_records(self._fd, opened.size_bytes)
+            if end < opened.size_bytes:
+                self.set_aside = _set_aside(self._fd, path, end, now_ns), opened.size_bytes - end
                 os.ftruncate(self._fd, end)
         except BaseException:
             os.close(self._fd)
             raise
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
 
     def append(self, runs: Sequence[RecordRun]) -> Appended:
         """Write the records of *runs*; see `append_all`."""
@@ -123,14 +135,51 @@ class ArchiveFile:
         os.close(self._fd)
 
 
-def _open(path: Path) -> int:
-    """Return *path* open for appending, made with its folders if need be."""
+def open_all(paths: Sequence[Path]) -> list[Opened]:
+    """Open each of *paths* up to the first error, in one step where rawdaq is compiled; folders are created.
+
+    Returns:
+        What became of those that were tried; `ArchiveFile` makes files of them.
+    """
+    if file_batches is not None:
+        return [Opened(*outcome) for outcome in file_batches.open(tuple(map(os.fsencode, paths)))]
+    opened: list[Opened] = []
+    for path in paths:
+        opened.append(_open(path))
+        if opened[-1].error:
+            break
+    return opened
+
+
+def _open(path: Path) -> Opened:
+    try:
+        fd = _open_or_create(path)
+    except OSError as error:
+        return Opened(-1, error=error.errno or errno.EIO)
+    try:
+        _lock(fd)
+        status = os.fstat(fd)
+    except OSError as error:
+        os.close(fd)
+        return Opened(-1, error=error.errno or errno.EIO)
+    return Opened(fd, status.st_dev, status.st_ino, status.st_size)
+
+
+def _open_or_create(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)
+
+
+def _lock(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:

@@ -88,7 +88,7 @@ class Delivery:
         self._is_running = True
         try:
             while True:
-                batch = await self.outlet.take()
+                batch = await self.outlet.take(self.publisher.gather_bytes, self.publisher.gather_s)
                 if self._failure is not None:
                     raise self._failure
                 await self._deliver(batch)

@@ -1,8 +1,8 @@
-/* Records into many files at once, and to the disk: meanwhile the interpreter is free for the receiver.
+/* Many files opened, written and brought to the disk at once: meanwhile the interpreter is free for the receiver.
  *
- * Each call of Python's os.stat, os.write and os.fsync gives the interpreter away and asks for it again, and beside a
- * thread that is busy each of these costs several system calls. What the functions do, with arguments and errors, is
- * told in file_batches.pyi; the same in Python is in archive_file.py.
+ * Each call of Python's os.open, os.stat, os.write and os.fsync gives the interpreter away and asks for it again, and
+ * beside a thread that is busy each of these costs several system calls. What the functions do, with arguments and
+ * errors, is told in file_batches.pyi; the same in Python is in archive_file.py.
  */
 #define _GNU_SOURCE /* sync_file_range */
 #define PY_SSIZE_T_CLEAN
@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -30,6 +32,13 @@ typedef struct {
     int64_t size_bytes, written_bytes; /* the outcome; size -1: nothing was written, the path does not lead here */
     int error;
 } File;
+
+typedef struct {
+    char *path; /* our own copy */
+    int descriptor;
+    struct stat status;
+    int error;
+} Opened;
 
 static void write_pieces(File *file)
 {
@@ -139,6 +148,104 @@ static PyObject *append(PyObject *Py_UNUSED(module), PyObject *wanted)
     return result;
 }
 
+/* Make the folders that lead to a path, which is cut short meanwhile; return 0 when they are there. */
+static int make_folders(char *path)
+{
+    char *slash = strrchr(path, '/');
+    int failed;
+
+    if (!slash || slash == path)
+        return 0;
+    *slash = '\0';
+    failed = mkdir(path, 0777);
+    if (failed && errno == ENOENT && make_folders(path) == 0)
+        failed = mkdir(path, 0777);
+    if (failed && errno == EEXIST)
+        failed = 0;
+    *slash = '/';
+    return failed;
+}
+
+static int open_file(const char *path)
+{
+    int descriptor;
+
+    do {
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    } while (descriptor < 0 && errno == EINTR);
+    return descriptor;
+}
+
+/* A file system that knows no locks is used without. */
+static int is_refused(int descriptor)
+{
+    return flock(descriptor, LOCK_EX | LOCK_NB) < 0 && errno != ENOLCK && errno != ENOTSUP && errno != ENOSYS;
+}
+
+/* Open one file for appending, with its folders and its lock. */
+static void open_one(Opened *file)
+{
+    file->descriptor = open_file(file->path);
+    if (file->descriptor < 0 && errno == ENOENT && make_folders(file->path) == 0)
+        file->descriptor = open_file(file->path);
+    if (file->descriptor >= 0 && !is_refused(file->descriptor) && fstat(file->descriptor, &file->status) == 0)
+        return;
+    file->error = errno;
+    if (file->descriptor >= 0)
+        close(file->descriptor);
+    file->descriptor = -1;
+}
+
+static PyObject *opened(const Opened *files, Py_ssize_t count)
+{
+    PyObject *all = PyList_New(0);
+
+    for (Py_ssize_t i = 0; all && i < count; i++) {
+        const struct stat *status = &files[i].status;
+        PyObject *one = Py_BuildValue("iKKLi", files[i].descriptor, (unsigned long long)status->st_dev,
+                                      (unsigned long long)status->st_ino, (long long)status->st_size, files[i].error);
+        if (!one || PyList_Append(all, one) < 0)
+            Py_CLEAR(all);
+        Py_XDECREF(one);
+    }
+    for (Py_ssize_t i = 0; !all && i < count; i++) {
+        if (files[i].descriptor >= 0)
+            close(files[i].descriptor);
+    }
+    return all;
+}
+
+static PyObject *open_files(PyObject *Py_UNUSED(module), PyObject *wanted)
+{
+    PyObject *result = NULL;
+
+    if (!PyTuple_Check(wanted)) {
+        PyErr_SetString(PyExc_TypeError, "open takes a tuple of paths");
+        return NULL;
+    }
+    Py_ssize_t count = PyTuple_Size(wanted), read = 0, tried = 0;
+    Opened *files = calloc((size_t)count + 1, sizeof *files);
+    if (!files)
+        return PyErr_NoMemory();
+    for (char *path; read < count && PyBytes_AsStringAndSize(PyTuple_GetItem(wanted, read), &path, NULL) == 0; read++) {
+        if (!(files[read].path = strdup(path))) {
+            PyErr_NoMemory();
+            break;
+        }
+    }
+    if (!PyErr_Occurred()) {
+        Py_BEGIN_ALLOW_THREADS
+        while (tried < count && (!tried || !files[tried - 1].error))
+            open_one(&files[tried++]);
+        Py_END_ALLOW_THREADS
+        result = opened(files, tried);
+    }
+    for (Py_ssize_t i = 0; i < read; i++)
+        free(files[i].path);
+    free(files);
+    return result;
+}
+
 /* Have the system begin to write what files have in memory, without waiting for it: the disk then gets all at once, and
  * an fsync of the last of them finds nearly everything done. A system that cannot do this lets each fsync do it. */
 static void begin_to_sync(const int *descriptors, Py_ssize_t count)
@@ -192,6 +299,7 @@ static PyObject *sync_files(PyObject *Py_UNUSED(module), PyObject *wanted)
 
 static PyMethodDef FUNCTIONS[] = {
     {"append", append, METH_O, NULL},
+    {"open", open_files, METH_O, NULL},
     {"sync", sync_files, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,6 @@
-"""Records into many files in one step, and to the disk: compiled from file_batches.c where there is a C compiler.
+"""Many files opened, written and brought to the disk in one step each.
 
-The same in Python is in `rawdaq.archive_file`.
+Compiled from file_batches.c where there is a C compiler; the same in Python is in `rawdaq.archive_file`.
 """
 
 def append(files: tuple[tuple[int, bytes, int, int, tuple[bytes, ...]], ...], /) -> list[tuple[int, int, int]]:
@@ -15,6 +15,19 @@ def append(files: tuple[tuple[int, bytes, int, int, tuple[bytes, ...]], ...], /)
 
     Raises:
         TypeError, OverflowError: arguments that are none.
+    """
+
+def open(paths: tuple[bytes, ...], /) -> list[tuple[int, int, int, int, int]]:
+    """Open files for appending and lock them, one after the other up to the first error; other threads go on.
+
+    Folders are made where they are missing. A file system that knows no locks is used without.
+
+    Returns:
+        Of each file that was tried its descriptor (-1: it is not open), the numbers of its device and inode, how long
+        it is, and the number of the error, or 0.
+
+    Raises:
+        TypeError, ValueError: arguments that are no paths.
     """
 
 def sync(descriptors: tuple[int, ...], /) -> tuple[int, int]:

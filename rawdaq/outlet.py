@@ -5,8 +5,10 @@ a batch that could not be delivered is still there. In memory today; a journal o
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -103,6 +105,9 @@ class Outlet(Generic[Item]):
         self._room.set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._taken_s = -math.inf
+        self._enough: asyncio.Event | None = None  # who gathers waits for it
+        self._enough_bytes = 0
         self._outage: Counter[str] = Counter()
         self._outage_began = 0.0
 
@@ -146,6 +151,8 @@ class Outlet(Generic[Item]):
         if len(self._items) > self._in_flight:
             self._filled.set()
             self._empty.clear()
+        if self._enough is not None and self._has_enough:
+            self._enough.set()
         if not self.is_full:
             return True
         self._room.clear()
@@ -186,16 +193,38 @@ class Outlet(Generic[Item]):
         """Return when everything that was put is acknowledged or dropped."""
         await self._empty.wait()
 
-    async def take(self) -> list[Item]:
+    async def take(self, gather_bytes: int = 0, gather_s: float = 0.0) -> list[Item]:
         """Return all that waits as one batch, once something does; an empty one after `wake`.
 
         The batch stays in the outlet until `acknowledge`; nothing more is handed out before.
+
+        Args:
+            gather_bytes: under load, let so much come first, or a quarter of a limit.
+            gather_s: what is not so soon after the batch before is no load.
         """
         await self._filled.wait()
+        if gather_s:
+            await self._gather(gather_bytes, self._taken_s + gather_s - self._clock())
+            self._taken_s = self._clock()
         self._filled.clear()
         batch = list(itertools.islice(self._items, self._in_flight, None))
         self._in_flight = len(self._items)
         return batch
+
+    async def _gather(self, enough_bytes: int, timeout_s: float) -> None:
+        self._enough_bytes = enough_bytes
+        if timeout_s <= 0 or self._has_enough:
+            return
+        self._enough = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._enough.wait()
+        self._enough = None
+
+    @property
+    def _has_enough(self) -> bool:
+        """Whether so much waits that a batch need not grow; well below the limits, where the receiver would wait."""
+        return self._bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
 
     def wake(self) -> None:
         """Let who waits in `take` go on, though there may be nothing for it."""

@@ -49,6 +49,9 @@ class Publisher:
         overflow: what its outlet does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
             `PublisherUnavailable`: until then its outlet blocks, so that a burst does not overflow it.
+        gather_bytes: for a publisher to which few large batches cost less than many small ones: what it would like to
+            get at once when batches follow each other sooner than `gather_s`.
+        gather_s: how long items wait for that at most, counted from the batch before; 0: they do not wait.
         queue_packets: how many items may wait in its outlet.
         queue_mb: how many megabytes may wait in its outlet.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
@@ -57,6 +60,8 @@ class Publisher:
     record_format: RecordFormat | None = None
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
+    gather_bytes: int = 0
+    gather_s: float = 0.0
     queue_packets: int = 100_000
     queue_mb: float = 64.0
     streams: Sequence[str] = ()

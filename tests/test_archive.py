@@ -5,12 +5,14 @@ import logging
 import os
 import resource
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rawdaq.archive import Archive
+from rawdaq.archive_file import Opened, open_all
 from rawdaq.archive_layout import ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
@@ -87,6 +89,23 @@ def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.M
         archive.write(as_runs(records(Z, N, count=5)))
     archive.close()
     assert sizes == [5 * 512, 5 * 512]
+
+
+def test_files_of_a_new_day_are_opened_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def counted(paths: Sequence[Path]) -> list[Opened]:
+        steps.append(len(paths))
+        return open_all(paths)
+
+    monkeypatch.setattr("rawdaq.archive.open_all", counted)
+    archive = opened(tmp_path, max_open_files=5)
+    for day in range(2):
+        archive.write(as_runs(records(Z, N, E, start_ns=START_NS + day * NS_PER_DAY)))
+        assert archive.open_files == 3
+    archive.close()
+    assert steps == [3, 2]  # the sixth file has to wait until one is closed
+    assert sds(tmp_path, E, "2026.326").read_bytes() == joined(records(E, start_ns=START_NS + NS_PER_DAY), E)
 
 
 def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from rawdaq import file_batches
-from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below, end_of_records, sync_all
+from rawdaq.archive_file import (
+    Appended,
+    ArchiveFile,
+    append_all,
+    device_below,
+    end_of_records,
+    open_all,
+    sync_all,
+)
 from rawdaq.packet import Packet, StreamId
 from rawdaq.records import Record, RecordFormat
 from rawdaq.times import from_iso
@@ -158,6 +166,44 @@ def test_two_cannot_write_the_same_file(path: Path) -> None:
 def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOTSUP))
     ArchiveFile(path, NOW_NS).close()
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_many_files_are_opened_at_once_with_their_folders(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "new/folders/b", "new/folders/c", "new/d")]
+    paths[0].write_bytes(joined(records(2, 2)) + b"torn")
+    opened = open_all(paths)
+    files = [ArchiveFile(path, NOW_NS, each) for path, each in zip(paths, opened, strict=True)]
+    assert [(each.size_bytes, each.error) for each in opened] == [(1028, 0), (0, 0), (0, 0), (0, 0)]
+    assert [file.set_aside and file.set_aside[1] for file in files] == [4, None, None, None]
+    assert append_all([(file, as_runs(records(2, 1))) for file in files])[1:] == [Appended(0, 512)] * 3
+    (refused,) = open_all(paths[:1])
+    assert (refused.descriptor, refused.error) == (-1, errno.EWOULDBLOCK)
+    for file in files:
+        file.close()
+    assert [path.stat().st_size for path in paths] == [1536, 512, 512, 512]
+    assert open_all([]) == []
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+def test_a_file_that_cannot_be_opened_ends_the_step(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    before = os.listdir("/proc/self/fd")
+    for wrong, error in (("folder", errno.EISDIR), ("file/below", errno.ENOTDIR), ("file/far/below", errno.ENOTDIR)):
+        first, second = open_all([tmp_path / "first", tmp_path / wrong, tmp_path / "third"])
+        assert (first.error, second.descriptor, second.error) == (0, -1, error)
+        os.close(first.descriptor)
+    assert not (tmp_path / "third").exists()
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize("wrong", [[b"a"], ("a",), (b"a", None), (b"a\0b",), None])
+def test_paths_that_are_none_are_refused(wrong: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((TypeError, ValueError)):
+        file_batches.open(wrong)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("each_way_of_file_batches")

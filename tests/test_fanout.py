@@ -29,6 +29,25 @@ async def test_every_publisher_gets_everything_in_order() -> None:
         assert keeper.kept == [item for index in range(10) for item in (packet(index), b"plain")]
 
 
+async def test_a_publisher_may_gather_what_follows_a_batch_closely() -> None:
+    class Gathering(Keeper):
+        gather_bytes = 4000
+        gather_s = 600.0
+
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await super().deliver([*batch, "end of batch"])  # type: ignore[list-item]
+
+    keeper = Gathering()
+    async with running(fanout := Fanout([keeper], LOG)):
+        fanout.put([b"1"])
+        await fanout.drain(10.0)
+        fanout.put([b"2"])
+        await asyncio.sleep(0)
+        fanout.put([bytes(4000)])
+        await fanout.drain(10.0)
+    assert keeper.kept == [b"1", "end of batch", b"2", bytes(4000), "end of batch"]
+
+
 async def test_what_can_be_delivered_at_once_is_there_when_it_was_put_and_counted() -> None:
     keeper = AtOnce()
     fanout = Fanout([keeper], LOG)
