@@ -4,8 +4,8 @@ Everything is measured in processes of its own, of which only the receiver's pro
 Figures are medians of the runs, followed by half of the distance between the lowest and the highest. "x pymseed" is
 the cost in units of what pymseed alone needs to encode the same samples in one call; "plain costs x" says how many
 times more the same work costs when written plainly: with ObsPy's writer, or with zmq.asyncio and a task for each
-packet. "C++ costs x" says the same of SeisComP's C++ raw plugin, where --cpp names one. All of that is measured in the
-same run.
+packet. "C++ costs x" says the same of SeisComP's C++ raw plugin, where --cpp names one. "x pipe" is what an archive
+costs in units of the pipe, both measured in turn. All of that is measured in the same run.
 """
 
 import argparse

@@ -44,7 +44,7 @@ class Cost:
     def measure(self, count: int) -> None:
         """Add *count* runs."""
         load = self.case.load
-        runs = throughput.runs(self.case, count)
+        runs = [run for (run,) in throughput.runs([self.case], count)]
         self.cpu_ns = min(self.cpu_ns, *(run["cpu_s"] / load.total_samples * 1e9 for run in runs))
         self.encode_ns = min(self.encode_ns, *(encode_ns(load.kind, load.signal) for _ in range(max(2, count))))
 

@@ -1,10 +1,13 @@
 """What a packet costs: RAW over TCP as fast as it is taken, into each target; baselines and yardstick beside it."""
 
+import atexit
 import functools
 import itertools
 import json
+import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +27,7 @@ KINDS = ("int16", "int32", "float32")
 SIGNALS = ("walk", "noise")
 
 Publishers = Mapping[str, Mapping[str, object]]
+Runs = Sequence[Mapping[str, Any]]
 
 _PUBLISHERS: dict[str, dict[str, Mapping[str, object]]] = {
     "pipe": {"pipe": {"class": "SeedLinkPluginPublisher"}},
@@ -45,7 +49,7 @@ _LIVE_BYTES = 40_000_000
 _MESSAGE_BYTES = 450
 _YARDSTICK_SAMPLES = 2_000_000
 
-COLUMNS = ("CPU us/packet", "ns/sample", "packets/s", "peak MB", "x pymseed", "plain costs x")
+COLUMNS = ("CPU us/packet", "ns/sample", "packets/s", "peak MB", "x pymseed", "plain costs x", "x pipe")
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def cases(is_full: bool) -> Iterator[Case]:
         yield from (sized(target, Load(samples)) for samples in sizes)
     yield from (sized("pipe", Load(samples, 100)) for samples in SIZES[:3])
     yield sized("pipe", Load(100, 3))
-    yield sized("archive", Load(100, 100))
+    yield from (sized("archive", Load(samples, 100)) for samples in SIZES[1:3])
     yield from (sized("pipe", Load(1000, kind=kind)) for kind in ("int16", "float32"))
     yield sized("pipe", Load(1000, signal="noise"))
 
@@ -141,9 +145,12 @@ def run(case: Case, feed: Child, port: int, folder: Path) -> dict[str, Any]:
 
 
 def _archived(folder: Path) -> int:
-    """Return how many samples are in the archive below *folder*."""
+    """Return how many samples are in the archive below *folder*, which is empty then but still there."""
     files = [file for file in (folder / "archive").rglob("*") if file.is_file()]
-    return sum(sample_count(np.fromfile(file, np.uint8).reshape(-1, 512)) for file in files)
+    samples = sum(sample_count(np.fromfile(file, np.uint8).reshape(-1, 512)) for file in files)
+    for file in files:
+        os.truncate(file, 0)
+    return samples
 
 
 def _command(case: Case, folder: Path, port: int) -> list[object]:
@@ -154,12 +161,29 @@ def _command(case: Case, folder: Path, port: int) -> list[object]:
     return ["benchmarks.receiver", file, case.load.total_samples]
 
 
-def runs(case: Case, count: int) -> list[dict[str, Any]]:
-    """Return what *count* runs of *case* cost."""
-    with Child("-m", "benchmarks.feed", json.dumps(asdict(case.load))) as feed, tempfile.TemporaryDirectory() as folder:
+def runs(cases: Sequence[Case], count: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield what *count* runs of each of *cases*, in turn, cost; they have the same load."""
+    with Child("-m", "benchmarks.feed", json.dumps(asdict(cases[0].load))) as feed:
         port = feed.read()["port"]
-        # Nothing is deleted between two runs: ext4 passes over what was just freed, one by one, for each new file.
-        return [run(case, feed, port, Path(folder, str(number))) for number in range(count)]
+        for _ in range(count):
+            yield [run(case, feed, port, Path(tempfile.mkdtemp(dir=_scratch())) / "run") for case in cases]
+
+
+@functools.cache
+def _scratch() -> Path:
+    """Return the folder of all runs, deleted at the end.
+
+    Not before: for some minutes ext4 passes over what was freed, one by one, for each new file. To create a hundred of
+    them then takes 60 ms of processor time, and 8 otherwise.
+    """
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    return Path(folder)
+
+
+def _ratio(results: Runs, others: Runs) -> Spread:
+    """Return how many times what a run of *others* cost the one before it did."""
+    return Spread(tuple(run["cpu_s"] / other["cpu_s"] for run, other in zip(results, others, strict=True)))
 
 
 def encode_ns(kind: str, name: str) -> float:
@@ -191,7 +215,8 @@ class Throughput:
     def measure(self, case: Case) -> None:
         """Add the row of *case*."""
         load = case.load
-        results = runs(case, self._count)
+        beside = [Case("pipe", load)] if case.target == "archive" else []
+        results, *others = zip(*runs([case, *beside], self._count), strict=True)
         cpu_us = spread(results, "cpu_s", 1e6 / load.packets)
         if case.target in BASELINES:
             self._plain_us[case.target, load.samples] = cpu_us.median
@@ -204,6 +229,7 @@ class Throughput:
             "peak MB": spread(results, "peak_mb").median,
             "x pymseed": cpu_us.median * 1000 / load.samples / encode_ns.median,
             "plain costs x": plain_us / cpu_us.median if plain_us else None,
+            "x pipe": _ratio(results, *others) if others else None,
             "C++ costs x": self._cpp_us(load) / cpu_us.median if self._cpp_us and case.target in _LIKE_CPP else None,
             "wall_s": spread(results, "wall_s"),
             "pymseed ns/sample": encode_ns,

@@ -3,25 +3,22 @@
 This blocks, so it runs in a thread of its publisher. See ``docs/decisions/archive-files.md``.
 """
 
-import contextlib
 import errno
-import glob
 import itertools
 import logging
 import os
 import resource
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.archive_file import Appended, ArchiveFile, Opened, append_all, device_below, open_all, sync_all
-from rawdaq.archive_layout import TORN, ArchiveLayout
+from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below
+from rawdaq.archive_layout import ArchiveLayout
+from rawdaq.archive_open_files import OpenFiles
 from rawdaq.errors import ComponentError
-from rawdaq.packet import StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.record_format import RecordRun
 
@@ -84,7 +81,6 @@ class Archive:
     Attributes:
         records: records written.
         bytes: their size.
-        torn_tails: torn ends that were set aside.
     """
 
     def __init__(
@@ -97,14 +93,11 @@ class Archive:
     ) -> None:
         self.records = 0
         self.bytes = 0
-        self.torn_tails = 0
         self._root = root
         self._layout = layout
-        self._max_open_files = max_open_files
         self._log = log
         self._clock_ns = clock_ns
-        self._files: OrderedDict[str, ArchiveFile] = OrderedDict()  # by key, the one written last at the end
-        self._key_of: dict[StreamId, str] = {}
+        self._files = OpenFiles(root, layout.has_free_parts, max_open_files, log, clock_ns)
         self._done = bytearray()  # of what will be given again, which records are written: 1, else 0
         self._held: dict[str, _Held] = {}
         self._device = 0
@@ -127,7 +120,7 @@ class Archive:
         self._device = os.stat(self._root).st_dev
         self._device_below = device_below(self._root)
         may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._max_open_files = max(1, min(self._max_open_files, may_open // 2))
+        self._files.limit = max(1, min(self._files.limit, may_open // 2))
 
     @property
     def device(self) -> int:
@@ -142,7 +135,12 @@ class Archive:
     @property
     def unsynced_files(self) -> int:
         """How many files have records that may not be on the disk yet."""
-        return sum(file.is_dirty for file in tuple(self._files.values()))
+        return len(self._files.dirty)
+
+    @property
+    def torn_tails(self) -> int:
+        """How many torn ends were set aside."""
+        return self._files.torn_tails
 
     @property
     def held_bytes(self) -> int:
@@ -166,12 +164,12 @@ class Archive:
             if b"\0" in done:
                 self._check_root()  # a file that its path leads to has shown that the folder is there
                 left = self._groups(runs, done)
-                new = self._open_new([(key, path) for key, (path, _) in left.items()])
+                new = self._files.open_new((key, path) for key, (path, _) in left.items() if key not in self._held)
                 self._write_open({key: left[key] for key in new}, done)
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
             # Not before all is written: the file that one stream has left may be another's.
-            self._close_left((key, pieces) for key, (_, pieces) in groups.items() if key in self._files)
+            self._close_left((key, pieces) for key, (_, pieces) in groups.items())
         except OSError as error:
             delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
             self._done = done[delivered:]
@@ -253,7 +251,7 @@ class Archive:
     def _write_group(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
         """Write *pieces* into one file and mark in *done* which of their records are in it."""
         try:
-            file = self._files.get(key) or self._open(key, path)
+            file = self._files.open(key, path)
         except OSError as opening:
             opening.filename = opening.filename or self._root / path
             raise
@@ -266,7 +264,7 @@ class Archive:
     ) -> OSError | None:
         """Mark in *done* which records of *pieces* are in *file*; close one with which something is wrong."""
         if appended.size_bytes < 0:
-            self._close(key)
+            self._files.close(key)
             return OSError(appended.error or errno.ENOENT, "", str(file.path))
         whole, error = file.settle([piece.run for piece in pieces], appended)
         self.records += whole
@@ -276,68 +274,15 @@ class Archive:
             self.bytes += count * run.length_bytes
             whole -= count
         if error is None:
-            self._files.move_to_end(key)
+            self._files.keep(key)
         else:
-            self._close(key)  # what is wrong with it may be gone when it is opened again
+            self._files.close(key)  # what is wrong with it may be gone when it is opened again
         return error
 
-    def _open_new(self, places: Iterable[tuple[str, str]]) -> list[str]:
-        """Open the files of *places*, keys and paths, all at once.
-
-        Returns:
-            The keys of those that are open now; who misses another opens it alone, which tells why.
-        """
-        if self._layout.has_free_parts:
-            return []
-        room = self._max_open_files - len(self._files)
-        wanted = [place for place in places if place[0] not in self._files and place[0] not in self._held][:room]
-        for (key, path), opened in zip(wanted, open_all([self._root / path for _, path in wanted]), strict=False):
-            with contextlib.suppress(OSError):
-                self._add(key, path, opened)
-        return [key for key, _ in wanted if key in self._files]
-
-    def _open(self, key: str, path: str) -> ArchiveFile:
-        while len(self._files) >= self._max_open_files:
-            self._close(next(iter(self._files)))
-        if self._layout.has_free_parts:
-            existing = (name for name in glob.glob(key, root_dir=self._root) if TORN not in name)
-            path = max(existing, default=path)
-        return self._add(key, path)
-
-    def _add(self, key: str, path: str, opened: Opened | None = None) -> ArchiveFile:
-        file = self._files[key] = ArchiveFile(self._root / path, self._clock_ns(), opened)
-        if file.set_aside:
-            self.torn_tails += 1
-            self._log.warning(
-                "%s did not end with a whole record, perhaps after a crash: its last %d bytes are now in %s",
-                file.path,
-                file.set_aside[1],
-                file.set_aside[0].name,
-            )
-        return file
-
     def _close_left(self, written: Iterable[tuple[str, Sequence[_Piece]]]) -> None:
-        """Close the files that streams wrote before those of *written*, keys and their pieces: yesterday's."""
-        left: list[str] = []
-        for key, pieces in written:
-            for _, run in pieces:
-                before = self._key_of.get(run.stream)
-                if before == key:
-                    continue
-                if before is not None:
-                    left.append(before)
-                self._key_of[run.stream] = key
-        self._close(*left)
-
-    def _close(self, *keys: str) -> None:
-        """Close the files of *keys* that are open, when their records are on the disk or it has refused them."""
-        files = [file for key in keys if (file := self._files.pop(key, None))]
-        dirty = [file for file in files if file.is_dirty]
-        while error := sync_all(dirty):
-            self._log.error("%s: its last records may not be on the disk: %s", error.filename, error.strerror)
-            dirty = [file for file in dirty if file.is_dirty][1:]
-        for file in files:
-            file.close()
+        """Close the files that streams of *written*, keys and their pieces, have left."""
+        are_open = ((key, pieces) for key, pieces in written if key in self._files)
+        self._files.close_left((key, [run.stream for _, run in pieces]) for key, pieces in are_open)
 
     def sync(self) -> None:
         """Return when all records are on the disk.
@@ -345,7 +290,7 @@ class Archive:
         Raises:
             PublisherUnavailable: the disk does not take them.
         """
-        if error := sync_all([file for file in self._files.values() if file.is_dirty]):
+        if error := self._files.sync():
             raise PublisherUnavailable(_reason(error)) from error
 
     def close(self) -> None:
@@ -355,7 +300,7 @@ class Archive:
             ComponentError: records of some files could not be written and are lost.
         """
         self._write_held(is_last=True)
-        self._close(*self._files)
+        self._files.close_all()
         if self._held:
             lost = sum(len(run) for held in self._held.values() for run in held.runs)
             reasons = "; ".join(sorted({_reason(held.error) for held in self._held.values()}))

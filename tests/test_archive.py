@@ -98,7 +98,7 @@ def test_files_of_a_new_day_are_opened_in_one_step(tmp_path: Path, monkeypatch: 
         steps.append(len(paths))
         return open_all(paths)
 
-    monkeypatch.setattr("rawdaq.archive.open_all", counted)
+    monkeypatch.setattr("rawdaq.archive_open_files.open_all", counted)
     archive = opened(tmp_path, max_open_files=5)
     for day in range(2):
         archive.write(as_runs(records(Z, N, E, start_ns=START_NS + day * NS_PER_DAY)))
