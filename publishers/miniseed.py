@@ -29,9 +29,10 @@ def _layout(text: str) -> str:
 class MiniSeedPublisher(Publisher):
     """Appends miniSEED records to files below a folder.
 
-    Whole records only, each once. What is written goes through a thread that serves this disk alone, so one
-    that hangs stops nobody else. A full disk or a lost mount pauses this publisher until it is cured. What a crash has
-    torn off the end of a file is kept beside it. Two publishers cannot write the same file.
+    Whole records only, each once. What comes within 50 ms of what was written before is written together. All that goes
+    through a thread that serves this disk alone, so one that hangs stops nobody else. A full disk or a lost mount
+    pauses this publisher until it is cured. What a crash has torn off the end of a file is kept beside it. Two
+    publishers cannot write the same file.
 
     Args:
         path: the archive's folder; it is created.

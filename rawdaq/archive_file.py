@@ -59,6 +59,7 @@ class ArchiveFile:
     Args:
         path: the file; it and its folders are created.
         now_ns: the time, for the name of what is set aside.
+        opened: what `open_all` made of it, when it did.
 
     Attributes:
         path: the file.
