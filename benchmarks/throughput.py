@@ -138,14 +138,14 @@ def run(case: Case, feed: Child, port: int, folder: Path) -> dict[str, Any]:
         feed.order()
         result = child.read()
         child.wait()
-        for sink, got in (("pipe", pipe.read()["samples"]), ("archive", _archived(folder))):
+        for sink, got in (("pipe", pipe.read()["samples"]), ("archive", _empty_archive(folder))):
             if sink in TARGETS.get(target, ()) and got != case.load.total_samples:
                 raise SystemExit(f"bench: {case.name}: {got} of {case.load.total_samples} samples came to the {sink}")
         return result
 
 
-def _archived(folder: Path) -> int:
-    """Return how many samples are in the archive below *folder*, which is empty then but still there."""
+def _empty_archive(folder: Path) -> int:
+    """Empty the files of the archive below *folder*, which stay there, and return how many samples they held."""
     files = [file for file in (folder / "archive").rglob("*") if file.is_file()]
     samples = sum(sample_count(np.fromfile(file, np.uint8).reshape(-1, 512)) for file in files)
     for file in files:
@@ -173,8 +173,8 @@ def runs(cases: Sequence[Case], count: int) -> Iterator[list[dict[str, Any]]]:
 def _scratch() -> Path:
     """Return the folder of all runs, deleted at the end.
 
-    Not before: for some minutes ext4 passes over what was freed, one by one, for each new file. To create a hundred of
-    them then takes 60 ms of processor time, and 8 otherwise.
+    Not before: for some minutes an ext4 without a journal passes over what was freed, one by one, for each new file. To
+    create a hundred of them then takes 60 ms of processor time, and 8 otherwise.
     """
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder)
@@ -182,7 +182,7 @@ def _scratch() -> Path:
 
 
 def _ratio(results: Runs, others: Runs) -> Spread:
-    """Return how many times what a run of *others* cost the one before it did."""
+    """Return the cost of each of *results* in units of the run of *others* that followed it."""
     return Spread(tuple(run["cpu_s"] / other["cpu_s"] for run, other in zip(results, others, strict=True)))
 
 

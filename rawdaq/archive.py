@@ -160,12 +160,10 @@ class Archive:
                 self._check_root()
                 self._write_held()
             groups = self._groups(runs, done)
+            self._open_new(groups)
             self._write_open(groups, done)
             if b"\0" in done:
                 self._check_root()  # a file that its path leads to has shown that the folder is there
-                left = self._groups(runs, done)
-                new = self._files.open_new((key, path) for key, (path, _) in left.items() if key not in self._held)
-                self._write_open({key: left[key] for key in new}, done)
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
             # Not before all is written: the file that one stream has left may be another's.
@@ -240,6 +238,13 @@ class Archive:
                     first += len(part)
             begin += count
         return groups
+
+    def _open_new(self, groups: Mapping[str, tuple[str, Sequence[_Piece]]]) -> None:
+        """Open the files of *groups* that are not open, all at once; one that cannot be so is opened alone later."""
+        new = [(key, path) for key, (path, _) in groups.items() if key not in self._files and key not in self._held]
+        if new:
+            self._check_root()
+            self._files.open_new(new)
 
     def _write_open(self, groups: Mapping[str, tuple[str, Sequence[_Piece]]], done: bytearray) -> None:
         """Write what belongs in open files, all at once; from an error on it is not *done* and can be tried again."""

@@ -59,7 +59,7 @@ class ArchiveFile:
     Args:
         path: the file; it and its folders are created.
         now_ns: the time, for the name of what is set aside.
-        opened: what `open_all` made of it, when it did.
+        opened: what `open_all` made of it; by default it is opened now.
 
     Attributes:
         path: the file.
@@ -75,7 +75,7 @@ class ArchiveFile:
         self._path_bytes = os.fsencode(path)
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
-        opened = opened or _open(path)
+        opened = opened or open_all([path])[0]
         if opened.error:
             raise OSError(opened.error, os.strerror(opened.error), str(path))
         self._fd = opened.descriptor

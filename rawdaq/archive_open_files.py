@@ -4,7 +4,7 @@ import contextlib
 import glob
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rawdaq.archive_file import ArchiveFile, Opened, open_all, sync_all
@@ -53,20 +53,17 @@ class OpenFiles:
         """Those with records that may not be on the disk yet."""
         return [file for file in tuple(self._files.values()) if file.is_dirty]
 
-    def open_new(self, places: Iterable[tuple[str, str]]) -> list[str]:
-        """Open the files of *places*, keys and paths, all at once and without closing others.
+    def open_new(self, places: Sequence[tuple[str, str]]) -> None:
+        """Open the files of *places*, keys and paths of some that are not open, all at once and without closing others.
 
-        Returns:
-            The keys of those that are open now; to `open` another alone tells why it is not.
+        Not all of them may be open then; to `open` one of the others alone tells why.
         """
         if self._adopts:
-            return []
-        room = self.limit - len(self._files)
-        wanted = [(key, path) for key, path in places if key not in self._files][:room]
+            return
+        wanted = places[: self.limit - len(self._files)]
         for (key, path), opened in zip(wanted, open_all([self._root / path for _, path in wanted]), strict=False):
             with contextlib.suppress(OSError):
                 self._add(key, path, opened)
-        return [key for key, _ in wanted if key in self._files]
 
     def open(self, key: str, path: str) -> ArchiveFile:
         """Return the file of *key*; one that is not open is opened at *path*, below the folder.

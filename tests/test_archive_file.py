@@ -164,6 +164,7 @@ def test_two_cannot_write_the_same_file(path: Path) -> None:
 
 
 def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.archive_file.file_batches", None)  # whose calls nobody can replace
     monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOTSUP))
     ArchiveFile(path, NOW_NS).close()
 

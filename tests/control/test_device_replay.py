@@ -94,14 +94,9 @@ async def test_the_newest_file_alone_gives_whole_packets_from_where_it_begins(
     assert files_of(capture) == [capture.with_name("long.capture.1"), capture]
     values = [int(each.samples[0]) for each in keeper.packets]
     for path, least in ((capture, 1), (capture.with_name("long.capture.1"), 200)):
-        with Replaying(_alone(path)) as playing:
-            async with receiving(playing.port) as keeper:
-                await asyncio.to_thread(playing.result)
-                await until(lambda: keeper.packets)
-        first = int(keeper.packets[0].samples[0])
-        played = [int(each.samples[0]) for each in keeper.packets]
+        played = await _played_alone(path, least)
         assert len(played) >= least
-        assert played == values[first : first + len(played)]
+        assert played == values[played[0] : played[0] + len(played)]
     with Replaying(capture) as playing:
         async with receiving(playing.port) as keeper:
             await until(lambda: int(keeper.packets[-1].samples[0]) == 999 if keeper.packets else False)
@@ -109,9 +104,14 @@ async def test_the_newest_file_alone_gives_whole_packets_from_where_it_begins(
     assert played == values[played[0] :]  # both files: nothing twice where one begins
 
 
-def _alone(path: Path) -> Path:
-    """Return a copy that has no other files beside it."""
-    return Path(shutil.copy(path, path.with_name("alone")))
+async def _played_alone(path: Path, least: int) -> list[int]:
+    """Play *path* without the files beside it; return the first sample of each packet, *least* or more of them."""
+    copy = Path(shutil.copy(path, path.with_name("alone")))
+    with Replaying(copy) as playing:
+        async with receiving(playing.port) as keeper:
+            await asyncio.to_thread(playing.result)
+            await until(lambda: len(keeper.packets) >= least)
+    return [int(each.samples[0]) for each in keeper.packets]
 
 
 @pytest.mark.parametrize("how", [End.CLOSED, End.RESET])
