@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -115,12 +116,26 @@ async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: i
     """Return a TCP server at an address.
 
     Raises:
-        OSError: it cannot be, or the system has no socket left, over which asyncio passes in silence.
+        OSError: it cannot be, for the reason in `errno`.
     """
-    server = await asyncio.get_running_loop().create_server(factory, host, port)
-    if not server.sockets:
+    try:
+        server = await asyncio.get_running_loop().create_server(factory, host, port)
+    except OSError as error:
+        if error.errno is None:  # from Python 3.13 on, when the address is no one's or no socket is left
+            _bind(host, port)
+        raise
+    if not server.sockets:  # before: when no socket is left
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return server
+
+
+def _bind(host: str, port: int) -> None:
+    """Bind as a server does, to be told why that is impossible."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
 
 
 class StreamEndpoint(Endpoint):
