@@ -15,7 +15,6 @@ NETWORK, STATION, LOCATION = "XX", "BENCH", "00"
 _QUIET_STEP = 20.0  # counts from one sample to the next: ground noise at 100 Hz, which STEIM2 puts into 6 to 8 bits
 _BEGIN_NS = 1_790_000_000 * NS_PER_S
 _PASS_BYTES = 120_000_000  # of one run, so that it takes some tenths of a second, and its beginning counts little
-_MAX_PACKETS = 400_000
 _MIN_PACKETS = 4  # of each channel
 
 #: The header of RAW 2.0.
@@ -60,7 +59,7 @@ class Load:
         if self.rounds:
             return self.rounds
         fitting = _PASS_BYTES // (_HEADER.itemsize + self.samples * np.dtype(self.kind).itemsize)
-        return max(_MIN_PACKETS, min(fitting, _MAX_PACKETS) // self.channels)
+        return max(_MIN_PACKETS, fitting // self.channels)
 
     @property
     def packets(self) -> int:

@@ -60,8 +60,8 @@ class OpenFiles:
         """
         if self._adopts:
             return
-        wanted = places[: self.limit - len(self._files)]
-        for (key, path), opened in zip(wanted, open_all([self._root / path for _, path in wanted]), strict=False):
+        wanted = [(key, self._root / path) for key, path in places[: self.limit - len(self._files)]]
+        for (key, path), opened in zip(wanted, open_all([path for _, path in wanted]), strict=False):
             with contextlib.suppress(OSError):
                 self._add(key, path, opened)
 
@@ -78,10 +78,10 @@ class OpenFiles:
         if self._adopts:
             existing = (name for name in glob.glob(key, root_dir=self._root) if TORN not in name)
             path = max(existing, default=path)
-        return self._add(key, path)
+        return self._add(key, self._root / path)
 
-    def _add(self, key: str, path: str, opened: Opened | None = None) -> ArchiveFile:
-        file = self._files[key] = ArchiveFile(self._root / path, self._clock_ns(), opened)
+    def _add(self, key: str, path: Path, opened: Opened | None = None) -> ArchiveFile:
+        file = self._files[key] = ArchiveFile(path, self._clock_ns(), opened)
         if file.set_aside:
             self.torn_tails += 1
             self._log.warning(
