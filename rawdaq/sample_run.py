@@ -62,6 +62,11 @@ class SampleRun:
         return self._buffer[self._begin : self._begin + self.size]
 
     @property
+    def next_ns(self) -> float:
+        """About the time of the sample that would follow."""
+        return self.start_ns + self.size * self._interval_ns
+
+    @property
     def timing_quality(self) -> int | None:
         """The timing quality of the packet in which the first sample lies: it vouches for ``start_ns``."""
         return self._origins[0].timing_quality

@@ -87,7 +87,12 @@ class StreamRecords:
         if not samples.size:
             return
         run = self._run
-        if plan is not self._plan or packet.rate_hz != run.rate_hz or not run.continues(packet.start_ns, self._usual):
+        if (
+            plan is not self._plan
+            or packet.rate_hz != run.rate_hz
+            or not run.continues(packet.start_ns, self._usual)
+            or not (run.size or _is_possible(packet))
+        ):
             self.close(out)
             if not _is_possible(packet):
                 return self._refuse(samples.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
@@ -122,6 +127,8 @@ class StreamRecords:
             self._make(out, is_closing=True)
 
     def _make(self, out: list[RecordRun], is_closing: bool) -> None:
+        if self._run.next_ns > _MAX_NS:  # one possible packet after the other has led there
+            return self._drop_run(f"{self._run.rate_hz} Hz from {self._run.start_ns} ns on")
         samples, done, is_pinned, needs_check = self._run.samples, 0, False, False
         codes = self._plan.codes[1:] if self._quick else self._plan.codes
         while samples.size - done >= (1 if is_closing else self._try_at):
@@ -133,7 +140,7 @@ class StreamRecords:
                 # The record at hand alone falls back; what follows is tried in the wanted encoding again.
                 made = made or self._series(samples[done:], done, code, needs_check, is_closing, out)
             if not made:
-                self._drop_run()
+                self._drop_run(self._packer.why_not())
                 break
             done += made
         if is_pinned:
@@ -244,8 +251,8 @@ class StreamRecords:
         self.counts.fallbacks += is_fallback
         self._run.drop(samples)
 
-    def _drop_run(self) -> None:
-        self._refuse(self._run.size, self._packer.why_not())
+    def _drop_run(self, reason: str) -> None:
+        self._refuse(self._run.size, reason)
         self._run.drop(self._run.size)
 
     def _refuse(self, count: int, reason: str) -> None:

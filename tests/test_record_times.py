@@ -101,6 +101,19 @@ def test_what_no_record_can_say_is_refused_counted_and_told_once(
     assert "XX.DEMO.00.HHZ: no record can carry these samples" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "start_ns", [1 << 63, from_calendar(2261, 365, 23, 59, 59), from_calendar(1678, 1, 0, 0, 0) - 1]
+)
+def test_a_time_that_no_record_can_say_is_refused_also_when_nothing_waits(start_ns: int) -> None:
+    maker = RecordMaker(RecordFormat())
+    good = packets(NOISE[:20], size=10)
+    records = maker.add(good[:1], 0) + maker.flush()
+    records += maker.add([Packet(STREAM, start_ns, 100.0, NOISE[:10])], 0) + maker.flush()
+    records += maker.add(good[1:], 0) + maker.flush()
+    assert np.array_equal(values(records), NOISE[:20])
+    assert maker.counts[STREAM].refused == 10
+
+
 def test_refusal_without_a_message_is_told_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,3 +153,13 @@ def test_samples_that_would_leave_the_calendar_are_refused(caplog: pytest.LogCap
     assert maker.add([Packet(STREAM, start_ns, 0.0001, NOISE)], 0) + maker.flush() == []
     assert maker.counts[STREAM].refused == NOISE.size
     assert "no record can carry" in caplog.text
+
+
+def test_a_run_that_leads_out_of_the_calendar_packet_by_packet_is_refused_from_there_on() -> None:
+    maker = RecordMaker(RecordFormat())
+    rate_hz, start_ns = 1.0, from_calendar(2261, 364, 0, 0, 0)
+    two_days = packets(np.resize(NOISE, 2 * 86_400), rate_hz, size=100, start_ns=start_ns)
+    records = [record for packet in two_days for record in maker.add([packet], 0)] + maker.flush()
+    written = sum(record.sample_count for record in records)
+    assert written + maker.counts[STREAM].refused == 2 * 86_400
+    assert 86_400 - 1000 < written <= 86_400  # what waited with them goes with them
