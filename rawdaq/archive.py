@@ -219,7 +219,7 @@ class Archive:
         if device == self._device_below:
             raise FileNotFoundError(errno.ENOENT, "", self._root)
         if device != self._device:
-            self.close()
+            self._files.close_all()  # what is held stays so: it may be possible to write it on this disk
             self._device = device
 
     def _groups(self, runs: Sequence[RecordRun], done: bytearray) -> dict[str, tuple[str, list[_Piece]]]:

@@ -4,8 +4,9 @@ import errno
 import logging
 import os
 import resource
+import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -277,14 +278,15 @@ def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def other_disk(tmp_path: Path) -> Path:
+def other_disk(tmp_path: Path) -> Generator[Path]:
     """A folder on another file system than tmp_path."""
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is only one file system")
     folder = shared / f"rawdaq-{os.getpid()}-{threading.get_ident()}"
     folder.mkdir()
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("is_bare", [True, False])
@@ -303,19 +305,35 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
     archive.write(as_runs(made[:1]))
     root.unlink()
     root.symlink_to(other_disk)
-    try:
-        if is_bare:
-            with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
-                archive.write(as_runs(made[1:]))
-            assert not list(other_disk.iterdir())
-        else:
+    if is_bare:
+        with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
             archive.write(as_runs(made[1:]))
-            assert sds(other_disk, Z).read_bytes() == made[1].data
-    finally:
-        archive.close()
-        for path in sorted(other_disk.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        other_disk.rmdir()
+        assert not list(other_disk.iterdir())
+    else:
+        archive.write(as_runs(made[1:]))
+        assert sds(other_disk, Z).read_bytes() == made[1].data
+    archive.close()
+
+
+def test_records_that_are_held_stay_so_when_the_disk_was_changed(
+    tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive._TRY_AGAIN_S", 0.0)
+    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=3)
+    for each in (disk, other_disk):
+        sds(each, Z).mkdir(parents=True)
+    root.symlink_to(disk)
+    archive = opened(root)
+    archive.write(as_runs(made[:2]))
+    root.unlink()
+    root.symlink_to(other_disk)
+    archive.write(as_runs(made[2:4]))
+    assert archive.held_bytes == 2 * 512
+    sds(other_disk, Z).rmdir()
+    archive.write(as_runs(made[4:]))
+    archive.close()
+    assert sds(other_disk, Z).read_bytes() == joined(made, Z)
+    assert sds(disk, N).read_bytes() + sds(other_disk, N).read_bytes() == joined(made, N)
 
 
 @pytest.mark.usefixtures("each_way_of_file_batches")
