@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import fcntl
 import logging
 import os
 import stat
@@ -15,6 +14,7 @@ from pydantic import Field
 from rawdaq.archive_file import device_below
 from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
+from rawdaq.file_lock import lock
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import sample_bytes
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -140,7 +140,7 @@ class RawWriter(Publisher):
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(0, "it is no plain file")
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd)
         except OSError:
             os.close(fd)
             raise

@@ -1,7 +1,6 @@
 """One file of an archive: open, locked, at the end of a whole record; what a crash has torn is set aside first."""
 
 import errno
-import fcntl
 import itertools
 import os
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from rawdaq.archive_layout import TORN
 from rawdaq.compiled import file_batches
+from rawdaq.file_lock import lock
 from rawdaq.record_format import RecordRun
 from rawdaq.record_header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.times import to_iso
@@ -17,7 +17,6 @@ from rawdaq.times import to_iso
 #: Where the last records of a miniSEED 3 file are searched; a file with longer ones is read from its start.
 _TAIL_BYTES = 1 << 18
 _COPY_BYTES = 1 << 20
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # file systems that know none
 
 
 class Opened(NamedTuple):
@@ -158,7 +157,7 @@ def _open(path: Path) -> Opened:
     except OSError as error:
         return Opened(-1, error=error.errno or errno.EIO)
     try:
-        _lock(fd)
+        lock(fd)
         status = os.fstat(fd)
     except OSError as error:
         os.close(fd)
@@ -173,14 +172,6 @@ def _open_or_create(path: Path) -> int:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)
-
-
-def _lock(fd: int) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
 
 
 def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:

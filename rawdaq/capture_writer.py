@@ -2,12 +2,12 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from pathlib import Path
 
 from rawdaq.capture_file import MAGIC, FileReader, NotACapture, files_of
+from rawdaq.file_lock import lock
 
 #: A larger file is not read through at the start; a new one begins instead.
 _MAX_CHECKED_BYTES = 16_000_000
@@ -45,7 +45,7 @@ class CaptureWriter:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):  # /dev/null is not to be called /dev/null.1 one day
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd)
             if os.fstat(fd).st_size <= len(MAGIC):
                 os.ftruncate(fd, 0)
                 os.write(fd, MAGIC)

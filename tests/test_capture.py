@@ -261,6 +261,13 @@ async def test_mistakes_are_told_before_anything_starts(path: Path, tmp_path: Pa
             await made(path).__aenter__()
 
 
+async def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOSYS))
+    async with made(path) as capture:
+        capture.datagram(9000, "a", b"y", 2)
+    assert len(entries(path)) == 1
+
+
 async def test_a_full_disk_stops_nothing_and_what_is_missing_is_counted_and_marked(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, StreamId
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.raw_writer import RawWriter
+from tests.disks import fail_with
 from tests.helpers import until
 from tests.makers import START_NS, STREAM, packet
 
@@ -136,6 +138,14 @@ async def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="another program writes it; give each writer its own file"):
         await opened(tmp_path / "raw")
     await first.aclose()
+
+
+async def test_a_file_system_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOLCK))
+    writer = await opened(tmp_path / "raw")
+    await writer.deliver([b"data"])
+    await writer.aclose()
+    assert (tmp_path / "raw").read_bytes() == b"data"
 
 
 async def test_file_is_synced_once_after_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
