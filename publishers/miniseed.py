@@ -12,8 +12,9 @@ from rawdaq.archive import Archive
 from rawdaq.archive_layout import LAYOUTS, ArchiveLayout
 from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.late_sync import LateSync
 from rawdaq.packet import Packet, PacketRun, StreamId
-from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.publisher import Publisher
 from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 
 #: How long a stop waits for a disk on which nothing ends.
@@ -42,7 +43,8 @@ class MiniSeedPublisher(Publisher):
         encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
             tells which samples each of them can hold.
         flush_after_s: how long a sample waits at most for its record to fill.
-        fsync_s: how long a record waits at most until it is safe on the disk; 0 means that each batch is made safe.
+        fsync_s: how long a record waits at most until it is safe on the disk; 0: a batch counts as delivered only then.
+            A disk that refuses that is asked again; see ``docs/decisions/archive-files.md`` for what that is worth.
         max_open_files: how many files stay open, best as many as there are streams; at most half of the limit of
             the process.
         name: how log lines and ``status`` call it.
@@ -71,7 +73,7 @@ class MiniSeedPublisher(Publisher):
         self._path = Path(path)
         self._archive = Archive(self._path, ArchiveLayout(layout), max_open_files, self.log)
         self._fsync_s = fsync_s
-        self._fsync_timer: asyncio.TimerHandle | None = None
+        self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
         self._is_closed = False
 
@@ -106,34 +108,21 @@ class MiniSeedPublisher(Publisher):
         Raises:
             PublisherUnavailable: the disk does not take them now.
         """
+        written = self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
         try:
-            await self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
+            await written
         finally:
-            if self._fsync_timer is None and self._archive.unsynced_files and not self._is_closed:
-                self._fsync_timer = asyncio.get_running_loop().call_later(self._fsync_s, self._start_fsync)
+            if self._fsync_s:
+                self._late_sync.written()
 
     def _write(self, runs: Sequence[RecordRun]) -> None:
-        self._archive.write(runs)
-        if not self._fsync_s:
-            try:
-                self._archive.sync()
-            except PublisherUnavailable as error:
-                raise PublisherUnavailable(error.reason, sum(map(len, runs))) from error
+        self._archive.write(runs, must_sync=not self._fsync_s)
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread call *function*; return the future of its end."""
         if self._thread is None:
             raise ComponentError(f"{self.name} is not open")
         return self._thread.submit(function, *args)
-
-    def _start_fsync(self) -> None:
-        self._fsync_timer = None
-        self._submit(self._archive.sync).add_done_callback(self._end_fsync)
-
-    def _end_fsync(self, done: "asyncio.Future[None]") -> None:
-        error = done.exception()
-        if error is not None:
-            self.log.error("the last records may not be on the disk: %s", error)
 
     async def aclose(self) -> None:
         """Make all records safe and close all files; a disk that does not answer is given up after 10 s.
@@ -145,8 +134,7 @@ class MiniSeedPublisher(Publisher):
             return
         self._is_closed = True
         await super().aclose()
-        if self._fsync_timer is not None:
-            self._fsync_timer.cancel()
+        self._late_sync.close()
         if self._thread is None:
             return
         closing = self._thread.submit(self._archive.close)
@@ -167,6 +155,7 @@ class MiniSeedPublisher(Publisher):
             "bytes": archive.bytes,
             "open_files": archive.open_files,
             "unsynced_files": archive.unsynced_files,
+            "sync_error": self._late_sync.error,
             "torn_tails": archive.torn_tails,
             "held_bytes": archive.held_bytes,
         }

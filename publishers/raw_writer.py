@@ -15,6 +15,7 @@ from rawdaq.archive_file import device_below
 from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
 from rawdaq.file_lock import lock
+from rawdaq.late_sync import LateSync
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import sample_bytes
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -46,7 +47,7 @@ class RawWriter(Publisher):
         self.path, self.fsync_s = Path(path), fsync_s
         self._fd = -1
         self._written_bytes = 0
-        self._syncing: asyncio.TimerHandle | None = None
+        self._late_sync = LateSync(fsync_s, lambda: self._submit(self._sync), self.log)
         self._thread: DiskThread | None = None
         self._is_wanted = False
         self._device_below: int | None = None
@@ -87,16 +88,14 @@ class RawWriter(Publisher):
             await self._submit(self._append, data)
         except OSError as error:
             raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
-        if self.fsync_s and self._syncing is None:
-            self._syncing = asyncio.get_running_loop().call_later(self.fsync_s, self._sync_later)
+        if self.fsync_s:
+            self._late_sync.written()
 
     async def aclose(self) -> None:
         """Make what was written safe and close the file."""
         self._is_wanted = False
         await super().aclose()
-        if self._syncing is not None:
-            self._syncing.cancel()
-            self._syncing = None
+        self._late_sync.close()
         if self._thread is not None:
             closing = self._thread.submit(self._close)
             self._thread.give_back()
@@ -104,18 +103,14 @@ class RawWriter(Publisher):
             await closing
 
     def status(self) -> dict[str, object]:
-        """Return the file and how much was written to it."""
-        return {"path": str(self.path), "written_bytes": self._written_bytes}
+        """Return the file, how much was written to it, and why that may not be on the disk."""
+        return {"path": str(self.path), "written_bytes": self._written_bytes, "sync_error": self._late_sync.error}
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread of the disk call *function*; return the future of its end."""
         if self._thread is None:
             raise ComponentError(f"{self.name} is not open")
         return self._thread.submit(function, *args)
-
-    def _sync_later(self) -> None:
-        self._syncing = None
-        self._submit(self._sync)
 
     # What follows runs in the thread of the disk.
 
@@ -162,15 +157,20 @@ class RawWriter(Publisher):
 
     def _sync(self) -> None:
         try:
-            os.fsync(self._fd)
+            if self._fd >= 0:
+                os.fsync(self._fd)
         except OSError as error:
-            self.log.error("%s may not be safe on disk: %s", self.path, _told(error))
+            raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
 
     def _close(self) -> None:
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        try:
             self._sync()
-            os.close(self._fd)
-            self._fd = -1
+        except PublisherUnavailable as error:
+            self.log.error("what was written last may not be on the disk: %s", error)
+        os.close(self._fd)
+        self._fd = -1
 
 
 def _told(error: OSError) -> str:

@@ -147,8 +147,12 @@ class Archive:
         """Size of the records that wait because their own file cannot be written."""
         return sum(len(run.data) for held in tuple(self._held.values()) for run in tuple(held.runs))
 
-    def write(self, runs: Sequence[RecordRun]) -> None:
+    def write(self, runs: Sequence[RecordRun], *, must_sync: bool = False) -> None:
         """Append the records of *runs*, those of one file with one write.
+
+        Args:
+            runs: the records.
+            must_sync: return when they are on the disk, and count none as delivered before.
 
         Raises:
             PublisherUnavailable: not all could be written. When the rest is given again, what of it was written
@@ -166,10 +170,12 @@ class Archive:
                 self._check_root()  # a file that its path leads to has shown that the folder is there
                 for key, (path, pieces) in self._groups(runs, done).items():
                     self._write_or_hold(key, path, pieces, done)
+            if must_sync and (refused := self._files.sync()):
+                raise refused
             # Not before all is written: the file that one stream has left may be another's.
             self._close_left((key, pieces) for key, (_, pieces) in groups.items())
         except OSError as error:
-            delivered = max(0, done.find(b"\0")) if b"\0" in done else len(done)
+            delivered = 0 if must_sync else (done + b"\0").find(b"\0")
             self._done = done[delivered:]
             raise PublisherUnavailable(_reason(error), delivered) from error
         self._done = bytearray()

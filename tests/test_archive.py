@@ -409,6 +409,30 @@ def test_a_disk_that_does_not_sync_is_told(
     assert "its last records may not be on the disk: Input/output error" in caplog.text
 
 
+def test_what_must_be_safe_is_not_delivered_before_and_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made = opened(tmp_path), records(Z, N, count=2)
+    runs = as_runs(made)
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 700
+        with pytest.raises(PublisherUnavailable, match="No space left") as unavailable:
+            archive.write(runs, must_sync=True)
+    assert unavailable.value.delivered == 0
+    with monkeypatch.context() as broken:
+        let_no_sync_succeed(broken)
+        for _ in range(2):
+            with pytest.raises(PublisherUnavailable, match="Input/output error") as unavailable:
+                archive.write(runs, must_sync=True)
+            assert unavailable.value.delivered == 0
+            assert archive.unsynced_files == 2
+    archive.write(runs, must_sync=True)
+    assert (archive.records, archive.unsynced_files) == (4, 0)
+    archive.close()
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
 def test_a_file_in_the_place_of_the_folder_is_told_before_the_start(tmp_path: Path) -> None:
     (tmp_path / "archive").touch()
     with pytest.raises(ComponentError, match=r"cannot write .*archive: File exists; move the file"):

@@ -21,6 +21,7 @@ from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.records import Encoding, Record, RecordFormat
 from rawdaq.times import from_iso
 from tests.disks import Disk, let_no_sync_succeed
+from tests.fanouts import running
 from tests.helpers import until
 from tests.record_makers import RecordMaker, as_runs
 
@@ -88,6 +89,7 @@ async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublish
         "bytes": size_bytes,
         "open_files": 1,
         "unsynced_files": 1,
+        "sync_error": None,
         "torn_tails": 0,
         "held_bytes": 0,
     }
@@ -123,23 +125,49 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
     assert publisher.status()["unsynced_files"] == 0
     with monkeypatch.context() as broken:
         let_no_sync_succeed(broken)
-        with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
-            await publisher.deliver_runs(as_runs(made[1:]))
-    assert unsafe.value.delivered == len(made) - 1
+        for _ in range(2):
+            with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
+                await publisher.deliver_runs(as_runs(made[1:]))
+            assert unsafe.value.delivered == 0
+    await publisher.deliver_runs(as_runs(made[1:]))
+    assert publisher.status()["unsynced_files"] == 0
     await publisher.aclose()
+    assert (tmp_path / DAY).read_bytes() == b"".join(record.data for record in made)
 
 
-async def test_a_disk_that_does_not_sync_is_told(
+async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.delivery._RETRY_FIRST_S", 0.01)
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0, flush_after_s=0.0, name="archive")
+    await publisher.open()
+    async with running(fanout := Fanout([publisher], publisher.log)):
+        with monkeypatch.context() as broken:
+            let_no_sync_succeed(broken)
+            fanout.put([*packets(1)])
+            await until(lambda: fanout.status()["archive"]["state"] == "paused")
+            assert (
+                fanout.status()["archive"] | {"delivered": 0, "waiting": 1, "records": 1} == fanout.status()["archive"]
+            )
+        await until(lambda: fanout.status()["archive"]["state"] == "running")
+    status = fanout.status()["archive"]
+    assert (status["delivered"], status["waiting"], status["unsynced_files"]) == (1, 0, 0)
+    await publisher.aclose()
+    assert np.array_equal(read(tmp_path / DAY)[0].data, packets(1)[0].samples)
+
+
+async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("rawdaq.late_sync._AGAIN_S", 0.01)
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     with monkeypatch.context() as broken:
         let_no_sync_succeed(broken)
         await publisher.deliver_runs(as_runs(records(publisher)))
-        await until(lambda: "may not be on the disk" in caplog.text)
-    await publisher.aclose()
+        await until(lambda: "Input/output error" in str(publisher.status()["sync_error"]))
+        assert "may not be on the disk" in caplog.text
+    await until(lambda: publisher.status()["sync_error"] is None)
     assert publisher.status()["unsynced_files"] == 0
+    await publisher.aclose()
 
 
 async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(

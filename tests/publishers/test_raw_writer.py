@@ -33,7 +33,7 @@ async def test_bytes_are_appended_unchanged(tmp_path: Path, fsync_s: float) -> N
     writer = await opened(path, fsync_s=fsync_s)
     await writer.deliver([b"one ", b"two "])
     await writer.apublish(b"three")
-    assert writer.status() == {"path": str(path), "written_bytes": 13}
+    assert writer.status() == {"path": str(path), "written_bytes": 13, "sync_error": None}
     await writer.aclose()
     await writer.aclose()
     assert path.read_bytes() == b"before one two three"
@@ -171,7 +171,34 @@ async def test_failing_sync_is_logged_and_harmless(
     await writer.deliver([b"a"])
     monkeypatch.setattr(os, "fsync", fail)
     await writer.aclose()
-    assert "may not be safe on disk: Input/output error" in caplog.text
+    assert "may not be on the disk: cannot write " + str(tmp_path / "raw: Input/output error") in caplog.text
+
+
+async def test_a_disk_that_does_not_sync_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.late_sync._AGAIN_S", 0.01)
+    writer = await opened(tmp_path / "raw", fsync_s=0.01)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        await writer.deliver([b"a"])
+        await until(lambda: "Input/output error" in str(writer.status()["sync_error"]))
+    await until(lambda: writer.status()["sync_error"] is None)
+    await writer.aclose()
+
+
+async def test_a_batch_that_is_to_be_safe_is_written_anew_when_the_disk_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await opened(tmp_path / "raw", fsync_s=0.0)
+    await writer.deliver([b"safe "])
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail_with(errno.EIO))
+        with pytest.raises(PublisherUnavailable, match="Input/output error") as refused:
+            await writer.deliver([b"batch"])
+    assert refused.value.delivered == 0
+    assert (tmp_path / "raw").read_bytes() == b"safe "
+    await writer.deliver([b"batch"])
+    await writer.aclose()
+    assert (tmp_path / "raw").read_bytes() == b"safe batch"
 
 
 async def test_disk_that_hangs_does_not_hang_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
