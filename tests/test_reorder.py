@@ -287,7 +287,7 @@ def test_each_received_packet_comes_out_once_in_order_and_in_time(
         if in_runs:
             count = 1
             while pending and pending[0][1] == index + count:
-                now_ns = pending.pop(0)[0]
+                pending.pop(0)  # a run comes at once, in time for its first packet
                 count += 1
             item = run(index, count)
         while order.due_ns is not None and order.due_ns <= now_ns:
