@@ -63,7 +63,8 @@ class Outlet(Generic[Item]):
     """The queue between a receiver and one publisher.
 
     ``put`` never waits. With the policy `OverflowPolicy.BLOCK` it accepts everything and the receiver awaits `room`
-    before it reads on, so the outlet holds at most its limits and what one read brought.
+    before it reads on, so the outlet holds at most its limits and what one read brought. The other policies add nothing
+    while a limit is reached, so it holds at most its limits and one item, which may be of any size.
 
     Args:
         name: the publisher's name, for log lines.
@@ -159,15 +160,16 @@ class Outlet(Generic[Item]):
         return self.policy is not _BLOCK
 
     def _make_room_for(self, item: Item) -> bool:
-        """Drop something by the policy; return whether *item* may now be added."""
-        if self.policy is OverflowPolicy.DROP_NEWEST or len(self._items) == self._in_flight:
-            self._drop(item)
-            return False
-        oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
-        del self._items[self._in_flight]
-        self.waiting -= count_of(oldest)
-        self._bytes -= size_bytes(oldest)
-        self._drop(oldest)
+        """Drop what the policy says until no limit is reached; return whether *item* may now be added."""
+        while self.is_full:
+            if self.policy is OverflowPolicy.DROP_NEWEST or len(self._items) == self._in_flight:
+                self._drop(item)
+                return False
+            oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
+            del self._items[self._in_flight]
+            self.waiting -= count_of(oldest)
+            self._bytes -= size_bytes(oldest)
+            self._drop(oldest)
         return True
 
     def _drop(self, item: Item) -> None:

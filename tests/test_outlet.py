@@ -2,16 +2,22 @@ import asyncio
 import logging
 from typing import Any
 
+import numpy as np
 import pytest
 
-from rawdaq.outlet import Outlet, OverflowPolicy, size_bytes
-from tests.makers import packet
+from rawdaq.outlet import Outlet, OverflowPolicy, count_of, size_bytes
+from rawdaq.packet import Packet, PacketRun
+from tests.makers import STREAM, packet
 
 LOG = logging.getLogger("rawdaq.test")
 
 
 def outlet(policy: OverflowPolicy, max_items: int = 3, max_bytes: int = 10**9) -> Outlet[Any]:
     return Outlet("live", policy, max_items, max_bytes, LOG, lambda: 0.0)
+
+
+def run_of(count: int) -> PacketRun:
+    return PacketRun(STREAM, range(count), 100.0, np.zeros((count, 100), "<i4"))
 
 
 async def test_everything_that_waits_is_one_batch_and_stays_until_acknowledged() -> None:
@@ -114,6 +120,40 @@ async def test_drop_oldest_keeps_what_came_last_but_not_at_the_cost_of_what_is_b
     queue.put([b"6"])  # all three are being delivered: nothing older can make room
     queue.acknowledge(3)
     assert (len(queue), queue.dropped["bytes"]) == (0, 3)
+
+
+@pytest.mark.parametrize("large", [packet(size=10_000), run_of(100)], ids=["packet", "run"])
+async def test_drop_oldest_makes_the_room_that_larger_items_need(large: Packet | PacketRun) -> None:
+    queue = outlet(OverflowPolicy.DROP_OLDEST, max_items=500, max_bytes=100_000)
+    queue.put(packet(index, 10) for index in range(400))
+    for _ in range(50):
+        queue.put([large])
+        assert queue.waiting_bytes < 100_000 + size_bytes(large)
+        assert len(queue) < 500 + count_of(large)
+    assert queue.dropped.total() + len(queue) == 400 + 50 * count_of(large)
+
+
+async def test_an_item_larger_than_a_limit_waits_until_something_follows_it() -> None:
+    queue = outlet(OverflowPolicy.DROP_OLDEST, max_bytes=1000)
+    queue.put([bytes(5000)])
+    assert (len(queue), queue.dropped.total()) == (1, 0)
+    queue.put([b"1", b"2"])
+    assert await queue.take() == [b"1", b"2"]
+    assert queue.dropped.total() == 1
+
+
+async def test_drop_oldest_cannot_take_back_what_is_being_delivered() -> None:
+    queue = outlet(OverflowPolicy.BLOCK)
+    queue.put([b"1", b"2", b"3"])
+    assert await queue.take() == [b"1", b"2", b"3"]
+    queue.put([b"4", b"5"])
+    queue.set_policy(OverflowPolicy.DROP_OLDEST)
+    queue.put([b"6"])
+    assert (len(queue), queue.dropped.total()) == (3, 3)
+    assert await queue.take() == []
+    queue.acknowledge(3)
+    queue.put([b"7"])
+    assert await queue.take() == [b"7"]
 
 
 async def test_an_outage_is_logged_at_its_start_and_with_its_extent_at_its_end(
