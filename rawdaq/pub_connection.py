@@ -23,6 +23,7 @@ _WRITE_BYTES = 1 << 18  # messages are joined to writes of about this size: one 
 _HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
 _MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
 _MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
+_MAX_CACHED_BYTES = 256  # of one of them: more than a stream's name has; plain bytes are their own topic
 _KEPT_DESCRIPTORS = 64  # at most, where the system allows a process only few
 
 
@@ -153,6 +154,8 @@ class PubConnection(asyncio.Protocol):
         """Whether a subscription is a prefix of *topic*."""
         if b"" in self.topics:  # most want all, and a long first frame is slow to look up
             return True
+        if len(topic) > _MAX_CACHED_BYTES:
+            return any(map(topic.startswith, self.topics))
         answer = self._answers.get(topic)
         if answer is None:
             answer = any(map(topic.startswith, self.topics))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 from typing import Literal, cast
 
 import pytest
@@ -57,6 +58,17 @@ async def test_subscriber_gets_only_what_begins_with_its_topics() -> None:
             await until(lambda: [one["topics"] for one in subscribers(publisher)] == [["XX.DEMO.00.HHN"]])
             await publisher.deliver([b"raw bytes", packet(stream=OTHER)])
             assert (await received(subscriber, 1))[0][0] == b"XX.DEMO.00.HHN"
+
+
+async def test_a_subscriber_does_not_keep_the_frames_that_it_does_not_want() -> None:
+    frame = b"other" + bytes(100_000)
+    async with publishing() as publisher:
+        with ZmqSub(b"XX.") as subscriber:
+            subscriber.connect(publisher.address)
+            await subscribed(publisher)
+            references = sys.getrefcount(frame)
+            await publisher.deliver([frame])
+            assert sys.getrefcount(frame) == references
 
 
 async def test_large_batch_arrives_in_order_at_every_subscriber() -> None:
