@@ -15,7 +15,8 @@ class ReadBlocks:
     """Blocks of memory, one after the other, for one connection.
 
     They grow while reads fill them: one connection that is behind takes megabytes with a single system call. A quiet
-    one, of thousands, holds a small block: after some small reads in a row a large one is given back, used or not.
+    one, of thousands, holds a small block: after some small reads in a row a large one is given back, used or not. A
+    view of what was read keeps its block, but of a large one only as much as was used.
 
     >>> blocks = ReadBlocks()
     >>> blocks.free()[:5] = b"first"
@@ -54,6 +55,7 @@ class ReadBlocks:
         return chunk.toreadonly()
 
     def _renew(self) -> None:
+        _give_back(self._block, self._used)
         self._block = _memory(self._size_bytes)
         self._used = 0
 
@@ -67,3 +69,11 @@ def _memory(size_bytes: int) -> memoryview:
         with contextlib.suppress(OSError):  # a kernel without them
             pages.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(pages)
+
+
+def _give_back(block: memoryview, used: int) -> None:
+    """Return to the system what is not *used* of a large block, which a view of its beginning may keep for long."""
+    begin = -(-used // mmap.PAGESIZE) * mmap.PAGESIZE
+    if isinstance(block.obj, mmap.mmap) and begin < len(block) and hasattr(mmap, "MADV_DONTNEED"):
+        with contextlib.suppress(OSError):  # memory that is locked
+            block.obj.madvise(mmap.MADV_DONTNEED, begin)

@@ -1,5 +1,8 @@
 """Memory to read into: nothing is overwritten, blocks follow the load."""
 
+import mmap
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +60,18 @@ def test_a_connection_that_became_quiet_gives_its_large_block_back() -> None:
     for _ in range(8):
         read(blocks, b"little")
     assert len(blocks.free()) == FIRST_BYTES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what was given back")
+def test_what_was_read_of_a_large_block_does_not_keep_the_rest_of_it() -> None:
+    blocks = ReadBlocks()
+    room_when_full(blocks, 3)
+    room = blocks.free()
+    room[:] = b"x" * len(room)
+    chunks = [read(blocks, b"little") for _ in range(8)]
+    assert len(blocks.free()) == FIRST_BYTES  # of the next block
+    assert {chunk.tobytes() for chunk in chunks} == {b"little"}
+    assert room[mmap.PAGESIZE :].tobytes() == bytes(len(room) - mmap.PAGESIZE)
 
 
 @pytest.mark.parametrize("reads", [0, 3])
