@@ -10,7 +10,7 @@ from typing import Any, cast
 from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.protocols.message import Framed
 from rawdaq.publisher import Publisher, PublisherUnavailable
-from rawdaq.selection import selection
+from rawdaq.selection import owned, selection
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
@@ -45,6 +45,7 @@ class Delivery:
         self.is_dead = False
         self._is_running = False
         self._is_asked = _means(type(publisher), "deliver_now")
+        self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
         self.can_go_ahead = self.selection is None and _means(type(publisher), "deliver_ahead")
         self._ahead = 0
         self._failure: Exception | None = None
@@ -81,6 +82,8 @@ class Delivery:
                 items = _rest(items, error.delivered)
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
+        if self._has_parts and outlet.waiting:  # so that views keep one read at most
+            items = owned(items)
         return outlet.put(items)
 
     async def run(self) -> None:

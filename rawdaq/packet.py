@@ -250,6 +250,24 @@ class Packet:
             self.received_ns,
         )
 
+    def owned(self) -> "Packet":
+        """Return this packet with samples of its own, not a view that keeps in memory what came together with them."""
+        return Packet.trusted(
+            self.stream,
+            self.start_ns,
+            self.rate_hz,
+            _copy(self.samples),
+            self.timing_quality,
+            self.sequence,
+            self.received_ns,
+        )
+
+
+def _copy(samples: Samples) -> Samples:
+    copied = samples.copy()
+    copied.flags.writeable = False
+    return copied
+
 
 _new, _set = object.__new__, object.__setattr__
 
@@ -312,6 +330,10 @@ class PacketRun:
             sequence,
             self.received_ns,
         )
+
+    def owned(self) -> "PacketRun":
+        """Return this run with samples of its own, not a view that keeps in memory what came together with them."""
+        return replace(self, samples=_copy(self.samples))
 
     @property
     def start_ns(self) -> int:

@@ -10,7 +10,7 @@ from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.record_series import is_compiled
 from rawdaq.records import RecordFormat, RecordMaker, RecordRun, why_not
-from rawdaq.selection import selection
+from rawdaq.selection import owned, selection
 from rawdaq.times import NS_PER_S
 
 #: What waits for a record maker, which never waits itself: one burst is enough.
@@ -64,6 +64,8 @@ class RecordStage:
                 return True
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
+        if self.selection is not None and self.outlet.waiting:  # see Delivery.put
+            packets = owned(packets)
         return self.outlet.put(packets)
 
     def _have_room(self) -> bool:

@@ -8,14 +8,13 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from rawdaq.packet import Packet, PacketRun, Samples, StreamId
 from rawdaq.times import NS_PER_S
 
 Item: TypeAlias = Packet | PacketRun
-ItemT = TypeVar("ItemT", bound=Packet | PacketRun)
 
 #: A start within half a sampling interval is the expected one, as in the statistics of gaps.
 _TOLERANCE_SAMPLES = 0.5
@@ -298,7 +297,7 @@ class _Order:
         return missing > _TOLERANCE_SAMPLES and missing >= min(self._least, item.samples.shape[-1]) - _TOLERANCE_SAMPLES
 
     def _hold(self, item: Item, now_ns: int) -> None:
-        item = _owned(item)
+        item = item.owned()
         heapq.heappush(self._heap, (item.start_ns, self._serial, item))
         self._serial += 1
         self._arrivals.append((now_ns, item.start_ns))
@@ -347,7 +346,7 @@ class _Order:
             return
         if not self._old:
             self._old_since_ns = now_ns
-        self._old[packet.start_ns] = _owned(packet)
+        self._old[packet.start_ns] = packet.owned()
         self.waiting_bytes += _size_bytes(packet)
         if len(self._old) >= _RESTART_PACKETS and now_ns - self._old_since_ns >= self._wait_ns:
             if self._is_a_row(sorted(self._old.values(), key=lambda each: each.start_ns)):
@@ -384,12 +383,3 @@ def _count(item: Item) -> int:
 
 def _size_bytes(item: Item) -> int:
     return item.samples.nbytes + _ITEM_OVERHEAD_BYTES
-
-
-def _owned(item: ItemT) -> ItemT:
-    """Return *item* with samples that keep nothing else in memory: those of a run are part of a whole burst."""
-    if isinstance(item.samples.base, bytes):
-        return item
-    samples = item.samples.copy()
-    samples.flags.writeable = False
-    return replace(item, samples=samples)

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from rawdaq.outlet import Waiting
-from rawdaq.packet import StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId
 
 Item = TypeVar("Item", bound=Waiting)
 
@@ -30,6 +30,14 @@ class Selection:
         if wanted is None:
             wanted = self._wanted[stream] = stream.matches(self._patterns)
         return wanted
+
+
+def owned(items: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
+    """Return *items* as those of a selection have to wait: with samples of their own.
+
+    Samples are views of all that was read at once, most of which a selection may have left out.
+    """
+    return [item if isinstance(item, bytes) else item.owned() for item in items]
 
 
 def selection(patterns: Sequence[Sequence[str]]) -> Selection | None:

@@ -187,6 +187,20 @@ def test_numbering_changes_nothing_but_the_number() -> None:
     assert packet.numbered(4) == replace(packet, sequence=4)
 
 
+def test_a_packet_or_a_run_of_its_own_is_the_same_and_keeps_nothing_else_in_memory() -> None:
+    table = np.arange(60, dtype=">i2").reshape(6, 10)
+    table.flags.writeable = False
+    packet = Packet(STREAM, 5, 100.0, table[0], 80, 4, 9)
+    run = PacketRun(STREAM, [0, 30_000_000], 100.0, table[::3, 2:5], 90, 5, 7)
+    own, own_run = packet.owned(), run.owned()
+    assert own == packet
+    assert (list(own_run), own_run.starts_ns) == (list(run), run.starts_ns)
+    for samples in (own.samples, own_run.samples):
+        assert samples.base is None
+        assert samples.dtype == ">i2"
+        assert not samples.flags.writeable
+
+
 def test_trusted_packet_is_the_same_as_a_checked_one() -> None:
     samples = np.arange(3, dtype="<i4")
     samples.flags.writeable = False

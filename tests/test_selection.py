@@ -1,8 +1,15 @@
+import weakref
+
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from rawdaq.packet import Packet, StreamId
+from rawdaq.fanout import Fanout
+from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.selection import Selection, selection
-from tests.makers import STREAM, packet
+from rawdaq.times import NS_PER_S
+from tests.fanouts import LOG, Keeper, RecordKeeper, running
+from tests.makers import START_NS, STREAM, packet
 
 OTHER = StreamId("XX", "DEMO", "00", "HHN")
 
@@ -34,3 +41,30 @@ def test_together_several_get_what_any_of_them_wants() -> None:
     assert both.of(items) == items[:2]
     assert selection([["*.HHZ"], []]) is None
     assert selection([[]]) is None
+
+
+def put_one_read(fanout: Fanout, index: int) -> "weakref.ref[npt.NDArray[np.int32]]":
+    """Put a run and a packet of each of two streams that lie in the same memory; return that."""
+    memory = np.arange(80, dtype="<i4").reshape(8, 10).copy()  # so that the samples are views of it
+    starts_ns = [START_NS + (4 * index + turn) * NS_PER_S // 10 for turn in range(4)]
+    items: list[Packet | PacketRun | bytes] = []
+    for place, stream in enumerate((STREAM, OTHER)):
+        items.append(PacketRun(stream, starts_ns[:3], 100.0, memory[place:6:2]))
+        items.append(Packet(stream, starts_ns[3], 100.0, memory[6 + place]))
+    fanout.put(items)
+    return weakref.ref(memory)
+
+
+@pytest.mark.parametrize("kind", [Keeper, RecordKeeper])
+async def test_what_waits_of_a_selection_keeps_one_read_in_memory_at_most(kind: type[Keeper]) -> None:
+    keeper = kind()
+    keeper.streams = ["*.HHZ"]
+    fanout = Fanout([keeper], LOG)
+    reads = [put_one_read(fanout, index) for index in range(5)]
+    assert sum(read() is not None for read in reads) <= 1
+    async with running(fanout):
+        await fanout.drain(10.0)
+    if kind is RecordKeeper:
+        assert sum(record.sample_count for record in keeper.kept) == 200
+    else:
+        assert [each.samples[0] for each in keeper.kept] == 5 * [0, 20, 40, 60]
