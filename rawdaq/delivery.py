@@ -1,6 +1,7 @@
 """From an outlet to its publisher: at once where that can be, else by a task, and again when it failed."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ class Delivery:
         self.can_go_ahead = self.selection is None and _means(type(publisher), "deliver_ahead")
         self._ahead = 0
         self._failure: Exception | None = None
+        self._is_ending = asyncio.Event()
         self._paused_since = 0.0
 
     def put_ahead(self, frame: Callable[..., Framed | None], *args: object) -> None:
@@ -103,6 +105,10 @@ class Delivery:
         finally:
             self._is_running = False
 
+    def begin_end(self) -> None:
+        """Try at once, and from now on often, what is paused: there is no time left for long pauses."""
+        self._is_ending.set()
+
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         delay_s = _RETRY_FIRST_S
@@ -115,8 +121,17 @@ class Delivery:
                 self._pause(error.reason)
                 batch = _rest(batch, error.delivered)
             if batch:
-                await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
+                await self._wait(delay_s * random.uniform(0.8, 1.2))
                 delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    async def _wait(self, delay_s: float) -> None:
+        """Return after *delay_s*; sooner when the end begins, and once it has begun."""
+        if self._is_ending.is_set():
+            await asyncio.sleep(min(delay_s, _RETRY_FIRST_S))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._is_ending.wait()
 
     def _pause(self, reason: str) -> None:
         self.outlet.set_policy(self.publisher.overflow)

@@ -76,11 +76,13 @@ class Fanout:
         return stages | carried | watched
 
     async def drain(self, timeout_s: float) -> str | None:
-        """Deliver all that waits, partial records included.
+        """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
 
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
         """
+        for delivery in self.deliveries:
+            delivery.begin_end()
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.gather(*(stage.drain() for stage in self.stages if not stage.is_dead))

@@ -14,7 +14,7 @@ from rawdaq.protocols.message import Framed, head_of
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.stats import StreamStats
 from tests.fanouts import HHN, LOG, Ahead, AtOnce, Keeper, RecordKeeper, running
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.makers import STREAM, packet
 
 
@@ -189,6 +189,20 @@ async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplo
     assert keeper.kept == [b"1", b"2", b"3"]
     assert caplog.text.count("is paused: disk full") == 1
     assert caplog.text.count("delivers again after") == 1
+
+
+async def test_a_stop_ends_the_pause_of_a_publisher_and_tries_it_until_it_delivers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rawdaq.delivery._RETRY_FIRST_S", 3600.0)
+    keeper = Keeper(failures=[PublisherUnavailable("disk full")] * 3)
+    fanout = Fanout([keeper], LOG)
+    async with running(fanout):
+        fanout.put([b"1", b"2"])
+        await until(lambda: fanout.status()["keeper"]["state"] == "paused")
+        monkeypatch.setattr("rawdaq.delivery._RETRY_FIRST_S", 0.01)
+        assert await fanout.drain(DEADLINE_S) is None
+    assert keeper.kept == [b"1", b"2"]
 
 
 async def door_opens_with(keeper: Keeper, fanout: Fanout) -> None:
