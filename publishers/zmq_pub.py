@@ -4,6 +4,7 @@ The connections are ours and not libzmq's, because libzmq drops without telling;
 """
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -79,6 +80,7 @@ class ZMQTCPPublisher(Publisher):
         self._high_water_bytes = int(high_water_mb * 1e6)
         self._server: asyncio.Server | None = None
         self._dialling: asyncio.Task[None] | None = None
+        self._is_missed = asyncio.Event()
         self._connections: set[PubConnection] = set()
         self._published = 0
         self._counts = PubCounts()
@@ -126,9 +128,10 @@ class ZMQTCPPublisher(Publisher):
         return len(self._connections) < self.max_subscribers
 
     async def _dial(self) -> None:
-        """Keep a connection to the subscriber that listens at our address."""
+        """Keep a connection to the subscriber that listens at our address; dial also whenever a delivery needs it."""
         delay_s = _RETRY_FIRST_S
         while True:
+            self._is_missed.clear()
             try:
                 async with asyncio.timeout(_DIAL_TIMEOUT_S):
                     _, connection = await asyncio.get_running_loop().create_connection(
@@ -144,7 +147,9 @@ class ZMQTCPPublisher(Publisher):
             else:
                 await asyncio.shield(connection.closed)
                 delay_s = _RETRY_FIRST_S if connection.topics else delay_s
-            await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s * random.uniform(0.8, 1.2)):
+                    await self._is_missed.wait()
             delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
     async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
@@ -205,6 +210,7 @@ class ZMQTCPPublisher(Publisher):
             PublisherUnavailable: with mode remote, while nobody does.
         """
         if self._is_away():
+            self._is_missed.set()
             raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
         return [connection for connection in self._connections if connection.topics]
 

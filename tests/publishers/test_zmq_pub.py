@@ -264,6 +264,22 @@ async def test_remote_mode_dials_again_after_a_refusal_and_after_a_loss(
             await publisher.aclose()
 
 
+async def test_remote_mode_dials_at_once_when_there_is_something_to_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq_pub, "_RETRY_FIRST_S", 3600.0)
+    with ZmqSub(b"") as subscriber:
+        port = subscriber.bind_to_random_port("tcp://127.0.0.1")
+        publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
+        await publisher.open()
+        try:
+            await _heard_by(subscriber, publisher)
+            await _drop_connections(publisher)
+            with pytest.raises(PublisherUnavailable):
+                await publisher.deliver([packet()])
+            await _heard_by(subscriber, publisher)
+        finally:
+            await publisher.aclose()
+
+
 async def _heard_by(subscriber: "zmq.Socket[bytes]", publisher: ZMQTCPPublisher) -> None:
     """Return when *subscriber* has subscribed; a SUB socket that is bound does that only while it is used."""
     await until(lambda: subscriber.poll(0) == 0 and subscribers(publisher))
