@@ -106,8 +106,9 @@ class Delivery:
             self._is_running = False
 
     def begin_end(self) -> None:
-        """Try at once, and from now on often, what is paused: there is no time left for long pauses."""
+        """Take the last that comes, also without room for it; try what is paused at once, and from now on often."""
         self._is_ending.set()
+        self.outlet.begin_end()
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""

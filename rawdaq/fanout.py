@@ -78,6 +78,8 @@ class Fanout:
     async def drain(self, timeout_s: float) -> str | None:
         """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
 
+        Reading has ended, so the little that is on its way is taken also where there is no room.
+
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
         """

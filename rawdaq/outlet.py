@@ -104,6 +104,7 @@ class Outlet(Generic[Item]):
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._is_ending = False
         self._empty = asyncio.Event()
         self._empty.set()
         self._taken_s = -math.inf
@@ -187,9 +188,14 @@ class Outlet(Generic[Item]):
         self._outage[stream] += count_of(item)
 
     async def room(self) -> None:
-        """Return when the outlet is below its limits (at once unless the policy is block)."""
-        if self.policy is _BLOCK:
+        """Return when the outlet is below its limits (at once unless the policy is block), or its end begins."""
+        if self.policy is _BLOCK and not self._is_ending:
             await self._room.wait()
+
+    def begin_end(self) -> None:
+        """Let nobody wait for `room` any more: what is still put is the last, and little."""
+        self._is_ending = True
+        self._room.set()
 
     async def empty(self) -> None:
         """Return when everything that was put is acknowledged or dropped."""

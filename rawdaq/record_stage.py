@@ -157,7 +157,10 @@ class RecordStage:
         }
 
     async def drain(self) -> None:
-        """Make records of all that waits, also those that are not full; return when there is room for them."""
+        """Make records of all that waits, also those that are not full; return when all publishers have them.
+
+        Their outlets must not make it wait for room: one that is full would keep the last records from the others.
+        """
         await self.outlet.empty()
         await self._hand_on(self._maker.flush())
 
