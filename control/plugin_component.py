@@ -13,8 +13,8 @@ from rawdaq.records import Encoding
 from rawdaq.settings import ComponentSettings
 from rawdaq.station_file import StationReader
 
-#: The server waits 10 s (its ``shutdown_wait``), then kills.
-STOP_TIMEOUT_S = 8.0
+#: The server waits 10 s (its ``shutdown_wait``), then kills; a stop takes so long to deliver, and again to close.
+STOP_TIMEOUT_S = 4.0
 
 #: What the encodings of the C++ plugin are called here.
 ENCODINGS = {each.upper(): each for each in Encoding if each != Encoding.AUTO}

@@ -17,7 +17,7 @@ from rawdaq.settings import ComponentSettings
 START_TIMEOUT_S = 30.0
 SHOWN_LINES = 10
 
-_STOP_MARGIN_S = 5.0  # beyond its own deadline, a component closes files and sockets
+_STOP_MARGIN_S = 5.0  # beyond its own deadlines, a component closes sockets and ends
 _KILL_TIMEOUT_S = 5.0
 _GONE_TIMEOUT_S = 2.0  # between giving its pid file back and having ended
 _PID_TIMEOUT_S = 5.0  # between locking its pid file and having written it
@@ -196,9 +196,14 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
     return result
 
 
+def _given_s(running: Running) -> float:
+    """Return how long a stop may take: its `stop_timeout_s` to deliver, and as long again to close files."""
+    return 2 * running.stop_timeout_s + _STOP_MARGIN_S
+
+
 def _stop_member(running: Running, key: str, runtime: RuntimeFiles) -> int | RawdaqError:
     """Stop one component of a process that others need."""
-    timeout_s = running.stop_timeout_s + _STOP_MARGIN_S
+    timeout_s = _given_s(running)
     with client.call(runtime.command_address(key), "stop"):  # which stays on its way until the component listens
         if not processes.within(timeout_s, lambda: not processes.holds(running.pid, runtime.running(key))):
             return NotStopped(key, timeout_s, running.group or "")
@@ -216,7 +221,7 @@ def stop_process(running: Running, keys: Sequence[str], runtime: RuntimeFiles) -
     Raises:
         ComponentError: it is not ours to stop, or cannot even be killed.
     """
-    timeout_s = running.stop_timeout_s + _STOP_MARGIN_S
+    timeout_s = _given_s(running)
     late = _end(running, signal.SIGTERM, keys, runtime, timeout_s)
     if late and _end(running, signal.SIGKILL, late, runtime, _KILL_TIMEOUT_S):
         raise ComponentError(

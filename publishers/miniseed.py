@@ -17,9 +17,6 @@ from rawdaq.packet import Packet, PacketRun, StreamId
 from rawdaq.publisher import Publisher
 from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 
-#: How long a stop waits for a disk on which nothing ends.
-_CLOSE_TIMEOUT_S = 10.0
-
 
 def _layout(text: str) -> str:
     """Return *text*; refuse what is no layout."""
@@ -125,7 +122,7 @@ class MiniSeedPublisher(Publisher):
         return self._thread.submit(function, *args)
 
     async def aclose(self) -> None:
-        """Make all records safe and close all files; a disk that does not answer is given up after 10 s.
+        """Make all records safe and close all files; a disk on which nothing ends is given up in time.
 
         Raises:
             ComponentError: records are lost, or may be; the text says why.
@@ -141,7 +138,7 @@ class MiniSeedPublisher(Publisher):
         self._thread.give_back()
         while not closing.done():
             jobs_done = self._thread.jobs_done
-            await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT_S)
+            await asyncio.wait([closing], timeout=self.close_timeout_s)
             if self._thread.jobs_done == jobs_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()

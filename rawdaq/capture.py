@@ -32,7 +32,7 @@ _FLUSH_S = 0.1  # what a killed process may lose of its capture
 _FLUSH_BYTES = 1 << 20
 _MAX_WAITING_BYTES = 32 << 20  # what a disk that hangs may make us hold
 _RETRY_S = 5.0
-_CLOSE_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 3.0  # comes after all else that a stop does, and before `control-rawdaq` kills
 
 #: Reasons not to start: somebody made a mistake. A full or broken disk is none.
 _MISTAKES = {
@@ -120,7 +120,7 @@ class Capture:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write what waits and close the file; a disk that does not answer is given up after 10 s."""
+        """Write what waits and close the file; a disk that does not answer is given up after 3 s."""
         await self._end()
 
     async def _end(self) -> None:

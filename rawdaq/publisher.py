@@ -54,6 +54,7 @@ class Publisher:
         gather_s: how long items wait for that at most, counted from the batch before; 0: they do not wait.
         queue_packets: how many items may wait in its outlet.
         queue_mb: how many megabytes may wait in its outlet.
+        close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
     """
 
@@ -64,6 +65,7 @@ class Publisher:
     gather_s: float = 0.0
     queue_packets: int = 100_000
     queue_mb: float = 64.0
+    close_timeout_s: float = 10.0
     streams: Sequence[str] = ()
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:

@@ -38,6 +38,7 @@ _BLOCKED = "a publisher is full"
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _TELL_HELD_S = 1.0  # shorter waits are how back-pressure works under load
 _PAUSED = "paused"
+_LATE_S = 0.5  # by which a publisher that minds `Publisher.close_timeout_s` may exceed it, and still say why
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
@@ -56,7 +57,7 @@ class ReceiverServer:
     Attributes:
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         monitor_address: where `Reporter`s push their reports.
-        stop_timeout_s: how long a stop may take to deliver what waits.
+        stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None leaves that to who waits for it.
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
@@ -97,6 +98,7 @@ class ReceiverServer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: str | None = None
         self._started_s = 0.0
+        self._close_by_s = 0.0
         self._state = "new"
 
     # ------------------------------------------------------------------ what subclasses call
@@ -290,6 +292,7 @@ class ReceiverServer:
             await self._stopped.wait()
             self._state = "stopping"
             await self._stop_reading()
+            self._close_by_s = self.loop.time() + 2 * self.stop_timeout_s
             if lost := await self._fanout.drain(self.stop_timeout_s):
                 self.log.error("%s", lost)
                 self._failure = self._failure or lost
@@ -355,9 +358,9 @@ class ReceiverServer:
         await self._cancel(lambda name: True)
         for endpoint in self.endpoints:
             await endpoint.aclose()
-        for publisher in reversed(self.publishers):
-            if reason := await self._close_publisher(publisher):
-                self._failure = self._failure or f"publisher {publisher.name}{reason}"
+        # Side by side: one that hangs takes the time of no other.
+        failures = [self._failure, *await asyncio.gather(*map(self._close_publisher, self.publishers))]
+        self._failure = "; ".join(filter(None, failures)) or None
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
         self._state = "stopped"
@@ -365,18 +368,21 @@ class ReceiverServer:
     async def _close_publisher(self, publisher: Publisher) -> str | None:
         """Close *publisher*; return what went wrong, which is logged."""
         unforeseen: Exception | None = None
+        publisher.close_timeout_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
         try:
-            async with asyncio.timeout(self.stop_timeout_s):
+            async with asyncio.timeout(publisher.close_timeout_s + _LATE_S):
                 await publisher.aclose()
             return None
         except ComponentError as error:
             reason = f": {error}"
         except TimeoutError:
-            reason = f" did not close within {self.stop_timeout_s:g} s; Daemon.stop_timeout_s gives it longer"
+            given_s = round(publisher.close_timeout_s, 2)
+            reason = f" did not close within {given_s:g} s; Daemon.stop_timeout_s gives it longer"
         except Exception as error:
             reason, unforeseen = " did not close", error
-        self.log.error("publisher %s%s", publisher.name, reason, exc_info=unforeseen)
-        return reason
+        failure = f"publisher {publisher.name}{reason}"
+        self.log.error("%s", failure, exc_info=unforeseen)
+        return failure
 
     async def _cancel(self, is_meant: Callable[[str], bool]) -> None:
         tasks = [task for task in self._tasks if is_meant(task.get_name())]

@@ -57,7 +57,7 @@ class Running:
         pid: the process, 0 when the file does not say.
         config: the station file it was started with.
         started_ns: when.
-        stop_timeout_s: how long it may take to stop.
+        stop_timeout_s: how long it may take to deliver what waits when it stops, and as long again to close.
         is_alive: whether the process still holds the file's lock.
         group: what the process is called when components share it; None when it is the component's own.
     """

@@ -138,7 +138,8 @@ class DaemonSettings(Settings):
         log_level: the least severe messages that its log shows.
         core_id: the processor core that it is bound to; None leaves that to the system.
         monitor: zmq address to which monitoring messages are pushed.
-        stop_timeout_s: how long an orderly stop may take before the process is killed.
+        stop_timeout_s: how long a stop may take to deliver what waits; as long again it may take to close files, and
+            soon after that the process is killed.
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

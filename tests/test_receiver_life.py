@@ -106,6 +106,62 @@ async def test_a_publisher_that_cannot_close_is_told(caplog: pytest.LogCaptureFi
     assert "gone" in caplog.text
 
 
+async def test_publishers_are_closed_side_by_side() -> None:
+    class Waiting(Keeper):
+        async def aclose(self) -> None:
+            await all_closing.wait()
+            await super().aclose()
+
+    all_closing, keepers = asyncio.Barrier(3), [Waiting() for _ in range(3)]
+    async with serving(Idle(keepers)) as task:
+        pass
+    await task
+    assert [keeper.closed for keeper in keepers] == [1, 1, 1]
+
+
+async def test_a_publisher_that_does_not_close_is_given_up_and_keeps_no_other_from_it() -> None:
+    class Stuck(Keeper):
+        async def aclose(self) -> None:
+            await asyncio.Event().wait()
+
+    keepers = [Keeper(), Stuck(), Keeper()]
+    server = Idle(keepers)
+    server.stop_timeout_s = 0.01
+    async with serving(server) as task:
+        pass
+    with pytest.raises(ComponentError, match=r"keeper did not close within 0\.0. s; Daemon\.stop_timeout_s gives it"):
+        await task
+    assert [keeper.closed for keeper in keepers] == [1, 0, 1]
+
+
+async def test_to_close_a_publisher_has_what_delivering_has_left_and_as_long_again() -> None:
+    keeper = Keeper()
+    server = Idle([keeper])
+    server.stop_timeout_s = 3600.0
+    async with serving(server) as task:
+        await server.publish(b"data")
+    await task
+    assert 1.9 * 3600 < keeper.close_timeout_s < 2 * 3600
+
+
+async def test_all_that_went_wrong_is_told_by_the_publisher_that_knows_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hung(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await asyncio.Event().wait()
+
+        async def aclose(self) -> None:
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self.close_timeout_s)
+            raise ComponentError("its disk does not answer")
+
+    monkeypatch.setattr("rawdaq.receiver_server._LATE_S", 3600.0)
+    server = Idle([Hung()])
+    server.stop_timeout_s = 0.05
+    async with serving(server) as task:
+        await server.publish(b"data")
+    with pytest.raises(ComponentError, match=r"1 items of keeper.*; publisher keeper: its disk does not answer"):
+        await task
+
+
 async def test_a_command_socket_that_cannot_be_bound_stops_the_server() -> None:
     server = Idle()
     server.command_address = "ipc:///does/not/exist/sock"

@@ -198,7 +198,7 @@ def test_one_is_stopped_alone_and_the_others_live_on(runtime: RuntimeFiles, tmp_
 def test_one_that_does_not_stop_takes_nobody_with_it_until_all_are_stopped(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 1.9)
+    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 1.8)
     clinging = _component(tmp_path, "A", ", trouble: clinging", "{stop_timeout_s: 0.1}")
     sibling = _component(tmp_path, "B", daemon="{stop_timeout_s: 0.1}")
     pid, _ = _pids(sharing.start([[clinging, sibling]], runtime))

@@ -124,7 +124,7 @@ def test_a_component_that_does_not_stop_is_killed_and_that_is_told(
     supervisor.start(settings, runtime)
     with pytest.raises(supervisor.Killed) as caught:
         supervisor.stop(KEY, runtime)
-    assert "did not stop within 0.1 s and was killed" in str(caught.value)
+    assert "did not stop within 0.2 s and was killed" in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert runtime.running(KEY) is None
 

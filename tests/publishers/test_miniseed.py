@@ -184,7 +184,7 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     await publisher.open()
     monkeypatch.setattr(os, "write", hanging)
     monkeypatch.setattr("rawdaq.archive_file.file_batches", None)
-    monkeypatch.setattr("rawdaq.publishers.miniseed._CLOSE_TIMEOUT_S", 0.05)
+    publisher.close_timeout_s = 0.05
     delivery = asyncio.create_task(publisher.deliver_runs(as_runs(records(publisher))))
     await until(lambda: (tmp_path / DAY).exists())
     try:
