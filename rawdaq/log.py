@@ -8,6 +8,8 @@ Every logger is called ``rawdaq.ROOM.NAME``, such as ``rawdaq.receivers.RawRecei
 import logging
 import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from pathlib import Path
 
@@ -36,7 +38,10 @@ class LineFormatter(logging.Formatter):
 
 
 class LogFileHandler(RotatingFileHandler):
-    """A rotating file; with *delay* it is opened by its first line."""
+    """A rotating file; with *delay* it is opened by its first line.
+
+    On a full disk lines are lost, and nothing else: a log must not harm what it tells of.
+    """
 
     def __init__(self, file: Path, *, delay: bool = False) -> None:
         super().__init__(
@@ -49,6 +54,13 @@ class LogFileHandler(RotatingFileHandler):
         )
         self.setFormatter(LineFormatter())
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Go on without *record* when the file cannot take it, and with it again as soon as it can."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+        elif self.stream is not None and self.stream.closed:  # by a rotation that could not write what was left
+            self.stream = None  # the next line opens it
+
 
 class DaemonFileHandler(LogFileHandler):
     """A rotating file that is also the process's standard output and error.
@@ -56,21 +68,14 @@ class DaemonFileHandler(LogFileHandler):
     So what C libraries and the interpreter print lands in the same file, also after a rotation.
     """
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
-        self._redirect()
-
-    def doRollover(self) -> None:  # noqa: N802 - logging's name
-        """Begin a new file."""
-        super().doRollover()
-        self._redirect()
-
-    def _redirect(self) -> None:
-        stream = self.stream or self._open()
+    def _open(self) -> TextIOWrapper:
+        stream = super()._open()
         for standard in (sys.stdout, sys.stderr):
-            standard.flush()
+            with suppress(OSError):  # a full disk: it keeps what it has
+                standard.flush()
         for descriptor in (1, 2):
             os.dup2(stream.fileno(), descriptor)
+        return stream
 
 
 def configure(level: str, file: Path | None = None, *, to_system_log: bool = False) -> None:

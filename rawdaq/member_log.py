@@ -6,6 +6,7 @@ inherit that from what made them; so does a job that is given to `rawdaq.disk_th
 
 import logging
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -82,9 +83,10 @@ class MemberLog(LogFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record* into the file."""
         super().emit(record)
-        if self.stream is not None:
-            self.stream.close()
-            self.stream = None
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with suppress(OSError):  # `handleError` was told of it: closing only tries again to write the same
+                stream.close()
 
 
 _MEMBER: ContextVar[MemberLog | None] = ContextVar("rawdaq component", default=None)

@@ -69,6 +69,29 @@ def test_what_a_library_prints_lands_in_the_current_file_also_after_a_rotation(t
     assert now.splitlines()[1:] == ["then from C", "and from Python"]
 
 
+def test_a_full_disk_costs_lines_only_and_afterwards_the_log_goes_on(tmp_path: Path) -> None:
+    done = _run(
+        "import resource\n"
+        "from pathlib import Path\n"
+        "log.MAX_FILE_BYTES = 300\n"
+        "log.configure('INFO', Path('a.log'))\n"
+        "logging.getLogger('rawdaq').info('before')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        "logging.getLogger('rawdaq').info('x' * 100)\n"
+        "logging.getLogger('rawdaq').info('y' * 200)  # which needs a new file\n"
+        "logging.getLogger('rawdaq').info('z' * 50)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "logging.getLogger('rawdaq').info('after')\n"
+        "os.write(2, b'from-C\\n')\n",
+        tmp_path,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    lines = [line.split(" ")[-1] for file in sorted(tmp_path.iterdir()) for line in file.read_text().splitlines()]
+    assert "before" in lines
+    assert lines[lines.index("after") + 1] == "from-C"
+    assert set(lines) <= {"before", "x" * 100, "y" * 200, "z" * 50, "after", "from-C"}, "no traceback"
+
+
 def test_warnings_of_the_interpreter_become_log_lines(tmp_path: Path) -> None:
     done = _run("import warnings\nlog.configure('INFO')\nwarnings.warn('old thing')\n", tmp_path)
     assert "WARNING py.warnings" in done.stderr

@@ -119,6 +119,24 @@ log_of.info("kept")
     ]
 
 
+def test_a_full_disk_costs_lines_only_and_afterwards_every_log_goes_on(tmp_path: Path) -> None:
+    code = """
+import resource
+
+member = logs.add(Path("A.log"))
+member.claim()
+log_of.info("before")
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+log_of.info("lost")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log_of.info("after")
+logs.remove(member)
+"""
+    told = _run(code, tmp_path)
+    assert [line.split()[-1] for line in told["A.log"]] == ["before", "after"]
+    assert told["group.log"] == [f"INFO rawdaq.receivers.Same lost [{tmp_path}/A.log: File too large]"]
+
+
 def test_a_line_that_cannot_be_made_harms_nobody_and_is_told_in_that_of_the_process(tmp_path: Path) -> None:
     code = """
 logs.add(Path("A.log")).claim()

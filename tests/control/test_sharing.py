@@ -122,6 +122,19 @@ def test_one_that_cannot_start_fails_alone_and_the_reason_is_told(runtime: Runti
     assert runtime.keys() == ["XX.A.Main", "XX.C.Main", "group.1"]
 
 
+def test_full_disks_of_their_logs_keep_none_from_starting_and_end_none(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    components = _components(tmp_path, A="", B="")
+    runtime.prepare()
+    for key in ("group.1", "XX.A.Main", "XX.B.Main"):
+        runtime.log_file(key).symlink_to("/dev/full")
+    _pids(sharing.start([components], runtime))
+    assert _send(runtime, "XX.A.Main", "pause") == "paused", "which is logged"
+    runtime.log_file("XX.B.Main").unlink()
+    assert _send(runtime, "XX.B.Main", "pause") == "paused"
+    assert _log(runtime, "XX.B.Main").endswith("paused by command\n"), "where there is room again"
+    _pids(sharing.stop([component.key for component in components], runtime))
+
+
 def test_a_bug_in_one_class_and_another_that_cannot_be_imported_fail_alone(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
