@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from rawdaq import config, log, registry, station
+from rawdaq.control import open_files
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.runtime import RuntimeFiles
 from rawdaq.settings import ComponentSettings, StationFile
@@ -47,6 +48,7 @@ def run(component: ComponentSettings, runtime: RuntimeFiles, log_file: Path | No
         log_file: where it logs; None is standard error.
     """
     log.configure(component.daemon.log_level, log_file)
+    open_files.raise_limit()
     try:
         with runtime.hold(component.key, component.file, component.daemon.stop_timeout_s):
             if component.daemon.core_id is not None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from rawdaq import log, registry, station
+from rawdaq.control import open_files
 from rawdaq.control.component import bind_cores
 from rawdaq.control.plugin_component import STOP_TIMEOUT_S
 from rawdaq.errors import ComponentError
@@ -26,6 +27,7 @@ def run(components: Sequence[ComponentSettings], log_level: str | None = None, *
     levels = logging.getLevelNamesMapping()
     chosen = log_level or min((component.daemon.log_level for component in components), key=levels.__getitem__)
     log.configure(chosen, to_system_log=to_system_log)
+    open_files.raise_limit()
     try:
         with ExitStack() as stack:
             cores = {component.daemon.core_id for component in components} - {None}

@@ -42,8 +42,8 @@ class MiniSeedPublisher(Publisher):
         flush_after_s: how long a sample waits at most for its record to fill.
         fsync_s: how long a record waits at most until it is safe on the disk; 0: a batch counts as delivered only then.
             A disk that refuses that is asked again; see ``docs/decisions/archive-files.md`` for what that is worth.
-        max_open_files: how many files stay open, best as many as there are streams; at most half of the limit of
-            the process.
+        max_open_files: how many files stay open, best as many as there are streams; where the process may open too
+            few, those of some streams are opened for each batch.
         name: how log lines and ``status`` call it.
         logger: parent of its logger.
     """

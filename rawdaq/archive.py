@@ -7,7 +7,6 @@ import errno
 import itertools
 import logging
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from rawdaq.archive_file import Appended, ArchiveFile, append_all, device_below
 from rawdaq.archive_layout import ArchiveLayout
 from rawdaq.archive_open_files import OpenFiles
+from rawdaq.descriptors import first_for_sockets
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.record_format import RecordRun
@@ -40,7 +40,7 @@ _REMEDIES: Mapping[int | None, str] = {
     errno.ENOTDIR: "move the file that stands in the way of a folder",
     errno.EEXIST: "move the file that stands in the way of a folder",
     errno.EISDIR: "move the folder that stands in the way of a file",
-    errno.EMFILE: "set a smaller max_open_files or raise the limit (ulimit -n)",
+    errno.EMFILE: "raise the limit (ulimit -n), or run fewer components in one process",
     errno.EWOULDBLOCK: "another program or publisher writes this file, give one of them its own path",
 }
 
@@ -74,7 +74,7 @@ class Archive:
     Args:
         root: the folder; `open` creates it.
         layout: which record belongs in which file.
-        max_open_files: how many files stay open; at most half of what the process may open.
+        max_open_files: how many files stay open, as far as all archives of the process leave others enough.
         log: where torn files are told.
         clock_ns: the time, for the names of set-aside files and for ``%D``.
 
@@ -119,8 +119,7 @@ class Archive:
                 raise ComponentError(_reason(error)) from error
         self._device = os.stat(self._root).st_dev
         self._device_below = device_below(self._root)
-        may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._files.limit = max(1, min(self._files.limit, may_open // 2))
+        self._files.first_kept = first_for_sockets()
 
     @property
     def device(self) -> int:
@@ -178,6 +177,8 @@ class Archive:
             delivered = 0 if must_sync else (done + b"\0").find(b"\0")
             self._done = done[delivered:]
             raise PublisherUnavailable(_reason(error), delivered) from error
+        finally:
+            self._files.give_back()
         self._done = bytearray()
 
     def _write_or_hold(self, key: str, path: str, pieces: Sequence[_Piece], done: bytearray) -> None:
@@ -292,8 +293,7 @@ class Archive:
 
     def _close_left(self, written: Iterable[tuple[str, Sequence[_Piece]]]) -> None:
         """Close the files that streams of *written*, keys and their pieces, have left."""
-        are_open = ((key, pieces) for key, pieces in written if key in self._files)
-        self._files.close_left((key, [run.stream for _, run in pieces]) for key, pieces in are_open)
+        self._files.close_left((key, [run.stream for _, run in pieces]) for key, pieces in written)
 
     def sync(self) -> None:
         """Return when all records are on the disk.

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,9 +12,13 @@ from rawdaq.archive_file import ArchiveFile, Opened, open_all, sync_all
 from rawdaq.archive_layout import TORN
 from rawdaq.packet import StreamId
 
+_AT_ONCE = 4  # so many files are opened before one looks whether the process may open more: others do so too
+
 
 class OpenFiles:
     """Files below one folder that are open for appending, by the keys of their `rawdaq.archive_layout.Place`.
+
+    Those for which the process has hardly room are open only while they are written.
 
     Args:
         root: the folder.
@@ -23,11 +28,13 @@ class OpenFiles:
 
     Attributes:
         limit: how many are open at most; then the one that was written longest ago is closed first.
+        first_kept: the number from which on descriptors belong to others.
         torn_tails: torn ends that were set aside.
     """
 
     def __init__(self, root: Path, adopts: bool, limit: int, log: logging.Logger, clock_ns: Callable[[], int]) -> None:
         self.limit = limit
+        self.first_kept = sys.maxsize
         self.torn_tails = 0
         self._root = root
         self._adopts = adopts
@@ -35,6 +42,8 @@ class OpenFiles:
         self._clock_ns = clock_ns
         self._files: OrderedDict[str, ArchiveFile] = OrderedDict()  # the one written last at the end
         self._key_of: dict[StreamId, str] = {}
+        self._borrowed: list[str] = []  # keys of files whose descriptors belong to others
+        self._has_told = False
 
     def __len__(self) -> int:
         """Return how many are open."""
@@ -61,9 +70,14 @@ class OpenFiles:
         if self._adopts:
             return
         wanted = [(key, self._root / path) for key, path in places[: self.limit - len(self._files)]]
-        for (key, path), opened in zip(wanted, open_all([path for _, path in wanted]), strict=False):
-            with contextlib.suppress(OSError):
-                self._add(key, path, opened)
+        for begin in range(0, len(wanted), _AT_ONCE):
+            some = wanted[begin : begin + _AT_ONCE]
+            outcomes = open_all([path for _, path in some])
+            for (key, path), opened in zip(some, outcomes, strict=False):
+                with contextlib.suppress(OSError):
+                    self._add(key, path, opened)
+            if self._borrowed or any(opened.error for opened in outcomes):
+                return
 
     def open(self, key: str, path: str) -> ArchiveFile:
         """Return the file of *key*; one that is not open is opened at *path*, below the folder.
@@ -73,6 +87,7 @@ class OpenFiles:
         """
         if key in self._files:
             return self._files[key]
+        self.give_back()
         while len(self._files) >= self.limit:
             self.close(next(iter(self._files)))
         if self._adopts:
@@ -90,7 +105,24 @@ class OpenFiles:
                 file.set_aside[1],
                 file.set_aside[0].name,
             )
+        if file.descriptor >= self.first_kept:
+            self._borrow(key)
         return file
+
+    def _borrow(self, key: str) -> None:
+        self._borrowed.append(key)
+        if not self._has_told:
+            self._log.warning(
+                "this process has nearly as many open files as it may: some of this archive are opened for each batch "
+                "anew, which is slow; raise the limit (ulimit -Hn, LimitNOFILE= in systemd), or use more processes"
+            )
+            self._has_told = True
+
+    def give_back(self) -> None:
+        """Close the files whose descriptors belong to others; they are written."""
+        if self._borrowed:
+            self.close(*self._borrowed)
+            self._borrowed.clear()
 
     def keep(self, key: str) -> None:
         """Remember that the file of *key* was written just now."""

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import resource
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, compress
 from typing import cast
 
+from rawdaq.descriptors import first_for_commands
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.outlet import Waiting, stream_of
 from rawdaq.protocols.message import Head
@@ -24,7 +23,6 @@ _HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
 _MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
 _MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
 _MAX_CACHED_BYTES = 256  # of one of them: more than a stream's name has; plain bytes are their own topic
-_KEPT_DESCRIPTORS = 64  # at most, where the system allows a process only few
 
 
 @dataclass(slots=True)
@@ -94,8 +92,7 @@ class PubConnection(asyncio.Protocol):
         self.address = "{}:{}".format(*transport.get_extra_info("peername")[:2])
         if not self._admit():
             return self._refuse("there are as many subscribers as max_subscribers allows")
-        # The system gives the lowest number that is free. ZMQ, which answers commands, ends the process without one.
-        if transport.get_extra_info("socket").fileno() >= _last_descriptor():
+        if transport.get_extra_info("socket").fileno() >= first_for_commands():
             return self._refuse("this process has hardly any open files left for others; raise the limit (ulimit -n)")
         self._register.add(self)
         self._transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
@@ -256,9 +253,3 @@ class PubConnection(asyncio.Protocol):
             "sent": self._sent,
             "dropped": self._dropped,
         }
-
-
-def _last_descriptor() -> int:
-    """Return the number from which on descriptors are kept for other things than subscribers."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(_KEPT_DESCRIPTORS, limit // 4)

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import resource
 import shutil
 import threading
 from collections.abc import Generator, Sequence
@@ -156,14 +155,61 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
 
 
-def test_open_files_are_bounded_by_the_limit_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def five(_: int) -> tuple[int, int]:
-        return 5, 5
+def _descriptors(first: int) -> set[int]:
+    folder = "/proc/self/fd"
+    return {int(name) for name in os.listdir(folder) if int(name) >= first and os.path.lexists(f"{folder}/{name}")}
 
-    monkeypatch.setattr(resource, "getrlimit", five)
-    archive = opened(tmp_path, max_open_files=100)
-    archive.write(as_runs(records(Z, N, E)))
-    assert archive.open_files == 2
+
+def _keep_from_archives(room: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let the files of archives have so many numbers, used or not; return the first that they may not keep."""
+    free = os.dup(0)
+    os.close(free)
+    monkeypatch.setattr("rawdaq.archive.first_for_sockets", lambda: free + room)
+    return free + room
+
+
+@pytest.mark.usefixtures("each_way_of_file_batches")
+@pytest.mark.parametrize("max_open_files", [2, 100])
+def test_archives_of_a_process_leave_descriptors_to_others_and_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, max_open_files: int
+) -> None:
+    first_kept = _keep_from_archives(1, monkeypatch)
+    before = _descriptors(first_kept)
+    archives = [opened(tmp_path / name, max_open_files=max_open_files) for name in "AB"]
+    made = records(Z, N, E, count=4)
+    for index in range(0, len(made), 6):
+        for archive in archives:
+            archive.write(as_runs(made[index : index + 6]))
+            assert _descriptors(first_kept) == before
+    assert [archive.open_files for archive in archives] == [1, 0], "what there is room for stays open"
+    for archive in archives:
+        archive.close()
+    for name in "AB":
+        assert all(sds(tmp_path / name, stream).read_bytes() == joined(made, stream) for stream in (Z, N, E))
+    assert caplog.text.count("nearly as many open files as it may") == len(archives), "each tells it once"
+
+
+def test_a_descriptor_that_yesterday_leaves_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _keep_from_archives(1, monkeypatch)
+    archive, today = opened(tmp_path), records(Z, start_ns=START_NS + NS_PER_DAY, count=2)
+    archive.write(as_runs(records(Z)))
+    assert archive.open_files == 1
+    archive.write(as_runs(today[:1]))
+    assert archive.open_files == 0, "today's had no room, and yesterday's is left"
+    archive.write(as_runs(today[1:]))
+    assert archive.open_files == 1
+    archive.close()
+    assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(today, Z)
+
+
+def test_a_full_disk_holds_no_descriptor_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_kept = _keep_from_archives(0, monkeypatch)
+    before = _descriptors(first_kept)
+    archive, made, disk = opened(tmp_path), records(Z, N, E), Disk(tmp_path, monkeypatch)
+    disk.room_bytes = 512
+    with pytest.raises(PublisherUnavailable):
+        archive.write(as_runs(made))
+    assert _descriptors(first_kept) == before
     archive.close()
 
 

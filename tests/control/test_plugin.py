@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -181,6 +182,16 @@ def test_no_component_takes_longer_to_stop_than_the_server_waits(components: lis
     assert (first.daemon.stop_timeout_s, second.daemon.stop_timeout_s) == (3, 4)
     assert address.endswith("XX.DEMO.One.sock")
     assert logging.getLogger("rawdaq").level == logging.DEBUG
+
+
+def test_it_may_open_as_many_files_as_the_system_ever_allows(components: list[Any], started: list[Any]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        assert plugin_process.run(components) == 0
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_component_that_runs_already_runs_here_without_commands(

@@ -1,5 +1,6 @@
 import os
 import pickle
+import resource
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -58,6 +59,17 @@ def test_a_started_component_answers_runs_once_and_is_gone_when_it_is_stopped(
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(ComponentError, match=r"^XX\.OUT\.Main is not running$"):
         supervisor.stop(KEY, runtime)
+
+
+def test_a_component_may_open_as_many_files_as_the_system_ever_allows(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        pid = supervisor.start(_component(tmp_path), runtime)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    assert soft == hard == before[1]
 
 
 def test_a_failed_start_tells_the_reason_once_and_nothing_of_an_earlier_start(
