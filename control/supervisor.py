@@ -24,6 +24,8 @@ _PID_TIMEOUT_S = 5.0  # between locking its pid file and having written it
 _ASK_AGAIN_S = 0.1
 _AT_ONCE = 16
 
+_LOG_ELSEWHERE = "the log of what started it (of rawdaq-plugin that is seedlink's)"
+
 _REASON = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+ (.*)")
 
 T = TypeVar("T")
@@ -96,16 +98,16 @@ class EndedWithError(ComponentError):
     Args:
         key: its ``NET.STA.NAME``.
         reason: what went wrong.
-        log_file: where more of it may be.
+        log_file: where more of it may be; None: it has no log of its own.
     """
 
-    def __init__(self, key: str, reason: str, log_file: Path) -> None:
+    def __init__(self, key: str, reason: str, log_file: Path | None) -> None:
         super().__init__(key, reason, log_file)
         self.key, self.reason, self.log_file = key, reason, log_file
 
     def __str__(self) -> str:
         """Return the reason and where to look."""
-        return f"{self.key} has stopped, but with an error: {self.reason}; see {self.log_file}"
+        return f"{self.key} has stopped, but with an error: {self.reason}; see {self.log_file or _LOG_ELSEWHERE}"
 
 
 def start(component: ComponentSettings, runtime: RuntimeFiles, timeout_s: float = START_TIMEOUT_S) -> int:
@@ -188,7 +190,7 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
         who = f"its process {running.pid}" if running.pid > 0 else "its process"
         raise ComponentError(
             f"{key} is not running: {who} ended without tidying up; "
-            f"its pid file is removed now, its log may say why: {runtime.log_file(key)}"
+            f"its pid file is removed now, its log may say why: {_log_file(key, runtime) or _LOG_ELSEWHERE}"
         )
     result = _stop_member(running, key, runtime) if running.group else stop_process(running, [key], runtime)[key]
     if isinstance(result, RawdaqError):
@@ -258,7 +260,13 @@ def _error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> EndedWithError |
     if left and left.pid == pid and not left.is_alive:
         runtime.forget(key)
         reason = "it ended before it was done: what waited in its queues may be lost"
-    return EndedWithError(key, reason, runtime.log_file(key)) if reason else None
+    return EndedWithError(key, reason, _log_file(key, runtime)) if reason else None
+
+
+def _log_file(key: str, runtime: RuntimeFiles) -> Path | None:
+    """Return the log file of *key*; None for what was not started here: a plugin logs to the server that runs it."""
+    file = runtime.log_file(key)
+    return file if file.exists() else None
 
 
 def _end(

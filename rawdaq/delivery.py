@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from rawdaq.errors import ComponentError
 from rawdaq.outlet import Outlet, OverflowPolicy, count_of
 from rawdaq.protocols.message import Framed
 from rawdaq.publisher import Publisher, PublisherUnavailable
@@ -99,8 +100,9 @@ class Delivery:
                 await self._deliver(batch)
                 self.outlet.acknowledge(len(batch))
                 self._resume()
-        except Exception:
+        except Exception as error:
             self.is_dead = True  # nobody empties its outlet any more
+            self.paused_reason = str(error) if isinstance(error, ComponentError) else repr(error)
             raise
         finally:
             self._is_running = False

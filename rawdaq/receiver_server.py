@@ -260,8 +260,10 @@ class ReceiverServer:
         if error is None:
             return
         expected = isinstance(error, ComponentError)
-        self._failure = self._failure or (str(error) if expected else f"{task.get_name()} ended with {error!r}")
-        self.log.critical("%s", self._failure, exc_info=None if expected else error)
+        failure = str(error) if expected else f"{task.get_name()} ended with {error!r}"
+        if failure != self._failure:  # of a pipe that is closed, who writes and who watches it tell the same
+            self.log.critical("%s", failure, exc_info=None if expected else error)
+        self._failure = self._failure or failure
         self.stop()
 
     # ------------------------------------------------------------------ life

@@ -30,6 +30,29 @@ async def test_a_coroutine_that_fails_stops_the_server_and_is_named(caplog: pyte
     assert "Traceback" in caplog.text
 
 
+async def test_what_two_tasks_end_with_is_told_once_and_what_is_lost_with_it_truly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Closed(Keeper):
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            is_closed.set()
+            raise ComponentError("the pipe is closed")
+
+        async def watch(self) -> None:
+            await is_closed.wait()
+            raise ComponentError("the pipe is closed")
+
+    is_closed = asyncio.Event()
+    server = Idle([Closed()])
+    async with serving(server) as task:
+        await server.publish(b"data")
+        with pytest.raises(ComponentError, match=r"stopped: the pipe is closed$"):
+            await task
+    told = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert [record.getMessage() for record in told] == ["the pipe is closed"]
+    assert "1 items of keeper (the pipe is closed)" in caplog.text
+
+
 async def test_a_server_without_sockets_is_refused_with_a_remedy() -> None:
     server = ReceiverServer("127.0.0.1", 0, [], "Nothing")
     with pytest.raises(ComponentError, match="call setup_udp"):

@@ -106,6 +106,8 @@ def test_a_closed_pipe_ends_it_with_a_reason_and_what_it_cannot_write_elsewhere_
     assert status == 1
     assert "control-rawdaq cannot talk to XX.DEMO.seedlink-rawdaq0" in said
     assert "pipe" in [line for line in said.splitlines() if " ERROR rawdaq.plugin " in line][-1]
+    assert said.count(" CRITICAL ") == 1
+    assert "still busy" not in said
 
 
 @pytest.mark.usefixtures("runtime_dir")

@@ -167,6 +167,20 @@ def test_a_process_that_just_ends_while_it_stops_is_told(runtime: RuntimeFiles, 
     assert runtime.keys() == []
 
 
+def test_of_what_was_started_elsewhere_no_log_is_named_that_is_not_there(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    pid = supervisor.start(_component(tmp_path), runtime)
+    runtime.log_file(KEY).unlink()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: processes.is_gone(pid))
+    with pytest.raises(ComponentError, match="its log may say why: the log of what started it"):
+        supervisor.stop(KEY, runtime)
+    _spoil(tmp_path, "raise RuntimeError('the disk is gone')")
+    supervisor.start(_component(tmp_path), runtime)
+    runtime.log_file(KEY).unlink()
+    with pytest.raises(supervisor.EndedWithError, match="see the log of what started it"):
+        supervisor.stop(KEY, runtime)
+
+
 def test_of_two_starts_at_the_same_time_one_is_told_that_it_runs_already(runtime: RuntimeFiles, tmp_path: Path) -> None:
     settings = _component(tmp_path)
     results = supervisor.each(lambda _: supervisor.start(settings, runtime), range(3))
