@@ -12,7 +12,8 @@ from rawdaq.archive_file import ArchiveFile, Opened, open_all, sync_all
 from rawdaq.archive_layout import TORN
 from rawdaq.packet import StreamId
 
-_AT_ONCE = 4  # so many files are opened before one looks whether the process may open more: others do so too
+_AT_FIRST = 4  # so many files are opened before one looks how many more the process may open
+_SHARED_BY = 8  # of these an archive takes one part at a time: others open files in the same moment
 
 
 class OpenFiles:
@@ -70,14 +71,17 @@ class OpenFiles:
         if self._adopts:
             return
         wanted = [(key, self._root / path) for key, path in places[: self.limit - len(self._files)]]
-        for begin in range(0, len(wanted), _AT_ONCE):
-            some = wanted[begin : begin + _AT_ONCE]
+        count = _AT_FIRST
+        while wanted:
+            some, wanted = wanted[:count], wanted[count:]
             outcomes = open_all([path for _, path in some])
             for (key, path), opened in zip(some, outcomes, strict=False):
                 with contextlib.suppress(OSError):
                     self._add(key, path, opened)
             if self._borrowed or any(opened.error for opened in outcomes):
                 return
+            left = self.first_kept - max(opened.descriptor for opened in outcomes)
+            count = max(_AT_FIRST, left // _SHARED_BY)
 
     def open(self, key: str, path: str) -> ArchiveFile:
         """Return the file of *key*; one that is not open is opened at *path*, below the folder.
