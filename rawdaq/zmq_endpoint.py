@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.endpoints import Endpoint
 from rawdaq.errors import ComponentError
+from rawdaq.zmq_presence import EVENTS, Presence
 
 #: As many messages are taken before others on the event loop get their turn.
 BURST_MESSAGES = 256
 
 _HEARTBEAT_MS = 10_000  # a peer whose machine has vanished is noticed after three of them, and dialled again
 _RECONNECT_MAX_MS = 5_000
+_LOOK_S = 1.0
 
 _REMEDIES = {
     errno.EADDRINUSE: "another program uses it; stop it or take another port",
@@ -58,7 +61,7 @@ class ZmqEndpoint(Endpoint):
         options: how to open it.
         context: gives the ZMQ context when the socket is opened.
         take: gets every burst: messages as lists of frames, or frames.
-        log: where it is told what is lost at the end.
+        log: where it is told who comes and goes, and what is lost at the end.
 
     Attributes:
         messages: how many (or how many frames) were taken.
@@ -78,7 +81,9 @@ class ZmqEndpoint(Endpoint):
         self._context = context
         self._take = take
         self._log = log
+        self._presence = Presence(url, options.is_bound, log)
         self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
         self._next: asyncio.Handle | None = None
 
     @property
@@ -104,19 +109,41 @@ class ZmqEndpoint(Endpoint):
         if options.socket_type == zmq.SUB:
             for topic in options.topics:
                 opened.setsockopt(zmq.SUBSCRIBE, topic)
+        monitor = opened.get_monitor_socket(EVENTS)  # now, because what happens before somebody listens is not told
         try:
             (opened.bind if options.is_bound else opened.connect)(self.host)
         except zmq.ZMQError as error:
-            opened.close()
+            _close(opened, monitor)
             verb = "bind" if options.is_bound else "connect"
             remedy = _REMEDIES.get(error.errno or 0, "see that the address exists and may be used")
             raise ComponentError(
                 f"cannot {verb} ZMQ {self.address}: {zmq.strerror(error.errno or 0)}; {remedy}"
             ) from error
         if options.is_bound:
-            self.host = opened.getsockopt_string(zmq.LAST_ENDPOINT)
-        self._socket = opened
+            self.host = self._presence.address = opened.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._socket, self._monitor = opened, monitor
+        asyncio.get_running_loop().add_reader(monitor.fileno(), self._hear)
+        self._hear()
         self._apply_holds()
+
+    async def run(self) -> None:
+        """Tell who comes and who is missing, and dial again where ZMQ no longer does."""
+        while self._socket is not None:
+            self._presence.tell()
+            # What waits in the socket is read before; disconnecting drops it.
+            if self._presence.is_given_up and not self._holds:
+                with contextlib.suppress(zmq.ZMQError):  # there is nothing left to disconnect
+                    self._socket.disconnect(self.host)
+                self._socket.connect(self.host)
+            await asyncio.sleep(_LOOK_S)
+
+    def _hear(self) -> None:
+        """Take note of all that the monitor tells; until then its descriptor, too, is silent."""
+        assert self._monitor is not None  # noqa: S101 - it is read as long as it is open
+        with contextlib.suppress(zmq.Again):
+            while True:
+                told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                self._presence.note(told["event"], told["value"])
 
     def _apply_holds(self) -> None:
         if self._socket is None:
@@ -168,9 +195,10 @@ class ZmqEndpoint(Endpoint):
 
     async def aclose(self) -> None:
         """Take what has arrived by now (unless reading is held), and close."""
-        if self._socket is None:
+        if self._socket is None or self._monitor is None:
             return
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        for each in (self._socket, self._monitor):
+            asyncio.get_running_loop().remove_reader(each.fileno())
         if self._next is not None:
             self._next.cancel()
         # Who sends on and on must not keep us: at most what may have waited here.
@@ -179,9 +207,15 @@ class ZmqEndpoint(Endpoint):
                 break
         if self._holds and self._options.socket_type == zmq.PULL and self._socket.poll(0):
             self._log.error("%s closes while messages still wait there: they are lost", self.address)
-        self._socket.close()
-        self._socket = None
+        _close(self._socket, self._monitor)
+        self._socket = self._monitor = None
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this endpoint."""
-        return super().status() | {"messages": self.messages}
+        return super().status() | {"messages": self.messages} | self._presence.status()
+
+
+def _close(opened: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+    opened.disable_monitor()
+    monitor.close()
+    opened.close()

@@ -73,7 +73,7 @@ class ZMQReceiver(ReceiverServer):
         array: messages are ``array-1.0``, of these streams.
         raw: every frame is passed on unchanged, as a message of its own.
         high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB).
-        max_message_mb: a peer that sends a larger frame is disconnected.
+        max_message_mb: a peer that sends a larger frame is disconnected; one that we dial is dialled again after 5 s.
     """
 
     def __init__(
