@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.packet import Packet, StreamId
 from rawdaq.subscriber import Loss, Subscriber
@@ -82,20 +83,22 @@ class Listener(Subscriber):
     def __init__(self, addresses: Sequence[str], streams: Sequence[str], on_loss: Callable[[Loss], None]) -> None:
         super().__init__(addresses, streams, on_loss=on_loss)
         self._monitors: dict[str, zmq.Socket[bytes]] = {}
-        self._answered: set[str] = set()
+        self._events: dict[str, set[int]] = {}
 
-    def unanswered(self) -> list[str]:
-        """Return the addresses at which nobody who speaks ZMQ has answered so far."""
+    def unanswered(self) -> dict[str, bool]:
+        """Return the addresses at which nobody who speaks ZMQ has answered so far, and whether anybody is there."""
         for address, monitor in self._monitors.items():
             while monitor.poll(0):
-                monitor.recv_multipart()
-                self._answered.add(address)
-        return [address for address in self.addresses if address not in self._answered]
+                self._events[address].add(recv_monitor_message(monitor)["event"])
+        silent = {each: events for each, events in self._events.items() if zmq.EVENT_HANDSHAKE_SUCCEEDED not in events}
+        return {address: zmq.EVENT_CONNECTED in events for address, events in silent.items()}
 
     def _prepared(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
         subscription = super()._prepared(context, address)
         # Now, because an answer that comes before somebody listens is not told.
-        self._monitors[address] = subscription.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        events = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._monitors[address] = subscription.get_monitor_socket(events)
+        self._events[address] = set()
         return subscription
 
     def _release(self) -> None:
@@ -205,10 +208,16 @@ class Session:
 
 def _tell_unanswered(subscriber: Subscriber) -> list[str]:
     """Say where nobody has answered, and return these addresses."""
-    unanswered = subscriber.unanswered() if isinstance(subscriber, Listener) else []
-    for address in unanswered:
-        tell(f"nothing publishes at {address} (is the receiver running?)")
-    return unanswered
+    unanswered = subscriber.unanswered() if isinstance(subscriber, Listener) else {}
+    for address, is_there in unanswered.items():
+        if is_there:
+            tell(
+                f"{address} takes connections, but does not publish to us: it turns us away (the receiver's log says "
+                "why), or is no ZMQTCPPublisher"
+            )
+        else:
+            tell(f"nothing publishes at {address} (is the receiver running?)")
+    return list(unanswered)
 
 
 class _Losses:

@@ -25,11 +25,14 @@ from rawdaq.protocols.zmtp import frame_message
 from rawdaq.pub_connection import PubConnection, PubCounts
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.record_format import RecordRun
+from rawdaq.refusals import Refusals
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
 _LINGER_S = 1.0  # how long the last messages may take on stop
 _DIAL_TIMEOUT_S = 10.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
+_REFUSED_S = 60.0  # whoever is turned away for the same reason is told this often
+_TELL_S = 10.0
 _REMEDIES = {
     errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address: choose one that has, or 0.0.0.0 for all",
@@ -84,6 +87,7 @@ class ZMQTCPPublisher(Publisher):
         self._connections: set[PubConnection] = set()
         self._published = 0
         self._counts = PubCounts()
+        self._refusals = Refusals(self.log, what="connection", interval_s=_REFUSED_S)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> str | None:
@@ -122,7 +126,9 @@ class ZMQTCPPublisher(Publisher):
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
-        return PubConnection(self._high_water_bytes, self.log, self._connections, self._counts, self._admit)
+        return PubConnection(
+            self._high_water_bytes, self.log, self._connections, self._counts, self._admit, self._refusals
+        )
 
     def _admit(self) -> bool:
         return len(self._connections) < self.max_subscribers
@@ -234,6 +240,12 @@ class ZMQTCPPublisher(Publisher):
                 for subscriber in wanting:
                     subscriber.send(pieces, size_bytes, item)
 
+    async def watch(self) -> None:
+        """Tell how many connections were refused since that was told."""
+        while True:
+            await asyncio.sleep(_TELL_S)
+            self._refusals.tell()
+
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
         await super().aclose()
@@ -253,6 +265,7 @@ class ZMQTCPPublisher(Publisher):
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
+        self._refusals.tell(at_once=True)
 
     def status(self) -> dict[str, object]:
         """Return address, counters, and one entry for each subscriber."""
@@ -264,6 +277,7 @@ class ZMQTCPPublisher(Publisher):
             "sent_bytes": self._counts.sent_bytes,
             "dropped": self._counts.dropped.total(),
             "dropped_by_stream": dict(self._counts.dropped),
+            "turned_away": dict(self._refusals.by_reason),
             "subscribers": [connection.status() for connection in self._connections],
         }
 

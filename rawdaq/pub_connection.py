@@ -15,6 +15,7 @@ from rawdaq.errors import RemoteProtocolError
 from rawdaq.outlet import Waiting, stream_of
 from rawdaq.protocols.message import Head
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer
+from rawdaq.refusals import Refusals
 
 Pieces = list[bytes | memoryview]
 
@@ -52,6 +53,7 @@ class PubConnection(asyncio.Protocol):
         register: the publisher's connections, of which this is one from its beginning to its end.
         counts: the publisher's, to which this adds its own.
         admit: whether there may be one more.
+        refusals: where it is counted, and told now and then, who is turned away: a ZMQ socket comes ten times a second.
 
     Attributes:
         address: who subscribes.
@@ -67,6 +69,7 @@ class PubConnection(asyncio.Protocol):
         register: set["PubConnection"],
         counts: PubCounts,
         admit: Callable[[], bool],
+        refusals: Refusals,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = "?"
@@ -76,6 +79,7 @@ class PubConnection(asyncio.Protocol):
         self._peer = ZmtpPeer(SocketType.PUB)
         self._high_water_bytes = high_water_bytes
         self._log, self._register, self._counts, self._admit = log, register, counts, admit
+        self._refusals = refusals
         self._deadline = loop.call_later(_HANDSHAKE_S, self._refuse, f"no handshake within {_HANDSHAKE_S:.0f} s")
         self._transport: asyncio.Transport
         self._answers: dict[bytes, bool] = {}
@@ -108,7 +112,7 @@ class PubConnection(asyncio.Protocol):
                 if len(self.topics) > _MAX_TOPICS:
                     return self._refuse(f"more than {_MAX_TOPICS} subscriptions")
         except RemoteProtocolError as error:
-            return self._refuse(str(error))
+            return self._refuse("it is no subscriber", str(error))
         self._transport.write(self._peer.data_to_send())
 
     def _handle(self, event: Event) -> None:
@@ -134,8 +138,8 @@ class PubConnection(asyncio.Protocol):
         self.topics.clear()
         self.closed.set_result(None)
 
-    def _refuse(self, reason: str) -> None:
-        self._log.warning("subscriber %s refused: %s", self.address, reason)
+    def _refuse(self, reason: str, detail: str = "") -> None:
+        self._refusals.count(reason, self.address.rpartition(":")[0], detail)  # each attempt has a port of its own
         self._transport.abort()
 
     def pause_writing(self) -> None:

@@ -26,16 +26,21 @@ class _Untold:
 
 
 class Refusals:
-    """The table, and its lines in the log: for each reason the first one at once, then one in `INTERVAL_S` at most.
+    """The table, and its lines in the log: for each reason the first one at once, then one in an interval at most.
 
     Args:
         log: where it is told.
         clock: seconds that only run forward.
         what: the word for one of what is refused.
+        interval_s: between two lines of a reason; by default `INTERVAL_S`.
     """
 
     def __init__(
-        self, log: logging.Logger, clock: Callable[[], float] = time.monotonic, what: str = "datagram"
+        self,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+        what: str = "datagram",
+        interval_s: float | None = None,
     ) -> None:
         self.by_reason: Counter[str] = Counter()
         self._by_sender: dict[str, Counter[str]] = {}
@@ -43,6 +48,7 @@ class Refusals:
         self._log = log
         self._clock = clock
         self._what = what
+        self._interval_s = INTERVAL_S if interval_s is None else interval_s
 
     def count(self, reason: str, sender: str, detail: object = "") -> None:
         """Count one.
@@ -81,7 +87,7 @@ class Refusals:
 
     def _tell(self, reason: str, untold: _Untold, *, at_once: bool = False) -> None:
         now_s = self._clock()
-        if not at_once and untold.told_s is not None and now_s - untold.told_s < INTERVAL_S:
+        if not at_once and untold.told_s is not None and now_s - untold.told_s < self._interval_s:
             return
         many = f"a {self._what}" if untold.count == 1 else f"{untold.count} {self._what}s, the last one"
         detail = f": {untold.detail}" if untold.detail else ""

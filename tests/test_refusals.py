@@ -54,6 +54,18 @@ def test_what_came_last_is_told_when_it_is_due_although_nothing_follows(
     assert len(caplog.messages) == 2
 
 
+def test_the_interval_can_be_longer(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    table = Refusals(logging.getLogger("rawdaq.publishers.test"), clock, "connection", interval_s=60.0)
+    for _ in range(1000):
+        table.count("too many", "192.0.2.7")
+        clock.now_s += 0.1
+        table.tell()
+    assert caplog.messages == [
+        "refused a connection from 192.0.2.7: too many",
+        "refused 600 connections, the last one from 192.0.2.7: too many",
+    ]
+
+
 def test_at_the_end_everything_is_told(table: Refusals, caplog: pytest.LogCaptureFixture) -> None:
     table.count("empty", "192.0.2.7")
     table.count("empty", "192.0.2.8")

@@ -22,6 +22,7 @@ from rawdaq.control.dump import _told
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import header
 from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.subscriber import Subscriber
 from tests.helpers import command, environment, run_cli
 from tests.live import publishing, subscribed
 from tests.makers import START_NS, STREAM, packet
@@ -284,6 +285,18 @@ async def test_address_where_nothing_publishes_is_told_once_though_another_sends
         _, rest = await asyncio.wait_for(process.communicate(), 60)
     assert line.decode() == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)\n"
     assert rest.decode().startswith("rawdaq-dump: 1 packet of 1 stream in ")
+
+
+async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there() -> None:
+    async with publishing(max_subscribers=1) as publisher, Subscriber(publisher.address):
+        await subscribed(publisher)
+        async with dumping(publisher) as process:
+            assert process.stderr is not None
+            line = await asyncio.wait_for(process.stderr.readline(), 60)
+    assert line.decode() == (
+        f"rawdaq-dump: {publisher.address} takes connections, but does not publish to us: it turns us away "
+        "(the receiver's log says why), or is no ZMQTCPPublisher\n"
+    )
 
 
 @pytest.mark.parametrize(

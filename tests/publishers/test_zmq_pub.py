@@ -108,6 +108,7 @@ async def test_nobody_listening_costs_nothing_and_loses_nothing_later() -> None:
             "sent_bytes": 0,
             "dropped": 0,
             "dropped_by_stream": {},
+            "turned_away": {},
             "subscribers": [],
         }
 

@@ -8,6 +8,7 @@ import pytest
 
 from rawdaq import pub_connection
 from rawdaq.protocols.zmtp import SocketType, ZmtpPeer
+from rawdaq.publishers import zmq_pub
 from rawdaq.subscriber import Subscriber
 from tests.helpers import until
 from tests.live import publishing, subscribed, subscribers
@@ -31,10 +32,9 @@ async def test_one_that_is_no_subscriber_is_refused_in_one_line(
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await asyncio.wait_for(reader.readexactly(1 << 20), 30)
         writer.close()
-        address = "{}:{}".format(*writer.get_extra_info("sockname"))
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"subscriber {address} refused: ")
+    assert warnings[0].startswith("refused a connection from 127.0.0.1: it is no subscriber: ")
     assert told in warnings[0]
 
 
@@ -67,6 +67,27 @@ async def test_one_too_many_is_refused(caplog: pytest.LogCaptureFixture) -> None
             await _is_cut(one)
         assert len(subscribers(publisher)) == 1
     assert "as many subscribers as max_subscribers allows" in caplog.text
+
+
+async def test_one_that_is_refused_again_and_again_fills_no_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zmq_pub, "_TELL_S", 0.01)
+    async with publishing(max_subscribers=1) as publisher, Subscriber(publisher.address):
+        await subscribed(publisher)
+        watching = asyncio.ensure_future(publisher.watch())
+        for _ in range(20):
+            with SlowSubscriber(publisher) as one:
+                await _is_cut(one)
+        reason = "there are as many subscribers as max_subscribers allows"
+        assert caplog.messages == [f"refused a connection from 127.0.0.1: {reason}"]
+        assert publisher.status()["turned_away"] == {reason: 20}
+        monkeypatch.setattr(publisher._refusals, "_interval_s", 0.0)  # a minute has passed
+        await until(lambda: len(caplog.messages) == 2)
+        watching.cancel()
+        with SlowSubscriber(publisher) as one:
+            await _is_cut(one)
+    assert caplog.messages[1] == f"refused 19 connections, the last one from 127.0.0.1: {reason}"
 
 
 async def test_the_last_descriptors_are_left_to_others(
