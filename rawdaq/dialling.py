@@ -127,7 +127,9 @@ class DialledProtocol(asyncio.BufferedProtocol):
 class DialEndpoint(Endpoint):
     """A TCP connection that we open, watch, and open again for ever.
 
-    Every change of the reason why there is none is logged once with the peer's address, then once in ten minutes.
+    Every change of the reason why there is none is logged once with the peer's address, then once in ten minutes, and
+    so is that it is there again. A peer that takes connections and ends them in the same way each time is told no more
+    until one lasts.
 
     Attributes:
         protocol: the connection, None while there is none.
@@ -135,7 +137,8 @@ class DialEndpoint(Endpoint):
         failures: how many attempts in a row failed.
         last_failure: why the last connection ended.
         is_redial: whether the attempt being made follows directly from `DialledProtocol.redial_at_once`.
-        is_repeating: whether the connection before ended as the one before that, so that nobody wants to read it again.
+        is_repeating: whether the last attempt was a connection that ended as the attempt before it, so that nobody
+            wants to read of the next one until it lasts.
     """
 
     def __init__(
@@ -157,6 +160,7 @@ class DialEndpoint(Endpoint):
         self._reconnect = reconnect
         self._log = log
         self._told_s = 0.0
+        self._away_s: float | None = None  # when the last useful connection ended
         self._is_closed = False
 
     async def open(self) -> None:
@@ -168,8 +172,10 @@ class DialEndpoint(Endpoint):
         while not self._is_closed:
             began_s = loop.time()
             protocol: DialledProtocol | None = None
+            lasting: asyncio.TimerHandle | None = None
             try:
                 protocol = await self._dial()
+                lasting = self._tell_connected()
                 await self._watch(protocol)
                 failure = protocol.failure
             except (OSError, UnicodeError) as error:  # the latter: a host name that no name can be
@@ -177,15 +183,19 @@ class DialEndpoint(Endpoint):
             finally:
                 if protocol is not None:
                     protocol.transport.abort()
+                if lasting is not None:
+                    lasting.cancel()
                 self.protocol = None
-            if protocol and (protocol.is_useful or loop.time() - began_s >= self._reconnect.good_s):
-                self.failures = 0
+            has_lasted = protocol is not None and loop.time() - began_s >= self._reconnect.good_s
+            if protocol and (protocol.is_useful or has_lasted):
+                self.failures, self._away_s = 0, None
             self.is_redial = bool(protocol and protocol.redial_at_once)
             if self._is_closed or self.is_redial:
                 continue
             self.failures += 1
             delay_s = self._reconnect.delay_s(self.failures)
-            self._tell(failure, delay_s, loop.time())
+            is_news = self._tell(failure, delay_s, loop.time(), has_lasted)
+            self.is_repeating = protocol is not None and not is_news
             await asyncio.sleep(delay_s)
 
     async def _dial(self) -> DialledProtocol:
@@ -196,8 +206,18 @@ class DialEndpoint(Endpoint):
         self.protocol = protocol
         self.connections += 1
         self._apply_holds()
-        self._log.log(logging.DEBUG if self.is_repeating else logging.INFO, "connected to %s", self.address)
         return protocol
+
+    def _tell_connected(self) -> asyncio.TimerHandle | None:
+        """Tell that there is a connection; return what tells it once it has lasted, where it may end like the last."""
+        loop = asyncio.get_running_loop()
+        again = ""
+        if self._away_s is not None and self.connections > 1:
+            again = f" again after {loop.time() - self._away_s:.1f} s"
+        self._log.log(logging.DEBUG if self.is_repeating else logging.INFO, "connected to %s%s", self.address, again)
+        if not self.is_repeating:
+            return None
+        return loop.call_later(self._reconnect.good_s, self._log.info, "connected to %s%s", self.address, again)
 
     async def _watch(self, protocol: DialledProtocol) -> None:
         """Return when the connection has ended; end it when the peer is silent for too long."""
@@ -209,15 +229,18 @@ class DialEndpoint(Endpoint):
             wait_s = protocol.timeout_s - silent_s if protocol.timeout_s else None
             await asyncio.wait([protocol.closed], timeout=wait_s)
 
-    def _tell(self, failure: Exception | None, delay_s: float, now_s: float) -> None:
+    def _tell(self, failure: Exception | None, delay_s: float, now_s: float, has_lasted: bool) -> bool:
+        """Tell why there is no connection (any more), and return whether that is news."""
+        if self._away_s is None:
+            self._away_s = now_s
         reason = _reason(failure)
-        is_news = reason != self.last_failure or now_s - self._told_s >= _REMIND_S
-        self.is_repeating = not is_news
+        is_news = has_lasted or reason != self.last_failure or now_s - self._told_s >= _REMIND_S
         if is_news:
             self._told_s = now_s
         self.last_failure = reason
         level = logging.WARNING if is_news else logging.DEBUG
         self._log.log(level, "%s: %s; trying again in %.1f s", self.address, reason, delay_s)
+        return is_news
 
     def release(self, reason: str) -> None:
         """Read again; the silence while we did not read was ours."""

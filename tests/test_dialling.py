@@ -1,7 +1,11 @@
 import asyncio
 import errno
 import logging
+import re
 import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -72,6 +76,107 @@ async def test_a_held_connection_is_not_blamed_for_its_silence() -> None:
         peer.close()
     server.close()
     await asyncio.gather(task, *(peer.wait_closed() for peer in peers), return_exceptions=True)
+
+
+@asynccontextmanager
+async def dialled(
+    port: int, reconnect: Reconnect, is_useful: bool = False, good_s: float = 60.0
+) -> AsyncGenerator[DialEndpoint]:
+    """Dial *port* for ever; *is_useful*: whatever connection there is."""
+
+    class Peer(DialledProtocol):
+        def connected(self) -> None:
+            self.is_useful = is_useful
+
+    endpoint = DialEndpoint(Peer, "127.0.0.1", port, replace(reconnect, good_s=good_s), LOG)
+    task = asyncio.ensure_future(endpoint.run())
+    try:
+        yield endpoint
+    finally:
+        await endpoint.aclose()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def device(accept: Callable[[asyncio.StreamWriter], None], port: int = 0) -> AsyncGenerator[int]:
+    """Call *accept* with every connection, and close all of them at the end."""
+    peers: list[asyncio.StreamWriter] = []
+
+    def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer)
+        accept(writer)
+
+    server = await asyncio.start_server(take, "127.0.0.1", port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for peer in peers:
+            peer.close()
+        await asyncio.gather(*(peer.wait_closed() for peer in peers), return_exceptions=True)
+
+
+def keep(_: asyncio.StreamWriter) -> None:
+    """Leave the connection as it is."""
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what an operator reads, without the numbers of seconds."""
+    return [re.sub(r"\d+\.\d s", "N s", each.getMessage()) for each in caplog.records if each.levelno > logging.DEBUG]
+
+
+async def test_that_the_device_is_back_is_told_after_an_outage_of_any_length(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", LOG.name)
+    async with AsyncExitStack() as stack:
+        async with device(keep) as port:
+            endpoint = await stack.enter_async_context(dialled(port, Reconnect(0.01, 0.02), is_useful=True))
+            await until(lambda: endpoint.protocol)
+        for count in (2, 3):
+            failed = endpoint.failures
+            await until(lambda before=failed: endpoint.failures > before + 3)  # type: ignore[misc]
+            async with device(keep, port):
+                await until(lambda number=count: endpoint.connections == number and endpoint.protocol)  # type: ignore[misc]
+    address = f"127.0.0.1:{port}"
+    closed = f"{address}: the device closed the connection; trying again in N s"
+    dead = f"{address}: nothing listens there: is the device on, and are host and port right?; trying again in N s"
+    again = f"connected to {address} again after N s"
+    assert told(caplog)[:7] == [f"connected to {address}", closed, dead, again, closed, dead, again]
+
+
+async def test_a_device_that_takes_connections_and_closes_them_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", LOG.name)
+    async with device(asyncio.StreamWriter.close) as port, dialled(port, Reconnect(0.001, 0.002)) as endpoint:
+        await until(lambda: endpoint.connections > 50)
+    address = f"127.0.0.1:{port}"
+    assert told(caplog) == [
+        f"connected to {address}",
+        f"{address}: the device closed the connection; trying again in N s",
+        f"connected to {address} again after N s",
+    ]
+
+
+async def test_a_connection_that_lasts_after_many_that_did_not_is_told_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", LOG.name)
+    kept: list[asyncio.StreamWriter] = []
+
+    def accept(writer: asyncio.StreamWriter) -> None:
+        if endpoint.connections > 5:
+            kept.append(writer)
+        else:
+            writer.close()
+
+    async with device(accept) as port, dialled(port, Reconnect(0.001, 0.002), good_s=1.0) as endpoint:
+        await until(lambda: kept and len(told(caplog)) == 4)
+        kept[0].close()
+        await until(lambda: len(told(caplog)) > 4)
+    address = f"127.0.0.1:{port}"
+    assert told(caplog)[3:5] == [
+        f"connected to {address} again after N s",
+        f"{address}: the device closed the connection; trying again in N s",
+    ]
 
 
 @pytest.mark.parametrize(
