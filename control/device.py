@@ -213,12 +213,12 @@ def _player(streamer: "Streamer", speed: float, stop: threading.Event) -> "Playe
 
 
 def _announce(programme: "Programme", first_line: str) -> None:
+    from rawdaq.packet import rate_text
+
     click.echo(first_line)
     for track in programme.tracks:
-        channel = track.channel
-        click.echo(
-            f"  channel {channel.id:<5} {track.rate_hz:g} Hz {channel.sample_type} {channel.endianness}  {track.name}"
-        )
+        channel, rate = track.channel, rate_text(track.rate_hz)
+        click.echo(f"  channel {channel.id:<5} {rate} Hz {channel.sample_type} {channel.endianness}  {track.name}")
     sys.stdout.flush()  # for whoever waits for the address at the other end of a pipe
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdaq.errors import InvalidValue
-from rawdaq.packet import Samples, SampleType
+from rawdaq.packet import Samples, SampleType, rate_text
 from rawdaq.protocols.raw import MAX_SAMPLES, Endianness
 from rawdaq.times import NS_PER_S, span_ns
 from rawdaq.waveforms import Waveform, read_waveforms
@@ -135,7 +135,7 @@ def _parse(text: str) -> list[ChannelSpec]:
     except ValueError:
         raise InvalidValue(f"channel {text!r} is not {_FORM}; types are {', '.join(SampleType)}") from None
     if rate_hz is not None and not 0 < rate_hz <= MAX_RATE_HZ:
-        raise InvalidValue(f"channel {text!r} has a rate that is not above 0 and up to {MAX_RATE_HZ:g} Hz")
+        raise InvalidValue(f"channel {text!r} has a rate that is not above 0 and up to {rate_text(MAX_RATE_HZ)} Hz")
     if not all(0 <= number <= MAX_CHANNEL_ID for number in numbers):
         raise InvalidValue(f"channel {text!r} has an id that is not in 0-{MAX_CHANNEL_ID}")
     return [ChannelSpec(number, sample_type, endianness, rate_hz) for number in numbers]
@@ -191,7 +191,7 @@ def sine_programme(sine_hz: float, channels: Sequence[ChannelSpec], rate_hz: flo
         Sine(one, one.rate_hz or rate_hz or SINE_RATE_HZ, "sine", sine_hz, -number / 3)
         for number, one in enumerate(channels or [ChannelSpec(number) for number in (1, 2, 3)])
     ]
-    return Programme(f"a sine of {sine_hz:g} Hz", tracks, None)
+    return Programme(f"a sine of {rate_text(sine_hz)} Hz", tracks, None)
 
 
 def _counts(samples: Samples, channel: ChannelSpec, peak: float) -> Samples:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rawdaq.control.dump_session import Arrival, View, seconds
-from rawdaq.control.dump_views import print_line, rate_text
-from rawdaq.packet import StreamId
+from rawdaq.control.dump_views import print_line
+from rawdaq.packet import StreamId, rate_text
 from rawdaq.times import span_ns
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from rawdaq.control.dump_session import Arrival, View, seconds
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, rate_text
 from rawdaq.protocols.message import header
 from rawdaq.times import to_iso
 
@@ -53,15 +53,6 @@ def text_line(arrival: Arrival) -> str:
         f"{packet.samples.size} {packet.sample_type} q={quality} seq={packet.sequence} "
         f"lat={latency}"
     )
-
-
-def rate_text(rate_hz: float) -> str:
-    """Return a rate without a needless fraction, and with all of a needed one.
-
-    >>> rate_text(100.0), rate_text(62.5)
-    ('100', '62.5')
-    """
-    return str(float(rate_hz)).removesuffix(".0")
 
 
 def json_values(packet: Packet) -> Iterable[int | float | None]:

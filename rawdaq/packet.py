@@ -119,6 +119,15 @@ class StreamId:
         return not wanted or any(fnmatchcase(str(self), pattern) for pattern in wanted)
 
 
+def rate_text(rate_hz: float) -> str:
+    """Return a rate without a needless fraction, and with all of a needed one.
+
+    >>> rate_text(100.0), rate_text(62.5), rate_text(1e6)
+    ('100', '62.5', '1000000')
+    """
+    return str(float(rate_hz)).removesuffix(".0")
+
+
 def _whole_ns(value: object) -> int:
     """Return an integer of any library as Python's; floats never carry a time."""
     try:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rawdaq.decimation import Decimator, Floats, load, refusal
 from rawdaq.outlet import count_of
-from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId, rate_text
 from rawdaq.settings import PreviewSettings
 from rawdaq.stats import CONTIGUOUS_SAMPLES
 from rawdaq.times import NS_PER_S, sample_time
@@ -162,8 +162,8 @@ class _Preview:
         factor = round(rate_hz / wanted_hz)
         if factor < 2 or abs(rate_hz / (factor * wanted_hz) - 1) > _RATE_TOLERANCE:
             raise _Refused(
-                f"its rate {rate_hz:g} Hz is not a whole multiple of {wanted_hz:g} Hz; choose another rate_hz, "
-                "or name the streams that it suits with `streams`"
+                f"its rate {rate_text(rate_hz)} Hz is not a whole multiple of {rate_text(wanted_hz)} Hz; "
+                "choose another rate_hz, or name the streams that it suits with `streams`"
             )
         if reason := refusal(factor):
             raise _Refused(f"{reason}; choose another rate_hz")

@@ -210,12 +210,13 @@ class ReceiverServer:
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
-            endpoint.hold(_BLOCKED)
-            self.spawn(self._release(endpoint), "back-pressure")
+            reason = f"{_BLOCKED}: {', '.join(self._fanout.full)}"
+            endpoint.hold(reason)
+            self.spawn(self._release(endpoint, reason), "back-pressure")
 
-    async def _release(self, endpoint: Endpoint) -> None:
+    async def _release(self, endpoint: Endpoint, reason: str) -> None:
         await self._room()
-        endpoint.release(_BLOCKED)
+        endpoint.release(reason)
 
     async def _room(self) -> None:
         """Return when all publishers have room; a wait that an operator would notice is told."""

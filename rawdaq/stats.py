@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rawdaq.packet import Packet, PacketRun, StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId, rate_text
 from rawdaq.times import NS_PER_S, to_iso
 
 #: A start within half a sampling interval of the expected one is contiguous, as SeisComP and ObsPy see it.
@@ -78,8 +78,9 @@ class RateMismatch:
 
     def __str__(self) -> str:
         """Return the log line."""
+        measured, nominal = rate_text(float(f"{self.measured_hz:.6g}")), rate_text(self.nominal_hz)
         return (
-            f"{self.stream} time stamps advance at {self.measured_hz:.6g} Hz, the device says {self.nominal_hz:g} Hz; "
+            f"{self.stream} time stamps advance at {measured} Hz, the device says {nominal} Hz; "
             "its gaps or overlaps are not logged one by one until that ends"
         )
 

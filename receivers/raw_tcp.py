@@ -14,7 +14,7 @@ from rawdaq.capture import Capture
 from rawdaq.capture_file import End
 from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.errors import InvalidValue, RemoteProtocolError
-from rawdaq.packet import Packet, PacketRun, StreamId
+from rawdaq.packet import Packet, PacketRun, StreamId, rate_text
 from rawdaq.protocols.message import Head, head_of
 from rawdaq.protocols.raw import (
     ChannelDescribed,
@@ -236,10 +236,10 @@ class RawReceiver(ReceiverServer):
         self._sources.pop(channel, None)
         self.heads.pop(channel, None)
         self.log.info(
-            "channel %d is %s: %g Hz %s %s-endian",
+            "channel %d is %s: %s Hz %s %s-endian",
             channel,
             self.names[channel],
-            described.rate_hz,
+            rate_text(described.rate_hz),
             described.sample_type,
             described.endianness,
         )

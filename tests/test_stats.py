@@ -61,6 +61,10 @@ def test_less_than_half_a_sample_is_jitter() -> None:
     assert anomalies([shifted(packet(index), steps[index] // 2) for index in range(100)]) == []
 
 
+def test_a_high_rate_is_told_in_full() -> None:
+    assert "at 1000200 Hz, the device says 1000000 Hz" in str(RateMismatch(STREAM, 1e6, 1.0002e6))
+
+
 @pytest.mark.parametrize("true_hz", [100.2, 99.8, 101.0, 99.0])
 def test_a_rate_that_differs_from_the_stamps_is_reported_once(true_hz: float) -> None:
     run = [replace(packet(index), start_ns=sample_time(START_NS, index * 100, true_hz)) for index in range(200)]

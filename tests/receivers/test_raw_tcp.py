@@ -62,7 +62,8 @@ async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> N
 
 @pytest.mark.usefixtures("each_way_of_single_packets")
 @pytest.mark.parametrize("rate", ["62.5", "0.0166666667", "1000000", "333.333333"])
-async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str) -> None:
+async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "rawdaq")
     kinds = [(kind, order) for kind in ("int8", "int16", "int32", "float32", "float64") for order in ("big", "little")]
     channels = {number: Described(rate, order, kind) for number, (kind, order) in enumerate(kinds)}
     arrays = {
@@ -82,6 +83,7 @@ async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str) ->
         number = int(packet.stream.location)
         assert packet.samples.tolist() == arrays[number].tolist()
         assert (packet.sample_type, packet.rate_hz) == (kinds[number][0], float(rate))
+        assert f"channel {number} is {packet.stream}: {rate} Hz {packet.sample_type}" in caplog.text
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])

@@ -100,7 +100,7 @@ async def test_a_full_publisher_holds_the_sender_and_nothing_is_lost(context: An
                 except zmq.Again:
                     quiet += 1
                     await asyncio.sleep(0.002)
-            assert receiver.endpoints[0].status()["held"] == ["a publisher is full"]
+            assert receiver.endpoints[0].status()["held"] == ["a publisher is full: keeper"]
             keeper.door.set()
             await until(lambda: len(items) == sent)
     assert [int(each[:6]) for each in items] == list(range(sent))
