@@ -44,7 +44,7 @@ def cli() -> None:
 def status(names: Sequence[str], as_json: bool) -> int:
     """Show what components are doing.
 
-    The exit status is 1 when a named one does not run.
+    The exit status is 1 when one is dead or has failed, or a named one does not run.
     """
     from rawdaq.control import rows, supervisor
 
@@ -58,8 +58,10 @@ def status(names: Sequence[str], as_json: bool) -> int:
 
         for row in known:
             tables.print_status(row)
+    if not names or "all" in names:
+        return 1 if any(target.ended for target in targets) else 0
     is_well = all(target.state == "running" and "error" not in row for target, row in zip(targets, known, strict=True))
-    return 0 if is_well or not names or "all" in names else 1
+    return 0 if is_well else 1
 
 
 @cli.command("list")

@@ -148,7 +148,7 @@ class Member:
         try:
             return component.find(self._group.load(self._file), self.key)
         except Exception as error:
-            self._group.runtime.keep_error(self.key, error)  # as `hold` does with what goes wrong later
+            self._group.runtime.keep_error(self.key, self._file, error)  # as `hold` does with what goes wrong later
             raise
 
     def _take_core(self, core_id: int | None) -> None:

@@ -109,9 +109,7 @@ def _started_from(config: Path | None, runtime: "RuntimeFiles") -> list["Target"
     if config is None:
         return known
     path = plain(config.absolute())
-    return [
-        target for target in known if target.running and path in (target.running.config, target.running.config.parent)
-    ]
+    return [each for each in known if each.started_from and path in (each.started_from, each.started_from.parent)]
 
 
 def one(name: str, runtime: "RuntimeFiles") -> "Target":

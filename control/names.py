@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from rawdaq.errors import RawdaqError
-from rawdaq.runtime import Running, RuntimeFiles
+from rawdaq.runtime import Ended, Running, RuntimeFiles
 from rawdaq.settings import ComponentSettings, StationFile
 
 
@@ -41,12 +42,14 @@ class Target:
         title: how messages call it: ``STA/NAME``, with the network where that is not enough.
         settings: what its station file says; None when it runs from a file that was not asked for.
         running: what its pid file says; None without one.
+        ended: how its last run ended, when nobody ended that in order.
     """
 
     key: str
     title: str
     settings: ComponentSettings | None
     running: Running | None
+    ended: Ended | None = None
 
     @property
     def name(self) -> str:
@@ -60,10 +63,16 @@ class Target:
 
     @property
     def state(self) -> str:
-        """``running``, ``dead`` (it ended without tidying up) or ``stopped``."""
+        """``running``, ``dead`` (it ended without tidying up), ``failed`` (it ended with an error) or ``stopped``."""
         if self.running is None:
-            return "stopped"
+            return "failed" if self.ended else "stopped"
         return "running" if self.running.is_alive else "dead"
+
+    @property
+    def started_from(self) -> Path | None:
+        """The station file of its run, or of its last one when that was not ended in order."""
+        run = self.running or self.ended
+        return run.config if run else None
 
     @property
     def words(self) -> set[str]:
@@ -72,12 +81,12 @@ class Target:
 
 
 def targets(files: Sequence[StationFile], runtime: RuntimeFiles, *, with_others: bool) -> list[Target]:
-    """Return the components of *files* in their order, then (*with_others*) those that run besides."""
+    """Return the components of *files* in their order, then (*with_others*) those that run or have failed besides."""
     settings = {component.key: component for file in files for component in file.components}
-    others = [key for key in runtime.keys() if key not in settings and key.count(".") == 2] if with_others else []
-    keys = [*settings, *others]
+    left = sorted({*runtime.keys(), *runtime.failed_keys()}) if with_others else []
+    keys = [*settings, *(key for key in left if key not in settings and key.count(".") == 2)]
     titles = _titles(keys)
-    return [Target(key, titles[key], settings.get(key), runtime.running(key)) for key in keys]
+    return [Target(key, titles[key], settings.get(key), runtime.running(key), runtime.ended(key)) for key in keys]
 
 
 def _titles(keys: Sequence[str]) -> dict[str, str]:

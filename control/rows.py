@@ -14,10 +14,10 @@ _STATUS_TIMEOUT_S = 5.0
 
 
 def row(target: Target) -> Row:
-    """Return what the files say of *target*."""
+    """Return what the files say of *target*; ``error`` is why it is dead or has failed."""
     settings, running = target.settings, target.running
-    file = running.config if running and (running.is_alive or not settings) else settings.file if settings else None
-    return {
+    file = settings.file if settings and not (running and running.is_alive) else target.started_from
+    known: Row = {
         "component": target.key,
         "title": target.title,
         "name": target.name,
@@ -29,6 +29,7 @@ def row(target: Target) -> Row:
         "publishers": [publisher.name for publisher in settings.publishers] if settings else [],
         "file": str(file),
     }
+    return known | ({"error": str(target.ended)} if target.ended else {})
 
 
 def status(target: Target, runtime: RuntimeFiles) -> Row:

@@ -80,6 +80,9 @@ def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[l
 def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
     from rawdaq.control import sharing
 
+    for key in (component.key for group in groups for component in group):
+        if ended := runtime.ended(key):
+            invocation.complain(f"warning: {key}: {ended}")
     return _tell_each("started", sharing.start(groups, runtime))
 
 
@@ -123,7 +126,7 @@ def _settings_now(target: "Target") -> "ComponentSettings":
     from rawdaq import config
     from rawdaq.errors import ComponentError
 
-    file = target.running.config if target.running else Path()
+    file = target.started_from or Path()
     if target.settings and (invocation.is_config_given() or target.state != "running" or target.settings.file == file):
         return target.settings
     for component in config.load(file).components:

@@ -180,11 +180,11 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
         Killed: it did not stop in time; now it is gone.
         NotStopped: it did not stop in time, and others share its process, so it is still there.
         EndedWithError: it is gone, but what waited was not delivered, or something else went wrong.
-        ComponentError: it does not run (a dead one's files are removed), or is not ours to stop.
+        ComponentError: it does not run (what a dead or failed one left is removed), or is not ours to stop.
     """
     running = _known(key, runtime)
     if running is None:
-        raise ComponentError(f"{key} is not running")
+        raise ComponentError(f"{key} is not running{_failure(key, runtime)}")
     if not running.is_alive:
         runtime.forget(key)
         who = f"its process {running.pid}" if running.pid > 0 else "its process"
@@ -201,6 +201,14 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
 def _given_s(running: Running) -> float:
     """Return how long a stop may take: its `stop_timeout_s` to deliver, and as long again to close files."""
     return 2 * running.stop_timeout_s + _STOP_MARGIN_S
+
+
+def _failure(key: str, runtime: RuntimeFiles) -> str:
+    """Return, once, why a component that nobody stopped does not run, as the end of a sentence."""
+    ended = runtime.ended(key)
+    if ended is None or runtime.error_at_end(key, ended.pid) is None:
+        return ""
+    return f": {ended}; see {ended.log_file}"
 
 
 def _stop_member(running: Running, key: str, runtime: RuntimeFiles) -> int | RawdaqError:

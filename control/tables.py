@@ -11,7 +11,7 @@ from rich.text import Text
 from rawdaq.control.rows import Row
 from rawdaq.protocols.command import JsonValue
 
-_COLOURS = {"running": "green", "dead": "red", "paused": "yellow", "stopped": "dim"}
+_COLOURS = {"running": "green", "dead": "red", "failed": "red", "paused": "yellow", "stopped": "dim"}
 
 #: More entries than these say less than the table of the streams does.
 _MAX_LINES = 12
@@ -25,7 +25,7 @@ _TABLES = (("publishers", _PUBLISHER_COLUMNS), ("previews", _PREVIEW_COLUMNS), (
 
 def print_list(rows: Sequence[Row]) -> None:
     """Print one line for each component."""
-    _print([_table("", ("component", "state", "pid", "group", "receiver", "publishers", "file"), rows)])
+    _print([_table("", ("component", "state", "pid", "group", "receiver", "publishers", "file", "error"), rows)])
 
 
 def print_status(status: Row) -> None:

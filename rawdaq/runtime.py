@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import stat
 import threading
@@ -16,6 +17,8 @@ from typing import Self
 import platformdirs
 
 from rawdaq.errors import ComponentError, RawdaqError
+
+_LOG = logging.getLogger("rawdaq.runtime")
 
 #: What the path of a Unix socket may have on Linux (108 with the final zero); macOS has less.
 MAX_SOCKET_PATH_BYTES = 103
@@ -68,6 +71,30 @@ class Running:
     stop_timeout_s: float
     is_alive: bool = True
     group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended that nobody ended in order.
+
+    Attributes:
+        pid: its process, 0 when that is not known.
+        config: the station file it was started with.
+        log_file: where more of it may be.
+        error: what it ended with; None: it ended without tidying up.
+    """
+
+    pid: int
+    config: Path
+    log_file: Path
+    error: str | None = None
+
+    def __str__(self) -> str:
+        """Return which run it was, and why it ended or where that may be."""
+        run = f"the last run (pid {self.pid})" if self.pid > 0 else "the last run"
+        if self.error is None:
+            return f"{run} ended without tidying up; its log may say why: {self.log_file}"
+        return f"{run} ended with an error: {self.error}"
 
 
 class RuntimeFiles:
@@ -194,6 +221,10 @@ class RuntimeFiles:
         """Return the keys of all components that have a pid file, running or dead."""
         return sorted(path.name.removesuffix(".pid") for path in self.folder.glob("*.pid") if not path.is_dir())
 
+    def failed_keys(self) -> list[str]:
+        """Return the keys of all components that have left an error behind."""
+        return sorted(path.name.removesuffix(".end") for path in self.folder.glob("*.end"))
+
     def running(self, key: str) -> Running | None:
         """Return what the pid file of *key* says and whether its process lives; None when there is no file.
 
@@ -212,6 +243,28 @@ class RuntimeFiles:
                 f"{path} cannot be read: {error.strerror}; give it back to this user, or remove it"
             ) from error
 
+    def ended(self, key: str) -> Ended | None:
+        """Return how the last run of *key* ended; None when it was ended in order, or runs.
+
+        Raises:
+            ComponentError: its pid file cannot be read.
+        """
+        running = self.running(key)
+        if running is None:
+            return self._failed(key)
+        return None if running.is_alive else self._dead(key, running)
+
+    def _dead(self, key: str, running: Running) -> Ended:
+        return Ended(running.pid, running.config, self.log_file(key))
+
+    def _failed(self, key: str) -> Ended | None:
+        """Return what `keep_error` has left; a file that is not whole says nothing."""
+        try:
+            values = json.loads(self._end_file(key).read_bytes())
+            return Ended(int(values["pid"]), Path(values["config"]), self.log_file(key), str(values["error"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def error_at_end(self, key: str, pid: int) -> str | None:
         """Return, once, the error that the process *pid* of *key* ended with; None when it ended in order (or runs)."""
         text = self._said_at_end(key, pid)
@@ -224,11 +277,8 @@ class RuntimeFiles:
         return self._said_at_end(key, pid) is not None
 
     def _said_at_end(self, key: str, pid: int) -> str | None:
-        try:
-            values = json.loads(self._end_file(key).read_bytes())
-            return str(values["error"]) if values["pid"] == pid else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        failed = self._failed(key)
+        return failed.error if failed and failed.pid == pid else None
 
     def _end_file(self, key: str) -> Path:
         return self.folder / f"{key}.end"
@@ -246,8 +296,8 @@ class RuntimeFiles:
     def hold(self, key: str, config: Path, stop_timeout_s: float, group: str | None = None) -> Generator[None]:
         """Be the one process that runs *key*: its pid file is locked until the context ends, however it ends.
 
-        An error that ends the context stays behind for `error_at_end`: who stops a component is not its parent, and
-        has no exit status to look at.
+        An error that ends the context stays behind for `ended` and `error_at_end`: who stops a component is not its
+        parent, and has no exit status to look at. What the last run has left behind is logged and removed.
 
         Raises:
             AlreadyRunning: another process holds it.
@@ -258,21 +308,30 @@ class RuntimeFiles:
         except AlreadyRunning:  # what is said of the end belongs to that process
             raise
         except ComponentError as error:
-            self.keep_error(key, error)
+            self.keep_error(key, config, error)
             raise
         try:
             # While it is locked: nobody can have newer ones.
+            if ended := self._left_behind(descriptor, key):
+                _LOG.warning("%s", ended)
             self._end_file(key).unlink(missing_ok=True)
             try:
                 self._sign(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group=group))
                 yield
             except Exception as error:
-                self.keep_error(key, error)
+                self.keep_error(key, config, error)
                 raise
             finally:
                 self._give_back(key)
         finally:
             os.close(descriptor)
+
+    def _left_behind(self, descriptor: int, key: str) -> Ended | None:
+        """Return how the last run of *key* ended, whose pid file is *descriptor* if it did not remove it."""
+        text = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        if text:
+            return self._dead(key, _parse(text.decode(errors="replace"), is_alive=False))
+        return self._failed(key)
 
     def _sign(self, descriptor: int, key: str, running: Running) -> None:
         """Write *running* into the pid file."""
@@ -288,11 +347,11 @@ class RuntimeFiles:
                 f"{self.pid_file(key)} cannot be written: {error.strerror}; make room there, or set RAWDAQ_RUNTIME_DIR"
             ) from error
 
-    def keep_error(self, key: str, error: Exception) -> None:
-        """Leave *error* behind for `error_at_end`: for those who wait until the pid file has gone, or is there."""
+    def keep_error(self, key: str, config: Path, error: Exception) -> None:
+        """Leave *error* behind for those who look why *key*, started from *config*, does not run (any more)."""
         text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):  # the component's log has it too
-            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "error": text}))
+            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "config": str(config), "error": text}))
 
     def _take(self, key: str) -> int:
         """Return the locked descriptor of the pid file of *key*."""

@@ -15,7 +15,7 @@ import zmq
 
 from rawdaq import runtime as module
 from rawdaq.errors import ComponentError
-from rawdaq.runtime import AlreadyRunning, RuntimeFiles
+from rawdaq.runtime import AlreadyRunning, Ended, RuntimeFiles
 from tests.helpers import environment
 
 KEY = "XX.DEMO.Main"
@@ -151,6 +151,7 @@ def test_a_killed_component_leaves_a_file_that_is_recognised_as_dead(files: Runt
     assert dead is not None
     assert not dead.is_alive
     assert dead.pid > 0
+    assert files.ended(KEY) == Ended(dead.pid, Path("a"), files.log_file(KEY))
     with files.hold(KEY, Path("b"), 1):
         again = files.running(KEY)
         assert again is not None
@@ -166,6 +167,26 @@ def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_pro
         assert files.error_at_end(KEY, os.getpid() + 1) is None
         assert files.error_at_end(KEY, os.getpid()) == text
         assert files.error_at_end(KEY, os.getpid()) is None
+
+
+def test_a_run_that_nobody_ended_in_order_is_told_until_the_next_one_which_logs_it(
+    files: RuntimeFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OSError, match="oh"), files.hold(KEY, Path("a"), 1):
+        raise OSError("oh")
+    ended = files.ended(KEY)
+    assert ended == Ended(os.getpid(), Path("a"), files.log_file(KEY), "OSError: oh")
+    assert files.failed_keys() == [KEY]
+    with files.hold(KEY, Path("a"), 1):
+        assert (files.ended(KEY), files.error_at_end(KEY, os.getpid())) == (None, None)
+    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", str(ended))]
+    assert (files.ended(KEY), files.failed_keys()) == (None, [])
+
+    files.pid_file(KEY).touch()  # by a process that was killed before it wrote it
+    assert str(files.ended(KEY)).startswith("the last run ended without tidying up; its log may say why: /")
+    with files.hold(KEY, Path("a"), 1):
+        pass
+    assert len(caplog.records) == 1, "an empty file tells nothing"
 
 
 def test_an_error_of_an_earlier_start_is_forgotten(files: RuntimeFiles) -> None:

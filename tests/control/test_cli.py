@@ -181,17 +181,75 @@ def test_what_was_started_from_another_file_or_from_one_that_is_wrong_by_now_can
 
 def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> None:
     assert said.run("start", "all")[0] == 0
-    with RuntimeFiles.find() as runtime:
-        running = runtime.running("XX.OUT.Main")
-        assert running is not None
-        os.kill(running.pid, signal.SIGKILL)
-        os.waitpid(running.pid, 0)
-    status, out, _ = said.run("status", "Main")
-    assert (status, out) == (1, "OUT/Main  dead\n")
+    pid = _kill(said)
+    reason = f"the last run (pid {pid}) ended without tidying up; its log may say why: "
+    for words in ([], ["all"], ["Main"]):
+        status, out, _ = said.run("status", *words)
+        assert (status, out.startswith(f"OUT/Main  dead  {reason}/")) == (1, True)
+    status, _, err = said.run("start", "all")
+    assert (status, err.count("\n"), err.startswith(f"control-rawdaq: warning: XX.OUT.Main: {reason}/")) == (0, 1, True)
+    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime {reason}/") == 1
+
+    pid = _kill(said)
     status, _, err = said.run("stop", "Main")
     assert (status, len(err.splitlines())) == (1, 1)
-    assert "ended without tidying up; its pid file is removed now" in err
+    assert f"its process {pid} ended without tidying up; its pid file is removed now" in err
     assert said.run("status", "Main")[1] == "OUT/Main  stopped\n"
+
+
+def _kill(said: Said) -> int:
+    """Kill the component, which must run, as the system does; return the pid that it had."""
+    pid = json.loads(said.run("list", "--json")[1])[0]["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def _break(said: Said) -> str:
+    """Let the component, which must run, end with an error; return what is said of that run."""
+    pid = json.loads(said.run("list", "--json")[1])[0]["pid"]
+    said.run("send", "Main", "break")
+    os.waitpid(pid, 0)
+    return f"the last run (pid {pid}) ended with an error: Main stopped: breaking ended with RuntimeError('it broke')"
+
+
+def test_a_component_that_ended_with_an_error_has_failed_until_that_was_told(station: Path, said: Said) -> None:
+    assert said.run("start", "all")[0] == 0
+    reason = _break(said)
+    for words in ([], ["all"], ["Main"]):
+        assert said.run("status", *words) == (1, f"OUT/Main  failed  {reason}\n", "")
+    assert reason in said.run("list")[1]
+    (row,) = json.loads(said.run("list", "--json")[1])
+    assert (row["state"], row["error"], row["pid"], row["file"]) == ("failed", reason, None, str(station))
+
+    status, _, err = said.run("start", "Main")
+    assert (status, err) == (0, f"control-rawdaq: warning: XX.OUT.Main: {reason}\n")
+    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime {reason}") == 1
+    assert said.run("status")[0] == 0
+    assert said.run("restart", "all")[::2] == (0, "")
+
+    reason = _break(said)
+    status, out, err = said.run("stop", "all")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"control-rawdaq: XX.OUT.Main is not running: {reason}; see /")
+    assert said.run("stop", "Main") == (1, "", "control-rawdaq: XX.OUT.Main is not running\n")
+    assert said.run("status") == (0, "OUT/Main  stopped\n", "")
+
+
+def test_one_that_failed_is_shown_and_restarted_although_it_was_started_from_another_file(
+    station: Path, said: Said, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    station.rename(other)
+    station.write_text(other.read_text().replace("OUT", "ELSE"))
+    assert said.run("-c", str(other), "start", "all")[0] == 0
+    pid = json.loads(said.run("-c", str(other), "list", "--json")[1])[0]["pid"]
+    said.run("send", "OUT", "break")
+    os.waitpid(pid, 0)
+    assert said.run("status")[1].splitlines()[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
+    assert said.run("restart", "OUT")[0] == 0
+    assert said.run("status", "OUT")[0] == 0
 
 
 def test_a_stop_that_goes_wrong_ends_with_1_and_says_so(station: Path, said: Said, tmp_path: Path) -> None:
