@@ -44,12 +44,14 @@ def cli() -> None:
 def status(names: Sequence[str], as_json: bool) -> int:
     """Show what components are doing.
 
-    The exit status is 1 when one is dead or has failed, or a named one does not run.
+    The exit status is 1 when one is dead or has failed, or a named one does not run. A station file that is wrong is
+    told too, and means 2 unless others are named.
     """
     from rawdaq.control import rows, supervisor
 
     with invocation.runtime_files() as runtime:
-        targets = invocation.running(names or ["all"], runtime, with_stopped=True)
+        words = names or ["all"]
+        targets, wrong = invocation.find(words, runtime)
         known: list[Any] = supervisor.each(lambda target: rows.status(target, runtime), targets)
     if as_json:
         _print_json(known)
@@ -58,8 +60,9 @@ def status(names: Sequence[str], as_json: bool) -> int:
 
         for row in known:
             tables.print_status(row)
-    if not names or "all" in names:
-        return 1 if any(target.ended for target in targets) else 0
+    of_config = invocation.tell(wrong, words)
+    if "all" in words:
+        return 1 if any(target.ended for target in targets) else of_config
     is_well = all(target.state == "running" and "error" not in row for target, row in zip(targets, known, strict=True))
     return 0 if is_well else 1
 
@@ -72,19 +75,15 @@ def list_(as_json: bool) -> int:
     from rawdaq.control import rows
 
     with invocation.runtime_files() as runtime:
-        known = [
-            rows.row(target)
-            for target in invocation.targets(
-                runtime, invocation.station_files(), with_others=not invocation.is_config_given()
-            )
-        ]
+        targets, wrong = invocation.find(["all"], runtime)
+    known = [rows.row(target) for target in targets]
     if as_json:
         _print_json(known)
-    else:
+    elif known:
         from rawdaq.control import tables
 
         tables.print_list(known)
-    return 0
+    return invocation.tell(wrong, ["all"])
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

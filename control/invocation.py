@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from rawdaq.control.names import Target
     from rawdaq.runtime import RuntimeFiles
-    from rawdaq.settings import StationFile
+    from rawdaq.settings import ConfigError
 
 PROGRAM = "control-rawdaq"
 
@@ -59,57 +59,80 @@ def is_config_given() -> bool:
     return given_config() is not None
 
 
-def station_files() -> list["StationFile"]:
-    """Return the station files that this command line is about.
+class Found(NamedTuple):
+    """The components that a command line names.
+
+    Attributes:
+        targets: those of good station files, and those that run or have failed, whatever their file says by now.
+        wrong: what is wrong with the configuration besides; None when it is good.
+    """
+
+    targets: list["Target"]
+    wrong: "ConfigError | None"
+
+
+def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = True) -> Found:
+    """Return the components that *words* name.
+
+    Args:
+        words: names, ``all``, or ``group.N``.
+        runtime: where the files of those that run are.
+        with_others: whether those count too that no good station file describes: they were started from a file that
+            has changed since, or, without ``-c``, from anywhere.
 
     Raises:
-        ConfigError: there is none, or one is wrong.
+        NoSuchComponent: a word names none, or several.
     """
-    from rawdaq import config
-
-    return config.load_all(config.find_config(given_config()))
-
-
-def targets(runtime: "RuntimeFiles", files: Sequence["StationFile"], *, with_others: bool) -> list["Target"]:
-    """Return the components of *files*, and *with_others* those that were started from elsewhere."""
-    from rawdaq.control import names
-
-    return names.targets(files, runtime, with_others=with_others)
-
-
-def running(words: Sequence[str], runtime: "RuntimeFiles", *, with_stopped: bool = False) -> list["Target"]:
-    """Return the components that *words* name, for what concerns those that run.
-
-    Without ``-c`` those count too that were started from another file. ``all`` leaves out those that do not run, unless
-    *with_stopped*; and then a file that is wrong by now is no reason not to stop what was started from it.
-    """
-    from rawdaq.config import ConfigError
     from rawdaq.control.names import NoSuchComponent, resolve_all
 
+    known, wrong = _known(runtime)
     try:
-        known, wrong = targets(runtime, station_files(), with_others=not is_config_given()), None
-    except ConfigError as error:
-        if with_stopped:
-            raise
-        known, wrong = _started_from(given_config(), runtime), error
-    try:
-        found = resolve_all(words, known)
-    except NoSuchComponent as error:
-        raise wrong or error from None
-    if wrong:
-        complain(f"the configuration is wrong by now:\n{wrong}")
-    return [target for target in found if with_stopped or "all" not in words or target.state != "stopped"]
+        return Found(resolve_all(words, [target for target in known if target.settings or with_others]), wrong)
+    except NoSuchComponent:
+        tell(wrong, words)  # it may be in a file that is wrong
+        raise
 
 
-def _started_from(config: Path | None, runtime: "RuntimeFiles") -> list["Target"]:
-    """Return what has a pid file and was started from *config*, from anything when that is None."""
+def _known(runtime: "RuntimeFiles") -> Found:
+    """Return all components that this command line can be about."""
+    from rawdaq import config
+    from rawdaq.control import names
+
+    try:
+        files, problems = config.load_good(config.find_config(given_config()))
+    except config.ConfigError as error:  # there is no such file
+        files, problems = [], error.problems
+    known = names.targets(files, runtime)
+    return Found(
+        [target for target in known if target.settings or _is_from(given_config(), target)],
+        config.ConfigError(problems) if problems else None,
+    )
+
+
+def _is_from(config: Path | None, target: "Target") -> bool:
+    """Whether *target* was started from *config*, a station file or a folder of them; None is anything."""
     from rawdaq.options import plain
 
-    known = targets(runtime, [], with_others=True)
-    if config is None:
-        return known
-    path = plain(config.absolute())
-    return [each for each in known if each.started_from and path in (each.started_from, each.started_from.parent)]
+    file = target.started_from
+    return config is None or (file is not None and plain(config.absolute()) in (file, file.parent))
+
+
+def tell(wrong: "ConfigError | None", words: Sequence[str]) -> int:
+    """Tell what is wrong with the configuration; return the exit status that this means for what *words* name."""
+    if wrong is None:
+        return 0
+    complain(f"the configuration is wrong:\n{wrong}")  # each line begins with FILE:LINE, as editors like it
+    return 2 if "all" in words else 0
+
+
+def running(words: Sequence[str], runtime: "RuntimeFiles") -> list["Target"]:
+    """Return the components that *words* name, for what concerns those that run; ``all`` leaves out the others.
+
+    That a station file is wrong by now is told, and no reason not to stop what was started from it.
+    """
+    targets, wrong = find(words, runtime)
+    tell(wrong, words)
+    return [target for target in targets if "all" not in words or target.state != "stopped"]
 
 
 def one(name: str, runtime: "RuntimeFiles") -> "Target":

@@ -80,10 +80,10 @@ class Target:
         return {self.name, f"{self.station.split('.')[1]}/{self.name}", f"{self.station}/{self.name}", self.key}
 
 
-def targets(files: Sequence[StationFile], runtime: RuntimeFiles, *, with_others: bool) -> list[Target]:
-    """Return the components of *files* in their order, then (*with_others*) those that run or have failed besides."""
+def targets(files: Sequence[StationFile], runtime: RuntimeFiles) -> list[Target]:
+    """Return the components of *files* in their order, then those that run or have failed besides."""
     settings = {component.key: component for file in files for component in file.components}
-    left = sorted({*runtime.keys(), *runtime.failed_keys()}) if with_others else []
+    left = sorted({*runtime.keys(), *runtime.failed_keys()})
     keys = [*settings, *(key for key in left if key not in settings and key.count(".") == 2)]
     titles = _titles(keys)
     return [Target(key, titles[key], settings.get(key), runtime.running(key), runtime.ended(key)) for key in keys]

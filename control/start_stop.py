@@ -30,23 +30,25 @@ _processes_option = click.option(
 def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
     """Start components; return when each of them answers.
 
+    A station file that is wrong is told, and only its own components do not start; with all the exit status is 2 then.
+
     For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
     """
-    from rawdaq.control.names import resolve_all
-
     names = names[1:] if names[0] == "receiver" else names
     if not names:
         raise click.UsageError("start receiver WHICH? Say a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
     with invocation.runtime_files() as runtime:
-        targets = resolve_all(names, invocation.targets(runtime, invocation.station_files(), with_others=False))
+        targets, wrong = invocation.find(names, runtime, with_others=False)
+        of_config = invocation.tell(wrong, names)
         if processes:
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
             return _run_here(components, runtime)
-        return _start(_spread(components, processes) if processes else [[each] for each in components], runtime)
+        groups = _spread(components, processes) if processes else [[each] for each in components]
+        return _start(groups, runtime) or of_config
 
 
 def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
@@ -114,11 +116,20 @@ def restart(names: Sequence[str], processes: int | None) -> int:
     from rawdaq.control import sharing
 
     with invocation.runtime_files() as runtime:
-        targets = invocation.running(names, runtime, with_stopped=invocation.is_config_given())
+        targets, wrong = invocation.find(names, runtime)
+        if "all" in names:
+            targets = [target for target in targets if _is_to_run(target)]
         components = [_settings_now(target) for target in targets]  # first: a wrong file must not stop anything
+        of_config = invocation.tell(wrong, names)
         groups = _spread(components, processes) if processes else sharing.as_they_run(components, runtime)
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
-        return _start(groups, runtime) or stopped
+        return _start(groups, runtime) or stopped or of_config
+
+
+def _is_to_run(target: "Target") -> bool:
+    """Whether `restart all` means *target*: what was stopped only with ``-c``."""
+    is_described = target.settings is not None  # a failed one of nowhere must not keep the others from it
+    return target.state == "running" or (is_described and (target.state != "stopped" or invocation.is_config_given()))
 
 
 def _settings_now(target: "Target") -> "ComponentSettings":

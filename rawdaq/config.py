@@ -1,6 +1,7 @@
 """Station files: YAML in, validated settings out, or every mistake at once with its line and key."""
 
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "find_config",
     "load",
     "load_all",
+    "load_good",
 ]
 
 #: The packaged station, which listens to a device on this machine.
@@ -218,11 +220,20 @@ def load_all(path: Path) -> list[StationFile]:
     Raises:
         ConfigError: any of them is wrong, two describe the same component, or there is none.
     """
-    if not path.is_dir():
-        return [load(path)]
+    files, problems = load_good(path)
+    if problems:
+        raise ConfigError(problems)
+    return files
+
+
+def load_good(path: Path) -> tuple[list[StationFile], tuple[Problem, ...]]:
+    """Return what `load_all` does, without the files that are wrong, and what is wrong with those.
+
+    Of files that describe the same component none is good: nobody can tell which is meant.
+    """
     files: list[StationFile] = []
     problems: list[Problem] = []
-    for file in station_files(path):
+    for file in station_files(path) if path.is_dir() else [path]:
         try:
             files.append(load(file))
         except ConfigError as error:
@@ -232,9 +243,9 @@ def load_all(path: Path) -> list[StationFile]:
         problems.append(
             Problem(path, None, "", "has no station file (*.yaml); `control-rawdaq init NET.STA` writes one")
         )
-    if problems:
-        raise ConfigError(tuple(problems))
-    return files
+    uses = Counter(component.key for file in files for component in file.components)
+    good = [file for file in files if all(uses[component.key] == 1 for component in file.components)]
+    return good, tuple(problems)
 
 
 def station_files(folder: Path) -> list[Path]:

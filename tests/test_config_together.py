@@ -89,6 +89,15 @@ def test_a_folder_tells_the_mistakes_of_all_its_files_and_components_that_are_th
     ]
 
 
+def test_the_good_files_of_a_folder_are_there_in_spite_of_the_others(tmp_path: Path) -> None:
+    for name, code in (("a.yaml", "AAA"), ("b.yaml", "BBB"), ("c.yaml", "BBB"), ("d.yaml", "")):
+        station_file(tmp_path, GOOD.replace("DEMO", code), name)
+    good, problems = config.load_good(tmp_path)
+    assert [file.path.name for file in good] == ["a.yaml"], "nobody can tell which of b and c is meant"
+    assert {problem.file.name for problem in problems} == {"c.yaml", "d.yaml"}
+    assert config.load_good(tmp_path / "a.yaml") == (good, ())
+
+
 def test_a_folder_without_a_station_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no station file"):
         config.load_all(tmp_path)

@@ -71,8 +71,7 @@ def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path
     (tmp_path / "ZZ.Z.Raw.pid").touch()
     (tmp_path / "else.pid").touch()
     (tmp_path / "ZZ.Y.Raw.end").write_text('{"pid": 5, "config": "a", "error": "it broke"}')
-    found = names.targets([file], files, with_others=True)
+    found = names.targets([file], files)
     assert [target.title for target in found] == ["XX.AAA/Raw", "YY.AAA/Raw", "BBB/Raw", "Y/Raw", "Z/Raw"]
     assert [target.state for target in found] == ["stopped", "stopped", "stopped", "failed", "dead"]
-    assert len(names.targets([file], files, with_others=False)) == 3
     assert replace(found[0], key="AA.B.C").station == "AA.B"
