@@ -62,9 +62,8 @@ def status(names: Sequence[str], as_json: bool) -> int:
             tables.print_status(row)
     of_config = invocation.tell(wrong, words)
     if "all" in words:
-        return 1 if any(target.ended for target in targets) else of_config
-    is_well = all(target.state == "running" and "error" not in row for target, row in zip(targets, known, strict=True))
-    return 0 if is_well else 1
+        return 1 if any(row["state"] in rows.ENDED for row in known) else of_config
+    return 1 if any(row["state"] in rows.NOT_RUNNING or "error" in row for row in known) else 0
 
 
 @cli.command("list")

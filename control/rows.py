@@ -1,5 +1,6 @@
 """What is known of a component, as one JSON-able row: from its files, and from itself when it runs."""
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from rawdaq.control import client
@@ -9,6 +10,10 @@ from rawdaq.protocols.command import JsonValue
 from rawdaq.runtime import RuntimeFiles
 
 Row: TypeAlias = dict[str, JsonValue]
+
+#: The states of what nobody ended in order, and of all that does not run.
+ENDED = ("dead", "failed")
+NOT_RUNNING = (*ENDED, "stopped")
 
 _STATUS_TIMEOUT_S = 5.0
 
@@ -40,5 +45,6 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
     try:
         said = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
     except CommandError as error:
-        return known | {"error": str(error)}
+        now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
+        return known | {"error": str(error)} if now.state == "running" else row(now)  # it has ended meanwhile
     return known | (said if isinstance(said, dict) else {"error": f"its status is {said!r}"})

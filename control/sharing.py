@@ -133,6 +133,7 @@ class _GroupStart:
         self._end_s = time.monotonic() + self._timeout_s
         try:
             results = {key: self._result(key) for key in self._begins}
+            results = {key: self._now(key, result) for key, result in results.items()}
         except BaseException:  # such as Ctrl-C: what nobody waits for shall not stay
             os.kill(self._pid, signal.SIGTERM)
             raise
@@ -163,7 +164,21 @@ class _GroupStart:
         if trouble is None:
             self._has_answered = True
             return self._pid
+        if trouble == self._crash:  # what the component's own log says last is not why
+            return self._failed_with_all(key)
         return supervisor.failed_start(self._pid, key, self._runtime, trouble, self._begins[key])
+
+    def _now(self, key: str, result: int | RawdaqError) -> int | RawdaqError:
+        """Return *result*, or why *key* has gone again with its process, by what another did that came up later."""
+        running = self._runtime.running(key)
+        if isinstance(result, RawdaqError) or running is None or running.is_alive:
+            return result
+        processes.within(_GONE_TIMEOUT_S, self._has_crashed)
+        return self._failed_with_all(key)
+
+    def _failed_with_all(self, key: str) -> supervisor.StartFailed:
+        reason = self._runtime.error_at_end(key, self._pid) or self._crash
+        return supervisor.StartFailed(key, reason or f"{self._name} ended; see {self._log_file}", ())
 
     def _trouble(self, key: str, end_s: float) -> str | None:
         """Return why *key* will not answer, None while it still may."""
@@ -172,11 +187,15 @@ class _GroupStart:
         running = self._runtime.running(key)
         if running and running.is_alive and running.pid not in (0, self._pid):
             return f"it runs already (pid {running.pid})"
-        self._crash = self._crash or self._told_crash()
-        if self._crash is None and time.monotonic() > end_s:
+        if not self._has_crashed() and time.monotonic() > end_s:
             whether = f"`control-rawdaq list` shows whether its process {self._name} still runs"
             return f"it did not answer within {self._timeout_s:g} s; {whether}"
         return self._crash
+
+    def _has_crashed(self) -> bool:
+        """Whether the process has ended; `_crash` says how."""
+        self._crash = self._crash or self._told_crash()
+        return self._crash is not None
 
     def _told_crash(self) -> str | None:
         status = processes.exit_status(self._pid)

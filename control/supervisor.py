@@ -190,7 +190,8 @@ def stop(key: str, runtime: RuntimeFiles) -> int:
         who = f"its process {running.pid}" if running.pid > 0 else "its process"
         raise ComponentError(
             f"{key} is not running: {who} ended without tidying up; "
-            f"its pid file is removed now, its log may say why: {_log_file(key, runtime) or _LOG_ELSEWHERE}"
+            "its pid file is removed now, its log may say why: "
+            f"{_log_file(running.group or key, runtime) or _LOG_ELSEWHERE}"
         )
     result = _stop_member(running, key, runtime) if running.group else stop_process(running, [key], runtime)[key]
     if isinstance(result, RawdaqError):
@@ -263,12 +264,13 @@ def _known(key: str, runtime: RuntimeFiles) -> Running | None:
 
 def _error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> EndedWithError | None:
     """Return what went wrong with *key*, which the process *pid* was told to stop and runs no more."""
-    reason = runtime.error_at_end(key, pid)
+    reason, logged_by = runtime.error_at_end(key, pid), key
     left = runtime.running(key)
     if left and left.pid == pid and not left.is_alive:
         runtime.forget(key)
         reason = "it ended before it was done: what waited in its queues may be lost"
-    return EndedWithError(key, reason, _log_file(key, runtime)) if reason else None
+        logged_by = left.group or key
+    return EndedWithError(key, reason, _log_file(logged_by, runtime)) if reason else None
 
 
 def _log_file(key: str, runtime: RuntimeFiles) -> Path | None:

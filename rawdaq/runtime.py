@@ -255,7 +255,8 @@ class RuntimeFiles:
         return None if running.is_alive else self._dead(key, running)
 
     def _dead(self, key: str, running: Running) -> Ended:
-        return Ended(running.pid, running.config, self.log_file(key))
+        # When components share a process, the log of that has what it said at its end.
+        return Ended(running.pid, running.config, self.log_file(running.group or key))
 
     def _failed(self, key: str) -> Ended | None:
         """Return what `keep_error` has left; a file that is not whole says nothing."""

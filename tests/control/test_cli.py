@@ -41,6 +41,9 @@ def test_a_component_is_started_asked_restarted_and_stopped(station: Path, said:
     (row,) = json.loads(out)
     assert (status, row["component"], row["state"], row["file"]) == (0, "XX.OUT.Main", "running", str(station))
     assert row["publishers"]["nowhere"]["state"] == "running"
+    assert said.run("send", "Main", "pause")[0] == 0
+    assert said.run("status", "Main")[0] == 0, "one that is paused runs"
+    assert said.run("send", "Main", "resume")[0] == 0
     status, out, _ = said.run("status", "Main")
     assert status == 0
     assert out.startswith("OUT/Main  running  pid ")
@@ -299,6 +302,24 @@ def test_a_component_that_does_not_answer_is_shown_as_that(
 
     monkeypatch.setattr(client, "send", fine)
     assert "its status is 'fine'" in said.run("status", "Main")[1]
+
+
+def test_a_component_that_dies_while_it_is_asked_is_not_called_running(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said.run("start", "all")[0] == 0
+    pid = json.loads(said.run("list", "--json")[1])[0]["pid"]
+
+    def die(*_: object) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise CommandError("OUT/Main did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "send", die)
+        status, out, _ = said.run("status")
+    assert (status, out.startswith("OUT/Main  dead  the last run (pid ")) == (1, True)
+    assert said.run("stop", "all")[0] == 1
 
 
 def test_a_component_runs_in_the_foreground_until_ctrl_c(station: Path) -> None:

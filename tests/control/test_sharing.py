@@ -237,8 +237,11 @@ def test_when_the_process_is_killed_all_are_dead_and_can_be_started_again(
     os.waitpid(pid, 0)
     dead = [runtime.running(component.key) for component in components]
     assert [each and (each.pid, each.is_alive) for each in dead] == [(pid, False)] * 2
+    log_file = runtime.log_file("group.1")
+    assert [each and each.log_file for each in map(runtime.ended, _keys(runtime))] == [log_file] * 2
     results = sharing.stop(["XX.A.Main"], runtime)
     assert "its process " + str(pid) + " ended without tidying up" in _error(results, "XX.A.Main")
+    assert _error(results, "XX.A.Main").endswith(str(log_file)), "which has what the process said at its end"
     again, same = _pids(sharing.start([components], runtime))
     assert again == same != pid
 
@@ -297,6 +300,45 @@ def test_a_process_that_just_ends_is_told_of_each_component_with_its_log(runtime
     assert _log(runtime, "group.1") == "a library said goodbye\n"
     for key in _keys(runtime):
         runtime.forget(key)
+
+
+def test_one_that_has_answered_is_not_called_started_when_its_process_ends_while_another_starts(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = supervisor.wait_for_answer
+
+    def wait_and_kill(pid: int, key: str, runtime: RuntimeFiles, trouble: Callable[[], str | None]) -> str | None:
+        answer = wait(pid, key, runtime, trouble)
+        if key == "XX.A.Main":
+            os.kill(pid, signal.SIGKILL)
+            with runtime.log_file("XX.B.Main").open("a") as log:
+                log.write("2026-11-21T00:00:00.123Z ERROR rawdaq.x it is not this\n")
+        return answer
+
+    monkeypatch.setattr(supervisor, "wait_for_answer", wait_and_kill)
+    results = sharing.start([_components(tmp_path, A="", B="")], runtime)
+    for key in ("XX.A.Main", "XX.B.Main"):
+        expected = f"{key} did not start: group.1 ended with exit status -9; the last that it said in "
+        assert _error(results, key).startswith(f"{expected}{runtime.log_file('group.1')}: ")
+        runtime.forget(key)
+
+
+def test_one_whose_process_ends_while_it_stops_is_told_with_the_log_of_that(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, _ = _pids(sharing.start([_components(tmp_path, A="", B="")], runtime))
+
+    kill = os.kill
+
+    def kill_at_once(pid: int, _: int) -> None:
+        kill(pid, signal.SIGKILL)
+
+    monkeypatch.setattr(os, "kill", kill_at_once)
+    results = sharing.stop(["XX.A.Main", "XX.B.Main"], runtime)
+    for key in ("XX.A.Main", "XX.B.Main"):
+        assert "before it was done" in _error(results, key)
+        assert _error(results, key).endswith(f"; see {runtime.log_file('group.1')}")
+    assert processes.is_gone(pid)
 
 
 def test_a_process_that_hangs_is_killed_and_that_is_told_of_each_component(
