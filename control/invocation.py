@@ -29,7 +29,8 @@ def config_option(command: F) -> F:
         type=click.Path(path_type=Path),
         callback=_remember,
         expose_value=False,
-        help="A station file, or a folder of them. Default: $RAWDAQ_CONFIG, the user's configuration folder, a demo.",
+        help="A station file, or a folder of them; all then means its components. $RAWDAQ_CONFIG does the same. "
+        "Default: the user's configuration folder, or a demo; all then means whatever else runs, too.",
     )(command)
 
 
@@ -54,9 +55,11 @@ def given_config() -> Path | None:
     return given
 
 
-def is_config_given() -> bool:
-    """Whether there was a ``-c``."""
-    return given_config() is not None
+def is_config_named() -> bool:
+    """Whether ``-c`` or ``$RAWDAQ_CONFIG`` says what this command line is about."""
+    from rawdaq import config
+
+    return config.named_config(given_config()) is not None
 
 
 class Found(NamedTuple):
@@ -77,8 +80,8 @@ def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = T
     Args:
         words: names, ``all``, or ``group.N``.
         runtime: where the files of those that run are.
-        with_others: whether those count too that no good station file describes: they were started from a file that
-            has changed since, or, without ``-c``, from anywhere.
+        with_others: whether those count too that no good station file describes. Of them ``all`` means those that were
+            started from the configuration that is named, or from anywhere when none is.
 
     Raises:
         NoSuchComponent: a word names none, or several.
@@ -86,15 +89,17 @@ def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = T
     from rawdaq.control.names import NoSuchComponent, resolve_all
 
     known, wrong = _known(runtime)
+    own = [target for target in known if target.settings or (with_others and _is_own(target))]
+    others = [target for target in known if with_others and target not in own]
     try:
-        return Found(resolve_all(words, [target for target in known if target.settings or with_others]), wrong)
+        return Found(resolve_all(words, own, others), wrong)
     except NoSuchComponent:
         tell(wrong, words)  # it may be in a file that is wrong
         raise
 
 
 def _known(runtime: "RuntimeFiles") -> Found:
-    """Return all components that this command line can be about."""
+    """Return the components of good station files, then all others that run or have failed."""
     from rawdaq import config
     from rawdaq.control import names
 
@@ -102,19 +107,16 @@ def _known(runtime: "RuntimeFiles") -> Found:
         files, problems = config.load_good(config.find_config(given_config()))
     except config.ConfigError as error:  # there is no such file
         files, problems = [], error.problems
-    known = names.targets(files, runtime)
-    return Found(
-        [target for target in known if target.settings or _is_from(given_config(), target)],
-        config.ConfigError(problems) if problems else None,
-    )
+    return Found(names.targets(files, runtime), config.ConfigError(problems) if problems else None)
 
 
-def _is_from(config: Path | None, target: "Target") -> bool:
-    """Whether *target* was started from *config*, a station file or a folder of them; None is anything."""
+def _is_own(target: "Target") -> bool:
+    """Whether *target* was started from the configuration that is named; without one everything is meant."""
+    from rawdaq import config
     from rawdaq.options import plain
 
-    file = target.started_from
-    return config is None or (file is not None and plain(config.absolute()) in (file, file.parent))
+    named, file = config.named_config(given_config()), target.started_from
+    return named is None or (file is not None and plain(named.absolute()) in (file, file.parent))
 
 
 def tell(wrong: "ConfigError | None", words: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -111,16 +112,32 @@ def resolve(word: str, known: Sequence[Target]) -> Target:
     raise NoSuchComponent(word, tuple(target.title for target in found or known), is_ambiguous=bool(found))
 
 
-def resolve_all(words: Sequence[str], known: Sequence[Target]) -> list[Target]:
+def resolve_all(words: Sequence[str], known: Sequence[Target], others: Sequence[Target] = ()) -> list[Target]:
     """Return the components that *words* name, each once; ``all`` names all, ``group.N`` all that share that process.
+
+    Args:
+        words: what was said.
+        known: what it is about.
+        others: what is meant only by a name that none of *known* has.
 
     Raises:
         NoSuchComponent: a word names none, or several.
     """
     if "all" in words:
         return list(known)
-    found = [target for word in words for target in _sharing(word, known) or [resolve(word, known)]]
+    found = [target for word in words for target in _meant(word, known, others)]
     return list({target.key: target for target in found}.values())
+
+
+def _meant(word: str, known: Sequence[Target], others: Sequence[Target]) -> list[Target]:
+    if sharing := _sharing(word, known) or _sharing(word, others):
+        return sharing
+    try:
+        return [resolve(word, known)]
+    except NoSuchComponent as error:
+        with suppress(NoSuchComponent):
+            return [resolve(word, () if error.is_ambiguous else others)]
+        raise
 
 
 def _sharing(group: str, known: Sequence[Target]) -> list[Target]:

@@ -127,18 +127,18 @@ def restart(names: Sequence[str], processes: int | None) -> int:
 
 
 def _is_to_run(target: "Target") -> bool:
-    """Whether `restart all` means *target*: what was stopped only with ``-c``."""
+    """Whether `restart all` means *target*: what was stopped only when a configuration is named."""
     is_described = target.settings is not None  # a failed one of nowhere must not keep the others from it
-    return target.state == "running" or (is_described and (target.state != "stopped" or invocation.is_config_given()))
+    return target.state == "running" or (is_described and (target.state != "stopped" or invocation.is_config_named()))
 
 
 def _settings_now(target: "Target") -> "ComponentSettings":
-    """Return the settings of the file that *target* was started from, unless ``-c`` says which."""
+    """Return the settings of the file that *target* was started from, unless a configuration is named that has it."""
     from rawdaq import config
     from rawdaq.errors import ComponentError
 
     file = target.started_from or Path()
-    if target.settings and (invocation.is_config_given() or target.state != "running" or target.settings.file == file):
+    if target.settings and (invocation.is_config_named() or target.state != "running" or target.settings.file == file):
         return target.settings
     for component in config.load(file).components:
         if component.key == target.key:

@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "load_all",
     "load_good",
+    "named_config",
 ]
 
 #: The packaged station, which listens to a device on this machine.
@@ -262,6 +263,12 @@ def _twins(files: list[StationFile]) -> Iterator[Problem]:
             yield Problem(component.file, None, component.name, text)
 
 
+def named_config(option: Path | None) -> Path | None:
+    """Return *option*, else what ``$RAWDAQ_CONFIG`` names, which means the same; None when neither says anything."""
+    variable = os.environ.get("RAWDAQ_CONFIG")
+    return option or (Path(variable).expanduser() if variable else None)
+
+
 def find_config(option: Path | None) -> Path:
     """Return the station file, or the folder of them, that a command is about.
 
@@ -271,8 +278,7 @@ def find_config(option: Path | None) -> Path:
     Raises:
         ConfigError: what *option* or the variable names does not exist.
     """
-    variable = os.environ.get("RAWDAQ_CONFIG")
-    chosen = option or (Path(variable).expanduser() if variable else None)
+    chosen = named_config(option)
     if chosen is not None:
         if not chosen.exists():
             by = "" if option else " (named by $RAWDAQ_CONFIG)"

@@ -19,16 +19,17 @@ Second:
 
 
 class Said:
-    """What commands print."""
+    """What commands print, each after *first*."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
+    def __init__(self, capsys: pytest.CaptureFixture[str], *first: str) -> None:
+        self.capsys = capsys
+        self._first = first
 
     def run(self, *args: str) -> tuple[int, str, str]:
         """Return exit status, stdout and stderr of ``control-rawdaq ARGS``."""
-        self._capsys.readouterr()
-        status = cli.run(args)
-        out, err = self._capsys.readouterr()
+        self.capsys.readouterr()
+        status = cli.run([*self._first, *args])
+        out, err = self.capsys.readouterr()
         return status, out, err
 
 

@@ -149,39 +149,6 @@ def test_a_limit_of_open_files_that_will_not_do_is_a_warning(
     assert out.startswith("XX.OUT.Main started")
 
 
-def test_what_was_started_from_another_file_or_from_one_that_is_wrong_by_now_can_be_asked_and_stopped(
-    station: Path, said: Said, tmp_path: Path
-) -> None:
-    other = tmp_path / "other.yaml"
-    other.write_text(outside.STATION.replace("OUT", "ELSE"))
-    assert said.run("-c", str(other), "start", "all")[0] == 0
-    assert said.run("send", "Main", "ping")[:2] == (0, "pong\n")
-    assert [row["component"] for row in json.loads(said.run("list", "--json")[1])] == ["XX.OUT.Main", "XX.ELSE.Main"]
-    assert [row["component"] for row in json.loads(said.run("list", "--json", "-c", str(other))[1])] == ["XX.ELSE.Main"]
-    status, out, _ = said.run("restart", "ELSE")
-    assert (status, out.count("XX.ELSE.Main")) == (0, 2)
-
-    other.write_text(outside.STATION)
-    status, _, err = said.run("restart", "ELSE")
-    assert (status, "XX.ELSE.Main is no longer in" in err) == (1, True)
-    other.unlink()
-    status, _, err = said.run("restart", "ELSE")
-    assert (status, "cannot be read" in err) == (2, True)
-    assert said.run("send", "ELSE", "ping")[:2] == (0, "pong\n")
-
-    assert said.run("restart", "OUT")[0] == 0, "what is stopped is started"
-
-    station.write_text("station: 1")
-    assert said.run("status")[0] == 2
-    status, out, _ = said.run("-c", str(station), "stop", "all")
-    assert (status, out.split(" (")[0]) == (0, "XX.OUT.Main stopped"), "only what was started from that file"
-    status, _, err = said.run("stop", "Nobody")
-    assert (status, "a mapping such as" in err) == (2, True)
-    status, out, err = said.run("stop", "all")
-    assert (status, "XX.ELSE.Main stopped" in out) == (0, True)
-    assert "the configuration is wrong" in err
-
-
 def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> None:
     assert said.run("start", "all")[0] == 0
     pid = _kill(said)
@@ -238,21 +205,6 @@ def test_a_component_that_ended_with_an_error_has_failed_until_that_was_told(sta
     assert err.startswith(f"control-rawdaq: XX.OUT.Main is not running: {reason}; see /")
     assert said.run("stop", "Main") == (1, "", "control-rawdaq: XX.OUT.Main is not running\n")
     assert said.run("status") == (0, "OUT/Main  stopped\n", "")
-
-
-def test_one_that_failed_is_shown_and_restarted_although_it_was_started_from_another_file(
-    station: Path, said: Said, tmp_path: Path
-) -> None:
-    other = tmp_path / "other.yaml"
-    station.rename(other)
-    station.write_text(other.read_text().replace("OUT", "ELSE"))
-    assert said.run("-c", str(other), "start", "all")[0] == 0
-    pid = json.loads(said.run("-c", str(other), "list", "--json")[1])[0]["pid"]
-    said.run("send", "OUT", "break")
-    os.waitpid(pid, 0)
-    assert said.run("status")[1].splitlines()[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
-    assert said.run("restart", "OUT")[0] == 0
-    assert said.run("status", "OUT")[0] == 0
 
 
 def test_a_stop_that_goes_wrong_ends_with_1_and_says_so(station: Path, said: Said, tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_all_means_all_and_nobody_is_meant_twice() -> None:
     assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
 
 
+def test_others_are_meant_only_by_a_name_that_none_of_the_known_has() -> None:
+    alive = _target("XX.BBB.Raw", "running")
+    assert names.resolve_all(["all"], [A], [alive]) == [A]
+    assert names.resolve_all(["Raw"], [A], [alive]) == [A]
+    assert names.resolve_all(["BBB"], [A], [alive]) == [alive]
+    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw"):
+        names.resolve_all(["Raw"], [A, B], [_target("XX.CCC.Raw", "running")])
+    with pytest.raises(names.NoSuchComponent, match="no component is called 'x'; known: AAA/Raw"):
+        names.resolve_all(["x"], [A], [alive])
+
+
 def test_a_shared_process_means_all_that_it_runs() -> None:
     def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
         return replace(target, running=Running(1, Path("a"), 0, 1, is_alive, group))
