@@ -40,6 +40,13 @@ class NamesStreams(Protocol):
 
 
 @runtime_checkable
+class _ClaimsSeveral(Protocol):
+    """A receiver class that can tell what only one component can have, such as ports and files."""
+
+    def exclusive(self, options: Mapping[str, Any]) -> list[str]: ...
+
+
+@runtime_checkable
 class _ChecksStreams(Protocol):
     """A publisher class that can tell whether it is able to carry them."""
 
@@ -70,10 +77,10 @@ class ClaimsByStream(Protocol):
 
 
 class _Claim(NamedTuple):
-    """What a publisher must have for itself.
+    """What a receiver or a publisher must have for itself.
 
     Attributes:
-        where: the publisher.
+        where: which one.
         streams: those that it gets, empty when they are not known; None: they do not matter.
         patterns: those that it asks for.
     """
@@ -200,6 +207,9 @@ class StationReader:
                 streams = cls.streams(station, made)
             except (RawdaqError, ValueError) as error:
                 self._document.add(where, str(error))
+        if isinstance(cls, _ClaimsSeveral):
+            for thing in cls.exclusive(made):
+                self._claim(thing, _Claim(where, None))
         return ReceiverSettings(entry.class_name, made), streams
 
     def _previews(

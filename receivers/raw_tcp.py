@@ -176,6 +176,11 @@ class RawReceiver(ReceiverServer):
             raise InvalidValue("two channels are one stream: give one of them another location or channel code")
         return streams
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the file of the capture, which only one component can write."""
+        return [f"file {options['capture']}"] if options["capture"] else []
+
     async def serve(self) -> None:
         """Serve as every receiver does, with the capture open.
 

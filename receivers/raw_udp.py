@@ -59,6 +59,10 @@ def _group(text: str) -> str:
     return text
 
 
+def _ports(options: Mapping[str, Any]) -> list[int]:
+    return list(options["ports"]) or [_DEFAULT_PORT if options["port"] is None else options["port"]]
+
+
 class RawUDPReceiver(ReceiverServer):
     """Takes RAW packets that devices push to us: one or several whole ones in each datagram, without a handshake.
 
@@ -117,7 +121,7 @@ class RawUDPReceiver(ReceiverServer):
         options |= {"rate_hz": rate_hz, "type": type, "endianness": endianness}
         options |= {"ip": ip, "port": port, "ports": ports, "multicast": multicast, "interface": interface}
         plan = _Plan.of(station, options)
-        chosen = list(ports) or [_DEFAULT_PORT if port is None else port]
+        chosen = _ports(options)
         super().__init__(ip, chosen[0], publishers, name)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.refusals = Refusals(self.log)
@@ -138,6 +142,13 @@ class RawUDPReceiver(ReceiverServer):
             InvalidValue: options that do not go together; the text names all of them.
         """
         return list(_Plan.of(station, options).names.values())
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the ports, unless they are those of a group, which all may join, and the file of the capture."""
+        ports = [port for port in _ports(options) if port and not options["multicast"]]
+        things = [f"UDP port {port} of {options['ip']}" for port in ports]
+        return things + ([f"file {options['capture']}"] if options["capture"] else [])
 
     async def serve(self) -> None:
         """Serve as every receiver does, with the capture open.

@@ -129,6 +129,12 @@ class ZMQReceiver(ReceiverServer):
         _check_bind(options["bind"], options["endpoints"])
         return described.streams(station) if described else []
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the addresses that peers connect to, in the words of publishers."""
+        addresses = [address.replace("//*:", "//0.0.0.0:") for address in options["endpoints"] if options["bind"]]
+        return [address for address in addresses if not address.endswith((":*", ":0"))]  # which the system chooses
+
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
         """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
         return zmq.Context(self._context)

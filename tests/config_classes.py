@@ -44,6 +44,10 @@ class Receiver:
         codes: dict[int, str] = options["channels"] or {}
         return [StreamId(station.network, station.code, station.location, code) for code in codes.values()]
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        return [f"port {name}" for name in options["names"]]
+
 
 class Ssdaq:
     def __init__(self, ip, port, publishers, name="Ssdaq", *rest): ...  # type: ignore[no-untyped-def]

@@ -37,6 +37,18 @@ def test_what_only_one_publisher_of_a_file_can_have_is_given_once(tmp_path: Path
     ]
 
 
+def test_what_only_one_component_can_have_may_be_a_receivers(tmp_path: Path) -> None:
+    text = _with_publishers(
+        (f'{ONE}, names: ["5", "6"]', "a: {class: Publisher, port: 7}"),
+        (f'{TWO}, names: ["7", "8", "6"]', "a: {class: Publisher, port: 8}"),
+    )
+    assert problems_of(tmp_path, text) == [
+        "3: M1.Receiver: port 7 is what M0.Publishers.a has already; give each its own",
+        "3: M1.Receiver: port 6 is what M0.Receiver has already; give each its own",
+        "3: M1.Publishers.a: port 8 is what M1.Receiver has already; give each its own",
+    ]
+
+
 @pytest.mark.parametrize(
     ("components", "problems"),
     [

@@ -335,6 +335,12 @@ def test_options_are_checked_before_anything_starts() -> None:
         assert problems(channels={1: "HHZ"}, **wrong) != "", wrong
 
 
+def test_its_capture_is_for_it_alone() -> None:
+    channels = {"channels": {1: "HHZ"}}
+    for given, things in ((channels | {"capture": "b"}, [f"file {ROOT}/b"]), (channels, [])):
+        assert RawReceiver.exclusive(read_options(RawReceiver, given, ROOT)[0]) == things
+
+
 def test_streams_are_known_from_the_options() -> None:
     options: dict[str, Any] = {"channels": {1: "HHZ", 2: "10.HHN", 3: ".HHE"}, "version": "auto"}
     names = [str(stream) for stream in RawReceiver.streams(STATION, options)]

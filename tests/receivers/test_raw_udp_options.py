@@ -51,6 +51,16 @@ def test_every_option_is_accepted_by_the_station_file() -> None:
     assert problems(raw=True, port=0) == ""
 
 
+def test_its_ports_and_its_capture_are_for_it_alone_unless_it_joins_a_group() -> None:
+    def exclusive(**options: Any) -> list[str]:
+        return RawUDPReceiver.exclusive(read_options(RawUDPReceiver, {"raw": True, **options}, Path("/a"))[0])
+
+    assert exclusive() == ["UDP port 65535 of 0.0.0.0"]
+    assert exclusive(ip="::1", port=9000, capture="b") == ["UDP port 9000 of ::1", "file /a/b"]
+    assert exclusive(ports=[0, 9000, 9001]) == ["UDP port 9000 of 0.0.0.0", "UDP port 9001 of 0.0.0.0"]
+    assert exclusive(port=9000, multicast=["239.1.2.3"]) == []
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no channels": ({"channels": None}, "at least one channel is needed"),
     "empty channels": ({"channels": {}}, "at least one channel is needed"),

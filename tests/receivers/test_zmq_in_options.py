@@ -66,3 +66,12 @@ def test_streams_of_a_detector_are_known_from_the_options() -> None:
     options = read_options(ZMQReceiver, {"endpoints": [GOOD], "array": ARRAY}, ROOT)[0]
     assert [str(stream) for stream in ZMQReceiver.streams(STATION, options)] == ["XX.DEMO.00.HHZ", "XX.DEMO.10.HHN"]
     assert ZMQReceiver.streams(STATION, read_options(ZMQReceiver, {"endpoints": [GOOD]}, ROOT)[0]) == []
+
+
+def test_the_addresses_that_it_binds_are_for_it_alone() -> None:
+    def exclusive(*endpoints: str, bind: bool = True) -> list[str]:
+        options = {"endpoints": list(endpoints), "bind": bind}
+        return ZMQReceiver.exclusive(read_options(ZMQReceiver, options, ROOT)[0])
+
+    assert exclusive(GOOD, "tcp://*:9005", "tcp://127.0.0.1:*") == [GOOD, "tcp://0.0.0.0:9005"]
+    assert exclusive(GOOD, bind=False) == []
