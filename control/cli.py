@@ -6,6 +6,7 @@ imported when it runs, because somebody who asks for help does not want to wait 
 Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage or configuration.
 """
 
+import errno
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ from rawdaq.control.start_stop import restart, start, stop
 if TYPE_CHECKING:
     from rawdaq.settings import StationFile
 
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -243,6 +246,9 @@ def run(args: Sequence[str]) -> int:
     except RawdaqError as error:
         return _tell(error)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:  # where stdout goes
+            invocation.complain(f"the output: {error.strerror}; make room on its disk")
+            return 1
         return _crashed(error)
 
 

@@ -24,14 +24,25 @@ def write(station: str, demo: Path, folder: Path) -> Path:
         reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
         raise InvalidValue(f"{station!r} is not NET.STA, such as XX.DEMO: {reasons}") from error
     file = folder / f"{station}.yaml"
+    # In quotes, because YAML reads the network NO as false.
+    text = demo.read_text().replace(_DEMO_CODES, f'network: "{network}", code: "{code}"')
     try:
-        with file.open("x") as opened:
-            # In quotes, because YAML reads the network NO as false.
-            opened.write(demo.read_text().replace(_DEMO_CODES, f'network: "{network}", code: "{code}"'))
+        _write_new(file, text)
     except FileExistsError as error:
         raise ComponentError(f"{file} is there already; edit it, or move it away first") from error
     except OSError as error:
         raise ComponentError(
-            f"{file} cannot be written: {error.strerror}; run init in a folder that you may write to"
+            f"{file} cannot be written: {error.strerror}; run init in a folder that you may write to and that has room"
         ) from error
     return file
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Make *file* of *text*, or leave none behind."""
+    with file.open("x") as opened:
+        try:
+            opened.write(text)
+            opened.flush()
+        except OSError:
+            file.unlink()
+            raise

@@ -319,6 +319,15 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(station: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("args", [["list"], ["list", "--json"], ["status"], ["check"], ["--help"]])
+def test_an_output_that_has_no_room_is_told_with_the_remedy(station: Path, args: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        code = f"import os, sys\nsys.argv[1:] = {args}\nos.dup2({full.fileno()}, 1)\n"
+        done = run_python(f"{code}from rawdaq.control import cli\ncli.main()", full.fileno())
+    reason = "control-rawdaq: the output: No space left on device; make room on its disk\n"
+    assert (done.returncode, done.stderr) == (1, reason)
+
+
 def test_the_program_ends_with_the_status_of_the_command(runtime_dir: Path) -> None:
     done = run_cli(["control-rawdaq", "start"])
     assert done.returncode == 2

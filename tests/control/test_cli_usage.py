@@ -10,6 +10,7 @@ from rawdaq.control import template
 from rawdaq.errors import ComponentError
 from tests import outside
 from tests.control.cli_words import TWO, Said
+from tests.disks import file_size_limit
 
 
 def test_only_one_component_runs_in_the_foreground(station: Path, said: Said) -> None:
@@ -100,6 +101,13 @@ def test_init_writes_a_file_to_begin_with_and_never_over_another(
 def test_init_in_a_folder_that_takes_no_file_is_told_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match=r"cannot be written: Not a directory; run init in a folder that you may"):
         template.write("XX.HERE", config.DEMO_FILE, config.DEMO_FILE)
+
+
+def test_init_on_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+    with file_size_limit(100), pytest.raises(ComponentError, match="cannot be written: File too large; run init in"):
+        template.write("XX.HERE", config.DEMO_FILE, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert template.write("XX.HERE", config.DEMO_FILE, tmp_path).exists()
 
 
 def test_the_packaged_station_is_what_init_copies() -> None:
