@@ -272,11 +272,14 @@ def _set_aside(fd: int, path: Path, begin: int, now_ns: int) -> Path:
 
 
 def _new_beside(path: Path, now_ns: int) -> tuple[Path, int]:
-    """Create a file beside *path* under a name that nobody has, and return it open."""
+    """Create a file beside *path* under a name that nobody has, and return it open.
+
+    It is a hidden one, so that ``archive/*/*/*/*/*`` and programs that read archives find data files only.
+    """
     stamp = to_iso(now_ns, 0).replace("-", "").replace(":", "")
     number = 0
     while True:
-        target = path.with_name(f"{path.name}{TORN}{stamp}" + (f"-{number}" if number else ""))
+        target = path.with_name(f".{path.name}{TORN}{stamp}" + (f"-{number}" if number else ""))
         try:
             return target, os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:

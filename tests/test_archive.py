@@ -1,6 +1,7 @@
 """An archive gets every record once, whatever happens to its disk."""
 
 import errno
+import glob
 import logging
 import os
 import shutil
@@ -220,7 +221,7 @@ def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> N
     archive.write(as_runs(first))
     archive.write(as_runs(later))
     archive.close()
-    (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00.torn-20261121T000000Z").touch()
+    (tmp_path / ".XX.DEMO.HHZ.2026:325:01:00:00.torn-20261121T000000Z").touch()
     archive = opened(tmp_path, layout)
     archive.write(as_runs(last))
     archive.close()
@@ -238,7 +239,8 @@ def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptu
     archive.close()
     assert path.read_bytes() == joined(made, Z)
     assert archive.torn_tails == 1
-    assert "its last 412 bytes are now in XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
+    assert glob.glob("*/*/*/*/*", root_dir=tmp_path) == [str(path.relative_to(tmp_path))]
+    assert "its last 412 bytes are now in .XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
 
 
 @pytest.mark.parametrize("room_bytes", range(0, 9 * 512, 256))

@@ -128,7 +128,7 @@ def test_a_torn_end_is_kept_beside_the_file(path: Path, version: int) -> None:
         path.write_bytes(whole + torn + bytes([number]))
         file = ArchiveFile(path, NOW_NS)
         file.close()
-        aside = path.with_name(f"day.torn-20261121T022300Z{suffix}")
+        aside = path.with_name(f".day.torn-20261121T022300Z{suffix}")
         assert file.set_aside == (aside, 78)
         assert path.read_bytes() == whole
         assert aside.read_bytes() == torn + bytes([number])
@@ -142,7 +142,7 @@ def test_what_is_no_miniseed_is_kept_whole(path: Path, content: bytes) -> None:
     append_all([(file, as_runs(records(2, 1)))])
     file.close()
     assert path.read_bytes() == joined(records(2, 1))
-    assert path.with_name("day.torn-20261121T022300Z").read_bytes() == content
+    assert path.with_name(".day.torn-20261121T022300Z").read_bytes() == content
 
 
 def test_a_torn_end_that_cannot_be_kept_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
