@@ -161,14 +161,17 @@ def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
 
 def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> list["View"]:
     views: list[View] = []
-    if record_file is not None:
-        from rawdaq.control.dump_files import RecordFile
-
-        views.append(RecordFile(record_file, is_live))
     if picture is not None:
         from rawdaq.control.dump_files import Picture
 
-        views.append(Picture(picture))
+        try:
+            views.append(Picture(picture))
+        except InvalidValue as error:
+            raise click.BadParameter(str(error), param_hint="--plot") from error
+    if record_file is not None:  # after that, because it replaces an old file
+        from rawdaq.control.dump_files import RecordFile
+
+        views.append(RecordFile(record_file, is_live))
     return views
 
 

@@ -58,9 +58,20 @@ class RecordFile(View):
 
 
 class Picture(View):
-    """A picture of what arrived, drawn at the end; when that is too much, of the latest."""
+    """A picture of what arrived, drawn at the end; when that is too much, of the latest.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InvalidValue: its name does not end as that of a picture.
+        OSError: it could not be written.
+    """
 
     def __init__(self, path: Path) -> None:
+        from rawdaq.waveforms import check_picture
+
+        check_picture(path)  # now: at the end all would be lost
         self._path = path
         self._packets: deque[Packet] = deque()
         self._bytes = 0

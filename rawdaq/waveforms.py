@@ -3,7 +3,9 @@
 Importing ObsPy takes seconds on a small computer and 100 MB; a receiver never needs it.
 """
 
+import errno
 import glob
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.packet import Packet, Samples, SampleType, StreamId
 from rawdaq.times import span_ns
 
@@ -58,6 +60,25 @@ def waveform_extent(path: Path) -> tuple[int, int]:
     if not traces:
         raise WaveformError(f"{path} holds no samples of a waveform")
     return min(stats.starttime.ns for stats in traces), max(stats.endtime.ns for stats in traces)
+
+
+def check_picture(path: Path) -> None:
+    """See that `plot` can write *path*, without touching it.
+
+    Raises:
+        InvalidValue: its name does not end as that of a picture.
+        OSError: its folder is not there, or nobody lets us write it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    kinds = FigureCanvasAgg.get_supported_filetypes()
+    kind = os.path.splitext(path)[1]
+    if kind and kind[1:].lower() not in kinds:
+        raise InvalidValue(f"no picture is called {kind}; {path.name} should end in .{', .'.join(sorted(kinds))}")
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def plot(packets: Sequence[Packet], path: Path) -> None:

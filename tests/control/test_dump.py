@@ -238,9 +238,10 @@ def test_picture_of_nothing_fails(tmp_path: Path) -> None:
     assert result.stderr.endswith("x.png is not drawn: nothing arrived\n")
 
 
-def test_file_that_cannot_be_written_fails(tmp_path: Path) -> None:
-    path = tmp_path / "absent" / "live.mseed"
-    result = run_cli(["rawdaq-dump", "--seconds", "1", "--write", str(path)])
+@pytest.mark.parametrize("option", ["--write", "--plot"])
+def test_file_that_cannot_be_written_fails_at_once(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "absent" / "live.png"
+    result = run_cli(["rawdaq-dump", option, str(path)])
     assert result.returncode == 1
     assert result.stderr == (
         f"rawdaq-dump: {path}: No such file or directory; make its folder, or choose another path\n"
@@ -307,6 +308,7 @@ async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there
         (["--seconds", "0"], "--seconds"),
         (["--connect", "nonsense"], "'nonsense' is not like tcp://127.0.0.1:9004"),
         (["--write", "/tmp"], "--write"),
+        (["--plot", "a.foo"], "Invalid value for --plot: no picture is called .foo; a.foo should end in .avif, .eps,"),
         (["--what"], "--what"),
     ],
 )

@@ -1,6 +1,7 @@
 """rawdaq-dump --from: every view works on files as on streams."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,6 +100,23 @@ def test_records_from_files_wait_until_they_are_full(tmp_path: Path, monkeypatch
 def test_picture_is_drawn(path: Path, tmp_path: Path) -> None:
     assert dump("--from", path, "--plot", tmp_path / "a.png").exit_code == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_writable", "status"), [("a.foo", True, 2), ("a.png", False, 1), ("absent/a.png", True, 1)]
+)
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_replaced(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_writable: bool, status: int
+) -> None:
+    def access(_: object, mode: int) -> bool:
+        return is_writable or mode != os.W_OK
+
+    monkeypatch.setattr(os, "access", access)
+    old = tmp_path / "old"
+    old.write_bytes(b"old")
+    done = dump("--from", path, "--plot", tmp_path / name, "--write", old)
+    assert (done.exit_code, done.stdout, old.read_bytes()) == (status, "", b"old")
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("option", ["--write", "--plot"])
