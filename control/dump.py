@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from rawdaq.subscriber import Subscriber
 
 
+def _patterns(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from rawdaq.selection import check_patterns
+
+    try:
+        check_patterns(value)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--connect",
@@ -48,6 +58,7 @@ if TYPE_CHECKING:
     "streams",
     multiple=True,
     metavar="PATTERN",
+    callback=_patterns,
     help="Streams to show, like 'XX.*.*.HH?'; repeatable.  [default: all]",
 )
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")

@@ -13,6 +13,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.packet import Packet, StreamId
+from rawdaq.selection import selects_nothing
 from rawdaq.subscriber import Loss, Subscriber
 from rawdaq.times import NS_PER_S, to_iso
 
@@ -20,7 +21,7 @@ _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
 _PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent something
 _OUTAGE_S = 0.5  # jumps of several streams that come so close together are one outage
 _OUTAGE_MAX_S = 5.0  # and one that goes on is told this often
-_NAMED = 5  # streams that a line about losses names
+_NAMED = 5  # streams that a line names
 
 
 class Arrival(NamedTuple):
@@ -188,11 +189,8 @@ class Session:
         there = [address for address in subscriber.addresses if address not in unanswered]
         if self.packets or not there or not subscriber.is_live:
             return
-        wanted = f" for streams like {' or '.join(subscriber.streams)}" if subscriber.streams else ""
-        tell(
-            f"waiting for data at {', '.join(there)}{wanted}. Does the receiver run and get samples "
-            "(control-rawdaq status)? Is this the address of its ZMQTCPPublisher?"
-        )
+        reason = f": {_passed_over(subscriber)}" if subscriber.passed_over else _doubts(subscriber.streams)
+        tell(f"waiting for data at {', '.join(there)}{reason}")
 
     def _tell_totals(self, subscriber: Subscriber) -> None:
         lost = subscriber.lost.total()
@@ -203,7 +201,27 @@ class Session:
             text += f" ({_named(subscriber.lost)})"
         if subscriber.malformed:
             text += f", {subscriber.malformed} skipped that are no waveforms of ours"
+        if not self.packets and subscriber.passed_over:
+            text += f": {_passed_over(subscriber)}"
         tell(text)
+
+
+def _doubts(streams: Sequence[str]) -> str:
+    """Return what may be wrong when nothing comes."""
+    like = (
+        f" for streams like {' or '.join(streams)}. Are there any (without --stream all are shown)?" if streams else "."
+    )
+    return (
+        f"{like} Does the receiver run and get samples (control-rawdaq status)? "
+        "Is this the address of its ZMQTCPPublisher?"
+    )
+
+
+def _passed_over(subscriber: Subscriber) -> str:
+    """Return which streams came that the patterns do not name."""
+    names = subscriber.passed_over
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f"{' or '.join(subscriber.streams)} {selects_nothing([*names[:_NAMED], *more])}"
 
 
 def _tell_unanswered(subscriber: Subscriber) -> list[str]:

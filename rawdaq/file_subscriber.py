@@ -9,6 +9,7 @@ from rawdaq.errors import RawdaqError
 from rawdaq.packet import Packet
 from rawdaq.replay_merge import Merge
 from rawdaq.replay_names import StreamNames
+from rawdaq.selection import check_patterns
 from rawdaq.subscriber import Subscriber
 from rawdaq.waveform_files import Problems, find_files, open_source
 
@@ -36,7 +37,7 @@ class FileSubscriber(Subscriber):
         paths: the files that are read, known once it is open.
 
     Raises:
-        InvalidValue: no file is named, or a new name cannot be one.
+        InvalidValue: no file is named, a new name cannot be one, or a pattern can name no stream.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class FileSubscriber(Subscriber):
     ) -> None:
         names = [files] if isinstance(files, str | Path) else list(files)
         super().__init__(map(str, names), streams, logger=logger)
+        if not rename:
+            check_patterns(self.streams)
         self.problems = Problems(lambda text: self._log.warning("%s", text), is_strict)
         self.paths: list[Path] = []
         self._names = StreamNames(self.streams, rename)
@@ -61,6 +64,11 @@ class FileSubscriber(Subscriber):
     def is_live(self) -> bool:
         """False: these packets are of the past."""
         return False
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Names, in the files, of streams that no pattern names."""
+        return sorted(self._names.passed_over)
 
     def open(self) -> None:
         """Find the files and look at each; a second time does nothing.

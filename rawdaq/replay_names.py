@@ -24,6 +24,9 @@ class StreamNames:
         network: for streams of which the file does not say it.
         station: likewise.
 
+    Attributes:
+        passed_over: names that were found and are not wanted; of very many, some.
+
     Raises:
         InvalidValue: a new name cannot be one.
 
@@ -42,6 +45,7 @@ class StreamNames:
         self._wanted = tuple(wanted)
         self._rename = [(pattern, new_codes(name)) for pattern, name in (rename or {}).items()]
         self._network, self._station = network, station
+        self.passed_over: set[str] = set()
         self.find = lru_cache(_MAX_NAMES)(self._find)
 
     def _find(self, name: str) -> StreamId | None:
@@ -54,6 +58,8 @@ class StreamNames:
         codes = [network or self._network, station or self._station, *rest]
         name = ".".join(codes)
         if self._wanted and not any(fnmatchcase(name, pattern) for pattern in self._wanted):
+            if len(self.passed_over) < _MAX_NAMES:
+                self.passed_over.add(name)
             return None
         for pattern, new in self._rename:
             if fnmatchcase(name, pattern):

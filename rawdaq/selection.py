@@ -1,13 +1,21 @@
-"""Which streams a publisher gets, by the patterns of its key ``streams``."""
+"""Which streams a publisher gets, by the patterns of its key ``streams``; and patterns that select nothing."""
 
+import re
+import string
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from rawdaq.errors import InvalidValue
 from rawdaq.outlet import Waiting
 from rawdaq.packet import Packet, PacketRun, StreamId
 
 Item = TypeVar("Item", bound=Waiting)
+
+_REMEDY = "a pattern is like XX.*.00.HH?"
+_CHARACTERS = f"{string.ascii_uppercase}{string.digits}-_."  # of all that names of streams are made of
+_DOTS = 3
+_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)  # what stands for one character, or is *
 
 
 class Selection:
@@ -59,3 +67,33 @@ def can_meet(some: Iterable[str], others: Iterable[str]) -> bool:
     (True, False, False)
     """
     return any(fnmatchcase(one, other) or fnmatchcase(other, one) for one in some for other in others)
+
+
+def check_patterns(patterns: Iterable[str]) -> None:
+    """Refuse what can name no stream, whatever the streams are called: wrong characters, or dots that do not fit.
+
+    Raises:
+        InvalidValue: the text says which pattern.
+
+    >>> check_patterns(["*", "XX.*", "*HHZ"])
+    >>> check_patterns(["XX.*", "HHZ"])
+    Traceback (most recent call last):
+    ...
+    rawdaq.errors.InvalidValue: 'HHZ' can name no stream, NET.STA.LOC.CHA in capitals; a pattern is like XX.*.00.HH?
+    """
+    for pattern in patterns:
+        if not _can_name_some(pattern):
+            raise InvalidValue(f"{pattern!r} can name no stream, NET.STA.LOC.CHA in capitals; {_REMEDY}")
+
+
+def _can_name_some(pattern: str) -> bool:
+    tokens = _TOKEN.findall(pattern)
+    meant = [{each for each in _CHARACTERS if fnmatchcase(each, token)} for token in tokens]
+    fewest_dots = sum(each == {"."} for each in meant)
+    has_enough = "*" in tokens or sum("." in each for each in meant) >= _DOTS
+    return all(meant) and has_enough and fewest_dots <= _DOTS
+
+
+def selects_nothing(streams: Iterable[StreamId | str]) -> str:
+    """Return what is wrong with patterns that name none of *streams*."""
+    return f"selects none of {', '.join(map(str, streams))}; {_REMEDY}"

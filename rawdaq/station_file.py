@@ -12,7 +12,7 @@ from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.options import Where, read_options
 from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import StreamId
-from rawdaq.selection import can_meet
+from rawdaq.selection import can_meet, selects_nothing
 from rawdaq.settings import (
     NAME,
     ComponentSettings,
@@ -22,7 +22,7 @@ from rawdaq.settings import (
     ReceiverSettings,
     StationSettings,
 )
-from rawdaq.station_previews import preview_streams, selects_nothing
+from rawdaq.station_previews import preview_streams
 
 #: Words that commands use beside component names.
 _RESERVED = {"all", "receiver", "station"}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rawdaq.document import Document
 from rawdaq.options import Where
 from rawdaq.packet import StreamId
+from rawdaq.selection import selects_nothing
 from rawdaq.settings import PreviewSettings
 
 
@@ -31,8 +32,3 @@ def preview_streams(
             owners.setdefault(stream, f"which preview {name} makes of {source}")
     published = frozenset(sources)
     return [stream for stream in owners if stream not in published]
-
-
-def selects_nothing(streams: Sequence[StreamId]) -> str:
-    """Return what is wrong with patterns that name none of *streams*."""
-    return f"selects none of {', '.join(map(str, streams))}; a pattern is like XX.*.00.HH?"

@@ -29,6 +29,7 @@ from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, StreamId
 from rawdaq.protocols.message import decode, is_waveform
 from rawdaq.protocols.message_errors import MessageMalformed
+from rawdaq.selection import check_patterns
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9004"
 
@@ -78,7 +79,7 @@ class Subscriber:
         has_ended: whether nothing can come any more; a live stream has no end.
 
     Raises:
-        InvalidValue: no address, or one that ZMQ does not understand (on opening).
+        InvalidValue: no address, one that ZMQ does not understand (on opening), or a pattern that can name no stream.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Subscriber:
         self.streams = (streams,) if isinstance(streams, str) else tuple(streams)
         if not self.addresses:
             raise InvalidValue(f"a subscriber needs an address like {DEFAULT_ADDRESS}")
+        if self.is_live:  # files may name streams as no stream is called here, and have them renamed
+            check_patterns(self.streams)
         self.timeout_s = timeout_s
         self.received: Counter[StreamId] = Counter()
         self.lost: Counter[StreamId] = Counter()
@@ -138,7 +141,7 @@ class Subscriber:
             logger: where what is skipped is told.
 
         Raises:
-            InvalidValue: no file is named, or a new name cannot be one.
+            InvalidValue: no file is named, a new name cannot be one, or a pattern can name no stream.
         """
         from rawdaq.file_subscriber import FileSubscriber
 
@@ -148,6 +151,11 @@ class Subscriber:
     def is_live(self) -> bool:
         """Whether packets come as they are made, so that their latency means something."""
         return True
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Names of streams that came though no pattern names them; only what begins as a pattern does is ever sent."""
+        return sorted(topic.decode() for topic, is_wanted in tuple(self._wanted.items()) if not is_wanted)
 
     def open(self) -> None:
         """Connect; a second time does nothing.

@@ -25,6 +25,7 @@ from rawdaq.protocols.message_errors import (
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.refusals import Refusals
+from rawdaq.selection import check_patterns
 from rawdaq.settings import StationSettings
 from rawdaq.subscriber import prefixes
 from rawdaq.zmq_endpoint import ZmqEndpoint, ZmqOptions
@@ -122,7 +123,7 @@ class ZMQReceiver(ReceiverServer):
         """Return the streams of a detector; what rawdaq's messages bring is known when it comes.
 
         Raises:
-            InvalidValue: options that do not go together.
+            InvalidValue: options that do not go together, or a pattern that can name no stream.
         """
         described: ArraySettings | None = options["array"]
         _check(options["pattern"], options["streams"], options["topics"], described, options["raw"])
@@ -203,7 +204,7 @@ class ZMQReceiver(ReceiverServer):
 
 
 def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: ArraySettings | None, raw: bool) -> None:
-    """Refuse options that do not go together.
+    """Refuse options that do not go together, and patterns that can name no stream.
 
     Raises:
         InvalidValue: the text says which, and what would be right.
@@ -216,6 +217,7 @@ def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: A
         raise InvalidValue("`topics` are what a `sub` subscribes to; a `pull` gets everything: remove them")
     if topics and not (raw or array is not None):
         raise InvalidValue("`topics` are for `raw` and `array`; rawdaq's messages are selected by `streams`")
+    check_patterns(streams)
 
 
 def _check_bind(bind: bool, endpoints: Sequence[str]) -> None:

@@ -81,6 +81,18 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
         FileSubscriber([])
 
 
+def test_pattern_that_can_name_no_stream_is_refused_unless_streams_are_renamed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"'xx\.\*' can name no stream"):
+        FileSubscriber(tmp_path, "xx.*")
+    assert FileSubscriber(tmp_path, "xx.*", rename={"xx.*": "XX.*.*.*"}).streams == ("xx.*",)
+
+
+def test_streams_that_are_passed_over_are_known(path: Path) -> None:
+    with FileSubscriber(path, "*.HHN") as subscriber:
+        assert pairs(list(subscriber)) == pairs(GIVEN[1:])
+        assert subscriber.passed_over == ["XX.DEMO.00.HHZ"]
+
+
 def test_live_one_is_live() -> None:
     subscriber = Subscriber()
     assert subscriber.is_live

@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from rawdaq.errors import InvalidValue
 from rawdaq.fanout import Fanout
 from rawdaq.packet import Packet, PacketRun, StreamId
-from rawdaq.selection import Selection, selection
+from rawdaq.selection import Selection, check_patterns, selection
 from rawdaq.times import NS_PER_S
 from tests.fanouts import LOG, Keeper, RecordKeeper, running
 from tests.makers import START_NS, STREAM, packet
@@ -68,3 +69,43 @@ async def test_what_waits_of_a_selection_keeps_one_read_in_memory_at_most(kind: 
         assert sum(record.sample_count for record in keeper.kept) == 200
     else:
         assert [each.samples[0] for each in keeper.kept] == 5 * [0, 20, 40, 60]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*", "XX.DEMO.00.HHZ"),
+        ("XX.*", "XX.DEMO..HHZ"),
+        ("*HHZ", "XX.DEMO.00.HHZ"),
+        ("HHZ*", "HHZ.DEMO.00.BHZ"),
+        ("*J*", "XX.AE.00.J_RAW_Z"),
+        ("*.00.*", "XX.00.01.HHZ"),
+        ("XX?DEMO[!A]00.HH[ZNE]", "XX.DEMO.00.HHE"),
+        ("XX.A-1.[]0][0-9].HHZ", "XX.A-1.00.HHZ"),
+        ("XX.DEMO..???", "XX.DEMO..HHZ"),
+    ],
+)
+def test_a_pattern_that_names_some_stream_is_right(pattern: str, name: str) -> None:
+    assert StreamId.parse(name).matches([pattern])
+    check_patterns([pattern])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "",
+        "HHZ",
+        "HH?",
+        "DEMO.00.HHZ",
+        "xx.*",
+        "*.hhz",
+        "XX.*.*.*.*",
+        "XX.[a-z]*",
+        "XX.DEMO.[.HHZ",
+        "FDSN:*",
+        "XX DEMO *",
+    ],
+)
+def test_a_pattern_that_can_name_no_stream_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidValue, match="can name no stream"):
+        check_patterns(["*", pattern])

@@ -94,12 +94,13 @@ async def test_cancelled_async_reader_can_read_on() -> None:
 
 
 def test_patterns_choose_the_streams(feed: Feed) -> None:
-    with Subscriber(feed.address, ["XX.*.*.HHZ", "YY.A"]) as subscriber:
+    with Subscriber(feed.address, ["XX.*.*.HHZ", "YY.A*"]) as subscriber:
         assert feed.await_subscriber(2) == {b"XX.", b"YY.A"}
         feed.send(packet(stream=OTHER), packet(stream=OTHER), packet(), packet(1))
         assert subscriber.receive(30) == packet()
         assert subscriber.receive(30) == packet(1)
     assert subscriber.received == {STREAM: 2}
+    assert subscriber.passed_over == ["XX.DEMO.00.HHN"]
 
 
 def test_one_pattern_may_be_plain_text() -> None:
@@ -266,3 +267,8 @@ def test_address_that_zmq_does_not_understand_is_refused(address: str) -> None:
 def test_subscriber_needs_an_address() -> None:
     with pytest.raises(InvalidValue, match="needs an address"):
         Subscriber([])
+
+
+def test_pattern_that_can_name_no_stream_is_refused() -> None:
+    with pytest.raises(InvalidValue, match=r"'HHZ' can name no stream, .*; a pattern is like XX\.\*\.00\.HH\?"):
+        Subscriber(streams=["XX.*", "HHZ"])

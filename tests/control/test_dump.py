@@ -172,6 +172,7 @@ async def test_seconds_end_it_though_nobody_publishes_and_it_says_what_to_check(
     told = err.decode().splitlines()
     assert out == b""
     assert told[0].startswith(f"rawdaq-dump: waiting for data at {publisher.address} for streams like YY.* or ZZ.*. ")
+    assert "without --stream" in told[0]
     assert "control-rawdaq status" in told[0]
     assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in 3.5 s")
     assert len(told) == 2
@@ -307,6 +308,7 @@ async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there
         (["--count", "many"], "--count"),
         (["--seconds", "0"], "--seconds"),
         (["--connect", "nonsense"], "'nonsense' is not like tcp://127.0.0.1:9004"),
+        (["--stream", "HHZ"], "Invalid value for '--stream': 'HHZ' can name no stream"),
         (["--write", "/tmp"], "--write"),
         (["--plot", "a.foo"], "Invalid value for --plot: no picture is called .foo; a.foo should end in .avif, .eps,"),
         (["--what"], "--what"),

@@ -73,6 +73,12 @@ def test_table_as_json(path: Path) -> None:
     assert [each["latency_mean_s"] for each in figures] == [None, None]
 
 
+def test_streams_of_files_are_named_when_none_is_wanted(path: Path) -> None:
+    done = dump("--from", path, "--stream", "YY.*")
+    assert done.stdout == ""
+    assert "0 lost: YY.* selects none of XX.DEMO.00.HHN, XX.DEMO.00.HHZ; a pattern is like XX.*.00.HH?" in done.stderr
+
+
 def test_count_ends_it(path: Path) -> None:
     assert len(dump("--from", path, "--count", "3").stdout.splitlines()) == 3
 

@@ -83,6 +83,17 @@ def test_waiting_is_told_once_and_only_until_something_came(capsys: pytest.Captu
     assert "waiting" not in capsys.readouterr().err
 
 
+def test_streams_that_came_instead_of_those_that_are_wanted_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    subscriber = Scripted(*[None] * 100)
+    subscriber.streams = ("*.BH?", "*.HHN")
+    subscriber._wanted.update({b"XX.S%d..HHZ" % number: False for number in range(7)})
+    run(subscriber, 9)
+    waiting, total = capsys.readouterr().err.splitlines()
+    named = "*.BH? or *.HHN selects none of XX.S0..HHZ, XX.S1..HHZ, XX.S2..HHZ, XX.S3..HHZ, XX.S4..HHZ, 2 more; "
+    assert waiting.startswith(f"rawdaq-dump: waiting for data at {ADDRESS}: {named}a pattern is like")
+    assert f" 0 lost: {named}" in total
+
+
 def test_losses_of_many_streams_at_once_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     streams = [StreamId("XX", f"S{number}", "", "HHZ") for number in range(7)]
     run(Scripted(*(packet(stream=stream, sequence=2) for stream in streams), *[None] * 20), 3)

@@ -48,6 +48,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"array": ARRAY, "streams": ["XX.*"]}, "there are `topics`"),
     ({"raw": True, "topics": ["a"], "pattern": "pull"}, "a `pull` gets everything"),
     ({"topics": ["a"]}, "selected by `streams`"),
+    ({"streams": ["XX.*", "HHZ"]}, "'HHZ' can name no stream"),
     ({"endpoints": [GOOD, "tcp://*:9004"]}, "name the machine to connect to"),
 ]
 
