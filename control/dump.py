@@ -1,8 +1,8 @@
 """``rawdaq-dump``: shows a live stream, or files, as lines, JSON or a table, and writes it as miniSEED or a picture.
 
-It ends after ``--count`` or ``--seconds``, on Ctrl-C (exit status 0, as its work is done then), at the end of the
-files, or when the reader of its output goes away. Totals, lost messages and files that are skipped are told on stderr,
-so that stdout holds nothing but data.
+It ends after ``--count`` or ``--seconds``, on Ctrl-C, at the end of the files, or when the reader of its output goes
+away; the exit status is 0 then, or 1 when nothing came. Totals, lost messages and files that are skipped are told on
+stderr, so that stdout holds nothing but data.
 """
 
 import errno
@@ -97,7 +97,7 @@ def main(
     A line says stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
     does not say), sequence number, and latency: the clock of this machine minus the time of the last sample. In JSON
     gap_s is the time that is missing between a packet and the one before it in its stream, negative for an overlap.
-    Files come in order of time, one record or trace a line, and have no latency.
+    Files come in order of time, one record or trace a line, and have no latency. Exit status 1 says that nothing came.
     """
     from rawdaq.control.dump_session import Session, tell
 
@@ -111,6 +111,8 @@ def main(
             session = Session(views, stop, count, seconds)
             with opened or _subscriber(addresses, streams, session) as subscriber:
                 session.run(subscriber)
+            if not session.packets:
+                sys.exit(1)
         except BrokenPipeError:
             # Python flushes stdout once more when it exits, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

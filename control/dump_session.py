@@ -1,6 +1,7 @@
 """One run of ``rawdaq-dump``: packets from a subscriber to views, until it is over; what is missing goes to stderr."""
 
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -234,8 +235,20 @@ def _tell_unanswered(subscriber: Subscriber) -> list[str]:
                 "why), or is no ZMQTCPPublisher"
             )
         else:
-            tell(f"nothing publishes at {address} (is the receiver running?)")
+            tell(_why_unreached(address))
     return list(unanswered)
+
+
+def _why_unreached(address: str) -> str:
+    """Return why nothing listens at an address; looking that up may take seconds."""
+    host = address.removeprefix("tcp://").rpartition(":")[0].rpartition(";")[2].strip("[]")
+    try:
+        if address.startswith("tcp:"):
+            socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "that is no host name"
+        return f"host {host} of {address} is not found: {reason}"
+    return f"nothing publishes at {address} (is the receiver running?)"
 
 
 class _Losses:

@@ -175,6 +175,10 @@ class Subscriber:
             raise
 
     def _connected(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        # ZMQ takes what fits of a port that is too high, and then dials another one.
+        port = address.rpartition(":")[2]
+        if address.startswith("tcp:") and not (port.isdecimal() and 1 <= int(port) <= 65535):
+            raise InvalidValue(f"address {address!r} is not like {DEFAULT_ADDRESS}: its port is no number in 1-65535")
         subscription = self._prepared(context, address)
         try:
             subscription.connect(address)

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import zmq
@@ -257,10 +259,12 @@ async def test_second_reader_is_refused(feed: Feed) -> None:
         assert await reading is None
 
 
-@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "udp://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "tcp://127.0.0.1", "udp://127.0.0.1:1", "tcp://[::1]:99999", "tcp://a:0", "tcp://a:9o"]
+)
 def test_address_that_zmq_does_not_understand_is_refused(address: str) -> None:
-    subscriber = Subscriber(["tcp://127.0.0.1:1", address])
-    with pytest.raises(InvalidValue, match=f"'{address}' is not like tcp://127.0.0.1:9004"):
+    reason = f"'{re.escape(address)}' is not like tcp://127.0.0.1:9004"
+    with closing(Subscriber(["tcp://127.0.0.1:1", address])) as subscriber, pytest.raises(InvalidValue, match=reason):
         subscriber.open()
 
 

@@ -176,7 +176,7 @@ async def test_seconds_end_it_though_nobody_publishes_and_it_says_what_to_check(
     assert "control-rawdaq status" in told[0]
     assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in 3.5 s")
     assert len(told) == 2
-    assert process.returncode == 0
+    assert process.returncode == 1
 
 
 async def test_table_is_plain_where_there_is_no_terminal() -> None:
@@ -275,7 +275,14 @@ def test_address_where_nothing_publishes_is_told_however_short_the_run_is(silent
     told = result.stderr.splitlines()
     assert told[0] == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)"
     assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in ")
-    assert (len(told), result.returncode) == (2, 0)
+    assert (len(told), result.returncode) == (2, 1)
+
+
+def test_host_that_is_not_found_is_told() -> None:
+    result = run_cli(["rawdaq-dump", "--connect", "tcp://not..there:9004", "--seconds", "0.1"])
+    told = result.stderr.splitlines()
+    assert told[0] == "rawdaq-dump: host not..there of tcp://not..there:9004 is not found: that is no host name"
+    assert (len(told), result.returncode) == (2, 1)
 
 
 async def test_address_where_nothing_publishes_is_told_once_though_another_sends(silent_address: str) -> None:
@@ -308,6 +315,7 @@ async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there
         (["--count", "many"], "--count"),
         (["--seconds", "0"], "--seconds"),
         (["--connect", "nonsense"], "'nonsense' is not like tcp://127.0.0.1:9004"),
+        (["--connect", "tcp://127.0.0.1:99999", "--seconds", "0.1"], "its port is no number in 1-65535"),
         (["--stream", "HHZ"], "Invalid value for '--stream': 'HHZ' can name no stream"),
         (["--write", "/tmp"], "--write"),
         (["--plot", "a.foo"], "Invalid value for --plot: no picture is called .foo; a.foo should end in .avif, .eps,"),

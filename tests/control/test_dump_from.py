@@ -75,7 +75,7 @@ def test_table_as_json(path: Path) -> None:
 
 def test_streams_of_files_are_named_when_none_is_wanted(path: Path) -> None:
     done = dump("--from", path, "--stream", "YY.*")
-    assert done.stdout == ""
+    assert (done.exit_code, done.stdout) == (1, "")
     assert "0 lost: YY.* selects none of XX.DEMO.00.HHN, XX.DEMO.00.HHZ; a pattern is like XX.*.00.HH?" in done.stderr
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -14,7 +15,7 @@ import zmq
 
 from rawdaq.control import dump_files
 from rawdaq.control.dump_files import Picture, RecordFile
-from rawdaq.control.dump_session import Arrival, Listener, Session, View
+from rawdaq.control.dump_session import Arrival, Listener, Session, View, _why_unreached
 from rawdaq.control.dump_stats import JsonTable
 from rawdaq.packet import Packet, StreamId
 from rawdaq.subscriber import Loss, Subscriber
@@ -202,6 +203,35 @@ async def test_table_is_redrawn_in_place_on_a_terminal() -> None:
         os.close(ours)
         os.close(theirs)
     assert b"\x1b[" in shown
+
+
+def test_a_host_that_the_system_does_not_find_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def refuse(host: str, port: None) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for host in ("absent", "[fe80::1%eth0]", "eth1:0;absent"):
+        address = f"tcp://{host}:9004"
+        assert _why_unreached(address) == f"host {asked[-1]} of {address} is not found: Name or service not known"
+    assert asked == ["absent", "fe80::1%eth0", "absent"]
+    assert _why_unreached("ipc:///a/b") == "nothing publishes at ipc:///a/b (is the receiver running?)"
+
+
+def test_what_listens_but_does_not_speak_zmq_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as device:
+        address = f"tcp://127.0.0.1:{device.getsockname()[1]}"
+        with closing(Listener([address], [], lambda loss: None)) as listener:
+            listener.open()
+            wait_for(lambda: listener.unanswered() and listener.reached)
+            Session([], threading.Event(), seconds=0.01).run(listener)
+    told = capsys.readouterr().err.splitlines()
+    assert (
+        told[0]
+        == f"rawdaq-dump: what listens at {address} has not answered as a publisher does (is it a ZMQTCPPublisher?)"
+    )
 
 
 async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
