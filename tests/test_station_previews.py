@@ -102,15 +102,40 @@ def test_a_block_that_is_no_mapping_is_told(tmp_path: Path, previews: str) -> No
             '{a: {rate_hz: 1000, streams: ["*.00.*"]}, b: {rate_hz: 2000, streams: ["*.00.*"]}}',
             "AE.Previews.b: would make XX.AE.00.GHZ of XX.AE.00.JHZ, which preview a makes of XX.AE.00.JHZ; ",
         ),
-        (
-            "{a: {rate_hz: 1000, location: P0}}",
-            "AE.Previews.a: would make XX.AE.P0.GHZ of XX.AE.01.JHZ, which preview a makes of XX.AE.00.JHZ; ",
-        ),
     ],
 )
 def test_a_name_that_two_streams_would_have_is_a_mistake(tmp_path: Path, previews: str, problem: str) -> None:
     (told,) = _problems(_file(tmp_path, previews))
     assert told == f'4: {problem}give it a name of its own: location: "P0"'
+
+
+def test_previews_of_several_sources_under_one_name_are_a_mistake_with_a_remedy(tmp_path: Path) -> None:
+    told = "4: AE.Previews.a: would make XX.AE.{} of XX.AE.{}, which preview a makes of XX.AE.00.JHZ; "
+    remedy = "make one preview for each source, with `streams` and a `location` of its own"
+    located = "{a: {rate_hz: 1, location: P0, type: int32}}"
+    (problem,) = _problems(_file(tmp_path, located))
+    assert problem == told.format("P0.LHZ", "01.JHZ") + f"leave `location` out, or {remedy}"
+    for entry, name in (("{a: {rate_hz: 1}}", "00.LHZ"), (located, "P0.LHZ")):
+        file = _file(tmp_path, entry, **{'"01.JHZ"': "GHZ"})
+        assert _problems(file) == [told.format(name, "00.GHZ") + remedy]
+
+
+def test_a_location_that_is_proposed_is_free(tmp_path: Path) -> None:
+    previews = "a: {rate_hz: 1, location: P0}, b: {rate_hz: 1, location: P1}, c: {rate_hz: 1, location: P0}"
+    file = _file(tmp_path, f"{{{previews}}}", **{', 2: "01.JHZ"': ""})
+    (problem,) = _problems(file)
+    assert problem.endswith('give it a name of its own: location: "P2"')
+
+
+@pytest.mark.parametrize(
+    "previews",
+    [
+        "{a: {rate_hz: 1, type: int32}}",
+        '{a: {rate_hz: 1, location: P0, streams: ["*.00.JHZ"]}, b: {rate_hz: 1, location: P1, streams: ["*.01.JHZ"]}}',
+    ],
+)
+def test_the_remedies_for_previews_under_one_name_help(tmp_path: Path, previews: str) -> None:
+    assert config.load(_file(tmp_path, previews)).components
 
 
 def test_a_publisher_is_checked_for_the_streams_that_it_gets(tmp_path: Path) -> None:
