@@ -225,12 +225,12 @@ def test_what_listens_but_does_not_speak_zmq_is_told_as_that(capsys: pytest.Capt
         address = f"tcp://127.0.0.1:{device.getsockname()[1]}"
         with closing(Listener([address], [], lambda loss: None)) as listener:
             listener.open()
-            wait_for(lambda: listener.unanswered() and listener.reached)
+            wait_for(lambda: any(listener.unanswered().values()))
             Session([], threading.Event(), seconds=0.01).run(listener)
     told = capsys.readouterr().err.splitlines()
-    assert (
-        told[0]
-        == f"rawdaq-dump: what listens at {address} has not answered as a publisher does (is it a ZMQTCPPublisher?)"
+    assert told[0] == (
+        f"rawdaq-dump: {address} takes connections, but does not publish to us: it turns us away (the receiver's log "
+        "says why), or is no ZMQTCPPublisher"
     )
 
 
