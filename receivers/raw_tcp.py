@@ -62,15 +62,18 @@ def _split(code: str) -> tuple[str | None, str]:
     return (location if dot else None), channel
 
 
+def _code(code: str) -> str:
+    location, channel = _split(code)
+    try:
+        StreamId("X", "X", location or "", channel)
+    except InvalidValue as error:
+        raise ValueError(f"{code!r} is not [location.]channel: {error}") from error
+    return code
+
+
 def _channels(channels: dict[int, str]) -> dict[int, str]:
     if not channels:
         raise ValueError("at least one channel is needed, such as 1: HHZ")
-    for code in channels.values():
-        location, channel = _split(code)
-        try:
-            StreamId("X", "X", location or "", channel)
-        except InvalidValue as error:
-            raise ValueError(f"{code!r} is not [location.]channel: {error}") from error
     codes = list(channels.values())
     twice = {code for code in codes if codes.count(code) > 1}
     if twice:
@@ -89,7 +92,7 @@ def _host(host: str) -> str:
 
 
 ChannelMap = Annotated[
-    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], str],
+    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], Annotated[str, AfterValidator(_code)]],
     AfterValidator(_channels),
 ]
 

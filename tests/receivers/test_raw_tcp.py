@@ -325,7 +325,8 @@ def test_options_are_checked_before_anything_starts() -> None:
     assert problems(channels={1: "HHZ", 2: "10.HHN"}) == ""
     assert "missing" in problems()
     assert "at least one channel" in problems(channels={})
-    assert "not [location.]channel" in problems(channels={1: "hhz"})
+    several = problems(channels={1: "hhz", 2: "HHZ", 3: "00.10.HHN", 4: "00.NO"})
+    assert several.count("is not [location.]channel") == 3
     assert "two channels cannot be one stream" in problems(channels={1: "HHZ", 2: "HHZ"})
     assert problems(channels={-1: "HHZ"}) != ""
     for host in ("my..host", ".foo", "a b", "", "x" * 64, "bell\x07"):
