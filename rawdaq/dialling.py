@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import fcntl
 import logging
 import random
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,6 +125,37 @@ class DialledProtocol(asyncio.BufferedProtocol):
             self.ended()  # a reset is an end too: some close so when they refuse what we said
         self.failure = self.failure or exc
         self.closed.set_result(None)
+
+
+class _LastReads(asyncio.BufferedProtocol):
+    """Takes the place of *protocol*, gives it the bytes that have arrived by now and no more, and ends the connection.
+
+    Attributes:
+        left_bytes: how many of them are not read yet.
+    """
+
+    def __init__(self, protocol: DialledProtocol) -> None:
+        self._protocol = protocol
+        self.left_bytes = _waiting_bytes(protocol.transport.get_extra_info("socket"))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by asyncio."""
+        return self._protocol.get_buffer(sizehint)[: self.left_bytes]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by asyncio."""
+        self.left_bytes -= nbytes
+        self._protocol.buffer_updated(nbytes)
+        if not self.left_bytes:
+            self._protocol.transport.abort()
+
+    def eof_received(self) -> None:
+        """Called by asyncio."""
+        self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._protocol.connection_lost(exc)
 
 
 class DialEndpoint(Endpoint):
@@ -252,6 +286,27 @@ class DialEndpoint(Endpoint):
         """Return the connection, when there is one."""
         return [] if self.protocol is None else [self.protocol.transport]
 
+    async def read_out(self, timeout_s: float) -> str | None:
+        """Dial no more; read what has arrived by now, which the device will not send again; close the connection."""
+        self._is_closed = True
+        protocol = self.protocol
+        if protocol is None or protocol.transport.is_closing():
+            return None
+        last = _LastReads(protocol)
+        if last.left_bytes:
+            protocol.transport.set_protocol(last)
+            await asyncio.wait([protocol.closed], timeout=timeout_s)
+        protocol.transport.abort()
+        if protocol.failure is not None:  # nobody could have read what follows
+            self._log.warning("%s: %s", self.address, _reason(protocol.failure))
+        elif last.left_bytes:
+            reason = ", ".join(sorted(self._holds)) or "there was more than could be read"
+            return (
+                f"{last.left_bytes} bytes that {self.address} had sent are lost: "
+                f"not read within {timeout_s:g} s of stopping ({reason})"
+            )
+        return None
+
     async def aclose(self) -> None:
         """Close the connection and dial no more."""
         self._is_closed = True
@@ -280,6 +335,12 @@ def _reason(failure: Exception | None) -> str:
     if isinstance(failure, OSError):
         return _REMEDIES.get(failure.errno or 0, failure.strerror or str(failure))
     return str(failure)
+
+
+def _waiting_bytes(sock: socket.socket) -> int:
+    """Return how much the system has received at *sock* that is not read yet."""
+    (size_bytes,) = struct.unpack("@i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
+    return int(size_bytes)
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -45,6 +45,14 @@ class Endpoint(ABC):
     def transports(self) -> list[Any]:
         """Return the open transports."""
 
+    async def read_out(self, timeout_s: float) -> str | None:
+        """Read what has arrived by now as publishers have room, before `aclose`; here nothing, `aclose` reads or tells.
+
+        Returns:
+            What is lost because it could not be read within *timeout_s*, in words; usually None.
+        """
+        return None
+
     @abstractmethod
     async def aclose(self) -> None:
         """Stop reading and close; may be called twice."""

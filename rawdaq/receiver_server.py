@@ -294,9 +294,10 @@ class ReceiverServer:
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
             self._state = "stopping"
-            await self._stop_reading()
             self._close_by_s = self.loop.time() + 2 * self.stop_timeout_s
-            if lost := await self._fanout.drain(self.stop_timeout_s):
+            read_out_s = await self._read_out()
+            await self._stop_reading()
+            if lost := await self._fanout.drain(self.stop_timeout_s - read_out_s):
                 self.log.error("%s", lost)
                 self._failure = self._failure or lost
         finally:
@@ -345,6 +346,18 @@ class ReceiverServer:
         for name in dir(type(self)):
             if name.startswith("ct_"):
                 self.spawn(getattr(self, name)(), name)
+
+    async def _read_out(self) -> float:
+        """Let endpoints read what has arrived by now, in half of the stop's time at most; return how much that took."""
+        began_s, timeout_s = self.loop.time(), self.stop_timeout_s / 2
+        if not self._unpaused.is_set():  # and nobody will resume
+            for endpoint in self.endpoints:
+                endpoint.release(_PAUSED)
+        for lost in await asyncio.gather(*(endpoint.read_out(timeout_s) for endpoint in self.endpoints)):
+            if lost:
+                self.log.error("%s", lost)
+                self._failure = self._failure or lost
+        return min(round(self.loop.time() - began_s, 3), timeout_s)
 
     async def _stop_reading(self) -> None:
         """Close the endpoints; what relays have in their own queues they may still publish."""

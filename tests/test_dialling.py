@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import errno
 import logging
 import re
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from rawdaq import dialling
 from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 
 LOG = logging.getLogger("rawdaq.test")
 
@@ -177,6 +178,81 @@ async def test_a_connection_that_lasts_after_many_that_did_not_is_told_and_so_is
         f"connected to {address} again after N s",
         f"{address}: the device closed the connection; trying again in N s",
     ]
+
+
+class Reader(DialledProtocol):
+    """Keeps what it gets, and gives up at what is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got = b""
+
+    def received(self, chunk: memoryview) -> None:
+        self.got += chunk
+        if b"wrong" in self.got:
+            self.fail(ValueError("that is wrong"))
+
+
+@contextlib.asynccontextmanager
+async def held(data: bytes) -> AsyncGenerator[tuple[DialEndpoint, Reader, asyncio.StreamWriter]]:
+    """Yield an endpoint that is held while *data* wait in its socket, its connection, and the peer's side of that."""
+    peers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: peers.append(writer), "127.0.0.1", 0)
+    reader: list[Reader] = []
+
+    def make() -> Reader:
+        reader.append(Reader())
+        return reader[-1]
+
+    endpoint = DialEndpoint(make, "127.0.0.1", server.sockets[0].getsockname()[1], Reconnect(60.0, 60.0), LOG)
+    endpoint.hold("full")
+    task = asyncio.ensure_future(endpoint.run())
+    await until(lambda: peers and endpoint.protocol)
+    peers[0].write(data)
+    await until(lambda: dialling._waiting_bytes(reader[0].transport.get_extra_info("socket")) == len(data))
+    try:
+        yield endpoint, reader[0], peers[0]
+    finally:
+        await endpoint.aclose()
+        peers[0].close()
+        server.close()
+        await asyncio.gather(task, peers[0].wait_closed(), return_exceptions=True)
+
+
+async def test_what_had_arrived_before_the_end_is_read_when_there_is_room_and_nothing_that_came_later() -> None:
+    async with held(b"before") as (endpoint, reader, peer):
+        reading = asyncio.ensure_future(endpoint.read_out(DEADLINE_S))
+        await asyncio.sleep(0)
+        peer.write(b"after")
+        await until(lambda: dialling._waiting_bytes(reader.transport.get_extra_info("socket")) == len(b"beforeafter"))
+        assert reader.got == b""
+        endpoint.release("full")
+        assert await reading is None
+        assert reader.got == b"before"
+
+
+async def test_where_nothing_had_arrived_the_end_comes_at_once() -> None:
+    async with held(b"") as (endpoint, reader, _):
+        assert await endpoint.read_out(DEADLINE_S) is None
+        assert reader.transport.is_closing()
+
+
+async def test_what_had_arrived_and_finds_no_room_in_time_is_told() -> None:
+    async with held(b"before") as (endpoint, reader, _):
+        told = f"6 bytes that {endpoint.address} had sent are lost: not read within 0.01 s of stopping (full)"
+        assert await endpoint.read_out(0.01) == told
+        assert reader.transport.is_closing()
+
+
+async def test_what_is_wrong_in_the_last_bytes_is_told_and_ends_them(caplog: pytest.LogCaptureFixture) -> None:
+    async with held(b"wrong") as (endpoint, _, _):
+        endpoint.release("full")
+        assert await endpoint.read_out(DEADLINE_S) is None
+    assert "that is wrong" in caplog.text
+
+
+async def test_an_endpoint_without_a_connection_has_nothing_to_read() -> None:
+    assert await DialEndpoint(Reader, "127.0.0.1", 1, Reconnect(), LOG).read_out(DEADLINE_S) is None
 
 
 @pytest.mark.parametrize(

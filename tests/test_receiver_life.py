@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from rawdaq.endpoints import UdpEndpoint
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.until_signal import serve_until_signal
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.servers import Datagrams, Idle, Keeper, serving
 
 
@@ -222,6 +223,22 @@ def test_run_serves_until_it_is_stopped_and_closes_its_loop() -> None:
     server = Brief()
     server.run()
     assert server.loop.is_closed()
+
+
+async def test_at_a_stop_all_endpoints_read_what_had_arrived_at_the_same_time() -> None:
+    meeting = asyncio.Barrier(2)
+
+    class Late(UdpEndpoint):
+        async def read_out(self, timeout_s: float) -> str | None:
+            await meeting.wait()
+            return None
+
+    server = Idle()
+    server.endpoints += [Late(asyncio.DatagramProtocol, "127.0.0.1", 0) for _ in range(2)]
+    async with serving(server) as task:
+        server.stop()
+        async with asyncio.timeout(DEADLINE_S):
+            await task
 
 
 async def test_what_a_stop_could_not_deliver_is_told_and_no_success() -> None:

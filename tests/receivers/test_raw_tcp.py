@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rawdaq.errors import InvalidValue
+from rawdaq.dialling import _waiting_bytes
+from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.options import read_options
 from rawdaq.packet import Packet, StreamId
 from rawdaq.receivers.raw_tcp import RawReceiver
@@ -315,6 +316,63 @@ async def test_a_full_publisher_stops_the_reading_and_nothing_is_lost() -> None:
         receiver.stop()
         await task
     assert [packet.sequence for packet in slow.packets] == list(range(count))
+
+
+class Gated(PacketKeeper):
+    """Delivers when its gate is open, and lets ten packets wait before that."""
+
+    queue_packets = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        await self.gate.wait()
+        await super().deliver(batch)
+
+
+@contextlib.asynccontextmanager
+async def stopping(publisher: Gated, stop_timeout_s: float = 10.0) -> AsyncGenerator[asyncio.Task[None]]:
+    """Stop a receiver that was paused when a hundred packets arrived; yield its task when they fill the publisher."""
+    is_paused = asyncio.Event()
+
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+        await is_paused.wait()
+        await session.send(b"".join(wire(1, START_NS + i * 10**9, SAMPLES.tobytes(), 100) for i in range(100)))
+        await session.until_closed()
+
+    async with fake_device(play) as port:
+        receiver = RawReceiver([publisher], STATION, port=port, channels={1: "HHZ"})
+        receiver.stop_timeout_s = stop_timeout_s
+        task = asyncio.ensure_future(receiver.serve())
+        await until(lambda: receiver.formats)
+        receiver.cmd_pause()
+        is_paused.set()
+        protocol = receiver.endpoint.protocol
+        assert protocol is not None
+        waiting = protocol.transport.get_extra_info("socket")
+        await until(lambda: _waiting_bytes(waiting) >= 100 * len(WHOLE))
+        receiver.stop()
+        await until(lambda: task.done() or receiver.endpoint.status()["held"] == ["a publisher is full"])
+        yield task
+        await asyncio.wait([task])
+
+
+async def test_what_the_device_had_sent_before_a_stop_is_published_as_publishers_have_room() -> None:
+    publisher = Gated()
+    async with stopping(publisher) as task:
+        publisher.gate.set()
+        await task
+    assert [packet.sequence for packet in publisher.packets] == list(range(100))
+
+
+async def test_what_the_device_had_sent_before_a_stop_and_finds_no_room_is_told() -> None:
+    async with stopping(Gated(), 0.05) as task:
+        reason = r"bytes .* had sent are lost: not read within 0.025 s of stopping \(a publisher is full\)"
+        with pytest.raises(ComponentError, match=reason):
+            await task
 
 
 def problems(**options: Any) -> str:

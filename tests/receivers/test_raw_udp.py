@@ -292,6 +292,13 @@ async def test_pause_leaves_datagrams_to_the_system_and_resume_takes_them() -> N
         await running.published(2)
 
 
+async def test_what_arrived_during_a_pause_is_published_when_it_ends_with_a_stop() -> None:
+    async with receiving() as running:
+        running.receiver.cmd_pause()
+        running.send(datagram(0))
+    assert running.keeper.indices == [0]
+
+
 # --- what is wrong -------------------------------------------------------------------------------------------------
 
 BAD = {

@@ -142,8 +142,8 @@ async def test_what_waits_while_reading_is_held_at_the_stop_is_told(
 ) -> None:
     with sending(context, zmq.PUSH) as pusher:
         async with receiving(address_of(pusher), pattern="pull", raw=True) as (receiver, items):
-            receiver.cmd_pause()
             endpoint: Any = receiver.endpoints[0]
+            endpoint.hold("full")
             pusher.send(b"late")
             await until(lambda: endpoint._socket.poll(0))
         assert items == []
