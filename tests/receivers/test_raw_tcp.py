@@ -355,7 +355,7 @@ async def stopping(publisher: Gated, stop_timeout_s: float = 10.0) -> AsyncGener
         waiting = protocol.transport.get_extra_info("socket")
         await until(lambda: _waiting_bytes(waiting) >= 100 * len(WHOLE))
         receiver.stop()
-        await until(lambda: task.done() or receiver.endpoint.status()["held"] == ["a publisher is full"])
+        await until(lambda: task.done() or receiver.endpoint.status()["held"] == ["a publisher is full: keeper"])
         yield task
         await asyncio.wait([task])
 
@@ -370,7 +370,7 @@ async def test_what_the_device_had_sent_before_a_stop_is_published_as_publishers
 
 async def test_what_the_device_had_sent_before_a_stop_and_finds_no_room_is_told() -> None:
     async with stopping(Gated(), 0.05) as task:
-        reason = r"bytes .* had sent are lost: not read within 0.025 s of stopping \(a publisher is full\)"
+        reason = r"bytes .* had sent are lost: not read within 0.025 s of stopping \(a publisher is full: keeper\)"
         with pytest.raises(ComponentError, match=reason):
             await task
 
