@@ -46,7 +46,7 @@ class Endpoint(ABC):
         """Return the open transports."""
 
     async def read_out(self, timeout_s: float) -> str | None:
-        """Read what has arrived by now as publishers have room, before `aclose`; here nothing, `aclose` reads or tells.
+        """Read what has arrived by now, as publishers have room; an endpoint for which `aclose` is enough does nothing.
 
         Returns:
             What is lost because it could not be read within *timeout_s*, in words; usually None.
@@ -73,7 +73,7 @@ class Endpoint(ABC):
 
     def _apply_holds(self) -> None:
         for transport in self.transports():
-            with contextlib.suppress(AttributeError, RuntimeError):  # a datagram transport cannot pause
+            with contextlib.suppress(AttributeError, RuntimeError):  # datagram transports of other loops cannot pause
                 (transport.pause_reading if self._holds else transport.resume_reading)()
 
 

@@ -184,8 +184,8 @@ class ReceiverServer:
     async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | PacketRun | bytes]) -> None:
         """Hand packets (one, or better many at once) or plain bytes to every publisher.
 
-        Returns when all is in the outlets and those that must not overflow have room again, so that a receiver that
-        awaits it reads no faster than its publishers deliver.
+        Returns when all is in the outlets and those that must not overflow have room again. Until then the endpoints
+        are held, so that a receiver that awaits it reads no faster than its publishers deliver.
         """
         await self._unpaused.wait()
         if isinstance(data, Packet):
@@ -193,7 +193,8 @@ class ReceiverServer:
         elif isinstance(data, bytes | bytearray | memoryview):
             data = [bytes(data)]
         if not self._put(data):
-            await self._room()
+            # Or queues between a protocol and a coroutine would grow.
+            await self._release(self.endpoints, self._hold(self.endpoints))
         elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
@@ -210,13 +211,22 @@ class ReceiverServer:
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
-            reason = f"{_BLOCKED}: {', '.join(self._fanout.full)}"
-            endpoint.hold(reason)
-            self.spawn(self._release(endpoint, reason), "back-pressure")
+            self.spawn(self._release([endpoint], self._hold([endpoint])), "back-pressure")
 
-    async def _release(self, endpoint: Endpoint, reason: str) -> None:
-        await self._room()
-        endpoint.release(reason)
+    def _hold(self, endpoints: Sequence[Endpoint]) -> str:
+        """Hold *endpoints* because a publisher is full; return the reason, by which they are released."""
+        reason = f"{_BLOCKED}: {', '.join(self._fanout.full)}"
+        for endpoint in endpoints:
+            endpoint.hold(reason)
+        return reason
+
+    async def _release(self, endpoints: Sequence[Endpoint], reason: str) -> None:
+        """Return when all publishers have room and *endpoints* are read again."""
+        try:
+            await self._room()
+        finally:
+            for endpoint in endpoints:
+                endpoint.release(reason)
 
     async def _room(self) -> None:
         """Return when all publishers have room; a wait that an operator would notice is told."""

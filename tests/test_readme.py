@@ -140,10 +140,13 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
     try:
         port = int(run_cli([*control, "send", "Text", "port"]).stdout)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for stray in (b"hello", b"\xff", b"HHZ 1 100 99999999999", b"HHZ 1 0 5", b"HHZ 1795219199000000000 100"):
+                sender.sendto(stray, ("127.0.0.1", port))
             sender.sendto(b"HHZ 1795219200000000000 100 5 -3 7", ("127.0.0.1", port))
             sender.sendto(b"HHZ 1795219200030000000 100 5 -3 8", ("127.0.0.1", port))
         peaks = tmp_path / "peaks.txt"
         wait_for(lambda: peaks.exists() and peaks.read_text())
+        assert "passed over b'hello'" in run_cli([*control, "logs", "Text"]).stdout
     finally:
         stopped = run_cli([*control, "stop", "Text"])
     assert stopped.returncode == 0, stopped.stderr

@@ -43,6 +43,35 @@ async def test_what_a_relay_holds_when_it_is_stopped_is_still_published() -> Non
     assert keeper.kept == [b"%d" % index for index in range(100)]
 
 
+async def test_a_relay_reads_no_faster_than_its_publishers_deliver() -> None:
+    class Gated(Keeper):
+        queue_packets = 10
+        gate = asyncio.Event()
+
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            await self.gate.wait()
+            await super().deliver(batch)
+
+    keeper = Gated()
+    server = UdpRelay("127.0.0.1", 0, [keeper])
+    sent = [b"%d" % index for index in range(30)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        async with serving(server):
+            for data in sent[:20]:
+                sender.sendto(data, ("127.0.0.1", server.first.port))
+            await until(lambda: server.first.status()["held"] == ["a publisher is full: keeper"])
+            waiting = server.first_protocol.buffer.qsize()
+            for data in sent[20:]:
+                sender.sendto(data, ("127.0.0.1", server.first.port))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert server.first_protocol.buffer.qsize() == waiting
+            keeper.gate.set()
+            await until(lambda: len(keeper.kept) == len(sent))
+            assert server.first.status()["held"] == []
+    assert keeper.kept == sent
+
+
 async def test_a_receiver_with_a_zmq_socket_of_its_own() -> None:
     keeper = Keeper()
     server = PullRelay([keeper])
