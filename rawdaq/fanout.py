@@ -75,10 +75,14 @@ class Fanout:
         watched = {f"watch {name}": delivery.publisher.watch for name, delivery in named}
         return stages | carried | watched
 
-    async def drain(self, timeout_s: float) -> str | None:
+    async def drain(self, timeout_s: float, spent_s: float = 0.0) -> str | None:
         """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
 
         Reading has ended, so the little that is on its way is taken also where there is no room.
+
+        Args:
+            timeout_s: how long a stop may take for that.
+            spent_s: how much of it is over.
 
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
@@ -86,7 +90,7 @@ class Fanout:
         for delivery in self.deliveries:
             delivery.begin_end()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s - spent_s):
                 await asyncio.gather(*(stage.drain() for stage in self.stages if not stage.is_dead))
                 await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
         except TimeoutError:

@@ -307,7 +307,7 @@ class ReceiverServer:
             self._close_by_s = self.loop.time() + 2 * self.stop_timeout_s
             read_out_s = await self._read_out()
             await self._stop_reading()
-            if lost := await self._fanout.drain(self.stop_timeout_s - read_out_s):
+            if lost := await self._fanout.drain(self.stop_timeout_s, read_out_s):
                 self.log.error("%s", lost)
                 self._failure = self._failure or lost
         finally:
@@ -367,7 +367,7 @@ class ReceiverServer:
             if lost:
                 self.log.error("%s", lost)
                 self._failure = self._failure or lost
-        return min(round(self.loop.time() - began_s, 3), timeout_s)
+        return min(self.loop.time() - began_s, timeout_s)
 
     async def _stop_reading(self) -> None:
         """Close the endpoints; what relays have in their own queues they may still publish."""
