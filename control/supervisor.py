@@ -209,7 +209,7 @@ def _failure(key: str, runtime: RuntimeFiles) -> str:
     ended = runtime.ended(key)
     if ended is None or runtime.error_at_end(key, ended.pid) is None:
         return ""
-    return f": {ended}; see {ended.log_file}"
+    return f": {ended}; see {_log_file(key, runtime) or _LOG_ELSEWHERE}"
 
 
 def _stop_member(running: Running, key: str, runtime: RuntimeFiles) -> int | RawdaqError:

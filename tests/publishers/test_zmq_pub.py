@@ -4,6 +4,8 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Literal, cast
 
 import pytest
@@ -253,20 +255,21 @@ async def test_remote_mode_dials_again_after_a_refusal_and_after_a_loss(
         finally:
             await publisher.aclose()
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
-    with ZmqSub(b"") as subscriber:
-        port = subscriber.bind_to_random_port("tcp://127.0.0.1")
-        publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
-        await publisher.open()
-        try:
-            await _heard_by(subscriber, publisher)
-            await _drop_connections(publisher)
-            await _heard_by(subscriber, publisher)
-        finally:
-            await publisher.aclose()
+    async with dialling() as (publisher, subscriber):
+        await _heard_by(subscriber, publisher)
 
 
 async def test_remote_mode_dials_at_once_when_there_is_something_to_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zmq_pub, "_RETRY_FIRST_S", 3600.0)
+    async with dialling() as (publisher, subscriber):
+        with pytest.raises(PublisherUnavailable):
+            await publisher.deliver([packet()])
+        await _heard_by(subscriber, publisher)
+
+
+@asynccontextmanager
+async def dialling() -> AsyncGenerator[tuple[ZMQTCPPublisher, "zmq.Socket[bytes]"]]:
+    """Yield a publisher with mode remote whose connection has just ended, and the subscriber that it dials."""
     with ZmqSub(b"") as subscriber:
         port = subscriber.bind_to_random_port("tcp://127.0.0.1")
         publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
@@ -274,9 +277,7 @@ async def test_remote_mode_dials_at_once_when_there_is_something_to_deliver(monk
         try:
             await _heard_by(subscriber, publisher)
             await _drop_connections(publisher)
-            with pytest.raises(PublisherUnavailable):
-                await publisher.deliver([packet()])
-            await _heard_by(subscriber, publisher)
+            yield publisher, subscriber
         finally:
             await publisher.aclose()
 
