@@ -36,14 +36,14 @@ bench-check: $(INSTALLED)  ## fails when a packet costs more than benchmarks/lim
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \
-		.import_linter_cache *.egg-info benchmarks/results.json rawdaq/*.so
+		.import_linter_cache *.egg-info benchmarks/results.json rawdaq/native/*.so
 
-$(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard rawdaq/*.c)
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard rawdaq/native/*.c)
 	@test -n '$(PYTHON)' || { echo 'rawdaq needs Python 3.11 or later; name it: make PYTHON=/path/to/python' >&2; exit 1; }
 	@test -e $@ || rm -rf .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'setting up .venv (once; a minute or two)'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
-	@$(BIN)/python -c 'import rawdaq.file_batches, rawdaq.single_packets, rawdaq.steim2' 2>/dev/null || \
+	@$(BIN)/python -c 'import rawdaq.native.steim2' 2>/dev/null || \
 		echo 'a compiled part is missing, which the tests need: install gcc and python3-dev, then: make clean' >&2
 	@touch $@

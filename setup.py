@@ -6,13 +6,13 @@ from setuptools import Extension, setup
 
 COMPILED = [
     Extension(
-        f"rawdaq.{name}",
-        [f"rawdaq/{name}.c"],
+        f"rawdaq.native.{name}",
+        [f"rawdaq/native/{name}.c"],
         extra_compile_args=["-O3"],  # with less, some compilers do not use the machine's vectors
         py_limited_api=True,
         optional=True,  # no compiler, no failure
     )
-    for name in ("file_batches", "single_packets", "steim2")
+    for name in ("steim2",)
 ]
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):  # these Pythons have no stable interface

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from benchmarks.loads import Load, packets
 from benchmarks.processes import tell
-from rawdaq.protocols.raw_device import RawDevice, StartRequested
+from rawdaq.protocols.raw.device import RawDevice, StartRequested
 
 _PIECE_BYTES = 1 << 20
 

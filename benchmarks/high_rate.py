@@ -25,9 +25,9 @@ from benchmarks.loads import LOCATION, NETWORK, STATION, signal
 from benchmarks.processes import Child, cpu_s, peak_mb, tell, until
 from benchmarks.results import Report, spread
 from rawdaq import Subscriber, config, station
-from rawdaq.decimation import Decimator
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.streamer import Channel, Streamer
+from rawdaq.streams.decimator import Decimator
 from rawdaq.times import NS_PER_S
 
 COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")

@@ -26,12 +26,12 @@ from benchmarks.loads import LOCATION, NETWORK, Load, packets
 from benchmarks.processes import Child, cpu_s, peak_mb, tell, until
 from benchmarks.results import Report, spread
 from rawdaq import station
-from rawdaq.endpoints import Endpoint
+from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet, PacketRun
+from rawdaq.process.signals import serve_until_signal
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.raw_tcp import RawReceiver
-from rawdaq.settings import StationSettings
-from rawdaq.until_signal import serve_until_signal
+from rawdaq.sockets.endpoint import Endpoint
 
 COLUMNS = ("CPU %", "peak MB", "p50 ms", "p99 ms", "max ms", "threads")
 CHANNELS = ("HHE", "HHN", "HHZ")

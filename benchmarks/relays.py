@@ -24,10 +24,10 @@ import zmq.asyncio
 
 from rawdaq.config import StationSettings
 from rawdaq.protocols.zmtp import SocketType, ZmtpPeer, frame_message
-from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.receivers.raw_udp import RawUDPReceiver
-from rawdaq.receivers.zmq_in import ZMQReceiver
+from rawdaq.receivers.raw_udp.receiver import RawUDPReceiver
+from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
 
 SIZE_BYTES = 1000
 _FRAME_BYTES = sum(map(len, frame_message([bytes(SIZE_BYTES)])))

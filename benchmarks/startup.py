@@ -10,7 +10,7 @@ from benchmarks.results import Report, spread
 
 COLUMNS = ("start ms", "1st record ms")
 
-_PROGRAM = "import sys; sys.argv[0] = 'rawdaq-plugin'; from rawdaq.control.plugin import main; main()"
+_PROGRAM = "import sys; sys.argv[0] = 'rawdaq-plugin'; from rawdaq.control.plugin.command import main; main()"
 
 
 def run(channels: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """``control-rawdaq``: words of people into calls, results into words and an exit status.
 
-Everything it does, Python can do: see `rawdaq.control.supervisor` and `rawdaq.control.client`. What a command needs is
+Everything it does, Python can do: see `rawdaq.control.processes` and `rawdaq.control.client`. What a command needs is
 imported when it runs, because somebody who asks for help does not want to wait for numpy.
 
 Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage or configuration.
@@ -18,11 +18,11 @@ import click
 
 from rawdaq.control import invocation
 from rawdaq.control.invocation import PROGRAM
-from rawdaq.control.seiscomp_commands import seiscomp
+from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.start_stop import restart, start, stop
 
 if TYPE_CHECKING:
-    from rawdaq.settings import StationFile
+    from rawdaq.config.settings import StationFile
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,7 +50,8 @@ def status(names: Sequence[str], as_json: bool) -> int:
     The exit status is 1 when one is dead or has failed, or a named one does not run. A station file that is wrong is
     told too, and means 2 unless others are named.
     """
-    from rawdaq.control import rows, supervisor
+    from rawdaq.control import rows
+    from rawdaq.control.processes import supervisor
 
     with invocation.runtime_files() as runtime:
         words = names or ["all"]
@@ -179,7 +180,7 @@ def check(file: Path | None, as_json: bool) -> int:
 
 def _load_classes(files: Sequence["StationFile"]) -> None:
     """Raise the reason when an installed class cannot be used."""
-    from rawdaq import registry
+    from rawdaq.config import registry
 
     for component in (component for each in files for component in each.components):
         registry.receiver_class(component.receiver.class_name)

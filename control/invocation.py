@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from rawdaq.config.settings import ConfigError
     from rawdaq.control.names import Target
-    from rawdaq.runtime import RuntimeFiles
-    from rawdaq.settings import ConfigError
+    from rawdaq.process.runtime_files import RuntimeFiles
 
 PROGRAM = "control-rawdaq"
 
@@ -44,7 +44,7 @@ def complain(text: str) -> None:
 
 def runtime_files() -> "RuntimeFiles":
     """Return the folder of pid files, command sockets and logs."""
-    from rawdaq.runtime import RuntimeFiles
+    from rawdaq.process.runtime_files import RuntimeFiles
 
     return RuntimeFiles.find()
 
@@ -113,7 +113,7 @@ def _known(runtime: "RuntimeFiles") -> Found:
 def _is_own(target: "Target") -> bool:
     """Whether *target* was started from the configuration that is named; without one everything is meant."""
     from rawdaq import config
-    from rawdaq.options import plain
+    from rawdaq.config.options import plain
 
     named, file = config.named_config(given_config()), target.started_from
     return named is None or (file is not None and plain(named.absolute()) in (file, file.parent))

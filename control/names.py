@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from rawdaq.config.settings import ComponentSettings, StationFile
 from rawdaq.errors import RawdaqError
-from rawdaq.runtime import Ended, Running, RuntimeFiles
-from rawdaq.settings import ComponentSettings, StationFile
+from rawdaq.process.runtime_files import Ended, Running, RuntimeFiles
 
 
 class NoSuchComponent(RawdaqError):

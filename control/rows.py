@@ -6,8 +6,8 @@ from typing import TypeAlias
 from rawdaq.control import client
 from rawdaq.control.names import Target
 from rawdaq.errors import CommandError
+from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.protocols.command import JsonValue
-from rawdaq.runtime import RuntimeFiles
 
 Row: TypeAlias = dict[str, JsonValue]
 

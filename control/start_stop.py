@@ -10,9 +10,9 @@ from rawdaq.control import invocation
 from rawdaq.control.invocation import PROGRAM
 
 if TYPE_CHECKING:
+    from rawdaq.config.settings import ComponentSettings
     from rawdaq.control.names import Target
-    from rawdaq.runtime import RuntimeFiles
-    from rawdaq.settings import ComponentSettings
+    from rawdaq.process.runtime_files import RuntimeFiles
 
 _processes_option = click.option(
     "--processes",
@@ -52,7 +52,7 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
 
 
 def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import component
+    from rawdaq.control.processes import component
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
@@ -70,8 +70,8 @@ def _without_running(targets: Sequence["Target"]) -> list["Target"]:
 
 def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
     """Return *components* in groups that are to share a process; warn of what the system will not allow."""
-    from rawdaq.control import open_files
-    from rawdaq.control.spread import spread
+    from rawdaq.control.processes import file_limits as open_files
+    from rawdaq.control.processes.spread import spread
 
     groups = spread(components, processes)
     for shortage in filter(None, map(open_files.shortage, groups)):
@@ -80,7 +80,7 @@ def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[l
 
 
 def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import sharing
+    from rawdaq.control.processes import sharing
 
     for key in (component.key for group in groups for component in group):
         if ended := runtime.ended(key):
@@ -98,7 +98,7 @@ def stop(names: Sequence[str]) -> int:
 
 
 def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control import sharing
+    from rawdaq.control.processes import sharing
 
     return _tell_each("stopped", sharing.stop([target.key for target in targets], runtime))
 
@@ -113,7 +113,7 @@ def restart(names: Sequence[str], processes: int | None) -> int:
     They get what their station file says now; when it is wrong, nothing is stopped. Those that share a process do so
     again when all of them are restarted; one alone gets a process of its own.
     """
-    from rawdaq.control import sharing
+    from rawdaq.control.processes import sharing
 
     with invocation.runtime_files() as runtime:
         targets, wrong = invocation.find(names, runtime)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rawdaq.config.settings import StationSettings
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.settings import StationSettings
 
 _DEMO_CODES = "network: XX, code: DEMO"
 

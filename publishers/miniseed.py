@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.archive import Archive
-from rawdaq.archive_layout import LAYOUTS, ArchiveLayout
-from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
+from rawdaq.archive.archive import Archive
+from rawdaq.archive.layout import LAYOUTS, ArchiveLayout
+from rawdaq.disk.late_sync import LateSync
+from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.late_sync import LateSync
-from rawdaq.packet import Packet, PacketRun, StreamId
+from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import Publisher
-from rawdaq.record_format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
+from rawdaq.stream_id import StreamId
 
 
 def _layout(text: str) -> str:

@@ -11,14 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rawdaq.archive_file import device_below
-from rawdaq.disk_threads import Arguments, DiskThread, disk_thread, in_new_thread
+from rawdaq.disk.late_sync import LateSync
+from rawdaq.disk.lock import lock
+from rawdaq.disk.mounts import device_below
+from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
-from rawdaq.file_lock import lock
-from rawdaq.late_sync import LateSync
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet
 from rawdaq.protocols.message import sample_bytes
 from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.stream_id import StreamId
 
 
 class RawWriter(Publisher):

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
 
 if TYPE_CHECKING:
     from rawdaq.seedlink_plugin import SeedLinkPlugin
-    from rawdaq.subscriber import Subscriber
+    from rawdaq.subscriber.live import Subscriber
 
 __all__ = ["Packet", "SeedLinkPlugin", "StreamId", "Subscriber", "__version__"]
 
@@ -16,7 +17,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Load `Subscriber`, and zmq with it, or `SeedLinkPlugin` when they are used: the device side needs neither."""
     if name == "Subscriber":
-        from rawdaq.subscriber import Subscriber
+        from rawdaq.subscriber.live import Subscriber
 
         return Subscriber
     if name == "SeedLinkPlugin":

@@ -7,8 +7,8 @@
     ├── ProtocolError
     │   ├── LocalProtocolError  we asked a codec for something that its protocol cannot say
     │   └── RemoteProtocolError the peer sent something that its protocol does not allow
-    ├── ConfigError             the station file is wrong (rawdaq.config)
-    ├── UnknownClass            no receiver or publisher of that name is installed (rawdaq.registry)
+    ├── ConfigError             the station file is wrong (rawdaq.config.files)
+    ├── UnknownClass            no receiver or publisher of that name is installed (rawdaq.config.registry)
     ├── ComponentError          a component cannot start or had to stop; the text says cause and remedy
     ├── PublisherUnavailable    a publisher cannot deliver now and wants the batch again (rawdaq.publisher)
     └── CommandError            a running component refused a command, or nobody answered (rawdaq.control)

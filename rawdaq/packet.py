@@ -1,27 +1,20 @@
-"""The two values that everything here speaks of: `StreamId` names a stream, `Packet` is a run of its samples."""
+"""`Packet`: a run of samples of one stream; `PacketRun`: many of them that came together."""
 
 import operator
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from fnmatch import fnmatchcase
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
+from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns
 
 #: One dimension, one of the five `SampleType`s, either byte order, read-only.
 Samples = npt.NDArray[Any]
-
-# FDSN source identifiers, definition 1.0: 1-8 for network and station, up to 8 for location; "-" in the latter two.
-_NETWORK = re.compile(r"[A-Z0-9]{1,8}")
-_STATION = re.compile(r"[A-Z0-9-]{1,8}")
-_LOCATION = re.compile(r"[A-Z0-9-]{0,8}")
-_CHANNEL = re.compile(r"[A-Z0-9]{3}|[A-Z0-9]*_[A-Z0-9]+_[A-Z0-9]*")
 
 
 class SampleType(StrEnum):
@@ -48,75 +41,6 @@ _SIZES = {
 }
 _LITTLE = {np.dtype(kind.value).newbyteorder("<"): kind for kind in SampleType}
 _TYPES = _LITTLE | {dtype.newbyteorder(">"): kind for dtype, kind in _LITTLE.items()}
-
-
-def _part(name: str, text: str, allowed: re.Pattern[str], rule: str) -> None:
-    if not allowed.fullmatch(text):
-        raise InvalidValue(f"{name} {text!r} is not {rule}")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class StreamId:
-    """The name of a stream: network, station, location, channel.
-
-    The channel is a SEED code of three characters, or, for what SEED cannot say, the FDSN form
-    ``BAND_SOURCE_SUBSOURCE``. The same name prints both ways:
-
-    >>> stream = StreamId.parse("XX.DEMO.00.HHZ")
-    >>> stream.fdsn
-    'FDSN:XX_DEMO_00_H_H_Z'
-    >>> StreamId.parse("FDSN:XX_DEMO__H_H_Z")
-    StreamId(network='XX', station='DEMO', location='', channel='HHZ')
-
-    Raises:
-        InvalidValue: a code that neither SEED nor FDSN source identifiers allow.
-    """
-
-    network: str
-    station: str
-    location: str
-    channel: str
-
-    def __post_init__(self) -> None:
-        """Refuse what no archive could name."""
-        _part("network", self.network, _NETWORK, "1-8 characters of A-Z 0-9")
-        _part("station", self.station, _STATION, "1-8 characters of A-Z 0-9 -")
-        _part("location", self.location, _LOCATION, "0-8 characters of A-Z 0-9 -")
-        if self.location == "--":
-            raise InvalidValue("location '--' is how some print an empty location: leave it empty")
-        _part("channel", self.channel, _CHANNEL, "3 characters of A-Z 0-9, or BAND_SOURCE_SUBSOURCE")
-        # One stream has one name: three codes of one character are the SEED channel.
-        if re.fullmatch("[A-Z0-9]_[A-Z0-9]_[A-Z0-9]", self.channel):
-            object.__setattr__(self, "channel", self.channel.replace("_", ""))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the stream that ``NET.STA.LOC.CHA`` or an ``FDSN:`` source identifier names.
-
-        Raises:
-            InvalidValue: it is neither.
-        """
-        parts = text[5:].split("_", 3) if text.startswith("FDSN:") else text.split(".")
-        if len(parts) != 4:
-            raise InvalidValue(f"stream {text!r} is not NET.STA.LOC.CHA or FDSN:NET_STA_LOC_BAND_SOURCE_SUBSOURCE")
-        if text.startswith("FDSN:") and parts[3].count("_") != 2:
-            raise InvalidValue(f"stream {text!r} does not end in BAND_SOURCE_SUBSOURCE")
-        return cls(*parts)
-
-    @property
-    def fdsn(self) -> str:
-        """The FDSN source identifier, ``FDSN:NET_STA_LOC_BAND_SOURCE_SUBSOURCE``."""
-        channel = self.channel if "_" in self.channel else "_".join(self.channel)
-        return f"FDSN:{self.network}_{self.station}_{self.location}_{channel}"
-
-    def __str__(self) -> str:
-        """Return ``NET.STA.LOC.CHA``, also the topic of the stream's ZMQ messages."""
-        return f"{self.network}.{self.station}.{self.location}.{self.channel}"
-
-    def matches(self, patterns: Iterable[str]) -> bool:
-        """Whether any of the shell-style *patterns* of ``NET.STA.LOC.CHA`` names this stream (no pattern: all)."""
-        wanted = tuple(patterns)
-        return not wanted or any(fnmatchcase(str(self), pattern) for pattern in wanted)
 
 
 def rate_text(rate_hz: float) -> str:
@@ -182,6 +106,11 @@ class Packet:
             view = self.samples.view()
             view.flags.writeable = False
             object.__setattr__(self, "samples", view)
+
+    @property
+    def count(self) -> int:
+        """How many packets this is: one; see `PacketRun.count`."""
+        return 1
 
     @property
     def sample_type(self) -> SampleType:
@@ -308,6 +237,11 @@ class PacketRun:
 
     def __len__(self) -> int:
         """Return how many packets these are."""
+        return len(self.starts_ns)
+
+    @property
+    def count(self) -> int:
+        """How many packets these are."""
         return len(self.starts_ns)
 
     def __getitem__(self, part: slice) -> "PacketRun":

@@ -7,13 +7,20 @@ set `Publisher.record_format`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from rawdaq.errors import RawdaqError
-from rawdaq.outlet import OverflowPolicy
+from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.protocols.message import Framed
-from rawdaq.record_format import Record, RecordFormat, RecordRun
+
+
+class OverflowPolicy(StrEnum):
+    """What an outlet does when its publisher is slower than the receiver."""
+
+    BLOCK = "block"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
 
 
 class PublisherUnavailable(RawdaqError):
@@ -133,23 +140,6 @@ class Publisher:
             PublisherUnavailable: not now; the framework tries the rest again.
         """
         return False
-
-    def deliver_ahead(self, frame: Callable[..., Framed | None], *args: object) -> int:
-        """Deliver messages of the live stream ahead of the packets that they carry, without waiting, if possible.
-
-        The framework tries it when nothing waits in the outlet and no ``streams`` are chosen. A class that overrides
-        how publishers deliver, and not this, is not asked for it.
-
-        Args:
-            frame: makes the messages of *args*, or returns None when it cannot; to be called only when they can be
-                delivered.
-            args: for *frame*.
-
-        Returns:
-            How many were delivered: all or, by default, 0. Their packets, which do not exist yet, are then not
-            delivered.
-        """
-        return 0
 
     async def apublish(self, packet: Packet | bytes) -> None:
         """Deliver one packet."""

@@ -15,18 +15,17 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from rawdaq import commands, member_log
-from rawdaq.delivery import Delivery
-from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
-from rawdaq.endpoints import Endpoint, StreamEndpoint, UdpEndpoint
+from rawdaq.config.settings import PreviewSettings
+from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import CommandError, ComponentError
-from rawdaq.fanout import Fanout
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.previews import Previews
+from rawdaq.process import commands, member_log
+from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import Publisher
-from rawdaq.settings import PreviewSettings
-from rawdaq.stats import Anomaly, Reporter, Stats
-from rawdaq.until_signal import serve_until_signal
+from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
+from rawdaq.streams.decimation import Previews
+from rawdaq.streams.stats import Anomaly, Reporter, Stats
 
 if TYPE_CHECKING:
     import zmq
@@ -120,7 +119,7 @@ class ReceiverServer:
 
         if self.shared_context is None:
             return zmq.asyncio.Context()
-        from rawdaq.zmq_share import ContextShare
+        from rawdaq.sockets.zmq_context import ContextShare
 
         return ContextShare(self.shared_context)
 
@@ -198,15 +197,6 @@ class ReceiverServer:
         elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
-
-    @property
-    def ahead(self) -> list[Delivery]:
-        """Who may have live messages before the packets that they carry are made, which costs most of the time.
-
-        What is given to `Delivery.put_ahead` must be published by `publish_now` next. Nobody is here when a subclass
-        changes that, because what it wants to publish is not known before.
-        """
-        return self._fanout.ahead if type(self).publish_now is ReceiverServer.publish_now else []
 
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""

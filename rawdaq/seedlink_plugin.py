@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import ComponentError, LocalProtocolError
-from rawdaq.protocols.plugin_pipe import PipeWriter
+from rawdaq.protocols.plugin_pipe.writer import PipeWriter
 from rawdaq.times import from_datetime
 
 __all__ = ["PLUGIN_FD", "PipeClosed", "SeedLinkPlugin", "check_descriptor"]

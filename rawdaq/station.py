@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rawdaq import registry
-from rawdaq.config import ComponentSettings, PublisherSettings
+from rawdaq.config import registry
+from rawdaq.config.files import ComponentSettings, PublisherSettings
+from rawdaq.config.options import supplied
 from rawdaq.errors import ComponentError
-from rawdaq.options import supplied
+from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.until_signal import serve_until_signal
 
 _LOG = logging.getLogger("rawdaq.station")
 

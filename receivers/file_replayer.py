@@ -10,19 +10,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from rawdaq.config.settings import StationSettings
 from rawdaq.errors import CommandError, ComponentError, InvalidValue, RawdaqError
-from rawdaq.outlet import OverflowPolicy
+from rawdaq.miniseed.file import Extent
 from rawdaq.packet import Packet
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.record_file import Extent
-from rawdaq.replay_clock import Position, ReplayClock, speed_text
-from rawdaq.replay_names import StreamNames, new_codes
-from rawdaq.replay_progress import is_watched, show_progress
-from rawdaq.replay_reader import ReplayReader
-from rawdaq.settings import StationSettings
+from rawdaq.replay.clock import Position, ReplayClock, speed_text
+from rawdaq.replay.names import StreamNames, new_codes
+from rawdaq.replay.progress import is_watched, show_progress
+from rawdaq.replay.reader import ReplayReader
+from rawdaq.replay.sources import FileRefused, Problems
 from rawdaq.times import NS_PER_S, from_iso, to_iso
-from rawdaq.waveform_files import FileRefused, Problems
 
 _MAX_PACKET_S = 3600.0
 _MAX_SPEED = 1e6

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from rawdaq.stats import RateMeter, Reporter
+from rawdaq.streams.stats import RateMeter, Reporter
 
 if TYPE_CHECKING:
     import zmq.asyncio

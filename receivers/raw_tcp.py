@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.capture import Capture
-from rawdaq.capture_file import End
-from rawdaq.dialling import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.capture.file import End
+from rawdaq.capture.recorder import Capture
+from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue, RemoteProtocolError
-from rawdaq.packet import Packet, PacketRun, StreamId, rate_text
-from rawdaq.protocols.message import Head, head_of
+from rawdaq.packet import Packet, PacketRun, rate_text
 from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
@@ -29,11 +28,12 @@ from rawdaq.protocols.raw import (
     VersionAgreed,
     VersionRefused,
 )
-from rawdaq.protocols.raw_format import Word
+from rawdaq.protocols.raw.format import Word
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.settings import StationSettings
-from rawdaq.stats import StreamStats
+from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
+from rawdaq.stream_id import StreamId, check_code, split_code
+from rawdaq.streams.stats import StreamStats
 
 _HANDSHAKE_TIMEOUT_S = 30.0
 _SAMPLES = (SampleBlock, SampleRun)  # a union would be made again for each packet
@@ -54,21 +54,6 @@ class NoCommonVersion(RemoteProtocolError):
             + ("closed the connection" if refusal.answer is None else f"answered {refusal.answer!r}")
             for refusal in self.refusals
         )
-
-
-def _split(code: str) -> tuple[str | None, str]:
-    """Return location and channel of ``[location.]channel``; None means the station's location."""
-    location, dot, channel = code.rpartition(".")
-    return (location if dot else None), channel
-
-
-def _code(code: str) -> str:
-    location, channel = _split(code)
-    try:
-        StreamId("X", "X", location or "", channel)
-    except InvalidValue as error:
-        raise ValueError(f"{code!r} is not [location.]channel: {error}") from error
-    return code
 
 
 def _channels(channels: dict[int, str]) -> dict[int, str]:
@@ -92,7 +77,7 @@ def _host(host: str) -> str:
 
 
 ChannelMap = Annotated[
-    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], Annotated[str, AfterValidator(_code)]],
+    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], Annotated[str, AfterValidator(check_code)]],
     AfterValidator(_channels),
 ]
 
@@ -150,8 +135,6 @@ class RawReceiver(ReceiverServer):
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self._sources: dict[int, _Source] = {}
-        self.heads: dict[int, Head] = {}
-        self.live = self.ahead if type(self).take is RawReceiver.take else []
         self.refusals: list[VersionRefused] = []
         self.version: RawVersion | None = None
         self._best: RawVersion | None = None
@@ -210,8 +193,6 @@ class RawReceiver(ReceiverServer):
         """Return what all packets of *channel* have in common, and keep it."""
         stream, described = self.names[channel], self.formats[channel]
         source = self._sources[channel] = _Source(stream, described.rate_hz, self.stats.of(stream))
-        if head := head_of(stream, described.rate_hz, described.dtype, source.stats):
-            self.heads[channel] = head
         return source
 
     def next_version(self) -> RawVersion:
@@ -242,7 +223,6 @@ class RawReceiver(ReceiverServer):
             return
         self.formats[channel] = described
         self._sources.pop(channel, None)
-        self.heads.pop(channel, None)
         self.log.info(
             "channel %d is %s: %s Hz %s %s-endian",
             channel,
@@ -272,7 +252,7 @@ class RawReceiver(ReceiverServer):
 def _streams(station: StationSettings, channels: Mapping[int, str]) -> dict[int, StreamId]:
     named: dict[int, StreamId] = {}
     for channel, code in channels.items():
-        location, letters = _split(code)
+        location, letters = split_code(code)
         named[channel] = StreamId(
             station.network, station.code, station.location if location is None else location, letters
         )
@@ -304,12 +284,7 @@ class _Connection(DialledProtocol):
         if self._tap:
             self._tap.received(chunk)
         received_ns = time.time_ns()
-        for delivery in self._receiver.live:
-            delivery.put_ahead(self._plugin.frame_few, chunk, self._receiver.heads, received_ns)
-        failure: RemoteProtocolError | None = None
-        blocks: Sequence[SampleBlock | SampleRun] | None = self._plugin.receive_few(chunk)
-        if blocks is None:
-            blocks, failure = self._read(chunk)
+        blocks, failure = self._read(chunk)
         if blocks:
             self.is_useful = True
             self._receiver.take(blocks, received_ns)

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, Field
 
-from rawdaq import config, registry
-from rawdaq.config import ConfigError
+from rawdaq import config
+from rawdaq.config import ConfigError, registry
 from rawdaq.errors import ComponentError
-from rawdaq.packet import StreamId
+from rawdaq.stream_id import StreamId
 
 
 def _even(value: int) -> int:

@@ -135,23 +135,8 @@ def _same_log_level() -> Iterator[None]:
 @pytest.fixture(params=["compiled", "libmseed"])
 def each_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that asks for this runs with the compiled encoder and without it."""
-    from rawdaq.record_series import is_compiled  # here, so that collecting tests imports nothing of ours
+    from rawdaq.miniseed.series import is_compiled  # here, so that collecting tests imports nothing of ours
 
     assert is_compiled(), "there is no compiled encoder: install a C compiler, then rawdaq again"
     if request.param == "libmseed":
-        monkeypatch.setattr("rawdaq.record_series.steim2", None)
-
-
-@pytest.fixture(params=["compiled", "python"])
-def each_way_of_single_packets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that asks for this runs with the compiled way of a packet that comes alone, and without it."""
-    if request.param == "python":
-        for module in ("message", "raw_plugin"):
-            monkeypatch.setattr(f"rawdaq.protocols.{module}.single_packets", None)
-
-
-@pytest.fixture(params=["compiled", "python"])
-def each_way_of_file_batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that asks for this runs with the compiled way to write many files at once, and without it."""
-    if request.param == "python":
-        monkeypatch.setattr("rawdaq.archive_file.file_batches", None)
+        monkeypatch.setattr("rawdaq.miniseed.series.steim2", None)

@@ -26,7 +26,6 @@ class Disk:
         self._folder = str(folder)
         self._write = os.write
         monkeypatch.setattr(os, "write", self._limited_write)
-        monkeypatch.setattr("rawdaq.archive_file.file_batches", None)  # whose writes nobody can limit
 
     def _limited_write(self, fd: int, data: bytes) -> int:
         if not os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):
@@ -63,4 +62,3 @@ def fail_with(number: int) -> Callable[..., None]:
 def let_no_sync_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the disk refuse to make anything safe."""
     monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
-    monkeypatch.setattr("rawdaq.archive_file.file_batches", None)  # whose calls nobody can replace

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from rawdaq.fanout import Fanout
-from rawdaq.packet import Packet, StreamId
-from rawdaq.protocols.message import Framed
+from rawdaq.delivery.fanout import Fanout
+from rawdaq.miniseed.maker import Record, RecordFormat
+from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher, PublisherUnavailable
-from rawdaq.records import Record, RecordFormat
+from rawdaq.stream_id import StreamId
 
 LOG = logging.getLogger("rawdaq.test")
 HHN = StreamId("XX", "DEMO", "00", "HHN")
@@ -57,20 +57,6 @@ class AtOnce(Keeper):
             raise self.failures[0]
         self.kept += batch
         return True
-
-
-class Ahead(AtOnce):
-    """Keeps messages that are ahead of their packets, while its gate is open."""
-
-    deliver_now = AtOnce.deliver_now  # who overrides one of the quick ways must mean the other, too
-
-    def deliver_ahead(self, frame: Callable[..., Framed | None], *args: object) -> int:
-        if not self.gate.is_set() or (messages := frame(*args)) is None:
-            return 0
-        if self.failures:
-            raise self.failures[0]
-        self.kept.append(messages[0])
-        return len(messages[1])
 
 
 class RecordsAtOnce(RecordKeeper):

@@ -15,9 +15,9 @@ DEADLINE_S = 30.0  # generous: a loaded machine may be slow, a broken program ne
 _POLL_S = 0.01
 _MODULES = {
     "control-rawdaq": "rawdaq.control.cli",
-    "rawdaq-dump": "rawdaq.control.dump",
-    "rawdaq-device": "rawdaq.control.device",
-    "rawdaq-plugin": "rawdaq.control.plugin",
+    "rawdaq-dump": "rawdaq.control.dump.command",
+    "rawdaq-device": "rawdaq.control.device.command",
+    "rawdaq-plugin": "rawdaq.control.plugin.command",
 }
 T = TypeVar("T")
 

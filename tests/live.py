@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from tests.helpers import until
 
 

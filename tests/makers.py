@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
 from rawdaq.times import from_iso, sample_time
 
 STREAM = StreamId("XX", "DEMO", "00", "HHZ")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq import registry
+from rawdaq.config import registry
 
 MODULE = '''
 import asyncio, os, signal, sys, time

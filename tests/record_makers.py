@@ -9,9 +9,10 @@ import numpy.typing as npt
 from obspy import read
 from pymseed import DataEncoding, MS3Record
 
-from rawdaq import records
-from rawdaq.packet import Packet, PacketRun, StreamId
-from rawdaq.record_format import Record, RecordFormat, RecordRun
+from rawdaq.miniseed import maker as records
+from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.stream_id import StreamId
 from rawdaq.times import sample_time
 from tests.makers import START_NS, STREAM
 

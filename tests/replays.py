@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
 from rawdaq.receivers.file_replayer import FileReplayer
-from rawdaq.settings import StationSettings
 from tests.makers import START_NS, STREAM
 from tests.waveform_makers import EAST, NORTH, noise
 

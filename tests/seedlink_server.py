@@ -99,7 +99,7 @@ class Server:
 @contextmanager
 def seedlink(*words: str, env: dict[str, str] | None = None) -> Generator[Server]:
     """Run ``rawdaq-plugin WORDS rawdaq0`` exactly as the server does."""
-    command = shlex.join([sys.executable, "-m", "rawdaq.control.plugin", *words])
+    command = shlex.join([sys.executable, "-m", "rawdaq.control.plugin.command", *words])
     reader, writer = os.pipe()
     # The outer bash only moves the pipe to 63; SIGPIPE is ignored, as Python does and the server too.
     process = subprocess.Popen(

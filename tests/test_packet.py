@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.packet import Packet, PacketRun, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, SampleType
+from rawdaq.stream_id import StreamId
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rawdaq.endpoints import UdpEndpoint
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
+from rawdaq.process.signals import serve_until_signal
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.until_signal import serve_until_signal
+from rawdaq.sockets.endpoint import UdpEndpoint
 from tests.helpers import DEADLINE_S, until
 from tests.servers import Datagrams, Idle, Keeper, serving
 

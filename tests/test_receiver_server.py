@@ -12,9 +12,9 @@ import zmq
 import zmq.asyncio
 
 from rawdaq.errors import CommandError
+from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.packet import Packet
 from rawdaq.protocols import command
-from rawdaq.records import RecordFormat
 from tests.helpers import until
 from tests.makers import STREAM, packet
 from tests.servers import Idle, Keeper, PullRelay, UdpRelay, ask, serving
@@ -223,7 +223,7 @@ async def test_the_monitor_gets_a_message_a_second_and_need_not_be_there() -> No
 
 
 async def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rawdaq import commands
+    from rawdaq.process import commands
 
     class Hanging(Idle):
         async def cmd_hang(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rawdaq.errors import ComponentError, LocalProtocolError
-from rawdaq.records import RecordFormat, RecordMaker
+from rawdaq.miniseed.maker import RecordFormat, RecordMaker
 from rawdaq.seedlink_plugin import PLUGIN_FD, PipeClosed, SeedLinkPlugin
 from tests.helpers import environment, wait_for
 from tests.makers import START_NS, packet

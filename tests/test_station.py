@@ -9,7 +9,7 @@ import pytest
 
 from rawdaq import config
 from rawdaq.errors import ComponentError
-from rawdaq.outlet import OverflowPolicy
+from rawdaq.publisher import OverflowPolicy
 from rawdaq.station import build, run_component
 from tests import outside_relay as outside
 from tests.helpers import until

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.packet import Packet, StreamId
-from rawdaq.records import RecordFormat, RecordMaker
+from rawdaq.miniseed.maker import RecordFormat, RecordMaker
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
 from rawdaq.times import sample_time
 from tests.makers import START_NS, STREAM
 

@@ -14,13 +14,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from rawdaq.compiled import single_packets
 from rawdaq.errors import InvalidValue
-from rawdaq.packet import Packet, PacketRun, Samples, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, Samples, SampleType
 from rawdaq.protocols.message_errors import (
     FrameCountWrong,
     HeaderUnreadable,
@@ -29,7 +28,7 @@ from rawdaq.protocols.message_errors import (
     SampleBytesWrong,
     UnsupportedLayout,
 )
-from rawdaq.protocols.zmtp import frame_message
+from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 #: The layout that this module writes, and the highest that it reads.
@@ -45,7 +44,6 @@ _END_NS = from_calendar(MAX_YEAR, 365, 23, 59, 59, NS_PER_S - 1)
 _WHOLE = 1 << 53  # below this a float holds every whole number
 _DTYPES = {kind.value: np.dtype(kind.value).newbyteorder("<") for kind in SampleType}
 _FLAT = frozenset(dtype for dtype in _DTYPES.values() if dtype.isnative)  # little-endian and this machine's own
-_MAX_COPIED_BYTES = 1 << 14  # samples of more are sent from where they are
 _SHOWN = 75  # characters of a foreign value in an error
 
 #: A frame as it comes from a socket, or as it goes to one.
@@ -55,43 +53,11 @@ Frame = bytes | memoryview
 HeaderValue = str | int | float | list[int] | None
 
 
-class Numbers(Protocol):
-    """Who numbers the packets of a stream."""
-
-    next_sequence: int
-
-
-class Head(NamedTuple):
-    """What all messages of a channel have in common; `single_packets.frame_few` reads the first four.
-
-    Attributes:
-        topic_frame: the first frame.
-        sample_bytes: size of a sample.
-        text: the beginning of the header.
-        numbers: who numbers the packets.
-        topic: the topic alone.
-        stream: whose samples these are.
-    """
-
-    topic_frame: bytes
-    sample_bytes: int
-    text: bytes
-    numbers: Numbers
-    topic: bytes
-    stream: StreamId
-
-
-#: Messages that were framed without packets: all frames in one piece, and for each message its head and its size.
-Framed = tuple[bytes, list[Head], list[int]]
-
-
 class _Constant(NamedTuple):
     """What all messages of a stream have in common."""
 
     topic: bytes
-    topic_frame: bytes
     head: bytes
-    is_flat: bool
 
 
 def header(packet: Packet) -> dict[str, HeaderValue]:
@@ -126,41 +92,6 @@ def encode(packet: Packet) -> list[Frame]:
     return [constant.topic, constant.head + varying, sample_bytes(packet.samples)]
 
 
-def encode_framed(packet: Packet) -> tuple[bytes, bytes] | None:
-    """Return the topic of *packet*, and its three frames as `frame_message` would frame them, in one piece.
-
-    This is the quick way for a packet that comes alone. The other one is for many samples, which it would copy, or big-
-    endian ones, and where rawdaq is not compiled; the result is None then.
-    """
-    samples = packet.samples
-    if single_packets is None or samples.nbytes > _MAX_COPIED_BYTES:
-        return None
-    constant = _constant(packet.stream, packet.rate_hz, samples.dtype)
-    if not constant.is_flat:
-        return None
-    try:
-        framed = single_packets.frame(
-            constant.topic_frame,
-            constant.head,
-            samples,
-            packet.sequence,
-            packet.start_ns,
-            packet.timing_quality,
-            packet.received_ns,
-        )
-    except (BufferError, OverflowError, TypeError, ValueError):  # samples with spaces between, too large numbers
-        return None
-    return constant.topic, framed
-
-
-def head_of(stream: StreamId, rate_hz: float, dtype: np.dtype[Any], numbers: Numbers) -> Head | None:
-    """Return the head of a channel's messages; None when its samples, of *dtype*, are not as messages have them."""
-    constant = _constant(stream, rate_hz, dtype)
-    if not constant.is_flat:
-        return None
-    return Head(constant.topic_frame, dtype.itemsize, constant.head, numbers, constant.topic, stream)
-
-
 def encode_run(run: PacketRun) -> Iterator[list[Frame]]:
     """Yield the three frames of each packet of *run*; what they have in common is made once."""
     constant = _constant(run.stream, run.rate_hz, run.samples.dtype)
@@ -187,9 +118,7 @@ def sample_bytes(samples: Samples) -> memoryview:
 def _constant(stream: StreamId, rate_hz: float, dtype: np.dtype[Any]) -> _Constant:
     text = json.dumps(header(Packet(stream, 0, rate_hz, np.empty(0, dtype))), separators=(",", ":"))
     topic = str(stream).encode()
-    flag_and_size, *_ = frame_message([topic, b""])
-    head = text[: text.index('"shape"')].encode()
-    return _Constant(topic, bytes(flag_and_size) + topic, head, dtype in _FLAT)
+    return _Constant(topic, text[: text.index('"shape"')].encode())
 
 
 def is_waveform(topic: Frame) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rawdaq.capture_file import MAGIC, Kind, encode_head
-from rawdaq.control.device_replay import replay
+from rawdaq.capture.file import MAGIC, Kind, encode_head
+from rawdaq.config.settings import StationSettings
+from rawdaq.control.device.replay import replay
 from rawdaq.receivers.raw_tcp import RawReceiver
-from rawdaq.settings import StationSettings
 from tests.fake_device import wire_1
 from tests.helpers import DEADLINE_S
 from tests.makers import START_NS

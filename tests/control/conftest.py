@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq.control import supervisor
-from rawdaq.runtime import RuntimeFiles
+from rawdaq.control.processes import supervisor
+from rawdaq.process.runtime_files import RuntimeFiles
 from tests import outside
 from tests.control.cli_words import Said
 

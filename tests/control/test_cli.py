@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from rawdaq import config
-from rawdaq.control import cli, client, open_files
+from rawdaq.control import cli, client
+from rawdaq.control.processes import file_limits as open_files
 from rawdaq.errors import CommandError
-from rawdaq.runtime import RuntimeFiles
+from rawdaq.process.runtime_files import RuntimeFiles
 from tests import outside
 from tests.control.cli_words import TWO, Said, run_python
 from tests.helpers import run_cli, start_cli
@@ -158,7 +159,7 @@ def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> 
         assert (status, out.startswith(f"OUT/Main  dead  {reason}/")) == (1, True)
     status, _, err = said.run("start", "all")
     assert (status, err.count("\n"), err.startswith(f"control-rawdaq: warning: XX.OUT.Main: {reason}/")) == (0, 1, True)
-    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime {reason}/") == 1
+    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime_files {reason}/") == 1
 
     pid = _kill(said)
     status, _, err = said.run("stop", "Main")
@@ -195,7 +196,7 @@ def test_a_component_that_ended_with_an_error_has_failed_until_that_was_told(sta
 
     status, _, err = said.run("start", "Main")
     assert (status, err) == (0, f"control-rawdaq: warning: XX.OUT.Main: {reason}\n")
-    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime {reason}") == 1
+    assert said.run("logs", "Main", "-n", "500")[1].count(f" WARNING rawdaq.runtime_files {reason}") == 1
     assert said.run("status")[0] == 0
     assert said.run("restart", "all")[::2] == (0, "")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rawdaq.control import logs
-from rawdaq.runtime import RuntimeFiles
+from rawdaq.process.runtime_files import RuntimeFiles
 from tests.control.cli_words import Said, run_python
 
 

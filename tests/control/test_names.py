@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rawdaq.config.settings import ComponentSettings, StationFile, StationSettings
 from rawdaq.control import names
-from rawdaq.runtime import Running, RuntimeFiles
-from rawdaq.settings import ComponentSettings, StationFile, StationSettings
+from rawdaq.process.runtime_files import Running, RuntimeFiles
 
 
 def _target(key: str, state: str = "stopped") -> names.Target:

@@ -7,8 +7,8 @@ import numpy as np
 
 from rawdaq.packet import Samples
 from rawdaq.protocols.raw import ChannelFormat, RawDevice, RawPlugin, RawVersion, SampleBlock
-from rawdaq.protocols.raw_device import DeviceEvent
-from rawdaq.protocols.raw_plugin import PluginEvent
+from rawdaq.protocols.raw.device import DeviceEvent
+from rawdaq.protocols.raw.plugin import PluginEvent
 
 T_co = TypeVar("T_co", covariant=True)
 

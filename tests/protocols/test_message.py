@@ -3,7 +3,6 @@
 import json
 import pickle
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.packet import Packet, PacketRun, SampleType, StreamId
+from rawdaq.packet import Packet, PacketRun, SampleType
 from rawdaq.protocols import message
-from rawdaq.protocols.message import decode, encode, encode_framed, encode_run, header, is_waveform
+from rawdaq.protocols.message import decode, encode, encode_run, header, is_waveform
 from rawdaq.protocols.message_errors import (
     FrameCountWrong,
     HeaderUnreadable,
@@ -25,6 +24,7 @@ from rawdaq.protocols.message_errors import (
     UnsupportedLayout,
 )
 from rawdaq.protocols.zmtp import frame_message
+from rawdaq.stream_id import StreamId
 from rawdaq.times import from_iso
 from tests.makers import START_NS, packet
 
@@ -103,43 +103,6 @@ def test_decoded_samples_are_a_read_only_view_of_the_message() -> None:
 
 def framed(original: Packet) -> bytes:
     return b"".join(map(bytes, frame_message(encode(original))))
-
-
-@given(packets())
-def test_the_quick_way_makes_the_same_frames(original: Packet) -> None:
-    made = encode_framed(original)
-    is_plain = (
-        original.samples.dtype.newbyteorder("=") == original.samples.dtype and original.samples.flags.c_contiguous
-    )
-    assert (made is not None) == is_plain
-    if made:
-        assert made == (str(original.stream).encode(), framed(original))
-
-
-@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 4096])
-@pytest.mark.parametrize("channel", ["HHZ", "H_H_Z" + 60 * "Z"])  # the header has less or more than 255 bytes
-def test_the_quick_way_frames_any_length(size: int, channel: str) -> None:
-    original = Packet(StreamId("XX", "DEMO", "", channel), START_NS, 100.0, np.arange(size, dtype="<i4"))
-    assert encode_framed(original) == (str(original.stream).encode(), framed(original))
-
-
-@pytest.mark.parametrize(
-    "original",
-    [
-        packet(3, 4097),
-        replace(GOOD, sequence=1 << 63),
-        replace(GOOD, received_ns=1.5),  # type: ignore[arg-type]  # what users may write
-    ],
-    ids=["many samples", "a large number", "a float"],
-)
-def test_the_quick_way_leaves_to_the_other_what_is_not_plain(original: Packet) -> None:
-    assert encode_framed(original) is None
-    assert decode([bytes(frame) for frame in encode(packet())]) == packet()
-
-
-def test_without_a_compiler_there_is_no_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.protocols.message.single_packets", None)
-    assert encode_framed(GOOD) is None
 
 
 def frames(without: str = "", **changed: Any) -> list[bytes]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.fanout import Fanout
+from rawdaq.delivery.fanout import Fanout
 from rawdaq.packet import Packet
-from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
+from rawdaq.publishers.seedlink_pipe.publisher import SeedLinkPluginPublisher
 from tests import fanouts
 from tests.makers import START_NS, STREAM
 from tests.pipe_server import PipeServer

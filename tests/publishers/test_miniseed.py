@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from obspy import read
 
-from rawdaq.archive_layout import LAYOUTS
+from rawdaq.archive.layout import LAYOUTS
+from rawdaq.config.options import read_options
+from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import ComponentError
-from rawdaq.fanout import Fanout
-from rawdaq.options import read_options
-from rawdaq.packet import Packet, StreamId
+from rawdaq.miniseed.maker import Encoding, Record, RecordFormat
+from rawdaq.packet import Packet
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
-from rawdaq.records import Encoding, Record, RecordFormat
+from rawdaq.stream_id import StreamId
 from rawdaq.times import from_iso
 from tests.disks import Disk, let_no_sync_succeed
 from tests.fanouts import running
@@ -136,7 +137,7 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
 
 
 async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.delivery._RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("rawdaq.delivery.worker._RETRY_FIRST_S", 0.01)
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0, flush_after_s=0.0, name="archive")
     await publisher.open()
     async with running(fanout := Fanout([publisher], publisher.log)):
@@ -157,7 +158,7 @@ async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, mon
 async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rawdaq.late_sync._AGAIN_S", 0.01)
+    monkeypatch.setattr("rawdaq.disk.late_sync._AGAIN_S", 0.01)
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     with monkeypatch.context() as broken:
@@ -183,7 +184,6 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     publisher = MiniSeedPublisher(tmp_path, name="hung")
     await publisher.open()
     monkeypatch.setattr(os, "write", hanging)
-    monkeypatch.setattr("rawdaq.archive_file.file_batches", None)
     publisher.close_timeout_s = 0.05
     delivery = asyncio.create_task(publisher.deliver_runs(as_runs(records(publisher))))
     await until(lambda: (tmp_path / DAY).exists())

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from rawdaq.errors import ComponentError
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.raw_writer import RawWriter
+from rawdaq.stream_id import StreamId
 from tests.disks import fail_with
 from tests.helpers import until
 from tests.makers import START_NS, STREAM, packet
@@ -175,7 +176,7 @@ async def test_failing_sync_is_logged_and_harmless(
 
 
 async def test_a_disk_that_does_not_sync_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.late_sync._AGAIN_S", 0.01)
+    monkeypatch.setattr("rawdaq.disk.late_sync._AGAIN_S", 0.01)
     writer = await opened(tmp_path / "raw", fsync_s=0.01)
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", fail_with(errno.EIO))

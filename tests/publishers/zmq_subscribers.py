@@ -5,9 +5,9 @@ import socket
 
 import zmq
 
-from rawdaq.packet import StreamId
 from rawdaq.protocols.zmtp import Message, SocketType, ZmtpPeer
-from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
+from rawdaq.stream_id import StreamId
 from tests.helpers import until
 
 OTHER = StreamId("XX", "DEMO", "00", "HHN")

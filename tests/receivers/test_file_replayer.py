@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from rawdaq.errors import ComponentError
-from rawdaq.file_subscriber import FileSubscriber
-from rawdaq.outlet import OverflowPolicy
 from rawdaq.packet import Packet
-from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publisher import OverflowPolicy, PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.file_replayer import FileReplayer
+from rawdaq.subscriber.files import FileSubscriber
 from tests.helpers import until
 from tests.makers import START_NS, STREAM
 from tests.replays import GIVEN, STATION, STREAMS, Keeper, S, play, playing

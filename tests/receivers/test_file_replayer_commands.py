@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from rawdaq.config.options import read_options
 from rawdaq.errors import CommandError
-from rawdaq.file_subscriber import FileSubscriber
-from rawdaq.options import read_options
-from rawdaq.outlet import OverflowPolicy
-from rawdaq.packet import StreamId
+from rawdaq.publisher import OverflowPolicy
 from rawdaq.receivers import file_replayer
 from rawdaq.receivers.file_replayer import FileReplayer
+from rawdaq.stream_id import StreamId
+from rawdaq.subscriber.files import FileSubscriber
 from rawdaq.times import from_iso
 from tests.helpers import ROOT, command, environment, until
 from tests.makers import START_NS, STREAM

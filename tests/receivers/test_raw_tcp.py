@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rawdaq.dialling import _waiting_bytes
+from rawdaq.config.options import read_options
+from rawdaq.config.settings import StationSettings
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.options import read_options
-from rawdaq.packet import Packet, StreamId
+from rawdaq.packet import Packet
 from rawdaq.receivers.raw_tcp import RawReceiver
-from rawdaq.settings import StationSettings
+from rawdaq.sockets.dialling import _waiting_bytes
+from rawdaq.stream_id import StreamId
 from tests.fake_device import Described, Session, fake_device, wire, wire_1
 from tests.helpers import ROOT, until
 from tests.makers import START_NS
@@ -46,7 +47,6 @@ async def serve_forever(session: Session, data: bytes, channels: dict[int, Descr
     await session.until_closed()
 
 
-@pytest.mark.usefixtures("each_way_of_single_packets")
 async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> None:
     async def play(session: Session) -> None:
         await serve_forever(session, WHOLE + wire(1, START_NS + 10**9, SAMPLES.tobytes(), 100, 0))
@@ -61,7 +61,6 @@ async def test_samples_arrive_with_name_time_quality_and_order_of_arrival() -> N
     assert (second.start_ns, second.timing_quality, second.sequence) == (START_NS + 10**9, 0, 1)
 
 
-@pytest.mark.usefixtures("each_way_of_single_packets")
 @pytest.mark.parametrize("rate", ["62.5", "0.0166666667", "1000000", "333.333333"])
 async def test_every_type_order_and_rate_that_the_protocol_can_say(rate: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rawdaq")

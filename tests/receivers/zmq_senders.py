@@ -7,10 +7,10 @@ from typing import Any
 
 import zmq
 
+from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
-from rawdaq.receivers.zmq_in import ZMQReceiver
-from rawdaq.settings import StationSettings
+from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
 from tests.helpers import until
 
 STATION = StationSettings(network="XX", code="DEMO", location="00")

@@ -1,0 +1,192 @@
+"""``rawdaq-dump``: shows a live stream, or files, as lines, JSON or a table, and writes it as miniSEED or a picture.
+
+It ends after ``--count`` or ``--seconds``, on Ctrl-C, at the end of the files, or when the reader of its output goes
+away; the exit status is 0 then, or 1 when nothing came. Totals, lost messages and files that are skipped are told on
+stderr, so that stdout holds nothing but data.
+"""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from rawdaq.control.stop_signal import stop_at_signal
+from rawdaq.errors import InvalidValue, RawdaqError
+
+# ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
+if TYPE_CHECKING:
+    from rawdaq.control.dump.session import Session, View
+    from rawdaq.subscriber import Subscriber
+    from rawdaq.subscriber.files import FileSubscriber
+
+
+def _patterns(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from rawdaq.stream_id import check_patterns
+
+    try:
+        check_patterns(value)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--connect",
+    "addresses",
+    multiple=True,
+    default=["tcp://127.0.0.1:9004"],
+    show_default=True,
+    metavar="ADDRESS",
+    help="Publisher to listen to; repeatable.",
+)
+@click.option(
+    "--from",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Read a waveform file, a folder or a pattern like 'day/*.mseed' instead of a publisher; repeatable.",
+)
+@click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    metavar="PATTERN",
+    callback=_patterns,
+    help="Streams to show, like 'XX.*.*.HH?'; repeatable.  [default: all]",
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--samples", "with_samples", is_flag=True, help="Show the sample values too (in JSON, null for NaN).")
+@click.option("--stats", "as_table", is_flag=True, help="Show a live table of the streams instead of their packets.")
+@click.option(
+    "--write",
+    "record_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.mseed",
+    help="Write miniSEED to a new file (an old one is replaced).",
+)
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Draw what was received, at the end.",
+)
+def main(
+    addresses: tuple[str, ...],
+    files: tuple[str, ...],
+    streams: tuple[str, ...],
+    count: int | None,
+    seconds: float | None,
+    as_json: bool,
+    with_samples: bool,
+    as_table: bool,
+    record_file: Path | None,
+    picture: Path | None,
+) -> None:
+    """Show the live stream of a receiver, or what waveform files hold, one packet a line.
+
+    A line says stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
+    does not say), sequence number, and latency: the clock of this machine minus the time of the last sample. In JSON
+    gap_s is the time that is missing between a packet and the one before it in its stream, negative for an overlap.
+    Files come in order of time, one record or trace a line, and have no latency. Exit status 1 says that nothing came.
+    """
+    from rawdaq.control.dump.session import Session, tell
+
+    if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--from reads files, --connect a publisher: say one of them")
+    with stop_at_signal() as stop:
+        try:
+            # Opened first: a file that is to be read must not be overwritten.
+            opened = _opened(files, streams, record_file, picture) if files else None
+            views = [_shown(as_json, with_samples, as_table), *_kept(record_file, picture, is_live=not files)]
+            session = Session(views, stop, count, seconds)
+            with opened or _subscriber(addresses, streams, session) as subscriber:
+                session.run(subscriber)
+            if not session.packets:
+                sys.exit(1)
+        except BrokenPipeError:
+            # Python flushes stdout once more when it exits, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (RawdaqError, OSError) as error:
+            tell(_told(error) if isinstance(error, OSError) else str(error))
+            sys.exit(1)
+
+
+def _told(error: OSError) -> str:
+    """Return what the system says of which file, and a remedy."""
+    match error.errno:
+        case errno.ENOENT:
+            remedy = "make its folder, or choose another path"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            remedy = "choose a path that you may write to"
+        case errno.ENOSPC | errno.EDQUOT:
+            remedy = "make room on its disk"
+        case _:
+            remedy = "choose another path"
+    return f"{error.filename or 'the output'}: {error.strerror or error}; {remedy}"
+
+
+def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
+    from rawdaq.control.dump.session import Listener
+
+    subscriber = Listener(addresses, streams, session.note_loss)
+    try:
+        subscriber.open()
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--connect") from error
+    return subscriber
+
+
+def _opened(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "FileSubscriber":
+    from rawdaq.control.dump.session import Teller
+    from rawdaq.subscriber.files import FileSubscriber
+
+    logger = logging.getLogger("rawdaq.dump")
+    logger.handlers = [Teller()]
+    subscriber = FileSubscriber(files, streams, logger=logger)
+    subscriber.open()
+    read = {path.resolve() for path in subscriber.paths}
+    for path in written:
+        if path is not None and path.resolve() in read:
+            raise click.UsageError(f"{path} is one of the files that are read; write another one")
+    return subscriber
+
+
+def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
+    from rawdaq.control.dump.stats import JsonTable, LiveTable, PlainTable
+    from rawdaq.control.dump.views import JsonLines, TextLines
+
+    if as_table and as_json:
+        return JsonTable()
+    if as_table:
+        return LiveTable() if sys.stdout.isatty() else PlainTable()
+    return JsonLines(with_samples) if as_json else TextLines(with_samples)
+
+
+def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> list["View"]:
+    views: list[View] = []
+    if picture is not None:
+        from rawdaq.control.dump.files import Picture
+
+        try:
+            views.append(Picture(picture))
+        except InvalidValue as error:
+            raise click.BadParameter(str(error), param_hint="--plot") from error
+    if record_file is not None:  # after that, because it replaces an old file
+        from rawdaq.control.dump.files import RecordFile
+
+        views.append(RecordFile(record_file, is_live))
+    return views
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""One run of ``rawdaq-dump``: packets from a subscriber to views, until it is over; what is missing goes to stderr."""
+
+import logging
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import click
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId, selects_nothing
+from rawdaq.subscriber import Loss, Subscriber
+from rawdaq.times import NS_PER_S, to_iso
+
+_TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
+_PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent something
+_OUTAGE_S = 0.5  # jumps of several streams that come so close together are one outage
+_OUTAGE_MAX_S = 5.0  # and one that goes on is told this often
+_NAMED = 5  # streams that a line names
+
+
+class Arrival(NamedTuple):
+    """A packet and what its arrival tells.
+
+    Attributes:
+        packet: the packet.
+        now_ns: this machine's clock when it arrived; None when it was read from a file.
+        gap_ns: time missing since the packet before it in its stream (negative: overlap), None for the first.
+        lost: messages of its stream that are missing before it.
+    """
+
+    packet: Packet
+    now_ns: int | None
+    gap_ns: int | None
+    lost: int
+
+    @property
+    def latency_ns(self) -> int | None:
+        """Age of the last sample; None when it was read from a file."""
+        return None if self.now_ns is None else self.now_ns - self.packet.end_ns
+
+
+class View:
+    """Something that shows or keeps what arrives."""
+
+    def show(self, arrival: Arrival) -> None:
+        """Take one packet."""
+        raise NotImplementedError
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due; called several times a second with a clock that only runs forward."""
+
+    def close(self) -> None:
+        """Finish; nothing arrives any more."""
+
+
+def tell(text: str) -> None:
+    """Say *text* to the person, away from the data."""
+    click.echo(f"rawdaq-dump: {text}", err=True)
+
+
+class Teller(logging.Handler):
+    """Says log lines to the person."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the line."""
+        tell(record.getMessage())
+
+
+class Listener(Subscriber):
+    """A subscriber that knows which publishers have answered.
+
+    Args:
+        addresses: where publishers are.
+        streams: patterns of the wanted streams.
+        on_loss: called for messages that are missing.
+    """
+
+    def __init__(self, addresses: Sequence[str], streams: Sequence[str], on_loss: Callable[[Loss], None]) -> None:
+        super().__init__(addresses, streams, on_loss=on_loss)
+        self._monitors: dict[str, zmq.Socket[bytes]] = {}
+        self._events: dict[str, set[int]] = {}
+
+    def unanswered(self) -> dict[str, bool]:
+        """Return the addresses at which nobody who speaks ZMQ has answered so far, and whether anybody is there."""
+        for address, monitor in self._monitors.items():
+            while monitor.poll(0):
+                self._events[address].add(recv_monitor_message(monitor)["event"])
+        silent = {each: events for each, events in self._events.items() if zmq.EVENT_HANDSHAKE_SUCCEEDED not in events}
+        return {address: zmq.EVENT_CONNECTED in events for address, events in silent.items()}
+
+    def _prepared(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
+        subscription = super()._prepared(context, address)
+        # Now, because an answer that comes before somebody listens is not told.
+        events = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._monitors[address] = subscription.get_monitor_socket(events)
+        self._events[address] = set()
+        return subscription
+
+    def _release(self) -> None:
+        for monitor in self._monitors.values():
+            monitor.close()
+        self._monitors.clear()
+        super()._release()
+
+
+class Session:
+    """Reads a subscriber until a limit is reached or *stop* is set.
+
+    Args:
+        views: where packets go.
+        stop: set by a signal.
+        count: end after so many packets.
+        seconds: end after so long.
+        clock: this machine's clock, in nanoseconds.
+        monotonic: seconds that only run forward.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        stop: threading.Event,
+        count: int | None = None,
+        seconds: float | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._views, self._stop = views, stop
+        self._count, self._seconds = count, seconds
+        self._clock, self._monotonic = clock, monotonic
+        self._began_s = monotonic()
+        self._next_ns: dict[StreamId, int] = {}
+        self._missing = 0
+        self._losses = _Losses()
+        self.packets = 0
+
+    def note_loss(self, loss: Loss) -> None:
+        """Take note of messages that did not arrive; for `Subscriber`."""
+        self._missing = loss.missing
+        self._losses.add(loss, self._monotonic())
+
+    def run(self, subscriber: Subscriber) -> None:
+        """Show what *subscriber* receives, then say the totals."""
+        self._began_s = self._monotonic()
+        is_patient = True
+        with ExitStack() as finish:
+            for view in self._views:
+                finish.callback(view.close)
+            while (left_s := self._left_s()) > 0 and not subscriber.has_ended:
+                packet = subscriber.receive(min(left_s, _TICK_S))
+                now_s = self._monotonic()
+                if packet is not None:
+                    self._take(packet, subscriber.is_live)
+                if is_patient and now_s - self._began_s > _PATIENCE_S:
+                    is_patient = False
+                    self._tell_silence(subscriber)
+                for view in self._views:
+                    view.tick(now_s)
+                self._losses.tell_when_over(now_s)
+            if is_patient and not self.packets:
+                _tell_unanswered(subscriber)
+        self._losses.tell()
+        self._tell_totals(subscriber)
+
+    def _left_s(self) -> float:
+        """Return how long to go on."""
+        if self._stop.is_set() or (self._count is not None and self.packets >= self._count):
+            return 0.0
+        return _TICK_S if self._seconds is None else self._began_s + self._seconds - self._monotonic()
+
+    def _take(self, packet: Packet, is_live: bool) -> None:
+        before_ns = self._next_ns.get(packet.stream)
+        self._next_ns[packet.stream] = packet.next_ns
+        gap_ns = None if before_ns is None else packet.start_ns - before_ns
+        arrival = Arrival(packet, self._clock() if is_live else None, gap_ns, self._missing)
+        self._missing = 0
+        self.packets += 1
+        for view in self._views:
+            view.show(arrival)
+
+    def _tell_silence(self, subscriber: Subscriber) -> None:
+        """Say which publishers are not there, and that those which are send nothing."""
+        unanswered = _tell_unanswered(subscriber)
+        there = [address for address in subscriber.addresses if address not in unanswered]
+        if self.packets or not there or not subscriber.is_live:
+            return
+        reason = f": {_passed_over(subscriber)}" if subscriber.passed_over else _doubts(subscriber.streams)
+        tell(f"waiting for data at {', '.join(there)}{reason}")
+
+    def _tell_totals(self, subscriber: Subscriber) -> None:
+        lost = subscriber.lost.total()
+        streams = f"{len(subscriber.received)} stream{'s' * (len(subscriber.received) != 1)}"
+        text = f"{self.packets} packet{'s' * (self.packets != 1)} of {streams}"
+        text += f" in {self._monotonic() - self._began_s:.1f} s, {lost} lost"
+        if lost:
+            text += f" ({_named(subscriber.lost)})"
+        if subscriber.malformed:
+            text += f", {subscriber.malformed} skipped that are no waveforms of ours"
+        if not self.packets and subscriber.passed_over:
+            text += f": {_passed_over(subscriber)}"
+        tell(text)
+
+
+def _doubts(streams: Sequence[str]) -> str:
+    """Return what may be wrong when nothing comes."""
+    like = (
+        f" for streams like {' or '.join(streams)}. Are there any (without --stream all are shown)?" if streams else "."
+    )
+    return (
+        f"{like} Does the receiver run and get samples (control-rawdaq status)? "
+        "Is this the address of its ZMQTCPPublisher?"
+    )
+
+
+def _passed_over(subscriber: Subscriber) -> str:
+    """Return which streams came that the patterns do not name."""
+    names = subscriber.passed_over
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f"{' or '.join(subscriber.streams)} {selects_nothing([*names[:_NAMED], *more])}"
+
+
+def _tell_unanswered(subscriber: Subscriber) -> list[str]:
+    """Say where nobody has answered, and return these addresses."""
+    unanswered = subscriber.unanswered() if isinstance(subscriber, Listener) else {}
+    for address, is_there in unanswered.items():
+        if is_there:
+            tell(
+                f"{address} takes connections, but does not publish to us: it turns us away (the receiver's log says "
+                "why), or is no ZMQTCPPublisher"
+            )
+        else:
+            tell(_why_unreached(address))
+    return list(unanswered)
+
+
+def _why_unreached(address: str) -> str:
+    """Return why nothing listens at an address; looking that up may take seconds."""
+    host = address.removeprefix("tcp://").rpartition(":")[0].rpartition(";")[2].strip("[]")
+    try:
+        if address.startswith("tcp:"):
+            socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "that is no host name"
+        return f"host {host} of {address} is not found: {reason}"
+    return f"nothing publishes at {address} (is the receiver running?)"
+
+
+class _Losses:
+    """Lost messages, told in one line for each outage."""
+
+    def __init__(self) -> None:
+        self._lost: Counter[StreamId] = Counter()
+        self._first_s = self._last_s = 0.0
+        self._last: Loss | None = None
+
+    def add(self, loss: Loss, now_s: float) -> None:
+        if not self._lost:
+            self._first_s = now_s
+        self._last_s, self._last = now_s, loss
+        self._lost[loss.stream] += loss.missing
+
+    def tell_when_over(self, now_s: float) -> None:
+        if self._lost and (now_s - self._last_s > _OUTAGE_S or now_s - self._first_s > _OUTAGE_MAX_S):
+            self.tell()
+
+    def tell(self) -> None:
+        if self._last is not None and self._lost:
+            before = to_iso(self._last.next_packet.start_ns)
+            tell(
+                f"lost {self._lost.total()} messages before {before}, from {self._last.address} ({_named(self._lost)})"
+            )
+            self._lost.clear()
+
+
+def _named(lost: Counter[StreamId]) -> str:
+    named = [f"{stream}: {missing}" for stream, missing in lost.most_common(_NAMED)]
+    return ", ".join(named) + (f" and {len(lost) - _NAMED} more streams" if len(lost) > _NAMED else "")
+
+
+def seconds(time_ns: int) -> float:
+    """Return *time_ns* in seconds, for people and JSON."""
+    return round(time_ns / NS_PER_S, 9)

@@ -1,0 +1,182 @@
+"""The streams as a table: live on a terminal, printed now and then elsewhere, or as JSON."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rawdaq.control.dump.session import Arrival, View, seconds
+from rawdaq.control.dump.views import print_line
+from rawdaq.packet import rate_text
+from rawdaq.stream_id import StreamId
+from rawdaq.times import span_ns
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_REFRESH_S = 0.25
+_PRINT_S = 10.0  # how often a table is printed where it cannot be redrawn
+_PLAIN_WIDTH = 200  # no terminal, no width: wide enough for every column
+
+
+@dataclass(slots=True)
+class Figures:
+    """What arrived of one stream; a gap or an overlap is one of more than half a sample.
+
+    Latencies are None for what was read from files.
+    """
+
+    packets: int = 0
+    rate_hz: float = 0.0
+    latency_ns: int | None = None
+    latency_sum_ns: int = 0
+    latency_max_ns: int | None = None
+    gaps: int = 0
+    overlaps: int = 0
+    lost: int = 0
+    sample_bytes: int = 0
+
+    def add(self, arrival: Arrival) -> None:
+        """Count one packet."""
+        self.packets += 1
+        self.rate_hz = arrival.packet.rate_hz
+        self.latency_ns = arrival.latency_ns
+        if self.latency_ns is not None:
+            highest_ns = self.latency_ns if self.latency_max_ns is None else self.latency_max_ns
+            self.latency_max_ns = max(highest_ns, self.latency_ns)
+            self.latency_sum_ns += self.latency_ns
+        self.lost += arrival.lost
+        self.sample_bytes += arrival.packet.samples.nbytes
+        tolerance_ns = span_ns(1, self.rate_hz) // 2
+        self.gaps += arrival.gap_ns is not None and arrival.gap_ns > tolerance_ns
+        self.overlaps += arrival.gap_ns is not None and arrival.gap_ns < -tolerance_ns
+
+    @property
+    def latency_mean_ns(self) -> int | None:
+        """The mean of all latencies."""
+        return None if self.latency_ns is None else self.latency_sum_ns // self.packets
+
+
+def _latency_text(latency_ns: int | None) -> str:
+    return "-" if latency_ns is None else f"{latency_ns / 1e9:.3f}"
+
+
+def _latency_s(latency_ns: int | None) -> float | None:
+    return None if latency_ns is None else seconds(latency_ns)
+
+
+class _Tables(View):
+    """Counts, and shows the figures every *interval_s* and at the end."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._began_s = self._shown_s = time.monotonic()
+        self.streams: dict[StreamId, Figures] = {}
+
+    def show(self, arrival: Arrival) -> None:
+        """Count the packet."""
+        self.streams.setdefault(arrival.packet.stream, Figures()).add(arrival)
+
+    def tick(self, now_s: float) -> None:
+        """Show the figures when it is time."""
+        if now_s - self._shown_s >= self._interval_s:
+            self._shown_s = now_s
+            self.draw()
+
+    def close(self) -> None:
+        """Show the figures for the last time."""
+        self.draw()
+
+    def draw(self) -> None:
+        raise NotImplementedError
+
+    def _bytes_per_s(self, figures: Figures) -> float:
+        return figures.sample_bytes / max(time.monotonic() - self._began_s, 1e-3)
+
+    def _table(self) -> "Table":
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("stream", no_wrap=True)
+        for name in ("packets", "rate Hz", "latency s", "mean", "max", "gaps", "overlaps", "lost", "bytes/s"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for stream, figures in sorted(self.streams.items()):
+            table.add_row(
+                str(stream),
+                str(figures.packets),
+                rate_text(figures.rate_hz),
+                _latency_text(figures.latency_ns),
+                _latency_text(figures.latency_mean_ns),
+                _latency_text(figures.latency_max_ns),
+                str(figures.gaps),
+                str(figures.overlaps),
+                str(figures.lost),
+                f"{self._bytes_per_s(figures):.0f}",
+            )
+        return table
+
+
+class LiveTable(_Tables):
+    """A table that is redrawn in place, on a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(_REFRESH_S)
+        self._live: Live | None = None
+
+    def draw(self) -> None:
+        """Redraw the table."""
+        from rich.live import Live
+
+        if self._live is None:
+            self._live = Live(auto_refresh=False)
+            self._live.start()
+        self._live.update(self._table(), refresh=True)
+
+    def close(self) -> None:
+        """Leave the table as it is."""
+        super().close()
+        if self._live is not None:  # a terminal that went away may have kept it from starting
+            self._live.stop()
+
+
+class PlainTable(_Tables):
+    """A table that is printed now and then, in a file or a pipe."""
+
+    def __init__(self) -> None:
+        super().__init__(_PRINT_S)
+
+    def draw(self) -> None:
+        """Print the table."""
+        from rich.console import Console
+
+        console = Console(file=sys.stdout, width=_PLAIN_WIDTH, force_terminal=False, color_system=None)
+        with console.capture() as capture:
+            console.print(self._table())
+        for line in capture.get().splitlines():
+            print_line(line.rstrip())
+
+
+class JsonTable(_Tables):
+    """One JSON object for each stream and time that the table would be printed."""
+
+    def __init__(self) -> None:
+        super().__init__(_PRINT_S)
+
+    def draw(self) -> None:
+        """Print the objects."""
+        for stream, figures in sorted(self.streams.items()):
+            fields = {
+                "stream": str(stream),
+                "packets": figures.packets,
+                "rate_hz": figures.rate_hz,
+                "latency_s": _latency_s(figures.latency_ns),
+                "latency_mean_s": _latency_s(figures.latency_mean_ns),
+                "latency_max_s": _latency_s(figures.latency_max_ns),
+                "gaps": figures.gaps,
+                "overlaps": figures.overlaps,
+                "lost": figures.lost,
+                "bytes_per_s": round(self._bytes_per_s(figures), 1),
+            }
+            print_line(json.dumps(fields))

@@ -1,0 +1,69 @@
+"""Packets as lines: text for people, JSON for programs."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+
+from rawdaq.control.dump.session import Arrival, View, seconds
+from rawdaq.packet import Packet, rate_text
+from rawdaq.protocols.message import header
+from rawdaq.times import to_iso
+
+
+class TextLines(View):
+    """One packet a line, sample values (when wanted) at its end."""
+
+    def __init__(self, with_samples: bool = False) -> None:
+        self._with_samples = with_samples
+
+    def show(self, arrival: Arrival) -> None:
+        """Print the packet."""
+        line = text_line(arrival)
+        # numpy prints a float32 with the digits that it has.
+        print_line(" ".join([line, *map(str, arrival.packet.samples)]) if self._with_samples else line)
+
+
+class JsonLines(View):
+    """One JSON object a line: the message's header, and what its arrival tells."""
+
+    def __init__(self, with_samples: bool = False) -> None:
+        self._with_samples = with_samples
+
+    def show(self, arrival: Arrival) -> None:
+        """Print the packet."""
+        fields: dict[str, object] = {
+            **header(arrival.packet),
+            "end_ns": arrival.packet.end_ns,
+            "latency_s": None if arrival.latency_ns is None else seconds(arrival.latency_ns),
+            "gap_s": None if arrival.gap_ns is None else seconds(arrival.gap_ns),
+        }
+        if self._with_samples:
+            fields["samples"] = list(json_values(arrival.packet))
+        print_line(json.dumps(fields, allow_nan=False))
+
+
+def text_line(arrival: Arrival) -> str:
+    """Return the line of a packet without its samples."""
+    packet = arrival.packet
+    quality = "?" if packet.timing_quality is None else packet.timing_quality
+    latency = "-" if arrival.latency_ns is None else f"{arrival.latency_ns / 1e9:.3f}s"
+    return (
+        f"{packet.stream} {to_iso(packet.start_ns)} {to_iso(packet.end_ns)} {rate_text(packet.rate_hz)} Hz "
+        f"{packet.samples.size} {packet.sample_type} q={quality} seq={packet.sequence} "
+        f"lat={latency}"
+    )
+
+
+def json_values(packet: Packet) -> Iterable[int | float | None]:
+    """Return the samples as JSON can say them: exact, and null for NaN and the infinities."""
+    values: list[int | float] = packet.samples.tolist()
+    if packet.sample_type.startswith("float"):
+        return (value if math.isfinite(value) else None for value in values)
+    return values
+
+
+def print_line(line: str) -> None:
+    """Print *line* so that the next program in a pipe has it now."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,307 @@
+"""Live streams for any number of ZMQ subscribers, each with its own bounded backlog and its own count of drops.
+
+The connections are ours and not libzmq's, because libzmq drops without telling; see ``docs/decisions/zmq-drops.md``.
+"""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import random
+import socket
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rawdaq.delivery.items import count_of
+from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.miniseed.format import RecordRun
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.protocols.message import encode, encode_run
+from rawdaq.protocols.zmtp import frame_message
+from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
+from rawdaq.sockets.endpoint import listen
+from rawdaq.sockets.refusals import Refusals
+
+_YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
+_LINGER_S = 1.0  # how long the last messages may take on stop
+_DIAL_TIMEOUT_S = 10.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
+_REFUSED_S = 60.0  # whoever is turned away for the same reason is told this often
+_TELL_S = 10.0
+_REMEDIES = {
+    errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address: choose one that has, or 0.0.0.0 for all",
+    errno.EACCES: "ports below 1024 need privileges: choose a higher one",
+    errno.EMFILE: "raise the limit (ulimit -n), or let fewer components share the process",
+}
+
+
+class ZMQTCPPublisher(Publisher):
+    """Publishes packets as ZMQ PUB messages over TCP; plain bytes go out unchanged as one frame.
+
+    A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
+    once per outage with their extent, and shown by `status`. Nothing else is dropped: a device that sends faster than
+    messages can be made waits. With mode ``remote``, what comes while the other side is away waits for it, and the
+    oldest is dropped when that is too much.
+
+    Args:
+        ip: the interface to publish on, or with mode remote the machine to send to.
+        port: its port; 0 lets the system choose one, which `status` shows.
+        name: how log lines and `status` call it.
+        logger: parent of its logger.
+        mode: ``local`` publishes on a loopback address, ``outbound`` on any interface of this machine, ``remote``
+            dials a subscriber that listens at the address, again and again while it is away.
+        high_water_mb: megabytes that may wait for one subscriber; what comes while they do is dropped for it.
+        max_subscribers: how many may be connected at once.
+    """
+
+    queue_mb = 8.0  # for what is just being written; it never waits for a subscriber
+
+    def __init__(
+        self,
+        ip: str,
+        port: Annotated[int, Field(ge=0, le=65535)],
+        name: str = "ZMQTCPPublisher",
+        logger: logging.Logger | None = None,
+        mode: Literal["local", "outbound", "remote"] = "local",
+        high_water_mb: Annotated[float, Field(gt=0, le=4096)] = 64.0,
+        max_subscribers: Annotated[int, Field(ge=1, le=10_000)] = 256,
+    ) -> None:
+        super().__init__(name, logger)
+        if mode not in ("local", "outbound", "remote"):
+            raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
+        if mode == "remote":  # it may be away for long, and nobody else is to wait for it
+            self.overflow, self.queue_mb = OverflowPolicy.DROP_OLDEST, Publisher.queue_mb
+            self.overflows_only_when_paused = True
+        self.ip, self.port, self.mode = ip, port, mode
+        self.max_subscribers = max_subscribers
+        self._high_water_bytes = int(high_water_mb * 1e6)
+        self._server: asyncio.Server | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._is_missed = asyncio.Event()
+        self._connections: set[PubConnection] = set()
+        self._published = 0
+        self._counts = PubCounts()
+        self._refusals = Refusals(self.log, what="connection", interval_s=_REFUSED_S)
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> str | None:
+        """Return why *options* cannot be together, None when they can."""
+        return _refusal(options["mode"], options["ip"])
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the address that only one publisher can listen on, None without one."""
+        if options["mode"] == "remote" or not options["port"]:
+            return None
+        return _address(_host(options["ip"]), options["port"])
+
+    @property
+    def address(self) -> str:
+        """Where subscribers connect (with mode remote: where they listen)."""
+        return _address(self.ip, self.port)
+
+    async def open(self) -> None:
+        """Listen for subscribers; with mode remote, begin to dial.
+
+        Raises:
+            ComponentError: the address cannot be used, or is not a loopback address with mode local.
+        """
+        if self.mode == "remote":
+            self._dialling = asyncio.create_task(self._dial(), name=f"{self.name} dials {self.address}")
+            return
+        if reason := _refusal(self.mode, self.ip):
+            raise ComponentError(reason)
+        try:
+            self._server = await listen(self._connection, _host(self.ip), self.port)
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, "check ip and port")
+            raise ComponentError(f"cannot publish on {self.address}: {_reason(error)}; {remedy}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.log.info("publishing on %s", self.address)
+
+    def _connection(self) -> PubConnection:
+        return PubConnection(
+            self._high_water_bytes, self.log, self._connections, self._counts, self._admit, self._refusals
+        )
+
+    def _admit(self) -> bool:
+        return len(self._connections) < self.max_subscribers
+
+    async def _dial(self) -> None:
+        """Keep a connection to the subscriber that listens at our address; dial also whenever a delivery needs it."""
+        delay_s = _RETRY_FIRST_S
+        while True:
+            self._is_missed.clear()
+            try:
+                async with asyncio.timeout(_DIAL_TIMEOUT_S):
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        self._connection, self.ip, self.port
+                    )
+            except OSError as error:  # a timeout is one too
+                self.log.log(
+                    logging.WARNING if delay_s == _RETRY_FIRST_S else logging.DEBUG,
+                    "no connection to %s: %s; trying again",
+                    self.address,
+                    error.strerror or str(error) or "no answer",
+                )
+            else:
+                await asyncio.shield(connection.closed)
+                delay_s = _RETRY_FIRST_S if connection.topics else delay_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s * random.uniform(0.8, 1.2)):
+                    await self._is_missed.wait()
+            delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+        """Write *batch* to every subscriber that wants it and keeps up.
+
+        Raises:
+            PublisherUnavailable: with mode remote, while nobody subscribes there.
+        """
+        written, since = 0, _YIELD_MESSAGES
+        subscribers: list[PubConnection] = []
+        for item in batch:
+            if since >= _YIELD_MESSAGES:  # who subscribes changes only in turns of the loop
+                if written:
+                    await asyncio.sleep(0)
+                subscribers, since = self._subscribers(written), 0
+            count = count_of(item)
+            if subscribers:
+                self._write(item, subscribers)
+            written += count
+            since += count
+            self._published += count
+        for subscriber in self._connections:
+            subscriber.flush()
+
+    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+        """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
+        count = 0
+        for item in batch:  # as it stands here: a function more costs a packet that comes alone microseconds
+            count += 1 if isinstance(item, Packet) else count_of(item)
+        if count > _YIELD_MESSAGES or self._is_away():
+            return False
+        if self._connections:
+            for item in batch:
+                self._write(item, self._connections)
+            for connection in self._connections:
+                connection.flush()
+        self._published += count
+        return True
+
+    def _is_away(self) -> bool:
+        """Whether messages must be kept for the subscriber that is dialled."""
+        return self.mode == "remote" and not any(connection.topics for connection in self._connections)
+
+    def _subscribers(self, written: int) -> list[PubConnection]:
+        """Return who wants anything.
+
+        Raises:
+            PublisherUnavailable: with mode remote, while nobody does.
+        """
+        if self._is_away():
+            self._is_missed.set()
+            raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
+        return [connection for connection in self._connections if connection.topics]
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Write *batch*; see `deliver_runs`."""
+        await self.deliver_runs(batch)
+
+    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Collection[PubConnection]) -> None:
+        for frames in _messages(item):
+            topic = bytes(frames[0])
+            wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
+            if wanting:
+                pieces = frame_message(frames)
+                size_bytes = sum(map(len, pieces))  # all are flat bytes
+                for subscriber in wanting:
+                    subscriber.send(pieces, size_bytes, item)
+
+    async def watch(self) -> None:
+        """Tell how many connections were refused since that was told."""
+        while True:
+            await asyncio.sleep(_TELL_S)
+            self._refusals.tell()
+
+    async def aclose(self) -> None:
+        """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
+        await super().aclose()
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.wait([self._dialling])
+            self._dialling = None
+        if self._server is not None:
+            self._server.close()
+        closing = [connection.close() for connection in list(self._connections)]
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=_LINGER_S)
+            for connection in list(self._connections):
+                connection.abort()
+            if late:
+                await asyncio.wait(late)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+        self._refusals.tell(at_once=True)
+
+    def status(self) -> dict[str, object]:
+        """Return address, counters, and one entry for each subscriber."""
+        return {
+            "address": self.address,
+            "mode": self.mode,
+            "published": self._published,
+            "sent": self._counts.sent,
+            "sent_bytes": self._counts.sent_bytes,
+            "dropped": self._counts.dropped.total(),
+            "dropped_by_stream": dict(self._counts.dropped),
+            "turned_away": dict(self._refusals.by_reason),
+            "subscribers": [connection.status() for connection in self._connections],
+        }
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says; asyncio wraps that into a sentence which repeats the address."""
+    is_of_system = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
+    return os.strerror(error.errno or 0) if is_of_system else error.strerror or str(error)
+
+
+def _address(ip: str, port: int) -> str:
+    return f"tcp://{f'[{ip}]' if ':' in ip else ip}:{port}"
+
+
+def _host(ip: str) -> str:
+    """Return *ip* as the system knows it."""
+    return {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(ip, ip)
+
+
+def _refusal(mode: str, ip: str) -> str | None:
+    """Return why nothing can be published so, None when it can."""
+    if mode != "local" or _is_loopback(ip):
+        return None
+    return (
+        f"mode local publishes to this machine only, but {ip} is not a loopback address; "
+        "use ip: 127.0.0.1, or mode: outbound to let others in"
+    )
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+def _messages(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
+    """Return the frames of each message that *item* is."""
+    if isinstance(item, PacketRun):
+        return encode_run(item)
+    if isinstance(item, Packet):
+        return [encode(item)]
+    return [[item if isinstance(item, bytes) else item.data]]

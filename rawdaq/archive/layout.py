@@ -1,0 +1,173 @@
+"""Where a record belongs in an archive: SDS, BUD, or any pattern of ringserver's letters."""
+
+import glob
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from rawdaq.errors import InvalidValue
+from rawdaq.miniseed.format import Record, RecordRun
+from rawdaq.miniseed.header import read_header
+from rawdaq.stream_id import StreamId
+from rawdaq.times import NS_PER_DAY, NS_PER_S, to_calendar
+
+#: Layouts that have a name.
+LAYOUTS: Mapping[str, str] = {
+    "sds": "%Y/%n/%s/%c.D/%n.%s.%l.%c.D.%Y.%j",
+    "bud": "%n/%s/%s.%n.%l.%c.%Y.%j",
+}
+
+#: What the name of a set-aside file contains; no pattern takes one for a data file.
+TORN = ".torn-"
+
+_TOKEN = re.compile(r"([%#])(.?)|([^%#]+)")
+
+
+_DIGIT = "[0-9]"
+#: The letters, and what each matches in the name of an existing file.
+_WILDCARDS: Mapping[str, str] = {
+    **dict.fromkeys("nslcqLrR", "*"),
+    **dict.fromkeys("yHMS", _DIGIT * 2),
+    "j": _DIGIT * 3,
+    **dict.fromkeys("YF", _DIGIT * 4),
+    "D": _DIGIT * 7,
+}
+_HEADER_LETTERS = frozenset("DqLrR")
+#: How long a letter stays the same; the others do so for a day or more.
+_UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": NS_PER_S, "F": 100_000}
+_MAX_KEPT = 10_000  # places that are remembered: a day of a large network
+
+
+def _texts(record: Record) -> dict[str, str]:
+    """Return what the letters stand for that only need the record's name and time."""
+    stream, start = record.stream, to_calendar(record.start_ns)
+    return {
+        "n": stream.network,
+        "s": stream.station,
+        "l": stream.location,
+        "c": stream.channel,
+        "Y": f"{start.year:04d}",
+        "y": f"{start.year % 100:02d}",
+        "j": f"{start.day_of_year:03d}",
+        "H": f"{start.hour:02d}",
+        "M": f"{start.minute:02d}",
+        "S": f"{start.second:02d}",
+        "F": f"{start.nanosecond // 100_000:04d}",
+    }
+
+
+def _header_texts(record: Record, now_ns: int) -> dict[str, str]:
+    """Return what the other letters stand for."""
+    now, header = to_calendar(now_ns), read_header(record.data)
+    if header is None:
+        raise InvalidValue(f"record of {record.stream} is no miniSEED record")
+    return {
+        "D": f"{now.year:04d}{now.day_of_year:03d}",
+        "q": header.quality,
+        "L": str(len(record.data)),
+        "r": str(int(header.rate_hz + 0.5)),
+        "R": f"{header.rate_hz:.6f}",
+    }
+
+
+class Place(NamedTuple):
+    """Where a record belongs.
+
+    Attributes:
+        path: file below the archive's folder, if there is none yet for this key.
+        key: what all records of one file have in common; below the folder, a glob pattern of its name.
+    """
+
+    path: str
+    key: str
+
+
+class ArchiveLayout:
+    """A pattern of file names below an archive's folder.
+
+    ``%`` and a letter is replaced by what the record says: ``n`` network, ``s`` station, ``l`` location, ``c``
+    channel; of its first sample ``Y`` year, ``y`` year with two digits, ``j`` day of year, ``H`` hour, ``M`` minute,
+    ``S`` second, ``F`` fraction of it (0.0001 s); ``D`` today (UTC, year and day of year), ``q`` data quality or
+    publication version, ``L`` record length, ``r`` sampling rate, rounded, ``R`` the rate with six decimals. ``#``
+    and a letter is replaced likewise, but does not separate files: it tells of the first record in the file.
+    ``%%`` and ``##`` are the characters themselves.
+
+    Args:
+        layout: ``sds``, ``bud`` or a pattern.
+
+    Raises:
+        InvalidValue: the text says what is wrong.
+    """
+
+    def __init__(self, layout: str) -> None:
+        pattern = LAYOUTS.get(layout, layout)
+        parts = pattern.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            raise InvalidValue(f"layout {layout!r} is not a path below the archive's folder that ends in a file name")
+        self._parts = [_part(layout, *match) for match in _TOKEN.findall(pattern)]
+        letters = {(part.letter, part.is_defining) for part in self._parts if part.letter}
+        if not any(is_defining for _, is_defining in letters):
+            raise InvalidValue(f"layout {layout!r} is not {', '.join(LAYOUTS)} or a pattern with % letters")
+        self.has_free_parts = not all(is_defining for _, is_defining in letters)
+        self._unit_ns = min(_UNITS_NS.get(letter, NS_PER_DAY) for letter, _ in letters)
+        self._places: dict[tuple[StreamId, int], Place] = {}
+        self._needs_header = any(letter in _HEADER_LETTERS for letter, _ in letters)
+
+    def split(self, run: RecordRun, now_ns: int) -> Iterator[tuple[Place, RecordRun]]:
+        """Yield the parts of *run* that belong in one place, in their order."""
+        begin, count = 0, len(run)
+        while begin < count:
+            end = self._end_of_unit(run, begin)
+            part = run[begin:end] if end - begin < count else run
+            yield self._place(part, now_ns), part
+            begin = end
+
+    def _end_of_unit(self, run: RecordRun, begin: int) -> int:
+        """Return where the records from *begin* on leave the shortest time that the pattern tells apart."""
+        unit, starts_ns = self._unit_ns, run.starts_ns
+        if starts_ns[-1] // unit == starts_ns[begin] // unit:
+            return len(run)  # times in a run only grow
+        return bisect_left(starts_ns, (starts_ns[begin] // unit + 1) * unit, begin)
+
+    def _place(self, run: RecordRun, now_ns: int) -> Place:
+        """Return where the records of *run*, all of one unit of time, belong."""
+        if self._needs_header:
+            return self.place(next(iter(run)), now_ns)
+        key = run.stream, run.starts_ns[0] // self._unit_ns
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _MAX_KEPT:
+                self._places.clear()
+            place = self._places[key] = self.place(next(iter(run)), now_ns)
+        return place
+
+    def place(self, record: Record, now_ns: int) -> Place:
+        """Return where *record* belongs."""
+        texts = _texts(record)
+        if self._needs_header:
+            texts |= _header_texts(record, now_ns)
+        named = [texts[part.letter] if part.letter else part.text for part in self._parts]
+        path = "".join(named)
+        if not self.has_free_parts:
+            return Place(path, path)
+        parts = zip(named, self._parts, strict=True)
+        return Place(
+            path, "".join(glob.escape(text) if part.is_defining else _WILDCARDS[part.letter] for text, part in parts)
+        )
+
+
+class _Part(NamedTuple):
+    """A piece of a pattern: a letter, or fixed text."""
+
+    letter: str
+    text: str
+    is_defining: bool
+
+
+def _part(layout: str, mark: str, letter: str, text: str) -> _Part:
+    if not mark or mark == letter:
+        return _Part("", text or mark, is_defining=True)
+    if letter not in _WILDCARDS:
+        raise InvalidValue(f"layout {layout!r}: {mark}{letter} is not known; the letters are {' '.join(_WILDCARDS)}")
+    return _Part(letter, "", is_defining=mark == "%")

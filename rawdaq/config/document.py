@@ -1,0 +1,62 @@
+"""What a configuration file holds: its values, the line of each key, and the problems found so far."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rawdaq.config.options import Mistake, Model, Where, shown, validate
+from rawdaq.config.settings import Problem
+
+
+@dataclass(slots=True)
+class Document:
+    """The content of one file.
+
+    Attributes:
+        file: where it is from.
+        root: its content; None when it is empty or cannot be read.
+        lines: the line of each key, from 1.
+        words: each scalar as it is written.
+        problems: what is wrong with it.
+    """
+
+    file: Path
+    root: Any = None
+    lines: dict[Where, int] = field(default_factory=dict[Where, int])
+    words: dict[Where, str] = field(default_factory=dict[Where, str])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def add(self, where: Where, text: str) -> None:
+        """Note a problem with the key at *where*, or with the nearest key around it."""
+        line = next((self.lines[where[:end]] for end in range(len(where), -1, -1) if where[:end] in self.lines), None)
+        self.problems.append(Problem(self.file, line, dotted(where), text))
+
+    def add_mistakes(self, where: Where, mistakes: list[Mistake]) -> None:
+        """Note *mistakes* in what is below *where*."""
+        for mistake in mistakes:
+            place = (*where, *mistake.where)
+            while place not in self.lines and len(place) > len(where) and not mistake.is_missing:
+                place = place[:-1]  # names of alternatives, which no file has
+            word = self.words.get(place) if mistake.wants_text else None
+            self.add(place, f'YAML does not read {word} as text; write "{word}" in quotes' if word else mistake.text)
+
+    def mapping(self, where: Where, value: Any, what: str) -> dict[Any, Any] | None:
+        """Return *value* when it is a mapping, else note the problem and return None."""
+        if not isinstance(value, dict):
+            self.add(where, f"{shown(value)} is wrong; it should be {what}")
+            return None
+        return value  # pyright: ignore[reportUnknownVariableType] - YAML has no types
+
+    def valid(self, where: Where, model: type[Model], value: Any, what: str) -> Model | None:
+        """Return *value* as *model*, else note the problems and return None."""
+        given = self.mapping(where, value, what)
+        if given is None:
+            return None
+        made, mistakes = validate(model, given)
+        self.add_mistakes(where, mistakes)
+        return made
+
+
+def dotted(where: Where) -> str:
+    """Return the keys of *where* as a message names them."""
+    return ".".join(map(str, where))

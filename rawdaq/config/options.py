@@ -1,0 +1,203 @@
+"""A constructor is the schema of its options: names, types, limits and defaults come from its signature.
+
+A class therefore states once, in Python, what a station file may say about it; see
+``docs/decisions/constructor-is-the-schema.md``.
+"""
+
+import functools
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from rawdaq.config.registry import suggestion
+from rawdaq.errors import ComponentError
+
+#: Parameters that the framework supplies; no station file can set them.
+SUPPLIED = frozenset({"publishers", "name", "logger", "loop", "station"})
+
+Where = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Mistake(NamedTuple):
+    """One value that cannot be.
+
+    Attributes:
+        where: the keys that lead to it.
+        text: what is wrong, and what would be right.
+        wants_text: text was wanted, so that YAML may have read a word as something else.
+        is_missing: the last key is not there.
+    """
+
+    where: Where
+    text: str
+    wants_text: bool = False
+    is_missing: bool = False
+
+
+def parameters(cls: type[object]) -> list[inspect.Parameter]:
+    """Return the parameters of the constructor of *cls*, with their annotations evaluated."""
+    return list(inspect.signature(cls, eval_str=True).parameters.values())
+
+
+def supplied(cls: type[object]) -> frozenset[str]:
+    """Return which parameters of *cls* the framework supplies."""
+    return frozenset(parameter.name for parameter in parameters(cls) if _is_supplied(parameter))
+
+
+def _is_supplied(parameter: inspect.Parameter) -> bool:
+    """Whether the framework gives it; a `bool` called ``loop`` is an option of a player and no event loop."""
+    return parameter.name in SUPPLIED and parameter.annotation is not bool
+
+
+def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[Mistake]]:
+    """Return the options of *cls*, complete with defaults, and the mistakes in *given*.
+
+    Args:
+        cls: the class whose constructor takes them.
+        given: what the station file says.
+        folder: what relative paths start from.
+
+    Raises:
+        ComponentError: the constructor itself cannot be understood.
+    """
+    try:
+        model = _model(cls)  # type: ignore[arg-type]  # mypy does not see that classes have a hash
+        values, mistakes = validate(model, given)
+    # Neither pydantic nor a validator promises what it raises when a class asks for what makes no sense.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ComponentError(f"{cls.__name__} has a constructor that makes no schema: {reason}; repair it") from error
+    if values is None:
+        return {}, mistakes
+    names = {field.alias or key: key for key, field in model.model_fields.items()}
+    options = {name: getattr(values, key) for name, key in names.items()} | (values.model_extra or {})
+    return {name: _resolved(value, folder) for name, value in options.items()}, []
+
+
+def _resolved(value: Any, folder: Path) -> Any:
+    return plain(folder / value.expanduser()) if isinstance(value, Path) else value
+
+
+def plain(path: Path) -> Path:
+    """Return *path* without ``..``, wherever links lead; what is behind the last one stays as it is written."""
+    parts = path.parts
+    if ".." not in parts:
+        return path
+    end = len(parts) - parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
+
+
+@functools.cache  # making one costs a hundred times as much as using it, and a thousand station files name few classes
+def _model(cls: type[object]) -> type[BaseModel]:
+    """Return a model with one field for each parameter of *cls* that a station file can set."""
+    fields: dict[str, Any] = {}
+    extra: Literal["allow", "forbid"] = "forbid"
+    for parameter in parameters(cls):
+        if parameter.kind is parameter.VAR_KEYWORD:
+            extra = "allow"
+        elif parameter.kind is not parameter.VAR_POSITIONAL and not _is_supplied(parameter):
+            # An alias, because a parameter may be called what a model already is, such as `copy` or `schema`.
+            fields[f"option_{parameter.name}"] = _field(parameter)
+    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(cls.__name__, __config__=config, **fields)
+
+
+def _field(parameter: inspect.Parameter) -> tuple[Any, Any]:
+    annotation = Any if parameter.annotation is parameter.empty else _exact(parameter.annotation)
+    if parameter.default is parameter.empty:
+        return annotation, Field(alias=parameter.name)
+    return annotation, Field(default=parameter.default, alias=parameter.name)
+
+
+def _exact(annotation: Any) -> Any:
+    """Return *annotation* with numbers, booleans and paths that accept nothing else (text is exact already)."""
+    if annotation in (int, float, bool):
+        return Annotated[annotation, Strict()]
+    if annotation is Path:
+        return Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(_exact(args[0]), *args[1:])]
+    if origin in (Union, UnionType):
+        return Union[tuple(_exact(each) for each in args)]  # noqa: UP007 - made from a tuple
+    if args and origin is not Literal:
+        return origin[tuple(_exact(each) for each in args)]
+    return annotation
+
+
+def _not_empty(value: Any) -> Any:
+    if value == "":  # pathlib reads it as the folder that we happen to be in
+        raise PydanticCustomError("path_type", "Input should be a path")
+    return value
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} begins with a home folder that is not known; write the path without ~") from error
+
+
+def validate(model: type[Model], given: Mapping[Any, Any]) -> tuple[Model | None, list[Mistake]]:
+    """Return *given* as *model*, or None and every mistake in it."""
+    try:
+        return model.model_validate(dict(given)), []
+    except ValidationError as error:
+        known = tuple(field.alias or key for key, field in model.model_fields.items())
+        return None, [_mistake(detail, known) for detail in error.errors(include_url=False)]
+
+
+def _mistake(detail: ErrorDetails, known: tuple[str, ...]) -> Mistake:
+    where, kind, value = detail["loc"], detail["type"], detail["input"]
+    if kind == "missing":
+        return Mistake(where, "is missing; it has no default", is_missing=True)
+    if kind == "extra_forbidden":
+        return Mistake(where, f"unknown key; {suggestion(str(where[-1]), known)}")
+    if kind == "value_error":
+        return Mistake(where, str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"])
+    is_empty = value is None or (isinstance(value, str | list | dict) and not value)
+    told = "is empty" if is_empty else f"{shown(value)} is wrong"
+    wants_text = kind in ("string_type", "path_type")
+    return Mistake(where, f"{told}; {_wish(detail)}{'' if is_empty else _hint(kind, value)}", wants_text=wants_text)
+
+
+def _wish(detail: ErrorDetails) -> str:
+    if detail["type"] == "path_type":
+        return "it should be a path"
+    # "Input should be ...", "Dictionary should have at least 1 item after validation, not 0"
+    before, should, what = detail["msg"].partition(" after validation")[0].partition(" should ")
+    return f"it should {what}" if should else before
+
+
+def _hint(kind: str, value: Any) -> str:
+    if kind in ("int_type", "float_type", "bool_type") and isinstance(value, str):
+        return " (without quotes)"
+    return ""
+
+
+def shown(value: Any) -> str:
+    """Return *value* as a person would write it, elided at 75 characters.
+
+    >>> shown(["a", 1]), shown(None), shown(True)
+    ("['a', 1]", 'an empty value', 'true')
+    """
+    if value is None or isinstance(value, bool):
+        return "an empty value" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 75 else f"{text[:74]}…"

@@ -1,0 +1,236 @@
+"""A bounded outlet: what waits for one publisher, with an overflow policy and counters of what was dropped.
+
+The contract is put, take a batch, acknowledge. What was taken stays counted as waiting until it is acknowledged, so
+a batch that could not be delivered is still there. In memory today; a journal on disk can offer the same interface.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Generic
+
+from rawdaq.delivery.items import Item, count_of, size_bytes, stream_of
+from rawdaq.publisher import OverflowPolicy
+
+_BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
+
+
+class Outlet(Generic[Item]):
+    """The queue between a receiver and one publisher.
+
+    ``put`` never waits. With the policy `OverflowPolicy.BLOCK` it accepts everything and the receiver awaits `room`
+    before it reads on, so the outlet holds at most its limits and what one read brought. The other policies add nothing
+    while a limit is reached, so it holds at most its limits and one item, which may be of any size.
+
+    Args:
+        name: the publisher's name, for log lines.
+        policy: what happens when a limit is reached.
+        max_items: limit of waiting packets, records or messages.
+        max_bytes: limit of their memory.
+        log: where the start and the extent of an outage are told.
+        clock: seconds that only run forward.
+
+    Attributes:
+        waiting: how many packets, records or messages wait, those being delivered included.
+        delivered_count: how many were delivered, also by who did not let them wait here.
+        dropped: how many the policy dropped, by stream.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: OverflowPolicy,
+        max_items: int,
+        max_bytes: int,
+        log: logging.Logger,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.max_items = max_items
+        self.max_bytes = max_bytes
+        self.delivered_count = 0
+        self.dropped: Counter[str] = Counter()
+        self._log = log
+        self._clock = clock
+        self.waiting = 0
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._in_flight = 0
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._is_ending = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._taken_s = -math.inf
+        self._enough: asyncio.Event | None = None  # who gathers waits for it
+        self._enough_bytes = 0
+        self._outage: Counter[str] = Counter()
+        self._outage_began = 0.0
+
+    def __len__(self) -> int:
+        """Return `waiting`."""
+        return self.waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        """About the memory that the waiting items hold."""
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a limit is reached."""
+        return self.waiting >= self.max_items or self._bytes >= self.max_bytes
+
+    def set_policy(self, policy: OverflowPolicy) -> None:
+        """Follow *policy* from now on; who waits for `room` goes on when that is no longer needed."""
+        if policy is self.policy:
+            return
+        self.policy = policy
+        if policy is not _BLOCK:
+            self._room.set()
+        elif self.is_full:
+            self._room.clear()
+
+    def put(self, items: Iterable[Item]) -> bool:
+        """Add *items* in order; what the policy drops is counted by stream and logged once per outage.
+
+        Returns:
+            False when the caller must await `room` before it puts more.
+        """
+        for item in items:
+            count = count_of(item)
+            if self.policy is not _BLOCK and self.is_full and not self._make_room_for(item):
+                continue
+            self._items.append(item)
+            self.waiting += count
+            self._bytes += size_bytes(item)
+        if len(self._items) > self._in_flight:
+            self._filled.set()
+            self._empty.clear()
+        if self._enough is not None and self._has_enough:
+            self._enough.set()
+        if not self.is_full:
+            return True
+        self._room.clear()
+        return self.policy is not _BLOCK
+
+    def _make_room_for(self, item: Item) -> bool:
+        """Drop what the policy says until no limit is reached; return whether *item* may now be added."""
+        while self.is_full:
+            if self.policy is OverflowPolicy.DROP_NEWEST or len(self._items) == self._in_flight:
+                self._drop(item)
+                return False
+            oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
+            del self._items[self._in_flight]
+            self.waiting -= count_of(oldest)
+            self._bytes -= size_bytes(oldest)
+            self._drop(oldest)
+        return True
+
+    def _drop(self, item: Item) -> None:
+        stream = stream_of(item)
+        if not self._outage:
+            self._outage_began = self._clock()
+            self._log.warning(
+                "%s does not keep up: its outlet is full (%d items, %.1f MB); dropping by %s",
+                self.name,
+                self.waiting,
+                self._bytes / 1e6,
+                self.policy,
+            )
+        self.dropped[stream] += count_of(item)
+        self._outage[stream] += count_of(item)
+
+    async def room(self) -> None:
+        """Return when the outlet is below its limits (at once unless the policy is block), or its end begins."""
+        if self.policy is _BLOCK and not self._is_ending:
+            await self._room.wait()
+
+    def begin_end(self) -> None:
+        """Let nobody wait for `room` any more: what is still put is the last, and little."""
+        self._is_ending = True
+        self._room.set()
+
+    async def empty(self) -> None:
+        """Return when everything that was put is acknowledged or dropped."""
+        await self._empty.wait()
+
+    async def take(self, gather_bytes: int = 0, gather_s: float = 0.0) -> list[Item]:
+        """Return all that waits as one batch, once something does; an empty one after `wake`.
+
+        The batch stays in the outlet until `acknowledge`; nothing more is handed out before.
+
+        Args:
+            gather_bytes: under load, let so much come first, or a quarter of a limit.
+            gather_s: what is not so soon after the batch before is no load.
+        """
+        await self._filled.wait()
+        if gather_s:
+            await self._gather(gather_bytes, self._taken_s + gather_s - self._clock())
+            self._taken_s = self._clock()
+        self._filled.clear()
+        batch = list(itertools.islice(self._items, self._in_flight, None))
+        self._in_flight = len(self._items)
+        return batch
+
+    async def _gather(self, enough_bytes: int, timeout_s: float) -> None:
+        self._enough_bytes = enough_bytes
+        if timeout_s <= 0 or self._has_enough:
+            return
+        self._enough = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._enough.wait()
+        self._enough = None
+
+    @property
+    def _has_enough(self) -> bool:
+        """Whether so much waits that a batch need not grow; well below the limits, where the receiver would wait."""
+        return self._bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
+
+    def wake(self) -> None:
+        """Let who waits in `take` go on, though there may be nothing for it."""
+        self._filled.set()
+
+    def acknowledge(self, count: int) -> None:
+        """Forget the first *count* items of what was taken: they are delivered."""
+        for _ in range(count):
+            item = self._items.popleft()
+            done = count_of(item)
+            self.waiting -= done
+            self._bytes -= size_bytes(item)
+            self.delivered_count += done
+        self._in_flight -= count
+        if not self._items:
+            self._empty.set()
+        if not self.is_full:
+            self._room.set()
+            self._end_outage()
+
+    def _end_outage(self) -> None:
+        if self._outage:
+            self._log.warning(
+                "%s keeps up again: dropped %d items in %.1f s (%s)",
+                self.name,
+                self._outage.total(),
+                self._clock() - self._outage_began,
+                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
+            )
+            self._outage.clear()
+
+    def status(self) -> dict[str, object]:
+        """Return the counters as `status` shows them."""
+        return {
+            "policy": str(self.policy),
+            "waiting": self.waiting,
+            "waiting_bytes": self._bytes,
+            "delivered": self.delivered_count,
+            "dropped": self.dropped.total(),
+            "dropped_by_stream": dict(self.dropped),
+        }

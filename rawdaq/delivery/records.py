@@ -1,0 +1,196 @@
+"""From packets to the records of one format, once for all publishers that want it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from rawdaq.delivery.items import count_of, owned
+from rawdaq.delivery.queue import Outlet
+from rawdaq.delivery.selection import selection
+from rawdaq.delivery.worker import Delivery
+from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
+from rawdaq.miniseed.series import is_compiled
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.publisher import OverflowPolicy
+from rawdaq.stream_id import StreamId
+from rawdaq.times import NS_PER_S
+
+#: What waits for a record maker, which never waits itself: one burst is enough.
+_STAGE_PACKETS = 10_000
+_STAGE_BYTES = 4_000_000
+
+#: Records of a stream that are made at once under load: what one series costs beside its records is then little.
+_RECORDS_AT_ONCE = 32
+_BUSY_ITEMS = 32  # in one batch
+_HOLD_NS = NS_PER_S // 10  # so long at most
+_TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
+
+
+class RecordStage:
+    """Makes the records of one format, once for all publishers that want it."""
+
+    def __init__(
+        self, record_format: RecordFormat, targets: list[Delivery], log: logging.Logger, clock_ns: Callable[[], int]
+    ) -> None:
+        self.targets = targets
+        self.outlet: Outlet[Packet | PacketRun | bytes] = Outlet(
+            "records", OverflowPolicy.BLOCK, _STAGE_PACKETS, _STAGE_BYTES, log, time.monotonic
+        )
+        self.selection = selection([target.publisher.streams for target in targets])
+        self.refused = 0
+        self._log = log
+        self._clock_ns = clock_ns
+        self._format = record_format
+        self._maker = RecordMaker(record_format)
+        self._accepted: dict[StreamId, bool] = {}
+        self._told_bytes = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._holding_since_ns = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_idle = False
+        self._failure: Exception | None = None
+        self.is_dead = False
+
+    def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        """Have records made of *packets*: at once when nothing waits and they are few, else by the task.
+
+        Returns:
+            False when the caller must await the outlet's room before it puts more.
+        """
+        if packets and self._is_idle and not self.outlet.waiting and not _are_many(packets) and self._have_room():
+            try:
+                records = self._add(packets)
+                self._set_timer()
+                self._offer(records)
+                self.outlet.delivered_count += len(packets)
+                return True
+            except Exception as error:
+                self._failure = error  # the task ends with it, as with one of its own
+        if self.selection is not None and self.outlet.waiting:  # see Delivery.put
+            packets = owned(packets)
+        return self.outlet.put(packets)
+
+    def _have_room(self) -> bool:
+        return not any(target.outlet.is_full for target in self.targets)
+
+    async def run(self) -> None:
+        """Turn packets into records until cancelled; a partial record leaves when it is due."""
+        if not is_compiled():
+            self._log.info(
+                "records cost more than need be: rawdaq was installed without a C compiler and Python's headers; with "
+                "both, install it again (pip install --force-reinstall --no-cache-dir)"
+            )
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._set_timer()
+                self._is_idle = True
+                batch = await self.outlet.take()
+                self._is_idle = False
+                if self._failure is not None:
+                    raise self._failure
+                records = self._add(batch) if batch else []
+                records += self._maker.flush_due(self._clock_ns())
+                await self._hand_on(records)
+                self.outlet.acknowledge(len(batch))
+                if self._maker.is_holding and not await self._may_hold():
+                    await self._hand_on(self._maker.take())
+                if not self._maker.is_holding:
+                    self._holding_since_ns = 0
+        except Exception:
+            self.is_dead = True  # nobody takes what waits for records any more
+            raise
+        finally:
+            self._is_idle = False
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        """See that `run` goes on when a record is due; one timer runs out before another is set."""
+        due_ns = self._maker.due_ns
+        if due_ns is not None and self._timer is None and self._loop is not None:
+            delay_s = max(0, due_ns - self._clock_ns()) / NS_PER_S
+            self._timer = self._loop.call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.outlet.wake()
+
+    async def _may_hold(self) -> bool:
+        """Whether full records may wait for more: the next turns of the loop bring some, and it is not for long."""
+        now_ns = self._clock_ns()
+        self._holding_since_ns = self._holding_since_ns or now_ns
+        if now_ns - self._holding_since_ns > _HOLD_NS:
+            return False
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return len(self.outlet) > 0
+
+    def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
+        packets = [item for item in batch if not isinstance(item, bytes) and self._is_accepted(item.stream)]
+        if len(packets) < len(batch):
+            self.refused += sum(map(count_of, batch)) - sum(map(count_of, packets))
+        if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
+            self._told_bytes = True
+            self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
+        at_once = _RECORDS_AT_ONCE if _are_many(packets) else 1
+        return self._maker.add(packets, self._clock_ns(), at_once)
+
+    def _is_accepted(self, stream: StreamId) -> bool:
+        """Whether the format can name *stream*; asked, and if not logged, once per stream."""
+        accepted = self._accepted.get(stream)
+        if accepted is None:
+            reason = why_not(self._format, stream)
+            if reason is not None:
+                self._log.error("%s is not written as miniSEED, counted as refused: %s", stream, reason)
+            accepted = self._accepted[stream] = reason is None
+        return accepted
+
+    def status(self) -> dict[str, int]:
+        """Return what `status` shows at the publishers of this format.
+
+        ``refused`` counts packets that cannot be records and samples for which there is no encoding, ``fallbacks``
+        records in another encoding than the wanted one.
+        """
+        counts = self._maker.counts.values()
+        return {
+            "refused": self.refused + sum(each.refused for each in counts),
+            "fallbacks": sum(each.fallbacks for each in counts),
+        }
+
+    async def drain(self) -> None:
+        """Make records of all that waits, also those that are not full; return when all publishers have them.
+
+        Their outlets must not make it wait for room: one that is full would keep the last records from the others.
+        """
+        await self.outlet.empty()
+        await self._hand_on(self._maker.flush())
+
+    @property
+    def left(self) -> str | None:
+        """What waits to become records, in words; None when nothing does."""
+        packets, samples = len(self.outlet), self._maker.waiting_samples
+        if not (packets or samples):
+            return None
+        names = ", ".join(target.publisher.name for target in self.targets)
+        return f"{packets} packets and {samples} further samples that were to become records of {names}"
+
+    async def _hand_on(self, records: list[RecordRun]) -> None:
+        if records:
+            self._offer(records)
+            for target in self.targets:
+                await target.outlet.room()
+
+    def _offer(self, records: list[RecordRun]) -> None:
+        if records:
+            for target in self.targets:
+                target.put(records if target.selection is None else target.selection.of(records))
+
+
+def _are_many(packets: Sequence[Packet | PacketRun | bytes]) -> bool:
+    """Whether so much comes at once, many packets or runs of them, that there is more to do than time.
+
+    Then it is better to wait for more than to begin.
+    """
+    return len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)

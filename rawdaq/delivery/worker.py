@@ -1,0 +1,167 @@
+"""From an outlet to its publisher: at once where that can be, else by a task, and again when it failed."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from rawdaq.delivery.items import count_of, owned
+from rawdaq.delivery.queue import Outlet
+from rawdaq.delivery.selection import selection
+from rawdaq.errors import ComponentError
+from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+
+_RETRY_FIRST_S = 0.5
+_RETRY_MAX_S = 30.0
+_WAYS = frozenset({"deliver_now", "deliver_runs", "deliver", "deliver_records", "apublish"})
+
+
+def outlet_of(publisher: Publisher) -> Outlet[Any]:
+    """Return the outlet that *publisher* asks for."""
+    return Outlet(
+        publisher.name,
+        _policy(publisher),
+        publisher.queue_packets,
+        int(publisher.queue_mb * 1e6),
+        publisher.log,
+        time.monotonic,
+    )
+
+
+def _policy(publisher: Publisher) -> OverflowPolicy:
+    """Return what the outlet of *publisher* does when it is full, unless that is paused."""
+    return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused else publisher.overflow
+
+
+class Delivery:
+    """One publisher, its outlet, and the task that carries batches from one to the other."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.outlet = outlet_of(publisher)
+        self.selection = selection([publisher.streams])
+        self.paused_reason: str | None = None
+        self.is_dead = False
+        self._is_running = False
+        self._is_asked = _means(type(publisher), "deliver_now")
+        self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
+        self._failure: Exception | None = None
+        self._is_ending = asyncio.Event()
+        self._paused_since = 0.0
+
+    def put(self, items: list[Any]) -> bool:
+        """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
+
+        Returns:
+            False when the caller must await the outlet's room before it puts more.
+        """
+        outlet = self.outlet
+        if items and not outlet.waiting and self._is_running and self._is_asked and self._failure is None:
+            try:
+                if self.publisher.deliver_now(items):
+                    outlet.delivered_count += sum(map(count_of, items))
+                    return True
+            except PublisherUnavailable as error:
+                outlet.delivered_count += error.delivered
+                items = _rest(items, error.delivered)
+            except Exception as error:
+                self._failure = error  # the task ends with it, as with one of its own
+        if self._has_parts and outlet.waiting:  # so that views keep one read at most
+            items = owned(items)
+        return outlet.put(items)
+
+    async def run(self) -> None:
+        """Deliver batch after batch until cancelled."""
+        self._is_running = True
+        try:
+            while True:
+                batch = await self.outlet.take(self.publisher.gather_bytes, self.publisher.gather_s)
+                if self._failure is not None:
+                    raise self._failure
+                await self._deliver(batch)
+                self.outlet.acknowledge(len(batch))
+                self._resume()
+        except Exception as error:
+            self.is_dead = True  # nobody empties its outlet any more
+            self.paused_reason = str(error) if isinstance(error, ComponentError) else repr(error)
+            raise
+        finally:
+            self._is_running = False
+
+    def begin_end(self) -> None:
+        """Take the last that comes, also without room for it; try what is paused at once, and from now on often."""
+        self._is_ending.set()
+        self.outlet.begin_end()
+
+    async def _deliver(self, batch: Sequence[Any]) -> None:
+        """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
+        delay_s = _RETRY_FIRST_S
+        while batch:
+            self.outlet.set_policy(_policy(self.publisher))
+            try:
+                await self.publisher.deliver_runs(batch)
+                return
+            except PublisherUnavailable as error:
+                self._pause(error.reason)
+                batch = _rest(batch, error.delivered)
+            if batch:
+                await self._wait(delay_s * random.uniform(0.8, 1.2))
+                delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    async def _wait(self, delay_s: float) -> None:
+        """Return after *delay_s*; sooner when the end begins, and once it has begun."""
+        if self._is_ending.is_set():
+            await asyncio.sleep(min(delay_s, _RETRY_FIRST_S))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._is_ending.wait()
+
+    def _pause(self, reason: str) -> None:
+        self.outlet.set_policy(self.publisher.overflow)
+        if self.paused_reason is None:
+            self._paused_since = time.monotonic()
+        if self.paused_reason != reason:
+            self.publisher.log.error("%s is paused: %s; it tries again by itself", self.publisher.name, reason)
+        self.paused_reason = reason
+
+    def _resume(self) -> None:
+        if self.paused_reason is not None:
+            self.publisher.log.warning(
+                "%s delivers again after %.1f s", self.publisher.name, time.monotonic() - self._paused_since
+            )
+            self.paused_reason = None
+
+    def status(self) -> dict[str, object]:
+        """Return what `status` shows of this publisher; what it dropped itself is added to what its outlet dropped."""
+        own = self.publisher.status()
+        dropped = self.outlet.dropped + Counter(cast("Mapping[str, int]", own.get("dropped_by_stream", {})))
+        return {
+            "class": type(self.publisher).__name__,
+            "state": "paused" if self.paused_reason else "running",
+            "paused_reason": self.paused_reason,
+            **self.outlet.status(),
+            **own,
+            "dropped": self.outlet.dropped.total() + cast("int", own.get("dropped", 0)),
+            "dropped_by_stream": dict(dropped),
+        }
+
+
+def _means(cls: type[Publisher], way: str) -> bool:
+    """Whether *cls* means to deliver in this way, and has not only inherited it beside another one of its own."""
+    nearest = next(base for base in cls.__mro__ if vars(base).keys() & _WAYS)
+    return nearest is not Publisher and way in vars(nearest)
+
+
+def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:
+    """Return what follows the first *delivered* packets, records or messages of *batch*."""
+    rest: list[Any] = []
+    for item in batch:
+        count = count_of(item)
+        if delivered < count:
+            rest.append(item[delivered:] if delivered else item)
+        delivered = max(0, delivered - count)
+    return rest

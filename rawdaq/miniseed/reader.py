@@ -1,0 +1,193 @@
+"""miniSEED records in, samples out: ours and those of other programs, read by libmseed.
+
+No I/O: a caller brings the bytes. Of pymseed 1.0 this uses its interface to libmseed (``pymseed.clib``: ``ms3_detect``,
+``msr3_parse``, ``msr3_sampratehz``, ``msr3_free``) and its capture of libmseed's messages.
+"""
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from pymseed import clib, get_error_messages
+from pymseed.logging import begin_operation
+
+from rawdaq.errors import RawdaqError
+from rawdaq.packet import Samples
+from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
+
+#: No record is longer than this (libmseed's limit): bounds what a wrong length can make us read.
+MAX_RECORD_BYTES = 10_485_760
+
+# The compiled half of pymseed carries no types.
+_untyped: Any = clib
+_ffi = _untyped.ffi
+_lib = _untyped.clibmseed
+
+_MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
+_MAX_NAMES = 1 << 12  # remembered
+_DTYPES: dict[bytes, np.dtype[Any]] = {b"i": np.dtype("int32"), b"f": np.dtype("float32"), b"d": np.dtype("float64")}
+
+# A record of either version; a control header of a full SEED volume, in front of the records of old files.
+_START = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
+_CONTROL = re.compile(rb"[0-9 \0]{6}[VAST][ *\0]")
+
+
+class RecordUnreadable(RawdaqError):
+    """These bytes are no miniSEED record, or one that is damaged; carries libmseed's reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the reason."""
+        return self.reason
+
+
+class RecordInfo(NamedTuple):
+    """What the header of a record says.
+
+    Attributes:
+        name: ``NET.STA.LOC.CHA`` as the record has it, which no `StreamId` may accept.
+        start_ns: time of the first sample.
+        end_ns: time of the last sample; the start when there is none.
+        rate_hz: sampling rate; 0 when the record holds no waveform.
+        sample_count: how many samples it says it holds.
+        length_bytes: length of the record.
+    """
+
+    name: str
+    start_ns: int
+    end_ns: int
+    rate_hz: float
+    sample_count: int
+    length_bytes: int
+
+
+class RecordContent(NamedTuple):
+    """What a record holds.
+
+    Attributes:
+        samples: int32, float32 or float64; None when these are no samples of a waveform, such as a text.
+        timing_quality: percent, None when the record does not say.
+        warning: what libmseed found odd, such as a last sample that is not the one which the record announces.
+    """
+
+    samples: Samples | None
+    timing_quality: int | None
+    warning: str | None
+
+
+def is_miniseed(head: bytes) -> bool:
+    """Whether a file that begins with *head* is miniSEED, or a SEED volume around it."""
+    return _START.match(head) is not None or is_control_header(head)
+
+
+def is_control_header(head: bytes) -> bool:
+    """Whether *head* begins one of the control headers that a SEED volume has in front of its records."""
+    return _CONTROL.match(head) is not None
+
+
+def find_record(data: bytes, begin: int) -> int | None:
+    """Return where in *data*, from *begin* on, the next record seems to start; None when nowhere."""
+    match = _START.search(data, begin)
+    return match.start() if match else None
+
+
+def record_length(data: bytes, begin: int) -> int | None:
+    """Return the length of the record at *begin* of *data*, 0 when that cannot be told yet, None when it is none."""
+    length: int = _lib.ms3_detect(_ffi.from_buffer(data) + begin, len(data) - begin, _ffi.new("uint8_t *"))
+    return None if length < 0 or length > MAX_RECORD_BYTES else length
+
+
+def read_info(data: bytes) -> RecordInfo:
+    """Return what the header of the record *data* says.
+
+    Raises:
+        RecordUnreadable: it is none.
+    """
+    record = _parse(data, 0)
+    try:
+        return _info(record[0])
+    finally:
+        _lib.msr3_free(record)
+
+
+def read_content(data: bytes) -> RecordContent:
+    """Return what the record *data* holds.
+
+    Raises:
+        RecordUnreadable: it is none, its checksum is wrong, or its encoding is unknown.
+    """
+    record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
+    try:
+        return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
+    finally:
+        _lib.msr3_free(record)
+
+
+def _parse(data: bytes, flags: Any) -> Any:
+    begin_operation()  # a thread that libmseed does not know yet would see its messages on stderr
+    record = _ffi.new("MS3Record **")
+    # At the end of a file means: a record that does not tell its length is as long as the data.
+    status = _lib.msr3_parse(_ffi.from_buffer(data), len(data), record, flags | _lib.MSF_ATENDOFFILE, 0)
+    if status == _lib.MS_NOERROR:
+        return record
+    _lib.msr3_free(record)
+    raise RecordUnreadable(_reason(status))
+
+
+def _reason(status: int) -> str:
+    if status == _lib.MS_INVALIDCRC:
+        return "its checksum is wrong"
+    missing = f"{status} bytes are missing at its end" if status > 0 else "libmseed does not say why"
+    return _message() or missing
+
+
+def _message() -> str | None:
+    """Return what libmseed had to say, in its own words."""
+    messages = get_error_messages()
+    return messages[0].removeprefix("Error: ").removeprefix("Warning: ") if messages else None
+
+
+def _info(record: Any) -> RecordInfo:
+    start_ns, count = record.starttime, record.samplecnt
+    if not _MIN_NS <= start_ns <= _MAX_NS:
+        raise RecordUnreadable(f"its time is not in the years {MIN_YEAR}-{MAX_YEAR}")
+    rate_hz: float = _lib.msr3_sampratehz(record)
+    if not (0 < rate_hz < float("inf") and count > 0):
+        rate_hz = 0.0
+    end_ns = start_ns + span_ns(count - 1, rate_hz) if rate_hz else start_ns
+    return RecordInfo(_name(_ffi.string(record.sid)), start_ns, end_ns, rate_hz, count, record.reclen)
+
+
+@lru_cache(_MAX_NAMES)
+def _name(source_id: bytes) -> str:
+    """Return ``NET.STA.LOC.CHA`` of a source identifier, whatever it may be."""
+    network, station, location, *channel = (
+        source_id.decode("utf-8", "replace").removeprefix("FDSN:").split("_", 3) + [""] * 3
+    )
+    letters = channel[0].split("_")
+    is_seed = len(letters) == 3 and all(len(letter) <= 1 for letter in letters)
+    return f"{network}.{station}.{location}.{''.join(letters) if is_seed else channel[0]}"
+
+
+def _samples(record: Any) -> Samples | None:
+    dtype = _DTYPES.get(record.sampletype)
+    if dtype is None or record.numsamples <= 0:
+        return None
+    samples: Samples = np.frombuffer(_ffi.buffer(record.datasamples, record.numsamples * dtype.itemsize), dtype).copy()
+    samples.flags.writeable = False
+    return samples
+
+
+def _timing_quality(record: Any) -> int | None:
+    if not record.extralength:
+        return None
+    try:
+        quality = json.loads(_ffi.buffer(record.extra, record.extralength)[:])["FDSN"]["Time"]["Quality"]
+        return round(quality) if 0 <= quality <= 100 else None
+    except (ValueError, LookupError, TypeError):  # headers of anybody's making
+        return None

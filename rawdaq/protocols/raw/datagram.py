@@ -1,0 +1,194 @@
+"""RAW packets in datagrams: one whole packet or several, without a handshake, so both sides know the channels before.
+
+A datagram counts as a whole: when anything in it is wrong, nothing of it is used. Its length must be that of its
+packets to the byte, which is what tells a sender of other samples, or of another version, from ours.
+
+>>> from rawdaq.protocols.raw import Endianness, encode_packet
+>>> formats = {7: ChannelFormat(100, Endianness.LITTLE, SampleType.INT16)}
+>>> DatagramReader(formats).decode(encode_packet(RawVersion.V2_0, 7, 0, 100, bytes(4), 2))
+[SampleBlock(channel=7, start_ns=0, timing_quality=100, samples=array([0, 0], dtype=int16))]
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.packet import SampleType
+from rawdaq.protocols.raw.errors import BadTimingQuality, ImpossibleDate, listed
+from rawdaq.protocols.raw.format import ChannelFormat, RawVersion, packet_start_ns
+from rawdaq.protocols.raw.plugin import SampleBlock
+from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
+
+#: What UDP over IPv4 can carry; over IPv6 it is 20 bytes less.
+MAX_DATAGRAM_BYTES = 65_507
+
+
+class DatagramEmpty(RemoteProtocolError):
+    """Somebody sent a datagram without a byte."""
+
+    def __str__(self) -> str:
+        """Return just that."""
+        return "the datagram is empty"
+
+
+class HeaderCut(RemoteProtocolError):
+    """A datagram ends in the middle of a packet's header."""
+
+    def __init__(self, position: int, size_bytes: int, header_bytes: int) -> None:
+        """Store where the header begins, how long the datagram is, and how long a header."""
+        super().__init__(position, size_bytes, header_bytes)
+        self.position, self.size_bytes, self.header_bytes = position, size_bytes, header_bytes
+
+    def __str__(self) -> str:
+        """Return all three."""
+        return (
+            f"datagram of {self.size_bytes} bytes: the header at byte {self.position} has "
+            f"{self.size_bytes - self.position} of {self.header_bytes} bytes"
+        )
+
+
+class PacketCut(RemoteProtocolError):
+    """A datagram ends before its packet does: it was cut, or the channel's samples have another type."""
+
+    def __init__(self, channel: int, count: int, missing_bytes: int) -> None:
+        """Store whose packet it is, how many samples it announces, and how many bytes it lacks."""
+        super().__init__(channel, count, missing_bytes)
+        self.channel, self.count, self.missing_bytes = channel, count, missing_bytes
+
+    def __str__(self) -> str:
+        """Return all three, and what may be wrong on our side."""
+        return (
+            f"packet of {self.count} samples of channel {self.channel} lacks {self.missing_bytes} bytes: "
+            "cut, or its sample type is another one"
+        )
+
+
+class ChannelUnknown(RemoteProtocolError):
+    """A datagram has a packet of a channel that nobody described."""
+
+    def __init__(self, channel: int, known: tuple[int, ...]) -> None:
+        """Store the packet's channel and those that are described."""
+        super().__init__(channel, known)
+        self.channel, self.known = channel, known
+
+    def __str__(self) -> str:
+        """Return both."""
+        return f"packet of channel {self.channel}, known are {listed(self.known)}"
+
+
+#: What `DatagramReader` raises, and the words by which it is counted.
+REASONS: dict[type[RemoteProtocolError], str] = {
+    DatagramEmpty: "empty",
+    HeaderCut: "header cut",
+    PacketCut: "packet cut",
+    ChannelUnknown: "unknown channel",
+    BadTimingQuality: "bad timing quality",
+    ImpossibleDate: "impossible date",
+}
+
+
+class DatagramReader:
+    """Turns datagrams into blocks of samples; keeps nothing from one to the next.
+
+    Args:
+        formats: how the samples of each channel come.
+        version: whose packet header the sender writes.
+
+    Raises:
+        LocalProtocolError: no channel, or one that *version* cannot say.
+    """
+
+    def __init__(self, formats: Mapping[int, ChannelFormat], version: RawVersion = RawVersion.V2_0) -> None:
+        """Store."""
+        if not formats:
+            raise LocalProtocolError("no channel is described")
+        for channel, described in formats.items():
+            if not 0 <= channel <= version.max_channel:
+                raise LocalProtocolError(f"channel {channel} is not in 0-{version.max_channel} of RAW {version}")
+            if described.sample_type not in version.sample_types:
+                raise LocalProtocolError(f"RAW {version} has no {described.sample_type} samples (channel {channel})")
+        self._version = version
+        self._formats = dict(formats)
+        self._known = tuple(formats)
+        self._dtypes = {channel: described.dtype for channel, described in formats.items()}
+        self._layout, self._has_quality = version.header, version.has_quality  # kept: needed for each packet
+        self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(formats))
+
+    def decode(self, datagram: bytes) -> list[SampleBlock]:
+        """Return the blocks of one datagram, in its order; a packet without samples gives none.
+
+        Raises:
+            RemoteProtocolError: anything in it is wrong; one of `REASONS`.
+        """
+        size, position = len(datagram), 0
+        if not size:
+            raise DatagramEmpty
+        blocks: list[SampleBlock] = []
+        while position < size:
+            channel, start_ns, quality, count, dtype = self._header(datagram, position)
+            begin = position + self._layout.size
+            position = begin + count * dtype.itemsize
+            if position > size:
+                raise PacketCut(channel, count, position - size)
+            if count:
+                blocks.append(SampleBlock(channel, start_ns, quality, np.frombuffer(datagram, dtype, count, begin)))
+        return blocks
+
+    def decode_many(self, datagrams: bytes, size_bytes: int) -> tuple[list[SampleBlock | SampleRun], int]:
+        """Return what the first of many equal datagrams hold, and how many these are.
+
+        Equal packets are read at once, each channel's contiguous ones as one `SampleRun`. That is done as long as all
+        is right and alike; from the first datagram on that is not, `decode` has to read. It may be the very first.
+
+        Args:
+            datagrams: one after the other.
+            size_bytes: of each of them.
+        """
+        try:
+            _, _, _, count, dtype = self._header(datagrams, 0)
+        except RemoteProtocolError:
+            return [], 0
+        packet_bytes = self._layout.size + count * dtype.itemsize
+        if not count or size_bytes % packet_bytes or len(datagrams) < self._worth_joining * packet_bytes:
+            return [], 0
+        runs, end = read_runs(datagrams, 0, self._version, self._formats, count, dtype)
+        if cut := end % size_bytes:  # the last one is not right to its end, so nothing of it counts
+            runs, end = read_runs(datagrams[: end - cut], 0, self._version, self._formats, count, dtype)
+        return list(runs), end // size_bytes
+
+    def _header(self, data: bytes, position: int) -> tuple[int, int, int, int, np.dtype[Any]]:
+        """Return channel, start, timing quality, number of samples and their type from the header at *position*.
+
+        Raises:
+            RemoteProtocolError: it is cut, or a field is out of its range.
+        """
+        layout = self._layout
+        if len(data) - position < layout.size:
+            raise HeaderCut(position, len(data), layout.size)
+        if self._has_quality:
+            year, day, hour, minute, second, us, quality, channel, count = layout.unpack_from(data, position)
+        else:
+            year, day, hour, minute, second, us, channel, count = layout.unpack_from(data, position)
+            quality = 100
+        dtype = self._dtypes.get(channel)
+        if dtype is None:
+            raise ChannelUnknown(channel, self._known)
+        if quality > 100:
+            raise BadTimingQuality(channel, quality)
+        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
+        return channel, start_ns, quality, count, dtype
+
+
+def samples_that_fit(version: RawVersion, sample_type: SampleType, datagram_bytes: int) -> int:
+    """Return how many samples a packet may have so that it fits into a datagram.
+
+    Raises:
+        LocalProtocolError: not one, or the datagram is larger than any network carries.
+    """
+    fitting = (datagram_bytes - version.header.size) // sample_type.size_bytes
+    if fitting < 1 or datagram_bytes > MAX_DATAGRAM_BYTES:
+        least_bytes = version.header.size + sample_type.size_bytes
+        raise LocalProtocolError(f"datagram of {datagram_bytes} bytes is not in {least_bytes}-{MAX_DATAGRAM_BYTES}")
+    return fitting

@@ -1,0 +1,319 @@
+"""The plugin side of the RAW protocol: ours when we connect to a device and read its samples."""
+
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.packet import Samples, SampleType
+from rawdaq.protocols.raw.errors import (
+    BadSamplingRate,
+    BadTimingQuality,
+    ChannelNotRequested,
+    ConnectionCut,
+    PacketTooLarge,
+    UnknownEndianness,
+    UnknownSampleType,
+    VersionRefused,
+    elided,
+)
+from rawdaq.protocols.raw.format import (
+    MAX_RATE_HZ,
+    MAX_SAMPLES,
+    MIN_RATE_HZ,
+    ChannelFormat,
+    Endianness,
+    LineReader,
+    RawVersion,
+    Word,
+    as_text,
+    expect,
+    packet_start_ns,
+    parse_rate,
+)
+from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
+
+# What a plugin of each version takes as an answer; the answer's rules then hold.
+_ANSWERS = {
+    RawVersion.V1_0: (RawVersion.V1_0,),
+    RawVersion.V1_1: (RawVersion.V1_0, RawVersion.V1_1),
+    RawVersion.V2_0: (RawVersion.V2_0,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAgreed:
+    """The device speaks this version from now on."""
+
+    version: RawVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDescribed:
+    """The device told how a channel's samples come."""
+
+    channel: int
+    format: ChannelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The device sends samples from now on."""
+
+
+class SampleBlock(NamedTuple):
+    """The samples of one packet.
+
+    Attributes:
+        channel: one of the requested channels.
+        start_ns: time of the first sample.
+        timing_quality: 0 to 100; versions before 2.0 do not say it and mean 100.
+        samples: read-only, in the channel's type and byte order.
+    """
+
+    channel: int
+    start_ns: int
+    timing_quality: int
+    samples: Samples
+
+
+PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | SampleBlock | SampleRun
+
+
+#: A packet's header, checked: channel, start_ns, timing quality, number of samples, their type, bytes of the packet.
+_Header: TypeAlias = tuple[int, int, int, int, np.dtype[Any], int]
+
+
+class RawPlugin:
+    """Asks a device for channels and turns what it sends into events.
+
+    The version line is to be sent first and alone, because a device that speaks another version closes at it. After
+    the answer, the requests of all channels and ``START`` are to be sent at once: one by one they would cost a delayed
+    acknowledgement each.
+
+    Args:
+        channels: the ids to ask for; an id that comes twice is asked for once.
+        version: what to offer. A device that refuses it raises `VersionRefused`: connect again with an older one.
+        joins_packets: give the packets of a channel that lie in one chunk and follow each other as one `SampleRun`.
+
+    Raises:
+        LocalProtocolError: no channel, or one that *version* cannot say.
+    """
+
+    def __init__(
+        self, channels: Collection[int], version: RawVersion = RawVersion.V2_0, *, joins_packets: bool = False
+    ) -> None:
+        """Prepare the version line."""
+        self._channels = tuple(dict.fromkeys(channels))
+        if not self._channels:
+            raise LocalProtocolError("no channel to ask for")
+        for channel in self._channels:
+            if not 0 <= channel <= version.max_channel:
+                raise LocalProtocolError(f"channel {channel} is not in 0-{version.max_channel} of RAW {version}")
+        self._agree_on(version)
+        self._out = bytearray(version.line)
+        self._lines = LineReader()
+        self._held = bytearray()  # the packet that is not whole yet; grows with what arrives, never beforehand
+        self._formats: dict[int, ChannelFormat] = {}
+        self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}  # of samples: type, and bytes of one
+        self._joins_packets, self._worth_joining = joins_packets, MIN_PACKETS
+        self._stage = "after our version line"
+        self._started = False
+        self._error: RemoteProtocolError | None = None
+        self._conversation = self._converse()
+        next(self._conversation)
+
+    @property
+    def version(self) -> RawVersion:
+        """What we offered, and from `VersionAgreed` on what holds."""
+        return self._version
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes held of what is not whole yet: at most one packet of a million samples."""
+        return len(self._held) + len(self._lines.held)
+
+    def data_to_send(self) -> bytes:
+        """Return what is to be sent by now, once."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> Iterator[PluginEvent]:
+        """Yield what *data* completes, to be taken to the end before the next call.
+
+        The samples of a packet that lies whole in *data* are a view of it: they keep it alive, a `bytearray` cannot be
+        resized meanwhile, and whoever overwrites its bytes changes the samples. Give `bytes`, or a buffer of which
+        nothing is reused before the samples are.
+
+        Raises:
+            RemoteProtocolError: the device broke the protocol, now or in an earlier call.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            position = 0
+            if not self._started:
+                words = bytes(data)
+                while not self._started:
+                    line, position = self._lines.take(words, position)
+                    if line is None:
+                        return
+                    event = self._conversation.send(line)
+                    if event is not None:
+                        yield event
+            chunk = data if isinstance(data, bytes) else _view(data)
+            if self._held:
+                position = self._complete(chunk, position)
+                if self._missing():
+                    return
+                whole, self._held = self._held, bytearray()
+                yield from self._packets(_view(whole), 0)
+            yield from self._packets(chunk, position)
+        except RemoteProtocolError as error:
+            self._error = error
+            raise
+
+    def receive_eof(self) -> None:
+        """Take note that the device closed; between two packets that is no error.
+
+        Raises:
+            VersionRefused: it closed at our version line.
+            ConnectionCut: it closed anywhere else in the handshake, or in the middle of a packet.
+        """
+        if self._error is None:
+            self._error = self._cut()
+        if self._error is not None:
+            raise self._error
+
+    def _cut(self) -> RemoteProtocolError | None:
+        if self._lines.held:
+            return ConnectionCut(f"in the middle of the line '{elided(self._lines.held)}'")
+        if not self._started:
+            # A device that refuses our version closes without a word.
+            agreed = self._stage != "after our version line"
+            return ConnectionCut(self._stage) if agreed else VersionRefused(self._version, None)
+        if not self._held:
+            return None
+        whole = len(self._held) >= self._layout.size
+        where = f"in a packet of channel {self._header(self._held, 0)[0]}" if whole else "in a packet's header"
+        return ConnectionCut(where, self._missing())
+
+    def _converse(self) -> Generator[PluginEvent | None, bytes, None]:
+        """Hold the handshake, as the protocol's table has it: each yield takes a line and gives what it completed."""
+        self._agree_on(self._answered((yield None)))
+        self._out += b"".join(Word.CHANNEL.line + b"%d\n" % channel for channel in self._channels) + Word.START.line
+        event: PluginEvent = VersionAgreed(self._version)
+        for channel in self._channels:
+            self._stage = f"after CHANNEL {channel} was requested: the device does not know it"
+            expect((yield event), Word.SAMPLING_RATE)
+            self._stage = f"in the description of channel {channel}"
+            rate_hz = _rate(channel, (yield None))
+            expect((yield None), Word.SAMPLE_ENDIANNESS)
+            endianness = _endianness(channel, (yield None))
+            expect((yield None), Word.SAMPLE_TYPE)
+            described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
+            self._formats[channel] = described
+            self._kinds[channel] = described.dtype, described.dtype.itemsize
+            event = ChannelDescribed(channel, described)
+        self._stage = "after START"
+        expect((yield event), Word.STARTING)
+        self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self._formats))
+        self._started = True
+        yield Started()
+
+    def _agree_on(self, version: RawVersion) -> None:
+        self._version = version
+        self._layout, self._has_quality = version.header, version.has_quality  # kept: needed for each packet
+
+    def _answered(self, line: bytes) -> RawVersion:
+        for answer in _ANSWERS[self._version]:
+            if line + b"\n" == answer.line:
+                return answer
+        raise VersionRefused(self._version, elided(line))
+
+    def _sample_type(self, channel: int, line: bytes) -> SampleType:
+        for sample_type in self._version.sample_types:
+            if line == sample_type.encode():
+                return sample_type
+        raise UnknownSampleType(channel, elided(line), f"one of {', '.join(self._version.sample_types)}")
+
+    def _packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
+        """Yield the packets that lie whole in *data* and hold what remains."""
+        size = len(data)
+        header_bytes = self._layout.size
+        worth_joining = self._worth_joining if self._joins_packets else size
+        while size - position >= header_bytes:
+            channel, start_ns, quality, count, dtype, packet_bytes = self._header(data, position)
+            if size - position < packet_bytes:
+                break
+            if count and size - position >= worth_joining * packet_bytes:
+                runs, position = read_runs(data, position, self._version, self._formats, count, dtype)
+                yield from runs
+                worth_joining = worth_joining if runs else size  # what was not alike now is not later in this chunk
+                continue
+            if count:
+                samples = np.frombuffer(data, dtype, count, position + header_bytes)
+                yield SampleBlock(channel, start_ns, quality, samples)
+            position += packet_bytes
+        self._held += data[position:]
+
+    def _complete(self, data: bytes | memoryview, position: int) -> int:
+        """Move bytes from *data* to the held packet, up to its end; return where the rest begins."""
+        while position < len(data) and (missing := self._missing()):
+            self._held += data[position : position + missing]
+            position = min(position + missing, len(data))
+        return position
+
+    def _missing(self) -> int:
+        """Return how many bytes the held packet's header lacks, or when that is whole, the packet."""
+        header_bytes = self._layout.size
+        if len(self._held) < header_bytes:
+            return header_bytes - len(self._held)
+        return self._header(self._held, 0)[-1] - len(self._held)
+
+    def _header(self, data: bytes | bytearray | memoryview, position: int) -> _Header:
+        """Return the packet header at *position*.
+
+        Raises:
+            RemoteProtocolError: a field is out of its range.
+        """
+        layout = self._layout
+        if self._has_quality:
+            year, day, hour, minute, second, us, quality, channel, count = layout.unpack_from(data, position)
+        else:
+            year, day, hour, minute, second, us, channel, count = layout.unpack_from(data, position)
+            quality = 100
+        kind = self._kinds.get(channel)
+        if kind is None:
+            raise ChannelNotRequested(channel, self._channels)
+        if count > MAX_SAMPLES:
+            raise PacketTooLarge(channel, count, MAX_SAMPLES)
+        if quality > 100:
+            raise BadTimingQuality(channel, quality)
+        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
+        dtype, sample_bytes = kind
+        return channel, start_ns, quality, count, dtype, layout.size + count * sample_bytes
+
+
+def _view(data: bytearray | memoryview) -> memoryview:
+    if isinstance(data, memoryview) and data.readonly and data.format == "B":
+        return data
+    return memoryview(data).cast("B").toreadonly()
+
+
+def _rate(channel: int, line: bytes) -> float:
+    expected = f"a number in {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}"
+    rate_hz = parse_rate(as_text(line, expected))
+    if rate_hz is None:
+        raise BadSamplingRate(channel, elided(line), expected)
+    return rate_hz
+
+
+def _endianness(channel: int, line: bytes) -> Endianness:
+    for endianness in Endianness:
+        if line == endianness.encode():
+            return endianness
+    raise UnknownEndianness(channel, elided(line), "big or little")

@@ -1,0 +1,301 @@
+"""What a digitizer's program imports to push its samples as datagrams; needs the standard library and numpy only.
+
+::
+
+    with UDPStreamer([Channel(1, 100, samptype="int32")], "192.0.2.10", 9000) as streamer:
+        while True:
+            when, samples = my_digitizer.read()
+            streamer.feed_data(1, when, 100, samples)
+
+Nobody answers, so nobody tells what was lost on the way, nor what the channels are: `RawUDPReceiver` has to know.
+"""
+
+import errno
+import ipaddress
+import logging
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, SupportsIndex, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from rawdaq.errors import ComponentError, InvalidValue, LocalProtocolError
+from rawdaq.packet import Samples
+from rawdaq.protocols.raw import RawVersion, encode_packet
+from rawdaq.protocols.raw.datagram import samples_that_fit
+from rawdaq.protocols.raw.errors import listed
+from rawdaq.streamer.tcp import Channel, as_quality, as_time_ns, to_wire
+from rawdaq.times import sample_time
+
+__all__ = ["Channel", "UDPStreamer", "UdpCounters"]
+
+#: What Ethernet carries in one piece, less what IPv6, UDP and the usual tunnels need.
+DATAGRAM_BYTES = 1400
+
+_SEND_BUFFER_BYTES = 4_000_000
+_TELL_S = 10.0
+_TOLD_REASONS = 5
+_RECOVER_S = 1.0  # a broken socket is made again at most this often
+
+
+@dataclass(slots=True)
+class UdpCounters:
+    """What happened since the `UDPStreamer` was built.
+
+    Attributes:
+        samples: that were fed.
+        datagrams: that the operating system took.
+        sent_bytes: in these.
+        lost_datagrams: that it did not take: no network, no route, or a send buffer that was full.
+        refused: how often the other machine answered that nobody listens there.
+    """
+
+    samples: int = 0
+    datagrams: int = 0
+    sent_bytes: int = 0
+    lost_datagrams: int = 0
+    refused: int = 0
+
+
+class UDPStreamer:
+    """Pushes the samples of a device to one receiver, or to a multicast group, as RAW packets in datagrams.
+
+    `feed_data` sends at once and never waits: what the operating system does not take is counted and logged, and the
+    next call tries again, also after the network was away. `start` and `stop` may be called twice.
+
+    Args:
+        channels: what the device has.
+        host: where the samples go: a machine, or a multicast group.
+        port: the receiver's port.
+        version: whose packet header is written: "2.0", "1.1" or "1.0"; the receiver must be told the same.
+        datagram_bytes: the largest datagram; longer runs of samples go out as several packets. What is larger than
+            the network carries in one piece (1472 on Ethernet with IPv4) is lost as a whole when a piece of it is.
+        interface: name of the network interface for multicast; the system chooses when there is none.
+        hops: how many routers multicast may pass, plus one.
+        logger: where trouble is told; "rawdaq.udp_streamer" when not given.
+
+    Raises:
+        InvalidValue: a value that cannot be; the text says what can.
+    """
+
+    def __init__(
+        self,
+        channels: Collection[Channel],
+        host: str = "127.0.0.1",
+        port: int = 65535,
+        *,
+        version: str = "2.0",
+        datagram_bytes: int = DATAGRAM_BYTES,
+        interface: str | None = None,
+        hops: int = 1,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        """Store; `start` acquires."""
+        self._formats = {channel.id: channel.format for channel in channels}
+        if len(self._formats) < max(1, len(channels)):
+            raise InvalidValue("a streamer needs channels, each with an id of its own")
+        if not 1 <= port <= 65535:
+            raise InvalidValue(f"port {port} is not in 1-65535")
+        if not 0 <= hops <= 255:
+            raise InvalidValue(f"hops {hops} is not in 0-255")
+        if version not in tuple(RawVersion):
+            raise InvalidValue(f"version {version!r} is not one of {', '.join(RawVersion)}")
+        self._version = RawVersion(version)
+        self._dtypes = {number: described.dtype for number, described in self._formats.items()}
+        self._fitting = {number: self._samples_of_a_datagram(number, datagram_bytes) for number in self._formats}
+        self._host, self._port, self._interface, self._hops = host, port, interface, hops
+        self._counters = UdpCounters()
+        self._log = logger or logging.getLogger("rawdaq.udp_streamer")
+        self._lock = threading.Lock()
+        self._target: tuple[int, Any] | None = None  # family and address; None: not started
+        self._sock: socket.socket | None = None
+        self._retry_s = 0.0
+        self._told_s: float | None = None
+        self._untold: Counter[str] = Counter()
+
+    def _samples_of_a_datagram(self, number: int, datagram_bytes: int) -> int:
+        described = self._formats[number]
+        if number > self._version.max_channel or described.sample_type not in self._version.sample_types:
+            raise InvalidValue(
+                f"RAW {self._version} cannot say channel {number} or its {described.sample_type} samples"
+            )
+        try:
+            return samples_that_fit(self._version, described.sample_type, datagram_bytes)
+        except LocalProtocolError as error:
+            raise InvalidValue(f"datagram_bytes: {error}") from None
+
+    def start(self) -> None:
+        """Find the address, and get ready to send. Does nothing when it is started.
+
+        Raises:
+            ComponentError: the host's name cannot be resolved, or there is no such interface.
+        """
+        if self._target is not None:
+            return
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+            if self._interface is not None:
+                socket.if_nametoindex(self._interface)
+        except socket.gaierror as error:
+            raise ComponentError(
+                f"cannot send to {self.address}: {error.strerror}; check the name, or give the address itself"
+            ) from error
+        except OSError as error:
+            raise ComponentError(f"there is no network interface {self._interface}; see `ip link`") from error
+        self._target = (found[0][0], found[0][4])
+
+    def stop(self) -> None:
+        """Close. What was fed is on its way. Does nothing when it is stopped."""
+        with self._lock:
+            self._target = None
+            self._retry_s = 0.0
+            self._close()
+            self._tell()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of the receiver."""
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    @property
+    def counters(self) -> UdpCounters:
+        """A copy of what has been counted since this was built."""
+        return replace(self._counters)
+
+    @overload
+    def feed_data(
+        self, channel_id: int, samptime: datetime | SupportsIndex, timing_quality: int, samples: npt.ArrayLike
+    ) -> None: ...
+    @overload
+    def feed_data(self, channel_id: int, samptime: datetime | SupportsIndex, samples: npt.ArrayLike, /) -> None: ...
+    @overload
+    def feed_data(self, channel_id: int, samptime: datetime | SupportsIndex, *, samples: npt.ArrayLike) -> None: ...
+    def feed_data(
+        self, channel_id: int, samptime: datetime | SupportsIndex, timing_quality: Any = 100, samples: Any = None
+    ) -> None:
+        """Send samples, and return at once; exactly the call of `rawdaq.streamer.tcp.Streamer.feed_data`.
+
+        Args:
+            channel_id: one of the channels.
+            samptime: time of the first sample: a datetime (a naive one means UTC) or integer nanoseconds since 1970.
+            timing_quality: 0 to 100; may be left out, then it is 100.
+            samples: one dimension, an array or a list. Another integer or floating type than the channel's is
+                converted when every value exists in the channel's type, and refused otherwise.
+
+        Raises:
+            InvalidValue: the call is wrong; the text says what is right. Nothing is sent.
+            ComponentError: it is not started.
+        """
+        if samples is None:
+            timing_quality, samples = 100, timing_quality
+        if self._target is None:
+            raise ComponentError("the streamer is not started: call start(), or use it in a with statement")
+        dtype = self._dtypes.get(channel_id)
+        if dtype is None:
+            raise InvalidValue(f"there is no channel {channel_id!r}, only {listed(self._dtypes)}")
+        start_ns, quality = as_time_ns(samptime), as_quality(timing_quality)
+        wire = np.ascontiguousarray(to_wire(samples, dtype))
+        as_time_ns(sample_time(start_ns, wire.size, self._formats[channel_id].rate_hz))
+        with self._lock:
+            self._feed(channel_id, start_ns, quality, wire)
+
+    def _feed(self, channel_id: int, start_ns: int, quality: int, wire: Samples) -> None:
+        """Send *wire* in packets that fit."""
+        fitting, rate_hz = self._fitting[channel_id], self._formats[channel_id].rate_hz
+        self._counters.samples += wire.size
+        for first in range(0, wire.size, fitting):
+            part = wire[first : first + fitting]
+            part_ns = sample_time(start_ns, first, rate_hz)
+            self._send(encode_packet(self._version, channel_id, part_ns, quality, part.data, part.size))
+
+    def _send(self, datagram: bytes) -> None:
+        """Send *datagram*, or count it as lost."""
+        try:
+            sock = self._sock or self._open()
+            try:
+                sock.send(datagram)
+            except ConnectionRefusedError:  # the answer to an earlier one; this one has not been sent yet
+                self._counters.refused += 1
+                self._note("answered that nobody listens there")
+                sock.send(datagram)
+            self._counters.datagrams += 1
+            self._counters.sent_bytes += len(datagram)
+        except (BlockingIOError, ConnectionRefusedError):
+            self._lose("lost, because they are fed faster than the network takes them")
+        except OSError as error:
+            self._lose(f"lost: {error.strerror}")
+            self._close()  # the network may have changed: begin anew with what it is then
+
+    def _open(self) -> socket.socket:
+        """Return a new socket that sends to the target.
+
+        Raises:
+            OSError: the network does not allow it now, or did not a moment ago.
+        """
+        if time.monotonic() < self._retry_s or self._target is None:
+            raise OSError(errno.ENETDOWN, "the network was away a moment ago")
+        self._retry_s = time.monotonic() + _RECOVER_S
+        family, address = self._target
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            self._prepare_for_groups(sock, address[0])
+            sock.connect(address)  # so that the answer "nobody listens" comes back to us
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        return sock
+
+    def _prepare_for_groups(self, sock: socket.socket, host: str) -> None:
+        if not ipaddress.ip_address(host.partition("%")[0]).is_multicast:
+            return
+        index = socket.if_nametoindex(self._interface) if self._interface else 0
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, self._hops)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self._hops)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@4s4si", bytes(4), bytes(4), index))
+
+    def _close(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+    def _lose(self, reason: str) -> None:
+        self._counters.lost_datagrams += 1
+        self._note(reason)
+
+    def _note(self, reason: str) -> None:
+        self._untold[reason] += 1
+        if self._told_s is None or time.monotonic() - self._told_s >= _TELL_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Log what went wrong since the last line."""
+        if self._untold:
+            told = "; ".join(f"{count} {reason}" for reason, count in self._untold.most_common(_TOLD_REASONS))
+            self._log.warning("datagrams to %s: %s", self.address, told)
+            self._untold.clear()
+            self._told_s = time.monotonic()

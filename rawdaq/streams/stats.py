@@ -1,0 +1,327 @@
+"""What `status` and the log tell of every stream: counters, rates, gaps, overlaps, latency."""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rawdaq.packet import Packet, PacketRun, rate_text
+from rawdaq.stream_id import StreamId
+from rawdaq.times import NS_PER_S, to_iso
+
+#: A start within half a sampling interval of the expected one is contiguous, as SeisComP and ObsPy see it.
+CONTIGUOUS_SAMPLES = 0.5
+
+#: This many packets in a row must deviate alike before the rate itself is called wrong ...
+_DRIFT_PACKETS = 16
+#: ... by more than this; a free-running crystal is 10 to 50 parts in a million off.
+_DRIFT_LIMIT = 100e-6
+#: ... and by less than this; every second or third packet missing looks just as regular, and each gap must be told.
+_LOSS_LIMIT = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A stretch of time in which a stream has too few samples, or too many."""
+
+    word: ClassVar[str]
+
+    stream: StreamId
+    start_ns: int
+    end_ns: int
+    samples: int
+
+    def __str__(self) -> str:
+        """Return the log line."""
+        return (
+            f"{self.stream} {self.word} of {(self.end_ns - self.start_ns) / NS_PER_S:.6f} s ({self.samples} samples) "
+            f"from {to_iso(self.start_ns)} to {to_iso(self.end_ns)}"
+        )
+
+
+class Gap(_Span):
+    """Samples are missing before a packet."""
+
+    word = "gap"
+
+
+class Overlap(_Span):
+    """A packet begins before the last one ended."""
+
+    word = "overlap"
+
+
+@dataclass(frozen=True, slots=True)
+class BackwardTime:
+    """A packet begins before the last one began: the device's clock was set back, or it repeats itself."""
+
+    stream: StreamId
+    before_ns: int
+    now_ns: int
+
+    def __str__(self) -> str:
+        """Return the log line."""
+        return (
+            f"{self.stream} time runs backwards by {(self.before_ns - self.now_ns) / NS_PER_S:.6f} s: "
+            f"{to_iso(self.now_ns)} after {to_iso(self.before_ns)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RateMismatch:
+    """The time stamps advance at another rate than the device announced."""
+
+    stream: StreamId
+    nominal_hz: float
+    measured_hz: float
+
+    def __str__(self) -> str:
+        """Return the log line."""
+        measured, nominal = rate_text(float(f"{self.measured_hz:.6g}")), rate_text(self.nominal_hz)
+        return (
+            f"{self.stream} time stamps advance at {measured} Hz, the device says {nominal} Hz; "
+            "its gaps or overlaps are not logged one by one until that ends"
+        )
+
+
+Anomaly = Gap | Overlap | BackwardTime | RateMismatch
+
+
+class RateMeter:
+    """Events a second, over the last whole second that was looked at.
+
+    Args:
+        clock: seconds that only run forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = 0
+        self._clock = clock
+        self._since = clock()
+        self._count_then = 0
+        self._per_s = 0.0
+
+    def count(self, events: int = 1) -> None:
+        """Register *events*."""
+        self.total += events
+
+    @property
+    def per_s(self) -> float:
+        """Events a second."""
+        elapsed_s = self._clock() - self._since
+        if elapsed_s >= 1.0:
+            self._per_s = (self.total - self._count_then) / elapsed_s
+            self._since += elapsed_s
+            self._count_then = self.total
+        return self._per_s
+
+
+class Reporter(ABC):
+    """Something that a receiver keeps as an attribute and that has something to say in `status`."""
+
+    @abstractmethod
+    def report(self) -> dict[str, object]:
+        """Return what to show; JSON-able."""
+
+    @abstractmethod
+    async def push(self, address: str) -> None:
+        """Send the report to the monitor at *address* once a second until cancelled."""
+
+
+class _Drift:
+    """Tells a wrong rate from jitter: many residuals in a row of one sign and about one size."""
+
+    __slots__ = ("_window", "is_active")
+
+    def __init__(self) -> None:
+        self.is_active = False
+        self._window: deque[tuple[int, int]] = deque(maxlen=_DRIFT_PACKETS)
+
+    def add(self, residual_ns: int, duration_ns: int) -> float | None:
+        """Return the relative drift when it is found, once, else None."""
+        if residual_ns == 0:
+            self._window.clear()
+            self.is_active = False
+            return None
+        self._window.append((residual_ns, duration_ns))
+        if len(self._window) < _DRIFT_PACKETS:
+            return None
+        residuals_ns = [residual for residual, _ in self._window]
+        drift = sum(residuals_ns) / max(1, sum(duration for _, duration in self._window))
+        sizes_ns = [abs(residual) for residual in residuals_ns]
+        is_steady = min(residuals_ns) > 0 or max(residuals_ns) < 0
+        # 2 us is twice the step of a device's stamps
+        is_alike = max(sizes_ns) <= 3 * min(sizes_ns) + 2000
+        is_wrong = is_steady and is_alike and _DRIFT_LIMIT < abs(drift) < _LOSS_LIMIT
+        is_news = is_wrong and not self.is_active
+        self.is_active = is_wrong
+        return drift if is_news else None
+
+
+class StreamStats:
+    """The counters of one stream.
+
+    Attributes:
+        packets: how many were published.
+        samples: how many samples were in them.
+        bytes: size of those samples.
+        gaps: how often samples were missing.
+        gap_ns: for how long in total.
+        overlaps: how often a packet began before the last one ended.
+        overlap_ns: by how much in total.
+        backwards: how often a packet began before the last one began.
+        rate_mismatches: how often the time stamps began to advance at another rate than announced.
+        latency_ns: from the time of the last sample to its arrival, of the newest packet.
+        latency_max_ns: the largest of these.
+        next_sequence: the number of the next packet, where we number them.
+    """
+
+    __slots__ = (
+        "_drift",
+        "_duration_ns",
+        "backwards",
+        "bytes",
+        "end_ns",
+        "gap_ns",
+        "gaps",
+        "latency_max_ns",
+        "latency_ns",
+        "next_ns",
+        "next_sequence",
+        "overlap_ns",
+        "overlaps",
+        "packets",
+        "rate_hz",
+        "rate_mismatches",
+        "sample_type",
+        "samples",
+        "start_ns",
+        "stream",
+        "timing_quality",
+    )
+
+    def __init__(self, stream: StreamId) -> None:
+        self.stream = stream
+        self.packets = self.samples = self.bytes = self.next_sequence = 0
+        self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
+        self.latency_ns = self.latency_max_ns = 0
+        self.start_ns = self.end_ns = self.next_ns = self._duration_ns = 0
+        self.rate_hz = 0.0
+        self.sample_type = ""
+        self.timing_quality: int | None = None
+        self._drift = _Drift()
+
+    def take_numbers(self, count: int = 1) -> int:
+        """Return the number of the next packet; the one after these *count* packets follows them."""
+        number = self.next_sequence
+        self.next_sequence = number + count
+        return number
+
+    def add(self, packet: Packet | PacketRun) -> list[Anomaly]:
+        """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing."""
+        anomalies: list[Anomaly] = []
+        if self.packets and self.rate_hz == packet.rate_hz:
+            anomalies = self._compare(packet)
+        self.packets += 1 if isinstance(packet, Packet) else len(packet)
+        self.samples += packet.samples.size
+        self.bytes += packet.samples.nbytes
+        self.rate_hz = packet.rate_hz
+        self.sample_type = packet.sample_type
+        self.timing_quality = packet.timing_quality
+        self.start_ns, self.end_ns, self.next_ns = packet.start_ns, packet.end_ns, packet.next_ns
+        self._duration_ns = self.next_ns - self.start_ns
+        if packet.received_ns:
+            self.latency_ns = packet.received_ns - self.end_ns
+            self.latency_max_ns = max(self.latency_max_ns, self.latency_ns)
+        return anomalies
+
+    def _compare(self, packet: Packet | PacketRun) -> list[Anomaly]:
+        """Return how the start of *packet* departs from the end of the one before."""
+        residual_ns = packet.start_ns - self.next_ns
+        found: list[Anomaly] = []
+        drift = self._drift.add(residual_ns, self._duration_ns)
+        if drift is not None:
+            self.rate_mismatches += 1
+            found.append(RateMismatch(self.stream, packet.rate_hz, packet.rate_hz / (1 + drift)))
+        missing = residual_ns * packet.rate_hz / NS_PER_S
+        if abs(missing) > CONTIGUOUS_SAMPLES:
+            jump = self._jump(packet, residual_ns, round(abs(missing)))
+            if not self._drift.is_active:
+                found.append(jump)
+        return found
+
+    def _jump(self, packet: Packet | PacketRun, residual_ns: int, samples: int) -> Anomaly:
+        if residual_ns > 0:
+            self.gaps += 1
+            self.gap_ns += residual_ns
+            return Gap(self.stream, self.next_ns, packet.start_ns, samples)
+        self.overlaps += 1
+        self.overlap_ns -= residual_ns
+        if packet.start_ns < self.start_ns:
+            self.backwards += 1
+            return BackwardTime(self.stream, self.start_ns, packet.start_ns)
+        return Overlap(self.stream, packet.start_ns, self.next_ns, samples)
+
+    def report(self) -> dict[str, object]:
+        """Return the counters as `status` shows them; times in seconds and ISO 8601."""
+        return {
+            "packets": self.packets,
+            "samples": self.samples,
+            "bytes": self.bytes,
+            "rate_hz": self.rate_hz,
+            "sample_type": str(self.sample_type),
+            "last_sample": to_iso(self.end_ns),
+            "latency_s": round(self.latency_ns / NS_PER_S, 6),
+            "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),
+            "gaps": self.gaps,
+            "gap_s": round(self.gap_ns / NS_PER_S, 6),
+            "overlaps": self.overlaps,
+            "overlap_s": round(self.overlap_ns / NS_PER_S, 6),
+            "backwards": self.backwards,
+            "rate_mismatches": self.rate_mismatches,
+            "timing_quality": self.timing_quality,
+        }
+
+
+class Stats:
+    """The counters of all streams of a component; it also numbers their packets."""
+
+    def __init__(self) -> None:
+        self.streams: dict[StreamId, StreamStats] = {}
+        self.plain_messages = 0
+        self.plain_bytes = 0
+
+    def numbered(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
+        """Return *packets* with the numbers that they have in their streams, from 0 on; plain bytes have none."""
+        numbered: list[Packet | PacketRun | bytes] = []
+        for packet in packets:
+            if isinstance(packet, bytes):
+                numbered.append(packet)
+                continue
+            count = 1 if isinstance(packet, Packet) else len(packet)
+            numbered.append(packet.numbered(self.of(packet.stream).take_numbers(count)))
+        return numbered
+
+    def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
+        """Count *packets*; return what is wrong with their times, usually nothing."""
+        anomalies: list[Anomaly] = []
+        for packet in packets:
+            if isinstance(packet, bytes):
+                self.plain_messages += 1
+                self.plain_bytes += len(packet)
+            else:
+                anomalies += self.of(packet.stream).add(packet)
+        return anomalies
+
+    def of(self, stream: StreamId) -> StreamStats:
+        """Return the counters of *stream*, which count from now on if they did not before."""
+        stats = self.streams.get(stream)
+        if stats is None:
+            stats = self.streams[stream] = StreamStats(stream)
+        return stats
+
+    def report(self) -> dict[str, object]:
+        """Return all streams by name."""
+        return {str(stream): stats.report() for stream, stats in sorted(self.streams.items())}

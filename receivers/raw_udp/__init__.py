@@ -1,0 +1,8 @@
+"""RawUDPReceiver: RAW packets that devices push to a port of ours as datagrams.
+
+`receiver` takes and publishes them; `channels` says how the samples of each channel come.
+"""
+
+from rawdaq.receivers.raw_udp.receiver import RawUDPReceiver
+
+__all__ = ["RawUDPReceiver"]

@@ -1,0 +1,99 @@
+"""The channels of a device that sends datagrams: without a handshake, the station file says how their samples come."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from rawdaq.config.settings import Settings, StationSettings
+from rawdaq.errors import InvalidValue
+from rawdaq.packet import SampleType
+from rawdaq.protocols.raw import ChannelFormat, Endianness
+from rawdaq.stream_id import StreamId, check_code, split_code
+
+SampleTypeName = Literal["int8", "int16", "int32", "float32", "float64"]
+EndiannessName = Literal["little", "big"]
+Rate = Annotated[float, Field(ge=1e-9, le=1e9)]
+
+
+class UdpChannel(Settings):
+    """A channel that comes in datagrams; what is not said is as the receiver's own options say.
+
+    Attributes:
+        code: what it is called here: ``[location.]channel``.
+        rate_hz: its sampling rate.
+        type: the type of its samples.
+        endianness: their byte order.
+    """
+
+    code: Annotated[str, AfterValidator(check_code)]
+    rate_hz: Rate | None = None
+    type: SampleTypeName | None = None
+    endianness: EndiannessName | None = None
+
+    def format(self, defaults: "UdpDefaults") -> ChannelFormat:
+        """Return how the samples come.
+
+        Raises:
+            InvalidValue: neither the channel nor the receiver says the rate.
+        """
+        rate_hz = self.rate_hz or defaults.rate_hz
+        if rate_hz is None:
+            raise InvalidValue(f"{self.code} has no rate_hz: write {{code: {self.code}, rate_hz: 100}}, or it for all")
+        return ChannelFormat(
+            rate_hz, Endianness(self.endianness or defaults.endianness), SampleType(self.type or defaults.type)
+        )
+
+    def stream(self, station: StationSettings) -> StreamId:
+        """Return its name."""
+        location, channel = split_code(self.code)
+        return StreamId(station.network, station.code, station.location if location is None else location, channel)
+
+
+class UdpDefaults(Settings):
+    """What channels are that do not say it."""
+
+    rate_hz: Rate | None = None
+    type: SampleTypeName = "int32"
+    endianness: EndiannessName = "little"
+
+
+def as_channel(value: Any) -> Any:
+    """Return *value* as the fields of a channel: a code alone is one.
+
+    Raises:
+        ValueError: keys that a channel has not.
+    """
+    if isinstance(value, str):
+        return {"code": value}
+    if isinstance(value, dict):
+        keys: set[object] = set(cast(dict[object, object], value))
+        if unknown := keys - UdpChannel.model_fields.keys():
+            known = ", ".join(UdpChannel.model_fields)
+            raise ValueError(f"unknown key {', '.join(sorted(map(str, unknown)))}; a channel has {known}")
+    return cast(Any, value)
+
+
+#: By the id that the device gives them: each a code, or a block of the fields of `UdpChannel`.
+ChannelMap = dict[
+    Annotated[int, Field(ge=0, le=0xFFFF_FFFF)],
+    Annotated[UdpChannel, BeforeValidator(as_channel)],
+]
+
+
+def formats(channels: Mapping[int, UdpChannel], defaults: UdpDefaults) -> dict[int, ChannelFormat]:
+    """Return how the samples of every channel come.
+
+    Raises:
+        InvalidValue: channels without a rate; the text names all of them.
+    """
+    found: dict[int, ChannelFormat] = {}
+    mistakes: list[str] = []
+    for number, channel in channels.items():
+        try:
+            found[number] = channel.format(defaults)
+        except InvalidValue as error:
+            mistakes.append(f"channel {number}: {error}")
+    if mistakes:
+        raise InvalidValue("; ".join(mistakes))
+    return found

@@ -1,0 +1,301 @@
+"""RawUDPReceiver: takes RAW packets that devices push to a port of ours as datagrams, and publishes their samples."""
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, Field
+
+from rawdaq.capture.recorder import Capture
+from rawdaq.config.settings import StationSettings
+from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.protocols.raw import ChannelFormat, RawVersion, SampleBlock, SampleRun
+from rawdaq.protocols.raw.datagram import REASONS, DatagramReader
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.receivers.raw_udp.channels import (
+    ChannelMap,
+    EndiannessName,
+    Rate,
+    SampleTypeName,
+    UdpChannel,
+    UdpDefaults,
+    as_channel,
+    formats,
+)
+from rawdaq.sockets.datagram_drain import Burst
+from rawdaq.sockets.datagrams import DatagramEndpoint, Listening
+from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.refusals import Refusals
+from rawdaq.stream_id import StreamId
+from rawdaq.streams.reorder import Item, Reorder
+from rawdaq.times import NS_PER_S
+
+_DEFAULT_PORT = 65535
+_FOREIGN = "foreign sender"
+_MAX_SENDERS = 4096  # for which it is remembered whether they are ours
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address or network; it should look like 192.0.2.7 or 192.0.2.0/24") from None
+    return text
+
+
+def _group(text: str) -> str:
+    try:
+        is_group = ipaddress.ip_address(text).is_multicast
+    except ValueError:
+        is_group = False
+    if not is_group:
+        raise ValueError(f"{text!r} is no multicast group; it should look like 239.1.2.3 or ff15::7")
+    return text
+
+
+def _ports(options: Mapping[str, Any]) -> list[int]:
+    return list(options["ports"]) or [_DEFAULT_PORT if options["port"] is None else options["port"]]
+
+
+class RawUDPReceiver(ReceiverServer):
+    """Takes RAW packets that devices push to us: one or several whole ones in each datagram, without a handshake.
+
+    Copies are dropped, late packets are put in order, what is lost is a gap. A datagram that is not right to its last
+    byte is refused as a whole, and counted by sender and reason.
+
+    Args:
+        publishers: where the packets go.
+        station: network, station and default location of the streams.
+        name: the component's name.
+        channels: the device's channel ids, each a code (``[location.]channel``) or a block of ``code``, ``rate_hz``,
+            ``type`` and ``endianness``.
+        rate_hz: sampling rate of the channels that do not say one.
+        type: sample type of the channels that do not say one.
+        endianness: byte order of the channels that do not say one.
+        ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
+        port: the port; 65535 when neither this nor ``ports`` is given, 0 lets the system choose.
+        ports: several ports instead.
+        version: whose packet header the devices write.
+        senders: addresses and networks that are ours; without any everybody is.
+        multicast: groups to join, of the address' family.
+        interface: the name of the network interface on which to join them; the system chooses when there is none.
+        receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
+        reorder_s: how long a missing packet is waited for; 0 publishes packets as they come.
+        raw: pass the datagrams on as plain bytes, whatever they are, without channels.
+        capture: a file that keeps the datagrams, byte for byte; ``rawdaq-device --replay`` plays it again.
+        capture_mb: a new file begins at so many megabytes; the older ones are called FILE.1, FILE.2 ...
+        capture_files: how many files are kept.
+    """
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        station: StationSettings,
+        *,
+        channels: ChannelMap | None = None,
+        rate_hz: Rate | None = None,
+        type: SampleTypeName = "int32",
+        endianness: EndiannessName = "little",
+        ip: str = "0.0.0.0",
+        port: Annotated[int, Field(ge=0, le=65535)] | None = None,
+        ports: Sequence[Annotated[int, Field(ge=0, le=65535)]] = (),
+        version: Literal["2.0", "1.1", "1.0"] = "2.0",
+        senders: Sequence[Annotated[str, AfterValidator(_network)]] = (),
+        multicast: Sequence[Annotated[str, AfterValidator(_group)]] = (),
+        interface: str | None = None,
+        receive_buffer_mb: Annotated[float, Field(gt=0, le=1000)] = 32.0,
+        reorder_s: Annotated[float, Field(ge=0, le=60)] = 0.5,
+        raw: bool = False,
+        capture: Path | None = None,
+        capture_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 100.0,
+        capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
+        name: str = "RawUDPReceiver",
+    ) -> None:
+        options: dict[str, Any] = {"channels": channels, "raw": raw, "version": version}
+        options |= {"rate_hz": rate_hz, "type": type, "endianness": endianness}
+        options |= {"ip": ip, "port": port, "ports": ports, "multicast": multicast, "interface": interface}
+        plan = _Plan.of(station, options)
+        chosen = _ports(options)
+        super().__init__(ip, chosen[0], publishers, name)
+        self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
+        self.refusals = Refusals(self.log)
+        self.reorder = Reorder(reorder_s)
+        self.names, self.formats, self._reader = plan
+        self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
+        self._is_ours = lru_cache(_MAX_SENDERS)(self._is_in_a_network)
+        self._waits = asyncio.Event()
+        listening = Listening(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
+        for each in chosen:
+            self._add(DatagramEndpoint(ip, each, listening, self._take, self.log))
+
+    @classmethod
+    def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
+        """Return the streams that a receiver with these options publishes.
+
+        Raises:
+            InvalidValue: options that do not go together; the text names all of them.
+        """
+        return list(_Plan.of(station, options).names.values())
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the ports, unless they are those of a group, which all may join, and the file of the capture."""
+        ports = [port for port in _ports(options) if port and not options["multicast"]]
+        things = [f"UDP port {port} of {options['ip']}" for port in ports]
+        return things + ([f"file {options['capture']}"] if options["capture"] else [])
+
+    async def serve(self) -> None:
+        """Serve as every receiver does, with the capture open.
+
+        Raises:
+            ComponentError: it could not start, or one of its coroutines failed.
+        """
+        async with self.capture or contextlib.nullcontext():
+            await super().serve()
+
+    async def ct_order(self) -> None:
+        """Publish what has waited long enough for something that is missing."""
+        try:
+            while True:
+                await self._waits.wait()
+                due_ns = self.reorder.due_ns
+                if due_ns is None:
+                    self._waits.clear()
+                    continue
+                await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / NS_PER_S)
+                self._publish(self.reorder.release(time.monotonic_ns()))
+        finally:
+            self._publish(self.reorder.flush())
+
+    async def ct_tell(self) -> None:
+        """Log what was refused, at a bounded rate."""
+        await self.refusals.tell_regularly()
+
+    def cmd_refused(self) -> dict[str, dict[str, int]]:
+        """Show how many datagrams were refused, by sender and reason."""
+        return self.refusals.table()
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return the sockets, what was refused, the order of the streams, and the capture if there is one."""
+        shown = super().receiver_status() | self.refusals.report() | {"order": self.reorder.report()}
+        return shown | {"capture": self.capture.status()} if self.capture else shown
+
+    def _publish(self, items: Sequence[Item | bytes], endpoint: Endpoint | None = None) -> None:
+        if items:
+            self.publish_now(items, endpoint or self.endpoints[0])
+
+    def _take(self, endpoint: DatagramEndpoint, burst: Burst) -> None:
+        """Publish a burst."""
+        received_ns = time.time_ns()
+        foreign = burst.foreign(self._is_ours) if self._networks else []
+        for index in foreign:
+            self.refusals.count(_FOREIGN, burst.sender(index))
+        blocks: list[SampleBlock | SampleRun] = []
+        plain: list[bytes] = []
+        for begin, end, size_bytes in burst.stretches(foreign):
+            joined = burst.joined(begin, end)
+            if self.capture is not None:
+                arrived = zip(map(burst.peer, range(begin, end)), _split(joined, size_bytes, end - begin), strict=True)
+                self.capture.datagrams(endpoint.port, arrived, received_ns)
+            if self._reader is None:
+                plain += _split(joined, size_bytes, end - begin)
+            else:
+                blocks += self._read(self._reader, burst, (begin, end, size_bytes), joined)
+        self._publish(plain or self._ordered([self._named(block, received_ns) for block in blocks]), endpoint)
+
+    def _is_in_a_network(self, sender: str) -> bool:
+        address = ipaddress.ip_address(sender)
+        return any(address in network for network in self._networks)
+
+    def _read(
+        self, reader: DatagramReader, burst: Burst, stretch: tuple[int, int, int], joined: bytes
+    ) -> list[SampleBlock | SampleRun]:
+        """Return what the datagrams of a stretch hold; what is wrong is counted."""
+        begin, end, size_bytes = stretch
+        blocks, done = reader.decode_many(joined, size_bytes)
+        for index in range(done, end - begin):
+            try:
+                blocks += reader.decode(joined[index * size_bytes : (index + 1) * size_bytes])
+            except RemoteProtocolError as error:
+                self.refusals.count(REASONS[type(error)], burst.sender(begin + index), error)
+        return blocks
+
+    def _named(self, block: SampleBlock | SampleRun, received_ns: int) -> Packet | PacketRun:
+        channel, start_ns, quality, samples = block
+        stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
+        if isinstance(start_ns, int):
+            return Packet(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
+        return PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
+
+    def _ordered(self, items: Sequence[Item]) -> list[Item]:
+        ordered = self.reorder.add(items, time.monotonic_ns())
+        if self.reorder.waiting_bytes:
+            self._waits.set()
+        return ordered
+
+
+def _split(joined: bytes, size_bytes: int, count: int) -> list[bytes]:
+    return [joined[index * size_bytes : (index + 1) * size_bytes] for index in range(count)]
+
+
+class _Plan(NamedTuple):
+    """What the options say together: names and formats of the channels, and who reads them (None: nobody, raw)."""
+
+    names: dict[int, StreamId]
+    formats: dict[int, ChannelFormat]
+    reader: DatagramReader | None
+
+    @classmethod
+    def of(cls, station: StationSettings, options: Mapping[str, Any]) -> Self:
+        """Return the plan of *options*.
+
+        Raises:
+            InvalidValue: they do not go together; the text names every mistake.
+        """
+        given: Mapping[int, Any] = options["channels"] or {}
+        channels = {number: _channel(each) for number, each in given.items()}
+        mistakes = [*_address_mistakes(options), *_channel_mistakes(options["raw"], channels)]
+        names = {number: channel.stream(station) for number, channel in channels.items()}
+        if len(set(names.values())) < len(names):
+            mistakes.append("two channels are one stream: give one of them another location or channel code")
+        described: dict[int, ChannelFormat] = {}
+        reader: DatagramReader | None = None
+        try:
+            defaults = UdpDefaults(**{key: options[key] for key in UdpDefaults.model_fields})
+            described = formats(channels, defaults)
+            reader = DatagramReader(described, RawVersion(options["version"])) if described else None
+        except (InvalidValue, LocalProtocolError) as error:
+            mistakes.append(str(error))
+        if mistakes:
+            raise InvalidValue("; ".join(mistakes))
+        return cls(names, described, reader)
+
+
+def _channel(value: Any) -> UdpChannel:
+    return value if isinstance(value, UdpChannel) else UdpChannel.model_validate(as_channel(value))
+
+
+def _channel_mistakes(raw: bool, channels: Mapping[int, UdpChannel]) -> Iterator[str]:
+    if raw and channels:
+        yield "raw passes datagrams on as they are: leave out either raw or channels"
+    elif not raw and not channels:
+        yield "at least one channel is needed, such as channels: {1: {code: HHZ, rate_hz: 100}}; or raw: true"
+
+
+def _address_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
+    if options["ports"] and options["port"] is not None:
+        yield "give either port or ports"
+    if options["interface"] and not options["multicast"]:
+        yield "interface says where to join multicast groups: name the groups, or leave it out"
+    families = {4: "0.0.0.0", 6: "::"}
+    for group in options["multicast"]:
+        needed = families[ipaddress.ip_address(group).version]
+        if options["ip"] != needed:
+            yield f"group {group} needs ip: {needed!r} (interface says where to join it), not {options['ip']}"

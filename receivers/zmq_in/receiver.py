@@ -1,0 +1,232 @@
+"""ZMQReceiver: reads ZMQ streams: of another rawdaq, of detectors, or any bytes to pass on."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import zmq
+from pydantic import AfterValidator, Field
+
+from rawdaq.config.settings import StationSettings
+from rawdaq.errors import InvalidValue
+from rawdaq.packet import Packet
+from rawdaq.protocols.array import ArrayFramesWrong
+from rawdaq.protocols.message import decode, is_waveform
+from rawdaq.protocols.message_errors import (
+    FrameCountWrong,
+    HeaderUnreadable,
+    HeaderValueWrong,
+    MessageMalformed,
+    SampleBytesWrong,
+    UnsupportedLayout,
+)
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
+from rawdaq.sockets.refusals import Refusals
+from rawdaq.sockets.zmq_endpoint import ZmqEndpoint, ZmqOptions
+from rawdaq.stream_id import StreamId, check_patterns, prefixes
+
+_ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
+_MAX_CACHED = 10_000  # streams for which the patterns' answer is remembered
+_REASONS: dict[type[MessageMalformed], str] = {
+    FrameCountWrong: "wrong number of frames",
+    ArrayFramesWrong: "wrong number of frames",
+    HeaderUnreadable: "unreadable header",
+    HeaderValueWrong: "wrong header",
+    UnsupportedLayout: "later layout",
+    SampleBytesWrong: "wrong size",
+}
+
+#: Gives the packets of a message that arrived at an endpoint at a time.
+_Reader = Callable[[ZmqEndpoint, list[bytes], int], Sequence[Packet]]
+
+
+def _addresses(addresses: list[str]) -> list[str]:
+    for address in addresses:
+        match = _ADDRESS.fullmatch(address)
+        if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
+            raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("one address is there twice; remove one")
+    return addresses
+
+
+class ZMQReceiver(ReceiverServer):
+    """Reads PUSH or PUB sockets, as many as there are.
+
+    By default the messages are those that rawdaq publishes: what another machine received is published here with its
+    names, times, timing qualities and sequence numbers. With `array` they are those of a detector, with `raw` any.
+
+    Args:
+        publishers: where the packets go.
+        station: completes the names of detector streams.
+        name: the component's name.
+        endpoints: ZMQ addresses, like ``tcp://192.0.2.7:9004``.
+        pattern: ``sub`` reads PUB sockets, ``pull`` reads PUSH sockets.
+        bind: the peers connect to us; otherwise we connect to them, and again whenever they went away.
+        streams: shell-style patterns of ``NET.STA.LOC.CHA``, like ``XX.*.*.HH?``: what is published of rawdaq's
+            messages; none means all.
+        topics: what to subscribe to, by beginnings of the first frame, where the messages are not rawdaq's; none: all.
+        array: messages are ``array-1.0``, of these streams.
+        raw: every frame is passed on unchanged, as a message of its own.
+        high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB).
+        max_message_mb: a peer that sends a larger frame is disconnected; one that we dial is dialled again after 5 s.
+    """
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        station: StationSettings,
+        *,
+        endpoints: Annotated[list[str], Field(min_length=1), AfterValidator(_addresses)],
+        pattern: Literal["sub", "pull"] = "sub",
+        bind: bool = False,
+        streams: list[str] = [],  # noqa: B006 - nobody changes it
+        topics: list[str] = [],  # noqa: B006 - nobody changes it
+        array: ArraySettings | None = None,
+        raw: bool = False,
+        high_water_mark: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000,
+        max_message_mb: Annotated[float, Field(ge=0.001, le=2000)] = 64.0,
+        name: str = "ZMQReceiver",
+    ) -> None:
+        super().__init__("", 0, publishers, name)
+        _check(pattern, streams, topics, array, raw)
+        _check_bind(bind, endpoints)
+        self.numbers_packets = array is not None
+        self.refusals = Refusals(self.log, what="message")
+        self.lost: Counter[str] = Counter()
+        self._patterns = tuple(streams)
+        self._wanted: dict[StreamId, bool] = {}
+        self._expected: dict[tuple[ZmqEndpoint, StreamId], int] = {}
+        self._arrays: dict[ZmqEndpoint, ArrayStreams] = {}
+        self._read: _Reader = self._read_packet if array is None else self._read_array
+        options = ZmqOptions(
+            zmq.PULL if pattern == "pull" else zmq.SUB,
+            bind,
+            [topic.encode() for topic in topics] or prefixes(streams),
+            high_water_mark,
+            int(max_message_mb * 1e6),
+            is_by_frame=raw,
+        )
+        for address in endpoints:
+            endpoint = ZmqEndpoint(address, options, self._plain_context, self._pass if raw else self._take, self.log)
+            self._add(endpoint)
+            if array is not None:
+                self._arrays[endpoint] = ArrayStreams(array, station)
+
+    @classmethod
+    def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
+        """Return the streams of a detector; what rawdaq's messages bring is known when it comes.
+
+        Raises:
+            InvalidValue: options that do not go together, or a pattern that can name no stream.
+        """
+        described: ArraySettings | None = options["array"]
+        _check(options["pattern"], options["streams"], options["topics"], described, options["raw"])
+        _check_bind(options["bind"], options["endpoints"])
+        return described.streams(station) if described else []
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the addresses that peers connect to, in the words of publishers."""
+        addresses = [address.replace("//*:", "//0.0.0.0:") for address in options["endpoints"] if options["bind"]]
+        return [address for address in addresses if not address.endswith((":*", ":0"))]  # which the system chooses
+
+    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
+        """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
+        return zmq.Context(self._context)
+
+    async def ct_tell(self) -> None:
+        """Log what was refused, at a bounded rate."""
+        await self.refusals.tell_regularly()
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return the endpoints, what was lost before it arrived, and what was refused."""
+        lost = {endpoint.address: streams.lost for endpoint, streams in self._arrays.items() if streams.lost}
+        return super().receiver_status() | {"lost": dict(self.lost) | lost} | self.refusals.report()
+
+    def _pass(self, endpoint: ZmqEndpoint, burst: list[bytes]) -> None:
+        """Publish frames as they are."""
+        self.publish_now(burst, endpoint)
+
+    def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
+        """Publish what the messages of a burst hold; what is wrong is counted."""
+        received_ns = time.time_ns()
+        packets: list[Packet] = []
+        for frames in burst:
+            try:
+                packets += self._read(endpoint, frames, received_ns)
+            except MessageMalformed as error:
+                self.refusals.count(_REASONS[type(error)], endpoint.address, error)
+        if packets:
+            self.publish_now(packets, endpoint)
+
+    def _read_array(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> list[Packet]:
+        return self._arrays[endpoint].packets(frames, received_ns)
+
+    def _read_packet(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> tuple[Packet, ...]:
+        """Return the packet of one of rawdaq's messages, with our own time of arrival."""
+        if not is_waveform(frames[0]):
+            return ()
+        sent = decode(frames)
+        if not self._wants(sent.stream):
+            return ()
+        key = (endpoint, sent.stream)
+        missing = sent.sequence - self._expected.get(key, sent.sequence)
+        self._expected[key] = sent.sequence + 1
+        if missing > 0:  # below zero: the other side was started again
+            self.lost[str(sent.stream)] += missing
+        if not sent.samples.size:
+            return ()  # it carries nothing, and its time means nothing
+        return (
+            Packet(
+                sent.stream,
+                sent.start_ns,
+                sent.rate_hz,
+                sent.samples,
+                sent.timing_quality,
+                sent.sequence,
+                received_ns,
+            ),
+        )
+
+    def _wants(self, stream: StreamId) -> bool:
+        wanted = self._wanted.get(stream)
+        if wanted is None:
+            wanted = stream.matches(self._patterns)
+            if len(self._wanted) < _MAX_CACHED:
+                self._wanted[stream] = wanted
+        return wanted
+
+
+def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: ArraySettings | None, raw: bool) -> None:
+    """Refuse options that do not go together, and patterns that can name no stream.
+
+    Raises:
+        InvalidValue: the text says which, and what would be right.
+    """
+    if raw and array is not None:
+        raise InvalidValue("`raw` passes bytes on and `array` makes samples of them: remove one")
+    if streams and (raw or array is not None):
+        raise InvalidValue("`streams` selects rawdaq's messages; with `raw` or `array` there are `topics`")
+    if topics and pattern == "pull":
+        raise InvalidValue("`topics` are what a `sub` subscribes to; a `pull` gets everything: remove them")
+    if topics and not (raw or array is not None):
+        raise InvalidValue("`topics` are for `raw` and `array`; rawdaq's messages are selected by `streams`")
+    check_patterns(streams)
+
+
+def _check_bind(bind: bool, endpoints: Sequence[str]) -> None:
+    """Refuse to connect to every interface.
+
+    Raises:
+        InvalidValue: the text says which address.
+    """
+    for address in endpoints:
+        if "*" in address and not bind:
+            raise InvalidValue(
+                f"{address} is where others can connect to (`bind: true`); name the machine to connect to"
+            )

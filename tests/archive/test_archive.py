@@ -1,0 +1,500 @@
+"""An archive gets every record once, whatever happens to its disk."""
+
+import errno
+import glob
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rawdaq.archive.archive import Archive
+from rawdaq.archive.file import Opened, open_all
+from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.errors import ComponentError
+from rawdaq.miniseed.maker import Record, RecordFormat
+from rawdaq.packet import Packet
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.stream_id import StreamId
+from rawdaq.times import NS_PER_DAY, from_iso
+from tests.disks import Disk, fail_with, file_size_limit, let_no_sync_succeed
+from tests.record_makers import RecordMaker, as_runs
+
+START_NS = from_iso("2026-11-21T00:00:00Z")
+Z, N, E = (StreamId.parse(f"XX.DEMO.00.HH{component}") for component in "ZNE")
+LOG = logging.getLogger("rawdaq.publishers.test")
+
+
+def records(*streams: StreamId, start_ns: int = START_NS, count: int = 1, version: int = 2) -> list[Record]:
+    """Return *count* records of each of *streams*, in turn."""
+    maker, made = RecordMaker(RecordFormat(version)), list[Record]()
+    for index in range(count):
+        for stream in streams:
+            samples = np.arange(20, dtype=np.int32) + index
+            maker.add([Packet(stream, start_ns + index * 10**9, 100.0, samples)], 0)
+            made += maker.flush()
+    return made
+
+
+def opened(root: Path, layout: str = "sds", max_open_files: int = 10) -> Archive:
+    archive = Archive(root, ArchiveLayout(layout), max_open_files, LOG, lambda: START_NS)
+    archive.open()
+    return archive
+
+
+def sds(root: Path, stream: StreamId, day: str = "2026.325") -> Path:
+    return root / "2026/XX/DEMO" / f"{stream.channel}.D" / f"{stream}.D.{day}"
+
+
+def joined(some: list[Record], stream: StreamId) -> bytes:
+    return b"".join(record.data for record in some if record.stream == stream)
+
+
+def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
+    archive.write(as_runs(made[:3]))
+    archive.write(as_runs(made[3:]))
+    assert (archive.records, archive.bytes, archive.open_files, archive.unsynced_files) == (6, 6 * 512, 2, 2)
+    archive.sync()
+    archive.sync()
+    assert archive.unsynced_files == 0
+    archive.close()
+    assert archive.open_files == 0
+    assert [sds(tmp_path / "new", stream).read_bytes() for stream in (Z, N)] == [joined(made, Z), joined(made, N)]
+
+
+def test_a_file_that_exists_is_continued(tmp_path: Path) -> None:
+    made = records(Z, count=4)
+    for part in (made[:2], made[2:]):
+        archive = opened(tmp_path)
+        archive.write(as_runs(part))
+        archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+
+
+def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = os.write
+
+    def counted(fd: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(fd, data)
+
+    archive = opened(tmp_path)
+    with monkeypatch.context() as counting:
+        counting.setattr(os, "write", counted)
+        archive.write(as_runs(records(Z, N, count=5)))
+    archive.close()
+    assert sizes == [5 * 512, 5 * 512]
+
+
+def test_files_of_a_new_day_are_opened_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def counted(paths: Sequence[Path]) -> list[Opened]:
+        steps.append(len(paths))
+        return open_all(paths)
+
+    monkeypatch.setattr("rawdaq.archive.open_files.open_all", counted)
+    archive = opened(tmp_path, max_open_files=5)
+    for day in range(2):
+        archive.write(as_runs(records(Z, N, E, start_ns=START_NS + day * NS_PER_DAY)))
+        assert archive.open_files == 3
+    archive.close()
+    assert steps == [3, 2]  # the sixth file has to wait until one is closed
+    assert sds(tmp_path, E, "2026.326").read_bytes() == joined(records(E, start_ns=START_NS + NS_PER_DAY), E)
+
+
+def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    today, tomorrow = records(Z, N), records(Z, start_ns=START_NS + NS_PER_DAY)
+    archive.write(as_runs(today))
+    archive.write(as_runs(tomorrow))
+    assert archive.open_files == 2
+    archive.write(as_runs(records(N, start_ns=START_NS + NS_PER_DAY)))
+    assert archive.open_files == 2
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(today, Z)
+    assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(tomorrow, Z)
+
+
+def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    both = records(Z, start_ns=START_NS - 10**9, count=2)
+    archive.write(as_runs(both))
+    assert archive.open_files == 1
+    archive.close()
+    assert sds(tmp_path, Z, "2026.324").read_bytes() == both[0].data
+    assert sds(tmp_path, Z).read_bytes() == both[1].data
+
+
+def test_streams_that_cross_midnight_both_ways_in_one_batch_are_written(tmp_path: Path) -> None:
+    archive = opened(tmp_path, "%n.%Y.%j")
+    today, tomorrow = records(Z, N, count=2), records(Z, N, count=2, start_ns=START_NS + NS_PER_DAY)
+    archive.write(as_runs([tomorrow[0]]))
+    archive.write(as_runs([today[1]]))
+    assert archive.open_files == 2
+    archive.write(as_runs([tomorrow[1], today[0]]))
+    archive.write(as_runs([today[3], tomorrow[2], today[2], tomorrow[3]]))
+    archive.close()
+    assert (tmp_path / "XX.2026.325").read_bytes() == b"".join(today[each].data for each in (1, 0, 3, 2))
+    assert (tmp_path / "XX.2026.326").read_bytes() == b"".join(tomorrow[each].data for each in (0, 1, 2, 3))
+
+
+def test_open_files_are_bounded(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
+    for record in made:
+        archive.write(as_runs([record]))
+        assert archive.open_files <= 2
+    archive.close()
+    for stream in (Z, N, E):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
+def _descriptors(first: int) -> set[int]:
+    folder = "/proc/self/fd"
+    return {int(name) for name in os.listdir(folder) if int(name) >= first and os.path.lexists(f"{folder}/{name}")}
+
+
+def _keep_from_archives(room: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let the files of archives have so many numbers, used or not; return the first that they may not keep."""
+    free = os.dup(0)
+    os.close(free)
+    monkeypatch.setattr("rawdaq.archive.archive.first_for_sockets", lambda: free + room)
+    return free + room
+
+
+@pytest.mark.parametrize("max_open_files", [2, 100])
+def test_archives_of_a_process_leave_descriptors_to_others_and_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, max_open_files: int
+) -> None:
+    first_kept = _keep_from_archives(1, monkeypatch)
+    before = _descriptors(first_kept)
+    archives = [opened(tmp_path / name, max_open_files=max_open_files) for name in "AB"]
+    made = records(Z, N, E, count=4)
+    for index in range(0, len(made), 6):
+        for archive in archives:
+            archive.write(as_runs(made[index : index + 6]))
+            assert _descriptors(first_kept) == before
+    assert [archive.open_files for archive in archives] == [1, 0], "what there is room for stays open"
+    for archive in archives:
+        archive.close()
+    for name in "AB":
+        assert all(sds(tmp_path / name, stream).read_bytes() == joined(made, stream) for stream in (Z, N, E))
+    assert caplog.text.count("nearly as many open files as it may") == len(archives), "each tells it once"
+
+
+def test_a_descriptor_that_yesterday_leaves_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _keep_from_archives(1, monkeypatch)
+    archive, today = opened(tmp_path), records(Z, start_ns=START_NS + NS_PER_DAY, count=2)
+    archive.write(as_runs(records(Z)))
+    assert archive.open_files == 1
+    archive.write(as_runs(today[:1]))
+    assert archive.open_files == 0, "today's had no room, and yesterday's is left"
+    archive.write(as_runs(today[1:]))
+    assert archive.open_files == 1
+    archive.close()
+    assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(today, Z)
+
+
+def test_a_full_disk_holds_no_descriptor_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_kept = _keep_from_archives(0, monkeypatch)
+    before = _descriptors(first_kept)
+    archive, made, disk = opened(tmp_path), records(Z, N, E), Disk(tmp_path, monkeypatch)
+    disk.room_bytes = 512
+    with pytest.raises(PublisherUnavailable):
+        archive.write(as_runs(made))
+    assert _descriptors(first_kept) == before
+    archive.close()
+
+
+def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> None:
+    layout = "%n.%s.%c.%Y:%j:#H:#M:#S"
+    first, later, last = (records(Z, start_ns=START_NS + hour * 3600 * 10**9) for hour in (1, 2, 3))
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs(first))
+    archive.write(as_runs(later))
+    archive.close()
+    (tmp_path / ".XX.DEMO.HHZ.2026:325:01:00:00.torn-20261121T000000Z").touch()
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs(last))
+    archive.close()
+    made = first + later + last
+    assert (tmp_path / "XX.DEMO.HHZ.2026:325:01:00:00").read_bytes() == joined(made, Z)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, made = sds(tmp_path, Z), records(Z, count=3)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(joined(made, Z)[:-100])
+    archive = opened(tmp_path)
+    archive.write(as_runs(made[2:]))
+    archive.close()
+    assert path.read_bytes() == joined(made, Z)
+    assert archive.torn_tails == 1
+    assert glob.glob("*/*/*/*/*", root_dir=tmp_path) == [str(path.relative_to(tmp_path))]
+    assert "its last 412 bytes are now in .XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
+
+
+@pytest.mark.parametrize("room_bytes", range(0, 9 * 512, 256))
+def test_a_full_disk_costs_no_record_and_doubles_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int
+) -> None:
+    disk = Disk(tmp_path, monkeypatch)
+    archive, made = opened(tmp_path), records(Z, N, E, count=3)
+    disk.room_bytes = room_bytes
+    rest, reasons = made, list[str]()
+    for more_bytes in (0, 700, 100, 600, None):
+        try:
+            archive.write(as_runs(rest))
+            rest = []
+        except PublisherUnavailable as full:
+            reasons.append(full.reason)
+            rest = rest[full.delivered :]
+        disk.room_bytes = more_bytes
+    archive.write(as_runs(rest))
+    archive.close()
+    assert reasons
+    assert all(".2026.325: No space left on device; free space on that disk" in reason for reason in reasons)
+    for stream in (Z, N, E):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+    assert archive.records == 9
+    assert archive.torn_tails == 0
+
+
+def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, made = opened(tmp_path), records(Z, count=3)
+    with monkeypatch.context() as broken:
+        disk = Disk(tmp_path, broken)
+        disk.room_bytes, disk.error = 700, errno.EIO
+        broken.setattr(os, "ftruncate", fail_with(errno.EIO))
+        with pytest.raises(PublisherUnavailable, match="Input/output error; check the disk") as lost:
+            archive.write(as_runs(made))
+    assert lost.value.delivered == 1
+    archive.write(as_runs(made[1:]))
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+    assert archive.torn_tails == 1
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("limit_bytes", [0, 511, 512, 700, 1024, 1300, 1700])
+def test_files_larger_than_the_process_may_write_get_every_record_once(
+    tmp_path: Path, is_open: bool, limit_bytes: int
+) -> None:
+    """The kernel itself cuts these writes in the middle of a record."""
+    archive, made = opened(tmp_path), records(Z, N, count=4)
+    if is_open:
+        archive.write(as_runs(made[:2]))
+    rest = made[2 * is_open :]
+    for limited in (limit_bytes, limit_bytes + 300, limit_bytes):
+        with (
+            file_size_limit(limited),
+            pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut,
+        ):
+            archive.write(as_runs(rest))
+        rest = rest[cut.value.delivered :]
+        assert not any(file.stat().st_size % 512 for file in tmp_path.rglob("*.2026.325"))
+    archive.write(as_runs(rest))
+    archive.close()
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+    assert (archive.records, archive.torn_tails) == (8, 0)
+
+
+def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
+    root, made = tmp_path / "archive", records(Z, count=2)
+    archive = opened(root)
+    archive.write(as_runs(made[:1]))
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(PublisherUnavailable, match=r"archive: No such file or directory; bring the folder") as gone:
+        archive.write(as_runs(made[1:]))
+    assert gone.value.delivered == 0
+    assert not root.exists()
+    (tmp_path / "elsewhere").rename(root)
+    archive.write(as_runs(made[1:]))
+    archive.close()
+    assert sds(root, Z).read_bytes() == joined(made, Z)
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Generator[Path]:
+    """A folder on another file system than tmp_path."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is only one file system")
+    folder = shared / f"rawdaq-{os.getpid()}-{threading.get_ident()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
+    tmp_path: Path, other_disk: Path, is_bare: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, count=2)
+    disk.mkdir()
+    root.symlink_to(disk)
+
+    def below(_: Path) -> int | None:
+        return other_disk.stat().st_dev if is_bare else None
+
+    monkeypatch.setattr("rawdaq.archive.archive.device_below", below)
+    archive = opened(root)
+    archive.write(as_runs(made[:1]))
+    root.unlink()
+    root.symlink_to(other_disk)
+    if is_bare:
+        with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
+            archive.write(as_runs(made[1:]))
+        assert not list(other_disk.iterdir())
+    else:
+        archive.write(as_runs(made[1:]))
+        assert sds(other_disk, Z).read_bytes() == made[1].data
+    archive.close()
+
+
+def test_records_that_are_held_stay_so_when_the_disk_was_changed(
+    tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive.archive._TRY_AGAIN_S", 0.0)
+    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=3)
+    for each in (disk, other_disk):
+        sds(each, Z).mkdir(parents=True)
+    root.symlink_to(disk)
+    archive = opened(root)
+    archive.write(as_runs(made[:2]))
+    root.unlink()
+    root.symlink_to(other_disk)
+    archive.write(as_runs(made[2:4]))
+    assert archive.held_bytes == 2 * 512
+    sds(other_disk, Z).rmdir()
+    archive.write(as_runs(made[4:]))
+    archive.close()
+    assert sds(other_disk, Z).read_bytes() == joined(made, Z)
+    assert sds(disk, N).read_bytes() + sds(other_disk, N).read_bytes() == joined(made, N)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bool) -> None:
+    archive, made = opened(tmp_path), records(Z, count=2)
+    archive.write(as_runs(made[:1]))
+    sds(tmp_path, Z).rename(tmp_path / "backup")
+    if is_replaced:
+        sds(tmp_path, Z).touch()
+    archive.write(as_runs(made[1:]))
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == made[1].data
+    assert (tmp_path / "backup").read_bytes() == made[0].data
+
+
+def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.write(as_runs(records(Z)))
+    two.write(as_runs(records(N)))
+    two.write(as_runs(records(E, Z)))
+    assert "another program or publisher writes this file" in caplog.text
+    assert sds(tmp_path, E).read_bytes() == joined(records(E), E)  # the other files go on
+    assert two.held_bytes == 512
+    one.close()
+    two.write(as_runs(records(Z)))
+    two.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 3
+
+
+def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive.archive._TRY_AGAIN_S", 0.0)
+    archive, made = opened(tmp_path), records(Z, N, count=4)
+    sds(tmp_path, Z).mkdir(parents=True)
+    archive.write(as_runs(made[:2]))
+    archive.write(as_runs(made[2:6]))
+    assert caplog.text.count("Is a directory; move the folder") == 1
+    assert sds(tmp_path, N).read_bytes() == joined(made[:6], N)
+    assert archive.held_bytes == 3 * 512
+    sds(tmp_path, Z).rmdir()
+    archive.write(as_runs(made[6:]))
+    archive.close()
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+    assert "can be written again; nothing of it is lost" in caplog.text
+
+
+def test_a_file_that_stays_unwritable_holds_up_all_when_too_much_waits_and_is_told_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.archive.archive._MAX_HELD_BYTES", 1024)
+    archive, made = opened(tmp_path), records(Z, count=3)
+    sds(tmp_path, Z).mkdir(parents=True)
+    archive.write(as_runs(made[:2]))
+    with pytest.raises(PublisherUnavailable, match="Is a directory; move the folder"):
+        archive.write(as_runs(made[2:]))
+    with pytest.raises(ComponentError, match=r"2 records could not be written and are lost: .*Is a directory"):
+        archive.close()
+    archive.close()
+
+
+def test_a_disk_that_does_not_sync_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = opened(tmp_path)
+    archive.write(as_runs(records(Z)))
+    let_no_sync_succeed(monkeypatch)
+    with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
+        archive.sync()
+    assert archive.unsynced_files == 1
+    archive.close()
+    assert "its last records may not be on the disk: Input/output error" in caplog.text
+
+
+def test_what_must_be_safe_is_not_delivered_before_and_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made = opened(tmp_path), records(Z, N, count=2)
+    runs = as_runs(made)
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 700
+        with pytest.raises(PublisherUnavailable, match="No space left") as unavailable:
+            archive.write(runs, must_sync=True)
+    assert unavailable.value.delivered == 0
+    with monkeypatch.context() as broken:
+        let_no_sync_succeed(broken)
+        for _ in range(2):
+            with pytest.raises(PublisherUnavailable, match="Input/output error") as unavailable:
+                archive.write(runs, must_sync=True)
+            assert unavailable.value.delivered == 0
+            assert archive.unsynced_files == 2
+    archive.write(runs, must_sync=True)
+    assert (archive.records, archive.unsynced_files) == (4, 0)
+    archive.close()
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "archive").touch()
+    with pytest.raises(ComponentError, match=r"cannot write .*archive: File exists; move the file"):
+        opened(tmp_path / "archive")
+    with pytest.raises(ComponentError, match=r"cannot write .*below: Not a directory; move the file"):
+        opened(tmp_path / "archive" / "below")
+
+
+@pytest.mark.parametrize(("number", "starts"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_a_full_disk_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, starts: bool
+) -> None:
+    def unwritable(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("rawdaq.archive.archive.tempfile.TemporaryFile", unwritable)
+    if starts:
+        opened(tmp_path).close()
+    else:
+        with pytest.raises(ComponentError, match="Read-only file system; mount that disk for writing"):
+            opened(tmp_path)

@@ -1,0 +1,106 @@
+"""Which record belongs in which file."""
+
+import numpy as np
+import pytest
+
+from rawdaq.archive.layout import ArchiveLayout, Place
+from rawdaq.errors import InvalidValue
+from rawdaq.miniseed.maker import Record, RecordFormat
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
+from rawdaq.times import from_calendar, from_iso
+from tests.record_makers import RecordMaker
+
+NOW_NS = from_iso("2027-01-02T03:04:05Z")
+
+
+def record(start: str = "2026-11-21T05:06:07.891234Z", name: str = "XX.DEMO.00.HHZ", version: int = 2) -> Record:
+    """Return one record of 62.5 Hz."""
+    maker = RecordMaker(RecordFormat(version, 4096))
+    maker.add([Packet(StreamId.parse(name), from_iso(start), 62.5, np.arange(9, dtype=np.int32))], 0)
+    return maker.flush()[0]
+
+
+def path(layout: str, of: Record) -> str:
+    return ArchiveLayout(layout).place(of, NOW_NS).path
+
+
+def test_sds_is_what_archives_agree_on() -> None:
+    assert path("sds", record()) == "2026/XX/DEMO/HHZ.D/XX.DEMO.00.HHZ.D.2026.325"
+    assert path("sds", record(name="XX.DEMO..HHZ")) == "2026/XX/DEMO/HHZ.D/XX.DEMO..HHZ.D.2026.325"
+
+
+def test_bud_is_what_ringserver_writes() -> None:
+    assert path("bud", record()) == "XX/DEMO/DEMO.XX.00.HHZ.2026.325"
+
+
+def test_the_first_sample_decides_the_day() -> None:
+    late = record("2026-12-31T23:59:59.999999Z")
+    assert late.end_ns > from_calendar(2027, 1, 0, 0, 0)
+    assert path("sds", late).endswith("2026.365")
+
+
+@pytest.mark.parametrize(
+    ("letter", "text"),
+    [
+        ("n", "XX"),
+        ("s", "DEMO"),
+        ("l", "00"),
+        ("c", "HHZ"),
+        ("Y", "2026"),
+        ("y", "26"),
+        ("j", "325"),
+        ("H", "05"),
+        ("M", "06"),
+        ("S", "07"),
+        ("F", "8912"),
+        ("D", "2027002"),
+        ("q", "D"),
+        ("L", "4096"),
+        ("r", "63"),
+        ("R", "62.500000"),
+        ("%", "%"),
+    ],
+)
+def test_every_letter_of_ringserver_is_known(letter: str, text: str) -> None:
+    assert path(f"a/%n-%{letter}.b", record()) == f"a/XX-{text}.b"
+
+
+def test_quality_of_miniseed_3_is_its_publication_version() -> None:
+    assert path("%q", record(version=3)) == "1"
+
+
+def test_what_does_not_define_a_file_matches_any_name() -> None:
+    place = ArchiveLayout("%n.[x]/%c.%Y:%j:#H:#M:#S##%%#c").place(record(), NOW_NS)
+    two = "[0-9][0-9]"
+    assert place == Place("XX.[x]/HHZ.2026:325:05:06:07#%HHZ", f"XX.[[]x]/HHZ.2026:325:{two}:{two}:{two}#%*")
+
+
+def test_without_free_parts_the_key_is_the_path() -> None:
+    place = ArchiveLayout("%n[1]/%s").place(record(), NOW_NS)
+    assert place == Place("XX[1]/DEMO", "XX[1]/DEMO")
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ("sdss", "'sdss' is not sds, bud or a pattern"),
+        ("#n/#s", "is not sds, bud or a pattern"),
+        ("%n/%x", "%x is not known"),
+        ("%n/#z", "#z is not known"),
+        ("%n/%", "% is not known"),
+        ("/%n", "not a path below"),
+        ("%n/", "not a path below"),
+        ("../%n", "not a path below"),
+        ("%n//%s", "not a path below"),
+        ("", "not a path below"),
+    ],
+)
+def test_what_is_no_layout_is_refused(layout: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        ArchiveLayout(layout)
+
+
+def test_a_header_letter_needs_a_header() -> None:
+    with pytest.raises(InvalidValue, match="no miniSEED record"):
+        path("%q", record()._replace(data=bytes(512)))

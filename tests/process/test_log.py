@@ -1,0 +1,98 @@
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from rawdaq.process.log import LineFormatter
+from tests.helpers import environment
+
+
+def _record(text: str, *args: object) -> logging.LogRecord:
+    record = logging.LogRecord("rawdaq.receivers.A", logging.INFO, __file__, 1, text, args, None)
+    record.created = 1795219200.1234
+    return record
+
+
+def _run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a process of its own: logging belongs to the whole process."""
+    command = [sys.executable, "-c", f"import logging, os, sys\nfrom rawdaq.process import log\n{code}"]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+
+
+def test_a_line_has_utc_time_level_logger_and_text() -> None:
+    assert LineFormatter().format(_record("got %d", 3)) == "2026-11-21T00:00:00.123Z INFO rawdaq.receivers.A got 3"
+
+
+def test_text_from_a_peer_cannot_begin_a_line() -> None:
+    line = LineFormatter().format(_record("it said %s", "x\r\n2026-11-21T00:00:00.123Z INFO forged"))
+    assert line.endswith(r"it said x\r\n2026-11-21T00:00:00.123Z INFO forged")
+
+
+def test_without_a_file_lines_go_to_standard_error(tmp_path: Path) -> None:
+    done = _run(
+        "log.configure('INFO')\n"
+        "logging.getLogger('rawdaq.x').info('seen')\n"
+        "logging.getLogger('rawdaq.x').debug('too small')\n"
+        "logging.getLogger('other').info('too small')\n"
+        "logging.getLogger('other').warning('heard')\n",
+        tmp_path,
+    )
+    assert done.stdout == ""
+    assert [line.split(" ", 1)[1] for line in done.stderr.splitlines()] == ["INFO rawdaq.x seen", "WARNING other heard"]
+
+
+def test_configuring_again_replaces_what_was(tmp_path: Path) -> None:
+    done = _run("log.configure('INFO')\nlog.configure('DEBUG')\nlogging.getLogger('rawdaq').debug('once')\n", tmp_path)
+    assert len(re.findall("once", done.stderr)) == 1
+
+
+def test_what_a_library_prints_lands_in_the_current_file_also_after_a_rotation(tmp_path: Path) -> None:
+    done = _run(
+        "from pathlib import Path\n"
+        "log.MAX_FILE_BYTES = 300\n"
+        "log.configure('INFO', Path('a.log'))\n"
+        "os.write(2, b'first from C\\n')\n"
+        "logging.getLogger('rawdaq').info('x' * 250)\n"
+        "logging.getLogger('rawdaq').info('y' * 250)\n"
+        "os.write(1, b'then from C\\n')\n"
+        "print('and from Python', flush=True)\n",
+        tmp_path,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    now, before = (tmp_path / "a.log").read_text(), "".join(file.read_text() for file in tmp_path.glob("a.log.*"))
+    assert "first from C" in before
+    assert "xxx" in before
+    assert now.splitlines()[0].endswith("y" * 250)
+    assert now.splitlines()[1:] == ["then from C", "and from Python"]
+
+
+def test_a_full_disk_costs_lines_only_and_afterwards_the_log_goes_on(tmp_path: Path) -> None:
+    done = _run(
+        "import resource\n"
+        "from pathlib import Path\n"
+        "log.MAX_FILE_BYTES = 300\n"
+        "log.configure('INFO', Path('a.log'))\n"
+        "logging.getLogger('rawdaq').info('before')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        "logging.getLogger('rawdaq').info('x' * 100)\n"
+        "logging.getLogger('rawdaq').info('y' * 200)  # which needs a new file\n"
+        "logging.getLogger('rawdaq').info('z' * 50)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "logging.getLogger('rawdaq').info('after')\n"
+        "os.write(2, b'from-C\\n')\n",
+        tmp_path,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    lines = [line.split(" ")[-1] for file in sorted(tmp_path.iterdir()) for line in file.read_text().splitlines()]
+    assert "before" in lines
+    assert lines[lines.index("after") + 1] == "from-C"
+    assert set(lines) <= {"before", "x" * 100, "y" * 200, "z" * 50, "after", "from-C"}, "no traceback"
+
+
+def test_warnings_of_the_interpreter_become_log_lines(tmp_path: Path) -> None:
+    done = _run("import warnings\nlog.configure('INFO')\nwarnings.warn('old thing')\n", tmp_path)
+    assert "WARNING py.warnings" in done.stderr
+    assert "old thing" in done.stderr

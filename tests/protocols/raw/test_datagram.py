@@ -1,0 +1,211 @@
+"""A datagram is right to its last byte, or nothing of it counts."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.packet import SampleType
+from rawdaq.protocols.raw import ChannelFormat, Endianness, RawVersion, SampleBlock, SampleRun, encode_packet
+from rawdaq.protocols.raw import datagram as raw_datagram
+from rawdaq.protocols.raw.datagram import REASONS, DatagramReader, samples_that_fit
+from rawdaq.times import from_iso, sample_time
+
+START_NS = from_iso("2026-12-31T23:59:50Z")
+LITTLE, BIG = Endianness.LITTLE, Endianness.BIG
+INT32 = ChannelFormat(100.0, LITTLE, SampleType.INT32)
+FORMATS = {1: INT32, 2: INT32, 3: ChannelFormat(50.0, BIG, SampleType.INT16)}
+READER = DatagramReader(FORMATS)
+
+Packets = list[tuple[int, int, int, list[Any]]]
+
+
+def wire(
+    channel: int = 1,
+    index: int = 0,
+    size: int = 10,
+    *,
+    quality: int = 100,
+    version: RawVersion = RawVersion.V2_0,
+    formats: dict[int, ChannelFormat] = FORMATS,
+) -> bytes:
+    described = formats[channel]
+    samples = np.arange(index * size, (index + 1) * size).astype(described.dtype)
+    start_ns = sample_time(START_NS, index * size, described.rate_hz)
+    return encode_packet(version, channel, start_ns, quality, samples.tobytes(), size)
+
+
+def packets(blocks: list[SampleBlock] | list[SampleBlock | SampleRun]) -> Packets:
+    """Return the packets of *blocks*, those of a run one by one, in order of channel and time."""
+    found: Packets = []
+    for channel, start_ns, quality, samples in blocks:
+        assert not samples.flags.writeable
+        if isinstance(start_ns, int):
+            found.append((channel, start_ns, quality, samples.tolist()))
+        else:
+            found += [(channel, each, quality, row) for each, row in zip(start_ns, samples.tolist(), strict=True)]
+    return sorted(found)
+
+
+def one_by_one(datagrams: list[bytes]) -> Packets:
+    return packets([block for datagram in datagrams for block in READER.decode(datagram)])
+
+
+KINDS = [(kind, order) for kind in SampleType for order in Endianness]
+
+
+@pytest.mark.parametrize(("kind", "order"), KINDS)
+@pytest.mark.parametrize("version", [RawVersion.V2_0, RawVersion.V1_1])
+def test_a_packet_is_read_as_it_was_written(kind: SampleType, order: Endianness, version: RawVersion) -> None:
+    described = ChannelFormat(62.5, order, kind)
+    samples = np.array([-3, 0, 7]).astype(described.dtype)
+    datagram = encode_packet(version, 7, START_NS + 1000, 90, samples.tobytes(), 3)
+    (block,) = DatagramReader({7: described}, version).decode(datagram)
+    assert block.samples.dtype == described.dtype
+    assert packets([block]) == [(7, START_NS + 1000, 90 if version.has_quality else 100, samples.tolist())]
+
+
+def test_a_datagram_of_several_packets_gives_all_of_them_in_its_order() -> None:
+    datagram = wire(3, 1) + wire(1, 0, size=0) + wire(1, 4, quality=7) + wire(1, 5)
+    assert [(block.channel, block.timing_quality) for block in READER.decode(datagram)] == [(3, 100), (1, 7), (1, 100)]
+
+
+BAD: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "the datagram is empty", "empty"),
+    "part of a header": (wire()[:17], "the header at byte 0 has 17 of 18 bytes", "header cut"),
+    "a packet and part of a header": (wire() + b"\x07", "datagram of 59 bytes: the header at byte 58", "header cut"),
+    "part of a packet": (wire()[:-1], "packet of 10 samples of channel 1 lacks 1 bytes", "packet cut"),
+    "more samples than any datagram": (
+        encode_packet(RawVersion.V2_0, 1, START_NS, 100, b"", 1_000_000),
+        "packet of 1000000 samples of channel 1 lacks 4000000 bytes",
+        "packet cut",
+    ),
+    "unknown channel": (
+        encode_packet(RawVersion.V2_0, 9, START_NS, 100, bytes(4), 1),
+        "packet of channel 9, known are 1, 2, 3",
+        "unknown channel",
+    ),
+    "timing quality": (wire()[:11] + b"\x65" + wire()[12:], "timing quality 101", "bad timing quality"),
+    "hour": (wire()[:4] + b"\x18" + wire()[5:], "24:59:50", "impossible date"),
+    "day": (wire()[:2] + b"\x00\x00" + wire()[4:], "day 0", "impossible date"),
+    "garbage": (b"\xff" * 400, "packet of channel 65535", "unknown channel"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_told_with_its_numbers_and_a_reason(name: str) -> None:
+    datagram, text, reason = BAD[name]
+    with pytest.raises(RemoteProtocolError, match=text) as raised:
+        READER.decode(datagram)
+    assert REASONS[type(raised.value)] == reason
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (type(again), str(again), vars(again)) == (type(raised.value), str(raised.value), vars(raised.value))
+
+
+def test_samples_of_another_type_than_described_are_refused_by_the_length() -> None:
+    with pytest.raises(RemoteProtocolError):
+        READER.decode(encode_packet(RawVersion.V2_0, 1, START_NS, 100, bytes(20), 10))  # int16 sent, int32 described
+    with pytest.raises(RemoteProtocolError):
+        READER.decode(encode_packet(RawVersion.V2_0, 3, START_NS, 100, bytes(40), 10))  # the other way round
+
+
+@settings(max_examples=200)
+@given(
+    st.binary(max_size=200) | st.integers(0, 58).flatmap(lambda cut: st.binary().map(lambda tail: wire()[:cut] + tail))
+)
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    try:
+        blocks = READER.decode(data)
+    except tuple(REASONS):
+        return
+    assert sum(18 + block.samples.nbytes for block in blocks) <= len(data)
+
+
+# --- many at once --------------------------------------------------------------------------------------------------
+
+
+def read_many(datagrams: list[bytes], reader: DatagramReader = READER) -> tuple[Packets, int, int]:
+    blocks, done = reader.decode_many(b"".join(datagrams), len(datagrams[0]))
+    return packets(blocks), done, sum(isinstance(block, SampleRun) for block in blocks)
+
+
+def test_contiguous_equal_datagrams_become_a_run() -> None:
+    datagrams = [wire(1, index) for index in range(200)]
+    found, done, runs = read_many(datagrams)
+    assert (done, runs) == (200, 1)
+    assert found == one_by_one(datagrams)
+
+
+def test_channels_that_take_turns_become_a_run_each() -> None:
+    datagrams = [wire(1 + index % 2, index // 2) for index in range(200)]
+    found, done, runs = read_many(datagrams)
+    assert (done, runs) == (200, 2)
+    assert found == one_by_one(datagrams)
+
+
+def test_several_packets_a_datagram_are_read_at_once_too() -> None:
+    datagrams = [wire(1, index) + wire(2, index) for index in range(100)]
+    found, done, runs = read_many(datagrams)
+    assert (done, runs) == (100, 2)
+    assert found == one_by_one(datagrams)
+
+
+@pytest.mark.parametrize("at", [30, 31, 50, 99])
+@pytest.mark.parametrize("where", [0, 58])
+@pytest.mark.parametrize("field", [(2, b"\x00\x00"), (11, b"\xff"), (12, b"\x00\x09"), (14, b"\x00\x00\x00\x09")])
+def test_what_comes_before_a_wrong_datagram_is_read_and_nothing_of_that_one(
+    at: int, where: int, field: tuple[int, bytes]
+) -> None:
+    datagrams = [wire(1, index) + wire(2, index) for index in range(100)]
+    begin = where + field[0]
+    datagrams[at] = datagrams[at][:begin] + field[1] + datagrams[at][begin + len(field[1]) :]
+    found, done, _ = read_many(datagrams)
+    assert done == at
+    assert found == one_by_one(datagrams[:at])
+    with pytest.raises(RemoteProtocolError):
+        READER.decode(datagrams[at])
+
+
+FOR_ONE_BY_ONE = {
+    "few": [wire(1, index) for index in range(15)],
+    "the first one wrong": [b"\xff" * 58] * 100,
+    "too short for a header": [b"\xff"] * 100,
+    "no samples": [wire(1, index, size=0) for index in range(100)],
+    "packets of different sizes": [wire(1, index) + wire(1, 7, size=5) for index in range(100)],
+    "wrong in the second half of the first one": [wire(1, index) + b"\xff" * 58 for index in range(100)],
+}
+
+
+@pytest.mark.parametrize("name", FOR_ONE_BY_ONE)
+def test_what_is_not_plainly_alike_is_left_to_reading_one_by_one(name: str) -> None:
+    assert read_many(FOR_ONE_BY_ONE[name]) == ([], 0, 0)
+
+
+# --- what both sides must not ask for ------------------------------------------------------------------------------
+
+
+def test_channels_that_a_version_cannot_say_are_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="no channel"):
+        DatagramReader({})
+    with pytest.raises(LocalProtocolError, match=r"channel 70000 is not in 0-65535 of RAW 2\.0"):
+        DatagramReader({70_000: INT32})
+    assert len(DatagramReader({70_000: INT32}, RawVersion.V1_1).decode(wire_1())) == 1
+    with pytest.raises(LocalProtocolError, match=r"RAW 1\.0 has no float32 samples \(channel 7\)"):
+        DatagramReader({7: ChannelFormat(1, LITTLE, SampleType.FLOAT32)}, RawVersion.V1_0)
+
+
+def wire_1() -> bytes:
+    return encode_packet(RawVersion.V1_1, 70_000, START_NS, 100, bytes(4), 1)
+
+
+def test_a_packet_is_made_as_long_as_fits_into_a_datagram() -> None:
+    assert samples_that_fit(RawVersion.V2_0, SampleType.INT32, 1018) == 250
+    assert samples_that_fit(RawVersion.V1_1, SampleType.INT32, 1018) == 249
+    assert samples_that_fit(RawVersion.V2_0, SampleType.FLOAT64, 26) == 1
+    for size_bytes in (25, 0, -1, raw_datagram.MAX_DATAGRAM_BYTES + 1):
+        with pytest.raises(LocalProtocolError, match=f"datagram of {size_bytes} bytes is not in 26-65507"):
+            samples_that_fit(RawVersion.V2_0, SampleType.FLOAT64, size_bytes)
