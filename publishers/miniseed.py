@@ -50,6 +50,7 @@ class MiniSeedPublisher(Publisher):
     """
 
     # To a file system a byte in a piece of 16 KB costs twice what it costs in one of 64 KB; see archive-files.md.
+    takes_runs = True
     gather_bytes = 4_000_000
     gather_s = 0.05
 
@@ -100,7 +101,7 @@ class MiniSeedPublisher(Publisher):
         await in_new_thread(f"opening {self.name}", self._archive.open)
         self._thread = disk_thread(self._archive.device)
 
-    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Append the records to their files; return when they are written, with ``fsync_s`` 0 when they are safe.
 
         Raises:

@@ -1,18 +1,19 @@
 """The base of every publisher: packets come in, bytes go out.
 
-A publisher implements one of three methods. `Publisher.deliver` gets a batch and is what to write; `Publisher.apublish`
-gets one packet at a time, as ssdaq's publishers do; `Publisher.deliver_records` gets miniSEED records, for those that
-set `Publisher.record_format`.
+A publisher implements `Publisher.deliver`, which gets a batch, or `Publisher.apublish`, which gets one packet at a
+time, as ssdaq's publishers do. One that sets `Publisher.record_format` gets miniSEED records instead of packets. One
+that can deliver without waiting implements `Publisher.try_deliver` too.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from rawdaq.errors import RawdaqError
-from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
-from rawdaq.packet import Packet, PacketRun
+from rawdaq.miniseed.format import RecordFormat
+from rawdaq.packet import Packet
 
 
 class OverflowPolicy(StrEnum):
@@ -52,7 +53,9 @@ class Publisher:
         logger: parent of its logger; by default ``rawdaq.publishers``.
 
     Attributes:
-        record_format: when set, the publisher gets miniSEED records of this format through `deliver_records`.
+        record_format: when set, the publisher gets miniSEED records of this format instead of packets.
+        takes_runs: whether a batch may hold `PacketRun`s and `RecordRun`s, which stand for many packets or records;
+            other publishers get `Packet`s and `Record`s.
         overflow: what its outlet does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
             `PublisherUnavailable`: until then its outlet blocks, so that a burst does not overflow it.
@@ -66,6 +69,7 @@ class Publisher:
     """
 
     record_format: RecordFormat | None = None
+    takes_runs: bool = False
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
     gather_bytes: int = 0
@@ -76,11 +80,8 @@ class Publisher:
     streams: Sequence[str] = ()
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
-        cls = type(self)
-        if (cls.deliver, cls.apublish, cls.deliver_records, cls.deliver_runs) == _BASE_METHODS:
-            raise TypeError(
-                f"{cls.__name__} delivers nothing: write deliver(batch), apublish(packet) or deliver_records"
-            )
+        if type(self).deliver is Publisher.deliver and type(self).apublish is Publisher.apublish:
+            raise TypeError(f"{type(self).__name__} delivers nothing: write deliver(batch) or apublish(packet)")
         self.name = name
         self.log = (logger or logging.getLogger("rawdaq.publishers")).getChild(name)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,8 +98,22 @@ class Publisher:
             ComponentError: it is impossible; the text names the cause and the remedy.
         """
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Let a class that delivers in its own way not inherit the quick way, or the runs, of its parent."""
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "deliver" in own or "apublish" in own:
+            if "try_deliver" not in own:
+                cls.try_deliver = Publisher.try_deliver  # type: ignore[method-assign]  # as if it stood in the class
+            if "takes_runs" not in own:
+                cls.takes_runs = False
+
+    async def deliver(self, batch: Sequence[Any]) -> None:
         """Deliver *batch* in order; return when all of it is delivered.
+
+        Args:
+            batch: packets, or records where `record_format` is set, and plain bytes; where `takes_runs` is set, runs
+                of them too.
 
         Raises:
             PublisherUnavailable: not now; the framework tries the rest again.
@@ -106,35 +121,13 @@ class Publisher:
         for item in batch:
             await self.apublish(item)
 
-    async def deliver_records(self, records: Sequence[Record]) -> None:
-        """Deliver *records* in order; called instead of `deliver` when `record_format` is set.
-
-        Raises:
-            PublisherUnavailable: not now; the framework tries the rest again.
-        """
-        raise TypeError(f"{type(self).__name__} sets record_format and must write deliver_records")
-
-    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
-        """Deliver *batch*, in which many packets or records may stand as one run; this is what the framework calls.
-
-        A publisher that can do more with a run than with its parts overrides it; the others get the parts.
-
-        Raises:
-            PublisherUnavailable: not now; ``delivered`` counts packets, records and messages, not runs.
-        """
-        if self.record_format is not None:
-            await self.deliver_records([record for run in batch if isinstance(run, RecordRun) for record in run])
-        else:
-            await self.deliver([item for each in batch for item in _parts(each)])
-
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+    def try_deliver(self, batch: Sequence[Any]) -> bool:
         """Deliver *batch* without waiting, in a callback of the loop, if that is possible; by default it is not.
 
-        The framework tries it when nothing waits in the outlet: handing a batch to a task costs a turn of the loop.
+        The framework tries it when nothing waits in the queue: handing a batch to a task costs a turn of the loop.
 
         Returns:
-            Whether all of it is delivered; when not, nothing is, and `deliver_runs` must do it. A class that overrides
-            how publishers deliver, and not this, is not asked for it.
+            Whether all of it is delivered; when not, nothing is, and `deliver` must do it.
 
         Raises:
             PublisherUnavailable: not now; the framework tries the rest again.
@@ -167,10 +160,3 @@ class Publisher:
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this publisher besides its outlet's counters; JSON-able."""
         return {}
-
-
-def _parts(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Packet | bytes]:
-    return item if isinstance(item, PacketRun) else (item,)  # type: ignore[return-value]  # records are not for these
-
-
-_BASE_METHODS = (Publisher.deliver, Publisher.apublish, Publisher.deliver_records, Publisher.deliver_runs)

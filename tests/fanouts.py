@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from rawdaq.delivery.fanout import Fanout
-from rawdaq.miniseed.maker import Record, RecordFormat
-from rawdaq.packet import Packet
+from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 
@@ -26,7 +25,7 @@ class Keeper(Publisher):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Any]) -> None:
         await self.gate.wait()
         if self.failures:
             error = self.failures.pop(0)
@@ -39,18 +38,15 @@ class Keeper(Publisher):
 class RecordKeeper(Keeper):
     record_format = RecordFormat(flush_after_s=3600.0)
 
-    async def deliver_records(self, records: Sequence[Record]) -> None:
-        self.kept += records
-
 
 class AtOnce(Keeper):
     """Keeps what it gets at once while its gate is open."""
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Any]) -> None:
         await super().deliver(batch)
         self.kept.append("by the task")
 
-    def deliver_now(self, batch: Sequence[Any]) -> bool:
+    def try_deliver(self, batch: Sequence[Any]) -> bool:
         if not self.gate.is_set():
             return False
         if self.failures:
@@ -62,8 +58,8 @@ class AtOnce(Keeper):
 class RecordsAtOnce(RecordKeeper):
     """Keeps records at once."""
 
-    def deliver_now(self, batch: Sequence[Any]) -> bool:
-        self.kept += [record for run in batch for record in run]
+    def try_deliver(self, batch: Sequence[Any]) -> bool:
+        self.kept += batch
         return True
 
 

@@ -192,7 +192,7 @@ async def test_who_publishes_on_and_on_lets_others_run(takes_records: bool) -> N
     class AtOnce(Keeper):
         record_format = RecordFormat(flush_after_s=3600.0) if takes_records else None
 
-        def deliver_now(self, batch: Sequence[Any]) -> bool:
+        def try_deliver(self, batch: Sequence[Any]) -> bool:
             return True
 
     class Endless(Idle):

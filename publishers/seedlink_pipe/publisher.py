@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -118,6 +118,7 @@ class SeedLinkPluginPublisher(Publisher):
 
     #: Less than others may hold: the server reads at once or hangs, and what it has not read is not safe anywhere.
     queue_mb = 8.0
+    takes_runs = True
 
     def __init__(
         self,
@@ -197,19 +198,21 @@ class SeedLinkPluginPublisher(Publisher):
         await self._pipe.closed()
         raise PipeClosed(self._pipe.where)
 
-    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
-        """Write records; return when the pipe has taken them.
+    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+        """Write records, or in mode ``raw`` samples; return when the pipe has taken them.
 
         Raises:
             ComponentError: the server has closed the pipe.
             PublisherUnavailable: nobody reads the named pipe now.
         """
-        if self.record_format is None:
-            await super().deliver_runs(batch)
-        else:
+        if self.record_format is not None:
             await self._carry([run for run in batch if isinstance(run, RecordRun)], self._add_run)
+            return
+        await self._carry([packet for item in batch for packet in _packets(item)], self._add_packet)
+        if self._unflushed and self._flushing is None and self._flush_after_s:
+            self._flushing = asyncio.get_running_loop().call_later(self._flush_after_s, self._flush)
 
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+    def try_deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write a few records, which a pipe takes as a whole or not at all."""
         runs = [run for run in batch if isinstance(run, RecordRun)]
         is_small = sum(len(run.data) for run in runs) <= ATOMIC_BYTES
@@ -223,18 +226,7 @@ class SeedLinkPluginPublisher(Publisher):
                 return False
             return self._pipe.write_now(writer.data_to_send())
         except (LocalProtocolError, OSError, ComponentError):
-            return False  # `deliver_runs` tells of it
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        """Write the samples of *batch*; return when the pipe has taken them.
-
-        Raises:
-            ComponentError: the server has closed the pipe.
-            PublisherUnavailable: nobody reads the named pipe now.
-        """
-        await self._carry(batch, self._add_packet)
-        if self._unflushed and self._flushing is None and self._flush_after_s:
-            self._flushing = asyncio.get_running_loop().call_later(self._flush_after_s, self._flush)
+            return False  # `deliver` tells of it
 
     async def _carry(self, batch: Sequence[Item], add: Callable[[Item], None]) -> None:
         """Write what *add* makes of each item of *batch*, several items at a time."""
@@ -373,3 +365,7 @@ class SeedLinkPluginPublisher(Publisher):
             "refused": self._refused.total(),
             "refused_by_stream": dict(self._refused),
         }
+
+
+def _packets(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Packet | bytes]:
+    return item if isinstance(item, PacketRun) else (item,) if isinstance(item, Packet | bytes) else ()

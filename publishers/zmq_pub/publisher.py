@@ -60,6 +60,7 @@ class ZMQTCPPublisher(Publisher):
         max_subscribers: how many may be connected at once.
     """
 
+    takes_runs = True
     queue_mb = 8.0  # for what is just being written; it never waits for a subscriber
 
     def __init__(
@@ -158,7 +159,7 @@ class ZMQTCPPublisher(Publisher):
                     await self._is_missed.wait()
             delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
-    async def deliver_runs(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Write *batch* to every subscriber that wants it and keeps up.
 
         Raises:
@@ -180,7 +181,7 @@ class ZMQTCPPublisher(Publisher):
         for subscriber in self._connections:
             subscriber.flush()
 
-    def deliver_now(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+    def try_deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
         count = 0
         for item in batch:  # as it stands here: a function more costs a packet that comes alone microseconds
@@ -209,10 +210,6 @@ class ZMQTCPPublisher(Publisher):
             self._is_missed.set()
             raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
         return [connection for connection in self._connections if connection.topics]
-
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
-        """Write *batch*; see `deliver_runs`."""
-        await self.deliver_runs(batch)
 
     def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Collection[PubConnection]) -> None:
         for frames in _messages(item):

@@ -2,8 +2,8 @@
 
 ::
 
-    put ──┬── outlet ── ZMQTCPPublisher.deliver_runs(batch)
-          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver_runs(batch)
+    put ──┬── outlet ── ZMQTCPPublisher.deliver(batch)
+          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver(batch)
                                               └── outlet ── another publisher of that format
 
 Every arrow is bounded. A full outlet of the policy block closes the door of the one before it, back to the receiver.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from rawdaq.miniseed.format import RecordRun
+from rawdaq.miniseed.format import Record, RecordRun
 from rawdaq.packet import Packet, PacketRun
 
 Waiting = Packet | PacketRun | RecordRun | bytes
@@ -43,3 +43,14 @@ def owned(items: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRu
     Samples are views of all that was read at once, most of which a selection may have left out.
     """
     return [item if isinstance(item, bytes) else item.owned() for item in items]
+
+
+def single(items: Iterable[Waiting]) -> list[Packet | Record | bytes]:
+    """Return *items* with every run as the packets or records that it stands for."""
+    singles: list[Packet | Record | bytes] = []
+    for item in items:
+        if isinstance(item, PacketRun | RecordRun):
+            singles += item
+        else:
+            singles.append(item)
+    return singles

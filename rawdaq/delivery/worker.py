@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from rawdaq.delivery.items import count_of, owned
+from rawdaq.delivery.items import count_of, owned, single
 from rawdaq.delivery.queue import Outlet
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
@@ -16,7 +16,6 @@ from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
-_WAYS = frozenset({"deliver_now", "deliver_runs", "deliver", "deliver_records", "apublish"})
 
 
 def outlet_of(publisher: Publisher) -> Outlet[Any]:
@@ -46,7 +45,6 @@ class Delivery:
         self.paused_reason: str | None = None
         self.is_dead = False
         self._is_running = False
-        self._is_asked = _means(type(publisher), "deliver_now")
         self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
         self._failure: Exception | None = None
         self._is_ending = asyncio.Event()
@@ -59,9 +57,9 @@ class Delivery:
             False when the caller must await the outlet's room before it puts more.
         """
         outlet = self.outlet
-        if items and not outlet.waiting and self._is_running and self._is_asked and self._failure is None:
+        if items and not outlet.waiting and self._is_running and self._failure is None:
             try:
-                if self.publisher.deliver_now(items):
+                if self.publisher.try_deliver(items if self.publisher.takes_runs else single(items)):
                     outlet.delivered_count += sum(map(count_of, items))
                     return True
             except PublisherUnavailable as error:
@@ -102,7 +100,7 @@ class Delivery:
         while batch:
             self.outlet.set_policy(_policy(self.publisher))
             try:
-                await self.publisher.deliver_runs(batch)
+                await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
                 return
             except PublisherUnavailable as error:
                 self._pause(error.reason)
@@ -148,12 +146,6 @@ class Delivery:
             "dropped": self.outlet.dropped.total() + cast("int", own.get("dropped", 0)),
             "dropped_by_stream": dict(dropped),
         }
-
-
-def _means(cls: type[Publisher], way: str) -> bool:
-    """Whether *cls* means to deliver in this way, and has not only inherited it beside another one of its own."""
-    nearest = next(base for base in cls.__mro__ if vars(base).keys() & _WAYS)
-    return nearest is not Publisher and way in vars(nearest)
 
 
 def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:

@@ -233,8 +233,6 @@ async def test_a_publisher_of_batches_takes_single_packets_too() -> None:
     await keeper.apublish(b"1")
     await keeper.aclose()
     assert keeper.kept == [b"1"]
-    with pytest.raises(TypeError, match="deliver_records"):
-        await Keeper().deliver_records([])
 
 
 async def test_publishers_of_packets_get_the_packets_of_a_run_and_outlets_count_them() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rawdaq.delivery.fanout import Fanout
-from rawdaq.miniseed.maker import Record, RecordFormat
+from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.packet import PacketRun
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
@@ -183,7 +183,7 @@ async def test_records_are_made_once_of_what_any_publisher_of_the_format_asks_fo
 
 async def test_a_paused_publisher_keeps_no_other_from_its_last_records_and_what_is_lost_is_told() -> None:
     class Paused(RecordKeeper):
-        async def deliver_records(self, records: Sequence[Record]) -> None:
+        async def deliver(self, batch: Sequence[Any]) -> None:
             await self.gate.wait()
 
     paused, same, other = Paused("paused"), RecordKeeper("same"), RecordKeeper("other")

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given
 
-from rawdaq.native import steim2
 from rawdaq.miniseed.maker import RecordFormat, RecordMaker
 from rawdaq.miniseed.packer import STEIM2, Packer
+from rawdaq.native import steim2
 from rawdaq.packet import Packet
 from tests.makers import START_NS, STREAM
 from tests.walks import LENGTHS, SEEDS, STRETCHES, Samples, walk

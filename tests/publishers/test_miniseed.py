@@ -103,9 +103,9 @@ async def test_a_full_disk_pauses_and_goes_on(
     with monkeypatch.context() as full:
         Disk(tmp_path, full).room_bytes = 3 * 512 + 100
         with pytest.raises(PublisherUnavailable, match="free space on that disk") as unavailable:
-            await publisher.deliver_runs(as_runs(made))
+            await publisher.deliver(as_runs(made))
     assert unavailable.value.delivered == 3
-    await publisher.deliver_runs(as_runs(made[3:]))
+    await publisher.deliver(as_runs(made[3:]))
     assert (tmp_path / "archive" / DAY).read_bytes() == b"".join(record.data for record in made)
 
 
@@ -113,7 +113,7 @@ async def test_records_are_safe_after_fsync_s(tmp_path: Path) -> None:
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     for record in records(publisher)[:2]:
-        await publisher.deliver_runs(as_runs([record]))
+        await publisher.deliver(as_runs([record]))
         await until(lambda: publisher.status()["unsynced_files"] == 0)
     await publisher.aclose()
 
@@ -122,15 +122,15 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0)
     await publisher.open()
     made = records(publisher)
-    await publisher.deliver_runs(as_runs(made[:1]))
+    await publisher.deliver(as_runs(made[:1]))
     assert publisher.status()["unsynced_files"] == 0
     with monkeypatch.context() as broken:
         let_no_sync_succeed(broken)
         for _ in range(2):
             with pytest.raises(PublisherUnavailable, match="Input/output error") as unsafe:
-                await publisher.deliver_runs(as_runs(made[1:]))
+                await publisher.deliver(as_runs(made[1:]))
             assert unsafe.value.delivered == 0
-    await publisher.deliver_runs(as_runs(made[1:]))
+    await publisher.deliver(as_runs(made[1:]))
     assert publisher.status()["unsynced_files"] == 0
     await publisher.aclose()
     assert (tmp_path / DAY).read_bytes() == b"".join(record.data for record in made)
@@ -163,7 +163,7 @@ async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
     await publisher.open()
     with monkeypatch.context() as broken:
         let_no_sync_succeed(broken)
-        await publisher.deliver_runs(as_runs(records(publisher)))
+        await publisher.deliver(as_runs(records(publisher)))
         await until(lambda: "Input/output error" in str(publisher.status()["sync_error"]))
         assert "may not be on the disk" in caplog.text
     await until(lambda: publisher.status()["sync_error"] is None)
@@ -185,7 +185,7 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     await publisher.open()
     monkeypatch.setattr(os, "write", hanging)
     publisher.close_timeout_s = 0.05
-    delivery = asyncio.create_task(publisher.deliver_runs(as_runs(records(publisher))))
+    delivery = asyncio.create_task(publisher.deliver(as_runs(records(publisher))))
     await until(lambda: (tmp_path / DAY).exists())
     try:
         with pytest.raises(ComponentError, match="does not answer: the last records may not be on it"):

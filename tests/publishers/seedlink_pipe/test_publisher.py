@@ -170,7 +170,7 @@ async def test_what_the_raw_mode_cannot_carry_is_counted_and_told_once(
 async def test_a_record_of_a_station_that_the_pipe_cannot_name_is_counted(server: PipeServer) -> None:
     async with opened(server, station_key="{network}.{station}.{channel}") as publisher:
         made = [record for run in RecordMaker(RecordFormat(flush_after_s=0)).add([packet()], 0) for record in run]
-        await publisher.deliver_runs(as_runs(made))
+        await publisher.deliver(as_runs(made))
         assert publisher.status()["refused_by_stream"] == {str(STREAM): 1}
     assert server.read_to_end() == []
 
@@ -183,16 +183,16 @@ def one_record(index: int = 0) -> RecordRun:
 
 async def test_records_enter_a_pipe_with_room_at_once(server: PipeServer) -> None:
     async with opened(server) as publisher:
-        assert publisher.deliver_now([one_record(0), one_record(1)])
+        assert publisher.try_deliver([one_record(0), one_record(1)])
         assert [frame.payload for frame in server.read()] == [one_record(0).data, one_record(1).data]
 
 
 async def test_a_full_pipe_takes_nothing_at_once_and_all_of_it_later(server: PipeServer) -> None:
     async with opened(server) as publisher:
         taken = 0
-        while publisher.deliver_now([one_record(taken), one_record(taken + 1)]):
+        while publisher.try_deliver([one_record(taken), one_record(taken + 1)]):
             taken += 2
-        delivering = asyncio.ensure_future(publisher.deliver_runs([one_record(taken), one_record(taken + 1)]))
+        delivering = asyncio.ensure_future(publisher.deliver([one_record(taken), one_record(taken + 1)]))
         await until(lambda: server.read() and delivering.done())
     assert [frame.payload for frame in server.read_to_end()] == [one_record(index).data for index in range(taken + 2)]
 
@@ -212,18 +212,18 @@ async def test_a_pipe_that_became_smaller_meanwhile_gets_whole_frames(server: Pi
 async def test_what_cannot_be_known_to_go_at_once_goes_the_other_way(server: PipeServer, tmp_path: Path) -> None:
     run = one_record()
     async with opened(server, station_key="{network}.{station}.{channel}") as unnamable:
-        assert not unnamable.deliver_now([run])
+        assert not unnamable.try_deliver([run])
         assert unnamable.status()["refused"] == 0
     async with opened(server, mode="raw") as raw_mode:
-        assert not raw_mode.deliver_now([packet()])
+        assert not raw_mode.try_deliver([packet()])
     os.mkfifo(tmp_path / "pipe")
     async with opened(pipe=tmp_path / "pipe") as unread:
-        assert not unread.deliver_now([run])
+        assert not unread.try_deliver([run])
     async with opened(server) as closed:
         server.stop()
-        assert not closed.deliver_now([run])
+        assert not closed.try_deliver([run])
     fd = os.open(tmp_path / "frames", os.O_WRONLY | os.O_CREAT)
     os.set_inheritable(fd, True)
     async with opened(fd=fd) as file:  # on a full disk it would take a part
-        assert not file.deliver_now([run])
+        assert not file.try_deliver([run])
     os.close(fd)

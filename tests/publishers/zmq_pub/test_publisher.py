@@ -89,10 +89,10 @@ async def test_large_batch_arrives_in_order_at_every_subscriber() -> None:
 async def test_few_messages_are_delivered_at_once_and_many_are_left_to_the_task() -> None:
     packets = [packet(index, 10, sequence=index) for index in range(1001)]
     async with publishing() as publisher, Subscriber(publisher.address) as subscriber:
-        assert publisher.deliver_now(packets[:1])  # to nobody yet
+        assert publisher.try_deliver(packets[:1])  # to nobody yet
         await subscribed(publisher)
-        assert publisher.deliver_now(packets[:1000])
-        assert not publisher.deliver_now(packets)
+        assert publisher.try_deliver(packets[:1000])
+        assert not publisher.try_deliver(packets)
         assert [await subscriber.areceive(30) for _ in range(1000)] == packets[:1000]
         assert publisher.status()["published"] == 1001
 
@@ -228,12 +228,12 @@ async def test_remote_mode_dials_and_keeps_what_comes_before_somebody_listens() 
         publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
         with pytest.raises(PublisherUnavailable, match="no subscriber at"):
             await publisher.deliver([packet()])
-        assert not publisher.deliver_now([packet()])
+        assert not publisher.try_deliver([packet()])
         await publisher.open()
         try:
             await _heard_by(subscriber, publisher)
             await publisher.deliver([packet(0)])
-            assert publisher.deliver_now([packet(1)])
+            assert publisher.try_deliver([packet(1)])
             assert [decode(frames) for frames in await received(subscriber, 2)] == [packet(0), packet(1)]
         finally:
             await publisher.aclose()
