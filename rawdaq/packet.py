@@ -40,7 +40,8 @@ _SIZES = {
     SampleType.FLOAT64: 8,
 }
 _LITTLE = {np.dtype(kind.value).newbyteorder("<"): kind for kind in SampleType}
-_TYPES = _LITTLE | {dtype.newbyteorder(">"): kind for dtype, kind in _LITTLE.items()}
+#: The sample type of each numpy type that samples can have, in either byte order.
+SAMPLE_TYPES = _LITTLE | {dtype.newbyteorder(">"): kind for dtype, kind in _LITTLE.items()}
 
 
 def rate_text(rate_hz: float) -> str:
@@ -60,72 +61,128 @@ def _whole_ns(value: object) -> int:
         raise InvalidValue(f"time {value!r} is not an integer of nanoseconds") from None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Packet:
     """A run of samples of one stream, equally spaced in time.
 
-    Attributes:
+    A packet is a value: its attributes are set once, and `replace` makes another packet. The samples are kept as bytes;
+    the array is made when it is asked for first.
+
+    Args:
         stream: whose samples these are.
         start_ns: time of the first sample, nanoseconds since 1970 UTC.
         rate_hz: nominal sampling rate, above zero.
-        samples: one dimension of int8, int16, int32, float32 or float64 in either byte order; made read-only.
+        samples: one dimension of int8, int16, int32, float32 or float64 in either byte order.
         timing_quality: 0 to 100 percent as the device says, None when it does not.
         sequence: number of the packet in its stream, from 0 when the component starts; set when it is published.
         received_ns: the receiver's clock when the last byte arrived (for latency, never for timing).
+
+    Attributes:
+        size: number of samples.
+        dtype: their numpy type, with the byte order.
+        data: their bytes, read-only.
 
     Raises:
         InvalidValue: a field out of its range; the text says which.
     """
 
-    stream: StreamId
-    start_ns: int
-    rate_hz: float
-    samples: Samples = field(repr=False)
-    timing_quality: int | None = None
-    sequence: int = 0
-    received_ns: int = 0
+    __slots__ = (
+        "_samples",
+        "data",
+        "dtype",
+        "rate_hz",
+        "received_ns",
+        "sequence",
+        "size",
+        "start_ns",
+        "stream",
+        "timing_quality",
+    )
 
-    def __post_init__(self) -> None:
-        """Refuse what could not be stored, and make the samples read-only."""
-        if type(self.start_ns) is not int:
-            object.__setattr__(self, "start_ns", _whole_ns(self.start_ns))
-        if not isinstance(self.stream, StreamId):  # pyright: ignore[reportUnnecessaryIsInstance] - users have text
-            raise InvalidValue(f"stream {self.stream!r} is not a StreamId; StreamId.parse makes one of text")
-        if not isinstance(self.samples, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance] - users have lists
-            raise InvalidValue(f"samples of {self.stream} are a {type(self.samples).__name__}, not a numpy array")
-        if not 0 < self.rate_hz < float("inf"):
-            raise InvalidValue(f"sampling rate {self.rate_hz} Hz of {self.stream} is not above zero")
-        if self.samples.ndim != 1 or self.samples.dtype not in _TYPES:
-            raise InvalidValue(
-                f"samples of {self.stream} are {self.samples.ndim}-dimensional {self.samples.dtype}, "
-                f"not one dimension of {', '.join(SampleType)}"
-            )
-        if self.timing_quality is not None and not 0 <= self.timing_quality <= 100:
-            raise InvalidValue(f"timing quality {self.timing_quality} of {self.stream} is not 0-100 or None")
-        if self.samples.flags.writeable:
-            view = self.samples.view()
-            view.flags.writeable = False
-            object.__setattr__(self, "samples", view)
+    #: How many packets this is, see `PacketRun.count`.
+    count = 1
+
+    def __init__(
+        self,
+        stream: StreamId,
+        start_ns: int,
+        rate_hz: float,
+        samples: Samples,
+        timing_quality: int | None = None,
+        sequence: int = 0,
+        received_ns: int = 0,
+    ) -> None:
+        if not isinstance(stream, StreamId):  # pyright: ignore[reportUnnecessaryIsInstance] - users have text
+            raise InvalidValue(f"stream {stream!r} is not a StreamId; StreamId.parse makes one of text")
+        if not 0 < rate_hz < float("inf"):
+            raise InvalidValue(f"sampling rate {rate_hz} Hz of {stream} is not above zero")
+        if timing_quality is not None and not 0 <= timing_quality <= 100:
+            raise InvalidValue(f"timing quality {timing_quality} of {stream} is not 0-100 or None")
+        self.stream = stream
+        self.start_ns = start_ns if type(start_ns) is int else _whole_ns(start_ns)
+        self.rate_hz = rate_hz
+        self.timing_quality = timing_quality
+        self.sequence = sequence
+        self.received_ns = received_ns
+        self._samples: Samples | None = _checked(samples, stream)
+        self.data = _bytes_of(self._samples)
+        self.dtype = self._samples.dtype
+        self.size = self._samples.size
+
+    @classmethod
+    def trusted(
+        cls,
+        stream: StreamId,
+        start_ns: int,
+        rate_hz: float,
+        dtype: np.dtype[Any],
+        data: memoryview,
+        timing_quality: int | None,
+        sequence: int,
+        received_ns: int,
+    ) -> "Packet":
+        """Return a packet of values that a codec, or another packet, has checked; *data* is read-only."""
+        packet = _new(Packet)
+        packet.stream = stream
+        packet.start_ns = start_ns
+        packet.rate_hz = rate_hz
+        packet.dtype = dtype
+        packet.data = data
+        packet.size = len(data) // dtype.itemsize
+        packet.timing_quality = timing_quality
+        packet.sequence = sequence
+        packet.received_ns = received_ns
+        packet._samples = None  # noqa: SLF001 - its own
+        return packet
 
     @property
-    def count(self) -> int:
-        """How many packets this is: one; see `PacketRun.count`."""
-        return 1
+    def samples(self) -> Samples:
+        """The samples: one dimension, read-only."""
+        samples = self._samples
+        if samples is None:
+            samples = self._samples = np.frombuffer(self.data, self.dtype) if self.size else np.empty(0, self.dtype)
+        return samples
 
     @property
     def sample_type(self) -> SampleType:
         """The type of the samples, without their byte order."""
-        return _TYPES[self.samples.dtype]
+        return SAMPLE_TYPES[self.dtype]
 
     @property
     def end_ns(self) -> int:
         """Time of the last sample (of a packet without samples: one interval before its start)."""
-        return self.start_ns + span_ns(self.samples.size - 1, self.rate_hz)
+        return self.start_ns + span_ns(self.size - 1, self.rate_hz)
 
     @property
     def next_ns(self) -> int:
         """Time at which a packet that follows without a gap starts."""
-        return self.start_ns + span_ns(self.samples.size, self.rate_hz)
+        return self.start_ns + span_ns(self.size, self.rate_hz)
+
+    def __repr__(self) -> str:
+        """Return all fields but the samples."""
+        return (
+            f"Packet(stream={self.stream!r}, start_ns={self.start_ns}, rate_hz={self.rate_hz}, size={self.size}, "
+            f"timing_quality={self.timing_quality}, sequence={self.sequence}, received_ns={self.received_ns})"
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether all fields, the sample type and every sample (NaN equal to NaN) are the same."""
@@ -140,41 +197,23 @@ class Packet:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return (
-            self.stream,
-            self.start_ns,
-            self.rate_hz,
-            self.timing_quality,
-            self.sequence,
-            self.received_ns,
-            self.sample_type,
-            self.samples.size,
-        )
+        fields = self.stream, self.start_ns, self.rate_hz, self.timing_quality, self.sequence, self.received_ns
+        return *fields, self.sample_type, self.size
 
-    @classmethod
-    def trusted(
-        cls,
-        stream: StreamId,
-        start_ns: int,
-        rate_hz: float,
-        samples: Samples,
-        timing_quality: int | None,
-        sequence: int,
-        received_ns: int,
-    ) -> "Packet":
-        """Return a packet of values that have been checked before, by a codec or another packet.
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to make it again: memory that it shares with other packets does not travel."""
+        fields = self.stream, self.start_ns, self.rate_hz, self.samples.copy()
+        return Packet, (*fields, self.timing_quality, self.sequence, self.received_ns)
 
-        It costs a quarter of what the checks of a new packet cost; the samples must be read-only already.
+    def replace(self, **changes: Any) -> "Packet":
+        """Return this packet with other values of some fields.
+
+        Raises:
+            InvalidValue: one of them is out of its range.
         """
-        packet = _new(Packet)
-        _set(packet, "stream", stream)
-        _set(packet, "start_ns", start_ns)
-        _set(packet, "rate_hz", rate_hz)
-        _set(packet, "samples", samples)
-        _set(packet, "timing_quality", timing_quality)
-        _set(packet, "sequence", sequence)
-        _set(packet, "received_ns", received_ns)
-        return packet
+        return Packet(**{name: getattr(self, name) for name in _FIELDS} | changes)
+
+    __replace__ = replace  # for copy.replace of Python 3.13
 
     def numbered(self, sequence: int) -> "Packet":
         """Return this packet with another *sequence*."""
@@ -182,7 +221,8 @@ class Packet:
             self.stream,
             self.start_ns,
             self.rate_hz,
-            self.samples,
+            self.dtype,
+            self.data,
             self.timing_quality,
             sequence,
             self.received_ns,
@@ -194,20 +234,44 @@ class Packet:
             self.stream,
             self.start_ns,
             self.rate_hz,
-            _copy(self.samples),
+            self.dtype,
+            memoryview(bytes(self.data)),
             self.timing_quality,
             self.sequence,
             self.received_ns,
         )
 
 
+_new = object.__new__
+_FIELDS = ("stream", "start_ns", "rate_hz", "samples", "timing_quality", "sequence", "received_ns")
+
+
+def _checked(samples: Samples, stream: StreamId) -> Samples:
+    """Return *samples* read-only and one after the other in memory."""
+    if not isinstance(samples, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance] - users have lists
+        raise InvalidValue(f"samples of {stream} are a {type(samples).__name__}, not a numpy array")
+    if samples.ndim != 1 or samples.dtype not in SAMPLE_TYPES:
+        raise InvalidValue(
+            f"samples of {stream} are {samples.ndim}-dimensional {samples.dtype}, "
+            f"not one dimension of {', '.join(SampleType)}"
+        )
+    if not samples.flags.c_contiguous:
+        samples = np.ascontiguousarray(samples)
+    if samples.flags.writeable:
+        samples = samples.view()
+        samples.flags.writeable = False
+    return samples
+
+
+def _bytes_of(samples: Samples) -> memoryview:
+    # A view as bytes first: memoryview.cast knows no byte order but this machine's.
+    return samples.view(np.uint8).data if samples.size else memoryview(b"")
+
+
 def _copy(samples: Samples) -> Samples:
     copied = samples.copy()
     copied.flags.writeable = False
     return copied
-
-
-_new, _set = object.__new__, object.__setattr__
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,6 +348,16 @@ class PacketRun:
         return self.starts_ns[0]
 
     @property
+    def size(self) -> int:
+        """Number of samples in all."""
+        return self.samples.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their numpy type, with the byte order."""
+        return self.samples.dtype
+
+    @property
     def end_ns(self) -> int:
         """Time of the last sample of the last packet."""
         return self.starts_ns[-1] + span_ns(self.samples.shape[1] - 1, self.rate_hz)
@@ -296,4 +370,4 @@ class PacketRun:
     @property
     def sample_type(self) -> SampleType:
         """The type of the samples, without their byte order."""
-        return _TYPES[self.samples.dtype]
+        return SAMPLE_TYPES[self.samples.dtype]

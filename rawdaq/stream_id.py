@@ -3,9 +3,8 @@
 import re
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import NamedTuple, Self
 
 from rawdaq.errors import InvalidValue
 
@@ -22,13 +21,19 @@ _DOTS = 3
 _TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)  # what stands for one character, or is *
 
 
-def _part(name: str, text: str, allowed: re.Pattern[str], rule: str) -> None:
+def _check(name: str, text: str, allowed: re.Pattern[str], rule: str) -> None:
     if not allowed.fullmatch(text):
         raise InvalidValue(f"{name} {text!r} is not {rule}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class StreamId:
+class _Codes(NamedTuple):
+    network: str
+    station: str
+    location: str
+    channel: str
+
+
+class StreamId(_Codes):
     """The name of a stream: network, station, location, channel.
 
     The channel is a SEED code of three characters, or, for what SEED cannot say, the FDSN form
@@ -44,22 +49,20 @@ class StreamId:
         InvalidValue: a code that neither SEED nor FDSN source identifiers allow.
     """
 
-    network: str
-    station: str
-    location: str
-    channel: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        """Refuse what no archive could name."""
-        _part("network", self.network, _NETWORK, "1-8 characters of A-Z 0-9")
-        _part("station", self.station, _STATION, "1-8 characters of A-Z 0-9 -")
-        _part("location", self.location, _LOCATION, "0-8 characters of A-Z 0-9 -")
-        if self.location == "--":
+    def __new__(cls, network: str, station: str, location: str, channel: str) -> Self:
+        """Refuse codes that no archive could use in a name."""
+        _check("network", network, _NETWORK, "1-8 characters of A-Z 0-9")
+        _check("station", station, _STATION, "1-8 characters of A-Z 0-9 -")
+        _check("location", location, _LOCATION, "0-8 characters of A-Z 0-9 -")
+        if location == "--":
             raise InvalidValue("location '--' is how some print an empty location: leave it empty")
-        _part("channel", self.channel, _CHANNEL, "3 characters of A-Z 0-9, or BAND_SOURCE_SUBSOURCE")
+        _check("channel", channel, _CHANNEL, "3 characters of A-Z 0-9, or BAND_SOURCE_SUBSOURCE")
         # One stream has one name: three codes of one character are the SEED channel.
-        if re.fullmatch("[A-Z0-9]_[A-Z0-9]_[A-Z0-9]", self.channel):
-            object.__setattr__(self, "channel", self.channel.replace("_", ""))
+        if re.fullmatch("[A-Z0-9]_[A-Z0-9]_[A-Z0-9]", channel):
+            channel = channel.replace("_", "")
+        return super().__new__(cls, network, station, location, channel)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -19,6 +19,8 @@ from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
     ConnectionCut,
+    PacketEvent,
+    PacketProblem,
     PluginEvent,
     RawPlugin,
     RawVersion,
@@ -33,10 +35,10 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.stream_id import StreamId, check_code, split_code
+from rawdaq.streams.problems import PacketProblems
 from rawdaq.streams.stats import StreamStats
 
 _HANDSHAKE_TIMEOUT_S = 30.0
-_SAMPLES = (SampleBlock, SampleRun)  # a union would be made again for each packet
 _NEWEST_FIRST = (RawVersion.V2_0, RawVersion.V1_1, RawVersion.V1_0)
 
 
@@ -135,6 +137,7 @@ class RawReceiver(ReceiverServer):
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self._sources: dict[int, _Source] = {}
+        self.problems = PacketProblems(self.log)
         self.refusals: list[VersionRefused] = []
         self.version: RawVersion | None = None
         self._best: RawVersion | None = None
@@ -176,18 +179,24 @@ class RawReceiver(ReceiverServer):
         async with self.capture or contextlib.nullcontext():
             await super().serve()
 
-    def take(self, blocks: Sequence[SampleBlock | SampleRun], received_ns: int) -> None:
-        """Publish what a connection brought."""
+    def take(self, events: Sequence[PacketEvent], received_ns: int) -> None:
+        """Publish what a connection brought; values that cannot be are counted and logged."""
         packets: list[Packet | PacketRun] = []
-        for channel, start_ns, quality, samples in blocks:
-            stream, rate_hz, stats = self._sources.get(channel) or self._source(channel)
-            if isinstance(start_ns, int):
-                number = stats.take_numbers()
-                packets.append(Packet.trusted(stream, start_ns, rate_hz, samples, quality, number, received_ns))
-            else:
-                number = stats.take_numbers(len(start_ns))
-                packets.append(PacketRun(stream, start_ns, rate_hz, samples, quality, number, received_ns))
-        self.publish_now(packets, self.endpoint)
+        for event in events:
+            stream, rate_hz, stats = self._sources.get(event[0]) or self._source(event[0])
+            number = stats.next_sequence
+            if type(event) is SampleBlock:
+                _, start_ns, quality, dtype, data = event
+                stats.next_sequence = number + 1
+                packets.append(Packet.trusted(stream, start_ns, rate_hz, dtype, data, quality, number, received_ns))
+            elif isinstance(event, SampleRun):
+                _, starts_ns, quality, samples = event
+                stats.next_sequence = number + len(starts_ns)
+                packets.append(PacketRun(stream, starts_ns, rate_hz, samples, quality, number, received_ns))
+            elif isinstance(event, PacketProblem):
+                self.problems.add(event)
+        if packets:
+            self.publish_now(packets, self.endpoint)
 
     def _source(self, channel: int) -> _Source:
         """Return what all packets of *channel* have in common, and keep it."""
@@ -245,6 +254,7 @@ class RawReceiver(ReceiverServer):
                 }
                 for channel, described in sorted(self.formats.items())
             },
+            "packet_problems": self.problems.status(),
         }
         return shown | {"capture": self.capture.status()} if self.capture else shown
 
@@ -284,29 +294,28 @@ class _Connection(DialledProtocol):
         if self._tap:
             self._tap.received(chunk)
         received_ns = time.time_ns()
-        blocks, failure = self._read(chunk)
-        if blocks:
+        plugin = self._plugin
+        events = plugin.receive_packets(chunk) if plugin.is_started else self._negotiate(chunk)
+        if events:
             self.is_useful = True
-            self._receiver.take(blocks, received_ns)
-        if failure is not None:
-            self._give_up(failure)
-            return
-        if self._tap:
-            self._tap.held(self._plugin.buffered_bytes)
-        self._send(self._plugin.data_to_send())
+            self._receiver.take(events, received_ns)
+        if plugin.failure is not None:
+            self._give_up(plugin.failure)
+        elif self._tap:
+            self._tap.held(plugin.buffered_bytes)
 
-    def _read(self, chunk: memoryview) -> tuple[list[SampleBlock | SampleRun], RemoteProtocolError | None]:
-        """Return the samples in *chunk*, and what is wrong after them; go on with the handshake."""
-        blocks: list[SampleBlock | SampleRun] = []
-        try:
+    def _negotiate(self, chunk: memoryview) -> list[PacketEvent]:
+        """Go on with the handshake; return the packets that follow it in *chunk*."""
+        packets: list[PacketEvent] = []
+        with contextlib.suppress(RemoteProtocolError):  # it is in `RawPlugin.failure`
             for event in self._plugin.receive_data(chunk):
-                if isinstance(event, _SAMPLES):
-                    blocks.append(event)
+                if isinstance(event, SampleBlock | SampleRun | PacketProblem):
+                    packets.append(event)
                 else:
-                    self._negotiate(event)
-        except RemoteProtocolError as error:
-            return blocks, error
-        return blocks, None
+                    self._agree(event)
+        if self._plugin.failure is None:
+            self._send(self._plugin.data_to_send())
+        return packets
 
     def ended(self) -> None:
         """Tell what is missing when the device closed in the middle of something."""
@@ -319,10 +328,11 @@ class _Connection(DialledProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         super().connection_lost(exc)
+        self._receiver.problems.report()
         if self._tap:
             self._tap.ended(End.RESET if exc else self._end)
 
-    def _negotiate(self, event: PluginEvent) -> None:
+    def _agree(self, event: PluginEvent) -> None:
         receiver = self._receiver
         match event:
             case VersionAgreed(version):

@@ -15,7 +15,7 @@ from rawdaq.capture.recorder import Capture
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.protocols.raw import ChannelFormat, RawVersion, SampleBlock, SampleRun
+from rawdaq.protocols.raw import ChannelFormat, PacketEvent, PacketProblem, RawVersion, SampleBlock, SampleRun
 from rawdaq.protocols.raw.datagram import REASONS, DatagramReader
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
@@ -34,6 +34,7 @@ from rawdaq.sockets.datagrams import DatagramEndpoint, Listening
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
+from rawdaq.streams.problems import PacketProblems
 from rawdaq.streams.reorder import Item, Reorder
 from rawdaq.times import NS_PER_S
 
@@ -126,6 +127,7 @@ class RawUDPReceiver(ReceiverServer):
         super().__init__(ip, chosen[0], publishers, name)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.refusals = Refusals(self.log)
+        self.problems = PacketProblems(self.log)
         self.reorder = Reorder(reorder_s)
         self.names, self.formats, self._reader = plan
         self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
@@ -185,6 +187,7 @@ class RawUDPReceiver(ReceiverServer):
     def receiver_status(self) -> dict[str, object]:
         """Return the sockets, what was refused, the order of the streams, and the capture if there is one."""
         shown = super().receiver_status() | self.refusals.report() | {"order": self.reorder.report()}
+        shown["packet_problems"] = self.problems.status()
         return shown | {"capture": self.capture.status()} if self.capture else shown
 
     def _publish(self, items: Sequence[Item | bytes], endpoint: Endpoint | None = None) -> None:
@@ -197,7 +200,7 @@ class RawUDPReceiver(ReceiverServer):
         foreign = burst.foreign(self._is_ours) if self._networks else []
         for index in foreign:
             self.refusals.count(_FOREIGN, burst.sender(index))
-        blocks: list[SampleBlock | SampleRun] = []
+        events: list[PacketEvent] = []
         plain: list[bytes] = []
         for begin, end, size_bytes in burst.stretches(foreign):
             joined = burst.joined(begin, end)
@@ -207,8 +210,8 @@ class RawUDPReceiver(ReceiverServer):
             if self._reader is None:
                 plain += _split(joined, size_bytes, end - begin)
             else:
-                blocks += self._read(self._reader, burst, (begin, end, size_bytes), joined)
-        self._publish(plain or self._ordered([self._named(block, received_ns) for block in blocks]), endpoint)
+                events += self._read(self._reader, burst, (begin, end, size_bytes), joined)
+        self._publish(plain or self._ordered(self._named(events, received_ns)), endpoint)
 
     def _is_in_a_network(self, sender: str) -> bool:
         address = ipaddress.ip_address(sender)
@@ -216,23 +219,30 @@ class RawUDPReceiver(ReceiverServer):
 
     def _read(
         self, reader: DatagramReader, burst: Burst, stretch: tuple[int, int, int], joined: bytes
-    ) -> list[SampleBlock | SampleRun]:
+    ) -> list[PacketEvent]:
         """Return what the datagrams of a stretch hold; what is wrong is counted."""
         begin, end, size_bytes = stretch
-        blocks, done = reader.decode_many(joined, size_bytes)
+        events, done = reader.decode_many(joined, size_bytes)
         for index in range(done, end - begin):
             try:
-                blocks += reader.decode(joined[index * size_bytes : (index + 1) * size_bytes])
+                events += reader.decode(joined[index * size_bytes : (index + 1) * size_bytes])
             except RemoteProtocolError as error:
                 self.refusals.count(REASONS[type(error)], burst.sender(begin + index), error)
-        return blocks
+        return events
 
-    def _named(self, block: SampleBlock | SampleRun, received_ns: int) -> Packet | PacketRun:
-        channel, start_ns, quality, samples = block
-        stream, rate_hz = self.names[channel], self.formats[channel].rate_hz
-        if isinstance(start_ns, int):
-            return Packet(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
-        return PacketRun(stream, start_ns, rate_hz, samples, quality, received_ns=received_ns)
+    def _named(self, events: Sequence[PacketEvent], received_ns: int) -> list[Item]:
+        """Return *events* as packets; values that cannot be are counted and logged."""
+        named: list[Item] = []
+        for event in events:
+            stream, rate_hz = self.names[event.channel], self.formats[event.channel].rate_hz
+            match event:
+                case SampleBlock(_, start_ns, quality, dtype, data):
+                    named.append(Packet.trusted(stream, start_ns, rate_hz, dtype, data, quality, 0, received_ns))
+                case SampleRun(_, starts_ns, quality, samples):
+                    named.append(PacketRun(stream, starts_ns, rate_hz, samples, quality, received_ns=received_ns))
+                case PacketProblem():
+                    self.problems.add(event)
+        return named
 
     def _ordered(self, items: Sequence[Item]) -> list[Item]:
         ordered = self.reorder.add(items, time.monotonic_ns())

@@ -37,8 +37,12 @@ def same(events: Iterable[object], expected: Iterable[object]) -> bool:
     return list(map(comparable, events)) == list(map(comparable, expected))
 
 
-def block(channel: int, start_ns: int, quality: int, values: list[int], dtype: str) -> SampleBlock:
-    return SampleBlock(channel, start_ns, quality, np.array(values, dtype))
+def block(channel: int, start_ns: int, quality: int | None, values: list[int], dtype: str) -> SampleBlock:
+    return as_block(channel, start_ns, quality, np.array(values, dtype))
+
+
+def as_block(channel: int, start_ns: int, quality: int | None, samples: Samples) -> SampleBlock:
+    return SampleBlock(channel, start_ns, quality, samples.dtype, memoryview(samples.tobytes()))
 
 
 class ConnectionPair:

@@ -190,10 +190,8 @@ async def test_a_device_of_another_kind_is_named_once_and_tried_again(
 
 IMPOSSIBLE = bytes.fromhex("07ea 0000 00 00 00 00000000 64 0001 00000001") + bytes(4)
 BAD_DATA = {
-    "impossible date": (IMPOSSIBLE, "impossible date"),
     "a million and one samples": (wire(1, START_NS, b"", 1_000_001), "1000001 samples"),
     "a channel that nobody asked for": (wire(9, START_NS, bytes(4), 1), "packet of channel 9"),
-    "timing quality above 100": (wire(1, START_NS, bytes(4), 1, 101), "timing quality 101"),
     "garbage": (b"\xff" * 4096, "packet of channel 65535"),
 }
 
@@ -213,6 +211,24 @@ async def test_bad_data_end_the_connection_after_what_was_whole(name: str, caplo
     assert len(packets) == 1
     assert len([line for line in caplog.messages if words in line]) == 1
     assert f"127.0.0.1:{port}: " in caplog.text
+
+
+async def test_values_that_cannot_be_cost_no_connection_and_are_logged_once_with_their_extent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play(session: Session) -> None:
+        await session.handshake(CHANNELS)
+        await session.send(WHOLE + 3 * (IMPOSSIBLE + wire(1, START_NS, bytes(4), 1, 255)) + WHOLE)
+
+    async with fake_device(play) as port, receiving(port) as (receiver, packets):
+        await until(lambda: len(packets) >= 5)
+        status = receiver.receiver_status()["packet_problems"]
+    assert [packet.timing_quality for packet in packets[:5]] == [90, None, None, None, 90]
+    date, quality = "impossible date, packet skipped", "timing quality not in 0-100, kept as unknown"
+    assert status == {"1": {date: 3, quality: 3}}
+    assert caplog.messages.count(f"channel 1 sent 2026, day 0, 00:00:00.000000 ({date})") == 1
+    assert caplog.messages.count(f"channel 1 sent 255 ({quality})") == 1
+    assert caplog.messages.count(f"channel 1: 2 more packets in 0 s: {quality}") == 1
 
 
 async def test_a_cut_in_the_middle_of_a_packet_is_told_and_what_was_whole_is_published(

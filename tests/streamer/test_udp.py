@@ -40,7 +40,8 @@ class Listener:
 
     def blocks(self, count: int, channels: list[Channel], version: str = "2.0") -> list[SampleBlock]:
         reader = DatagramReader({channel.id: channel.format for channel in channels}, RawVersion(version))
-        return [block for datagram in self.datagrams(count) for block in reader.decode(datagram)]
+        events = [event for datagram in self.datagrams(count) for event in reader.decode(datagram)]
+        return [event for event in events if isinstance(event, SampleBlock)]
 
 
 @contextmanager
@@ -94,7 +95,9 @@ def test_a_long_run_goes_out_in_datagrams_that_fit_each_with_its_own_time(listen
         streamer.feed_data(1, START_NS, 100, np.arange(1050))
     datagrams = listener.datagrams(11)
     assert [len(datagram) for datagram in datagrams] == [418] * 10 + [218]
-    blocks = [DatagramReader({1: channel.format}).decode(datagram)[0] for datagram in datagrams]
+    reader = DatagramReader({1: channel.format})
+    events = [event for datagram in datagrams for event in reader.decode(datagram)]
+    blocks = [event for event in events if isinstance(event, SampleBlock)]
     assert [value for block in blocks for value in block.samples.tolist()] == list(range(1050))
     for index, block in enumerate(blocks):
         assert abs(block.start_ns - START_NS - index * NS_PER_S // 3) <= 500

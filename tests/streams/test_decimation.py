@@ -1,7 +1,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def test_a_run_of_packets_gives_what_its_packets_give_with_the_stamp_of_the_righ
 
 @pytest.mark.parametrize("shift_ns", [4_999_999, -4_999_999])
 def test_what_is_within_half_a_sample_interval_continues(shift_ns: int) -> None:
-    sources = [replace(each, start_ns=each.start_ns + shift_ns * (index > 20)) for index, each in _numbered(40)]
+    sources = [each.replace(start_ns=each.start_ns + shift_ns * (index > 20)) for index, each in _numbered(40)]
     assert joined(previews().add(sources)).size == (4000 - LENGTH) // 10 + 1
 
 
@@ -98,19 +97,19 @@ def _numbered(count: int) -> list[tuple[int, Packet]]:
 
 
 def _shifted(late: Packet, by_ns: int) -> Packet:
-    return replace(late, start_ns=late.start_ns + by_ns)
+    return late.replace(start_ns=late.start_ns + by_ns)
 
 
 def _halved(late: Packet) -> Packet:
     """Return *late* at half the rate, as part of a contiguous run that begins when the others end."""
     middle_ns = START_NS + 20 * NS_PER_S
-    return replace(late, rate_hz=50.0, start_ns=middle_ns + 2 * (late.start_ns - middle_ns))
+    return late.replace(rate_hz=50.0, start_ns=middle_ns + 2 * (late.start_ns - middle_ns))
 
 
 CHANGES: dict[str, Callable[[Packet], Packet]] = {
     "gap": lambda late: _shifted(late, 5_000_001),
     "overlap": lambda late: _shifted(late, -5_000_001),
-    "type": lambda late: replace(late, samples=late.samples.astype("<f4")),
+    "type": lambda late: late.replace(samples=late.samples.astype("<f4")),
     "rate": _halved,
 }
 
@@ -127,9 +126,7 @@ def test_a_gap_an_overlap_another_type_or_another_rate_begins_anew(name: str) ->
 
 
 def test_the_byte_order_may_change_without_a_gap() -> None:
-    swapped = [
-        replace(each, samples=each.samples.astype(">i4" if index % 2 else "<i4")) for index, each in _numbered(9)
-    ]
+    swapped = [each.replace(samples=each.samples.astype(">i4" if index % 2 else "<i4")) for index, each in _numbered(9)]
     plain = [packet(index) for index in range(9)]
     assert np.array_equal(joined(previews().add([*swapped, packet(9)])), joined(previews().add([*plain, packet(9)])))
 
@@ -205,13 +202,13 @@ def test_a_preview_makes_way_for_a_source_that_comes_with_its_name(caplog: pytes
 def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    sources = [replace(each, samples=np.full(100, 2.5 + index % 2, "<f8")) for index, each in _numbered(20)]
+    sources = [each.replace(samples=np.full(100, 2.5 + index % 2, "<f8")) for index, each in _numbered(20)]
     exact, rounded = previews().add(sources), previews(type="int32").add(sources)
     assert joined(rounded).dtype == np.int32
     assert np.array_equal(joined(rounded), np.rint(joined(exact)))
     for value in (3e9, -3e9, np.nan):
         maker = previews(type="int32")
-        assert maker.add([replace(each, samples=np.full(100, value)) for _, each in _numbered(20)]) == []
+        assert maker.add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)]) == []
         assert shown(maker)["refused"] == 20 - (LENGTH - 1) // 100
     assert caplog.text.count("does not fit into int32") == 3
 
@@ -234,7 +231,7 @@ def test_of_what_does_not_fit_only_that_is_left_out_however_the_source_is_cut(si
 
 def test_floats_are_float32_unless_they_do_not_fit_and_stay_what_they_are_when_no_number() -> None:
     def filled(value: float, **settings: Any) -> list[Packet]:
-        return previews(**settings).add([replace(each, samples=np.full(100, value)) for _, each in _numbered(20)])
+        return previews(**settings).add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)])
 
     assert PreviewSettings(rate_hz=1).type == "float32"
     assert joined(filled(1e39, type="float64")).max() > 9e38

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +14,7 @@ def anomalies(packets: list[Packet]) -> list[Anomaly]:
 
 
 def shifted(one: Packet, by_ns: int) -> Packet:
-    return replace(one, start_ns=one.start_ns + by_ns)
+    return one.replace(start_ns=one.start_ns + by_ns)
 
 
 def test_contiguous_packets_have_no_anomaly_and_are_numbered_from_zero() -> None:
@@ -29,7 +27,7 @@ def test_contiguous_packets_have_no_anomaly_and_are_numbered_from_zero() -> None
 @given(st.sampled_from([300.0, 333.333, 1 / 60, 62.5, 4000.0]), st.integers(1, 50))
 def test_stamps_cut_to_microseconds_are_contiguous(rate_hz: float, size: int) -> None:
     run = [packet(index, size, rate_hz=rate_hz) for index in range(40)]
-    assert anomalies([replace(one, start_ns=one.start_ns // 1000 * 1000) for one in run]) == []
+    assert anomalies([one.replace(start_ns=one.start_ns // 1000 * 1000) for one in run]) == []
 
 
 def test_gap_of_one_sample_is_reported_once() -> None:
@@ -67,7 +65,7 @@ def test_a_high_rate_is_told_in_full() -> None:
 
 @pytest.mark.parametrize("true_hz", [100.2, 99.8, 101.0, 99.0])
 def test_a_rate_that_differs_from_the_stamps_is_reported_once(true_hz: float) -> None:
-    run = [replace(packet(index), start_ns=sample_time(START_NS, index * 100, true_hz)) for index in range(200)]
+    run = [packet(index).replace(start_ns=sample_time(START_NS, index * 100, true_hz)) for index in range(200)]
     stats = Stats()
     found = stats.add(run)
     mismatches = [one for one in found if isinstance(one, RateMismatch)]
@@ -83,13 +81,13 @@ def test_a_rate_that_becomes_right_and_wrong_again_is_told_again() -> None:
     run: list[Packet] = []
     start_ns = START_NS
     for index in range(120):
-        run.append(replace(packet(index), start_ns=start_ns))
+        run.append(packet(index).replace(start_ns=start_ns))
         start_ns += 1_000_000_000 if 40 <= index < 80 else 1_002_000_000
     assert len([one for one in anomalies(run) if isinstance(one, RateMismatch)]) == 2
 
 
 def test_a_new_rate_is_not_an_anomaly() -> None:
-    assert anomalies([packet(0), replace(packet(5), rate_hz=50.0)]) == []
+    assert anomalies([packet(0), packet(5).replace(rate_hz=50.0)]) == []
 
 
 def test_latency_is_from_the_last_sample_to_the_arrival() -> None:

@@ -28,11 +28,9 @@ from rawdaq.protocols.raw.device import ChannelRequested, DeviceEvent, RawDevice
 from rawdaq.protocols.raw.errors import (
     BadDescription,
     BadSamplingRate,
-    BadTimingQuality,
     ChannelNotRequested,
     ChannelRefused,
     ConnectionCut,
-    ImpossibleDate,
     LineTooLong,
     PacketTooLarge,
     UnexpectedLine,
@@ -51,7 +49,8 @@ from rawdaq.protocols.raw.format import (
     encode_header,
     encode_packet,
 )
-from rawdaq.protocols.raw.plugin import ChannelDescribed, PluginEvent, RawPlugin, SampleBlock, Started, VersionAgreed
+from rawdaq.protocols.raw.packets import PacketEvent, PacketProblem, ProblemKind, SampleBlock
+from rawdaq.protocols.raw.plugin import ChannelDescribed, PluginEvent, RawPlugin, Started, VersionAgreed
 from rawdaq.protocols.raw.runs import SampleRun
 
 __all__ = [
@@ -61,7 +60,6 @@ __all__ = [
     "MAX_SAMPLES",
     "BadDescription",
     "BadSamplingRate",
-    "BadTimingQuality",
     "ChannelDescribed",
     "ChannelFormat",
     "ChannelNotRequested",
@@ -70,10 +68,12 @@ __all__ = [
     "ConnectionCut",
     "DeviceEvent",
     "Endianness",
-    "ImpossibleDate",
     "LineTooLong",
+    "PacketEvent",
+    "PacketProblem",
     "PacketTooLarge",
     "PluginEvent",
+    "ProblemKind",
     "RawDevice",
     "RawPlugin",
     "RawVersion",

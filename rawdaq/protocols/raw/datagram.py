@@ -10,16 +10,13 @@ packets to the byte, which is what tells a sender of other samples, or of anothe
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw.errors import BadTimingQuality, ImpossibleDate, listed
-from rawdaq.protocols.raw.format import ChannelFormat, RawVersion, packet_start_ns
-from rawdaq.protocols.raw.plugin import SampleBlock
-from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
+from rawdaq.protocols.raw.errors import ChannelNotRequested, PacketTooLarge, listed
+from rawdaq.protocols.raw.format import ChannelFormat, RawVersion
+from rawdaq.protocols.raw.packets import PacketEvent, PacketReader
+from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, read_runs
 
 #: What UDP over IPv4 can carry; over IPv6 it is 20 bytes less.
 MAX_DATAGRAM_BYTES = 65_507
@@ -84,8 +81,7 @@ REASONS: dict[type[RemoteProtocolError], str] = {
     HeaderCut: "header cut",
     PacketCut: "packet cut",
     ChannelUnknown: "unknown channel",
-    BadTimingQuality: "bad timing quality",
-    ImpossibleDate: "impossible date",
+    PacketTooLarge: "packet too large",
 }
 
 
@@ -111,32 +107,38 @@ class DatagramReader:
                 raise LocalProtocolError(f"RAW {version} has no {described.sample_type} samples (channel {channel})")
         self._version = version
         self._formats = dict(formats)
-        self._known = tuple(formats)
-        self._dtypes = {channel: described.dtype for channel, described in formats.items()}
-        self._layout, self._has_quality = version.header, version.has_quality  # kept: needed for each packet
+        self._packets = PacketReader(version, joins_packets=False)
+        for channel, described in formats.items():
+            self._packets.describe(channel, described)
         self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(formats))
 
-    def decode(self, datagram: bytes) -> list[SampleBlock]:
-        """Return the blocks of one datagram, in its order; a packet without samples gives none.
+    def decode(self, datagram: bytes) -> list[PacketEvent]:
+        """Return what one datagram holds, in its order; a packet without samples gives nothing.
 
         Raises:
-            RemoteProtocolError: anything in it is wrong; one of `REASONS`.
+            RemoteProtocolError: its framing is broken, so nothing in it counts; one of `REASONS`.
         """
-        size, position = len(datagram), 0
-        if not size:
+        if not datagram:
             raise DatagramEmpty
-        blocks: list[SampleBlock] = []
-        while position < size:
-            channel, start_ns, quality, count, dtype = self._header(datagram, position)
-            begin = position + self._layout.size
-            position = begin + count * dtype.itemsize
-            if position > size:
-                raise PacketCut(channel, count, position - size)
-            if count:
-                blocks.append(SampleBlock(channel, start_ns, quality, np.frombuffer(datagram, dtype, count, begin)))
-        return blocks
+        found: list[PacketEvent] = []
+        try:
+            position = self._packets.read(memoryview(datagram), 0, found)
+        except ChannelNotRequested as error:
+            raise ChannelUnknown(error.channel, tuple(self._formats)) from None
+        if missing_bytes := len(datagram) - position:
+            raise self._cut(datagram, position, missing_bytes)
+        return found
 
-    def decode_many(self, datagrams: bytes, size_bytes: int) -> tuple[list[SampleBlock | SampleRun], int]:
+    def _cut(self, datagram: bytes, position: int, left_bytes: int) -> RemoteProtocolError:
+        """Return what is wrong with a packet at *position* of which only *left_bytes* are there."""
+        header_bytes = self._packets.header_bytes
+        if left_bytes < header_bytes:
+            return HeaderCut(position, len(datagram), header_bytes)
+        channel, size_bytes = self._packets.length(datagram[position:])
+        count = (size_bytes - header_bytes) // self._formats[channel].dtype.itemsize
+        return PacketCut(channel, count, size_bytes - left_bytes)
+
+    def decode_many(self, datagrams: bytes, size_bytes: int) -> tuple[list[PacketEvent], int]:
         """Return what the first of many equal datagrams hold, and how many these are.
 
         Equal packets are read at once, each channel's contiguous ones as one `SampleRun`. That is done as long as all
@@ -146,39 +148,21 @@ class DatagramReader:
             datagrams: one after the other.
             size_bytes: of each of them.
         """
+        header_bytes = self._packets.header_bytes
         try:
-            _, _, _, count, dtype = self._header(datagrams, 0)
+            channel, packet_bytes = self._packets.length(datagrams) if len(datagrams) >= header_bytes else (0, 0)
         except RemoteProtocolError:
             return [], 0
-        packet_bytes = self._layout.size + count * dtype.itemsize
-        if not count or size_bytes % packet_bytes or len(datagrams) < self._worth_joining * packet_bytes:
+        if packet_bytes <= header_bytes or size_bytes % packet_bytes:
             return [], 0
+        if len(datagrams) < self._worth_joining * packet_bytes:
+            return [], 0
+        dtype = self._formats[channel].dtype
+        count = (packet_bytes - header_bytes) // dtype.itemsize
         runs, end = read_runs(datagrams, 0, self._version, self._formats, count, dtype)
         if cut := end % size_bytes:  # the last one is not right to its end, so nothing of it counts
             runs, end = read_runs(datagrams[: end - cut], 0, self._version, self._formats, count, dtype)
-        return list(runs), end // size_bytes
-
-    def _header(self, data: bytes, position: int) -> tuple[int, int, int, int, np.dtype[Any]]:
-        """Return channel, start, timing quality, number of samples and their type from the header at *position*.
-
-        Raises:
-            RemoteProtocolError: it is cut, or a field is out of its range.
-        """
-        layout = self._layout
-        if len(data) - position < layout.size:
-            raise HeaderCut(position, len(data), layout.size)
-        if self._has_quality:
-            year, day, hour, minute, second, us, quality, channel, count = layout.unpack_from(data, position)
-        else:
-            year, day, hour, minute, second, us, channel, count = layout.unpack_from(data, position)
-            quality = 100
-        dtype = self._dtypes.get(channel)
-        if dtype is None:
-            raise ChannelUnknown(channel, self._known)
-        if quality > 100:
-            raise BadTimingQuality(channel, quality)
-        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
-        return channel, start_ns, quality, count, dtype
+        return self._packets.checked(runs), end // size_bytes
 
 
 def samples_that_fit(version: RawVersion, sample_type: SampleType, datagram_bytes: int) -> int:

@@ -124,38 +124,6 @@ class PacketTooLarge(RemoteProtocolError):
         return f"packet of {self.count} samples of channel {self.channel}, limit is {self.limit}"
 
 
-class BadTimingQuality(RemoteProtocolError):
-    """The device sent a timing quality above 100 percent."""
-
-    def __init__(self, channel: int, quality: int) -> None:
-        """Store whose packet it is and the quality."""
-        super().__init__(channel, quality)
-        self.channel, self.quality = channel, quality
-
-    def __str__(self) -> str:
-        """Return both."""
-        return f"timing quality {self.quality} of channel {self.channel} is not in 0-100"
-
-
-class ImpossibleDate(RemoteProtocolError):
-    """The device sent a date or time of day that does not exist."""
-
-    def __init__(
-        self, channel: int, year: int, day_of_year: int, hour: int, minute: int, second: int, microsecond: int
-    ) -> None:
-        """Store every field of the date."""
-        super().__init__(channel, year, day_of_year, hour, minute, second, microsecond)
-        self.channel, self.year, self.day_of_year = channel, year, day_of_year
-        self.hour, self.minute, self.second, self.microsecond = hour, minute, second, microsecond
-
-    def __str__(self) -> str:
-        """Return the date as the device wrote it."""
-        return (
-            f"impossible date in a packet of channel {self.channel}: year {self.year} day {self.day_of_year} "
-            f"{self.hour:02d}:{self.minute:02d}:{self.second:02d}.{self.microsecond:06d}"
-        )
-
-
 class ChannelRefused(RemoteProtocolError):
     """A client asked the device for a channel that it does not have, or that the client's version cannot say."""
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw.errors import ImpossibleDate, LineTooLong, UnexpectedLine, elided
-from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_DAY, NS_PER_S, from_calendar, to_calendar
+from rawdaq.protocols.raw.errors import LineTooLong, UnexpectedLine, elided
+from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_DAY, from_calendar, to_calendar
 
 MAX_SAMPLES = 1_000_000  # of one packet, as the protocol says: bounds what one device can make us hold to 8 MB
 MAX_LINE_BYTES = 256  # the longest legal line has 17; a peer that sends more is no RAW peer
@@ -204,23 +204,6 @@ def day_start_ns(year: int, day_of_year: int) -> int:
         InvalidValue: there is no such day.
     """
     return from_calendar(year, day_of_year, 0, 0, 0)
-
-
-def packet_start_ns(
-    channel: int, year: int, day_of_year: int, hour: int, minute: int, second: int, microsecond: int
-) -> int:
-    """Return the time that a packet's header says; second 60 is the first second of the next minute.
-
-    Raises:
-        ImpossibleDate: there is no such time.
-    """
-    if hour > 23 or minute > 59 or second > 60 or microsecond > 999_999:
-        raise ImpossibleDate(channel, year, day_of_year, hour, minute, second, microsecond)
-    try:
-        day_ns = day_start_ns(year, day_of_year)
-    except InvalidValue:
-        raise ImpossibleDate(channel, year, day_of_year, hour, minute, second, microsecond) from None
-    return day_ns + ((hour * 60 + minute) * 60 + second) * NS_PER_S + microsecond * 1000
 
 
 @lru_cache(maxsize=64)

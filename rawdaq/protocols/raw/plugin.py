@@ -2,18 +2,13 @@
 
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
-from rawdaq.packet import Samples, SampleType
+from rawdaq.packet import SampleType
 from rawdaq.protocols.raw.errors import (
     BadSamplingRate,
-    BadTimingQuality,
-    ChannelNotRequested,
     ConnectionCut,
-    PacketTooLarge,
     UnknownEndianness,
     UnknownSampleType,
     VersionRefused,
@@ -21,7 +16,6 @@ from rawdaq.protocols.raw.errors import (
 )
 from rawdaq.protocols.raw.format import (
     MAX_RATE_HZ,
-    MAX_SAMPLES,
     MIN_RATE_HZ,
     ChannelFormat,
     Endianness,
@@ -30,10 +24,9 @@ from rawdaq.protocols.raw.format import (
     Word,
     as_text,
     expect,
-    packet_start_ns,
     parse_rate,
 )
-from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, SampleRun, read_runs
+from rawdaq.protocols.raw.packets import PacketEvent, PacketReader
 
 # What a plugin of each version takes as an answer; the answer's rules then hold.
 _ANSWERS = {
@@ -63,27 +56,7 @@ class Started:
     """The device sends samples from now on."""
 
 
-class SampleBlock(NamedTuple):
-    """The samples of one packet.
-
-    Attributes:
-        channel: one of the requested channels.
-        start_ns: time of the first sample.
-        timing_quality: 0 to 100; versions before 2.0 do not say it and mean 100.
-        samples: read-only, in the channel's type and byte order.
-    """
-
-    channel: int
-    start_ns: int
-    timing_quality: int
-    samples: Samples
-
-
-PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | SampleBlock | SampleRun
-
-
-#: A packet's header, checked: channel, start_ns, timing quality, number of samples, their type, bytes of the packet.
-_Header: TypeAlias = tuple[int, int, int, int, np.dtype[Any], int]
+PluginEvent: TypeAlias = VersionAgreed | ChannelDescribed | Started | PacketEvent
 
 
 class RawPlugin:
@@ -97,6 +70,10 @@ class RawPlugin:
         channels: the ids to ask for; an id that comes twice is asked for once.
         version: what to offer. A device that refuses it raises `VersionRefused`: connect again with an older one.
         joins_packets: give the packets of a channel that lie in one chunk and follow each other as one `SampleRun`.
+
+    Attributes:
+        is_started: whether the device sends packets.
+        failure: how the device broke the protocol, None as long as it has not.
 
     Raises:
         LocalProtocolError: no channel, or one that *version* cannot say.
@@ -112,16 +89,14 @@ class RawPlugin:
         for channel in self._channels:
             if not 0 <= channel <= version.max_channel:
                 raise LocalProtocolError(f"channel {channel} is not in 0-{version.max_channel} of RAW {version}")
+        self._joins_packets = joins_packets
         self._agree_on(version)
         self._out = bytearray(version.line)
         self._lines = LineReader()
         self._held = bytearray()  # the packet that is not whole yet; grows with what arrives, never beforehand
-        self._formats: dict[int, ChannelFormat] = {}
-        self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}  # of samples: type, and bytes of one
-        self._joins_packets, self._worth_joining = joins_packets, MIN_PACKETS
         self._stage = "after our version line"
-        self._started = False
-        self._error: RemoteProtocolError | None = None
+        self.is_started = False
+        self.failure: RemoteProtocolError | None = None
         self._conversation = self._converse()
         next(self._conversation)
 
@@ -151,30 +126,58 @@ class RawPlugin:
         Raises:
             RemoteProtocolError: the device broke the protocol, now or in an earlier call.
         """
-        if self._error is not None:
-            raise self._error
+        if self.failure is not None:
+            raise self.failure
+        position = 0
+        if not self.is_started:
+            try:
+                position = yield from self._receive_lines(bytes(data))
+            except RemoteProtocolError as error:
+                self.failure = error
+                raise
+        if self.is_started:
+            yield from self.receive_packets(data if isinstance(data, bytes) else _view(data), position)
+            if self.failure is not None:
+                raise self.failure
+
+    def _receive_lines(self, data: bytes) -> Generator[PluginEvent, None, int]:
+        """Yield what the lines of *data* say; return where the first packet begins."""
+        position = 0
+        while not self.is_started:
+            line, position = self._lines.take(data, position)
+            if line is None:
+                break
+            event = self._conversation.send(line)
+            if event is not None:
+                yield event
+        return position
+
+    def receive_packets(self, data: bytes | memoryview, position: int = 0) -> list[PacketEvent]:
+        """Return the packets that *data* completes: what `receive_data` yields once the device has started.
+
+        It raises nothing: what broke the protocol is in `failure` afterwards, and nothing is received any more.
+
+        Args:
+            data: what arrived, read-only; the packets are views of it.
+            position: where to begin.
+        """
+        found: list[PacketEvent] = []
+        if self.failure is not None:
+            return found
         try:
-            position = 0
-            if not self._started:
-                words = bytes(data)
-                while not self._started:
-                    line, position = self._lines.take(words, position)
-                    if line is None:
-                        return
-                    event = self._conversation.send(line)
-                    if event is not None:
-                        yield event
-            chunk = data if isinstance(data, bytes) else _view(data)
             if self._held:
-                position = self._complete(chunk, position)
+                position = self._complete(data, position)
                 if self._missing():
-                    return
+                    return found
                 whole, self._held = self._held, bytearray()
-                yield from self._packets(_view(whole), 0)
-            yield from self._packets(chunk, position)
+                self._packets.read(_view(whole), 0, found)
+            chunk = data if isinstance(data, memoryview) else memoryview(data)
+            rest = self._packets.read(chunk, position, found)
+            if rest < len(chunk):
+                self._held += chunk[rest:]
         except RemoteProtocolError as error:
-            self._error = error
-            raise
+            self.failure = error
+        return found
 
     def receive_eof(self) -> None:
         """Take note that the device closed; between two packets that is no error.
@@ -183,22 +186,22 @@ class RawPlugin:
             VersionRefused: it closed at our version line.
             ConnectionCut: it closed anywhere else in the handshake, or in the middle of a packet.
         """
-        if self._error is None:
-            self._error = self._cut()
-        if self._error is not None:
-            raise self._error
+        if self.failure is None:
+            self.failure = self._cut()
+        if self.failure is not None:
+            raise self.failure
 
     def _cut(self) -> RemoteProtocolError | None:
         if self._lines.held:
             return ConnectionCut(f"in the middle of the line '{elided(self._lines.held)}'")
-        if not self._started:
+        if not self.is_started:
             # A device that refuses our version closes without a word.
             agreed = self._stage != "after our version line"
             return ConnectionCut(self._stage) if agreed else VersionRefused(self._version, None)
         if not self._held:
             return None
-        whole = len(self._held) >= self._layout.size
-        where = f"in a packet of channel {self._header(self._held, 0)[0]}" if whole else "in a packet's header"
+        whole = len(self._held) >= self._packets.header_bytes
+        where = f"in a packet of channel {self._packets.length(self._held)[0]}" if whole else "in a packet's header"
         return ConnectionCut(where, self._missing())
 
     def _converse(self) -> Generator[PluginEvent | None, bytes, None]:
@@ -215,18 +218,16 @@ class RawPlugin:
             endianness = _endianness(channel, (yield None))
             expect((yield None), Word.SAMPLE_TYPE)
             described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
-            self._formats[channel] = described
-            self._kinds[channel] = described.dtype, described.dtype.itemsize
+            self._packets.describe(channel, described)
             event = ChannelDescribed(channel, described)
         self._stage = "after START"
         expect((yield event), Word.STARTING)
-        self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self._formats))
-        self._started = True
+        self.is_started = True
         yield Started()
 
     def _agree_on(self, version: RawVersion) -> None:
         self._version = version
-        self._layout, self._has_quality = version.header, version.has_quality  # kept: needed for each packet
+        self._packets = PacketReader(version, self._joins_packets)
 
     def _answered(self, line: bytes) -> RawVersion:
         for answer in _ANSWERS[self._version]:
@@ -240,26 +241,6 @@ class RawPlugin:
                 return sample_type
         raise UnknownSampleType(channel, elided(line), f"one of {', '.join(self._version.sample_types)}")
 
-    def _packets(self, data: bytes | memoryview, position: int) -> Iterator[SampleBlock | SampleRun]:
-        """Yield the packets that lie whole in *data* and hold what remains."""
-        size = len(data)
-        header_bytes = self._layout.size
-        worth_joining = self._worth_joining if self._joins_packets else size
-        while size - position >= header_bytes:
-            channel, start_ns, quality, count, dtype, packet_bytes = self._header(data, position)
-            if size - position < packet_bytes:
-                break
-            if count and size - position >= worth_joining * packet_bytes:
-                runs, position = read_runs(data, position, self._version, self._formats, count, dtype)
-                yield from runs
-                worth_joining = worth_joining if runs else size  # what was not alike now is not later in this chunk
-                continue
-            if count:
-                samples = np.frombuffer(data, dtype, count, position + header_bytes)
-                yield SampleBlock(channel, start_ns, quality, samples)
-            position += packet_bytes
-        self._held += data[position:]
-
     def _complete(self, data: bytes | memoryview, position: int) -> int:
         """Move bytes from *data* to the held packet, up to its end; return where the rest begins."""
         while position < len(data) and (missing := self._missing()):
@@ -269,33 +250,10 @@ class RawPlugin:
 
     def _missing(self) -> int:
         """Return how many bytes the held packet's header lacks, or when that is whole, the packet."""
-        header_bytes = self._layout.size
+        header_bytes = self._packets.header_bytes
         if len(self._held) < header_bytes:
             return header_bytes - len(self._held)
-        return self._header(self._held, 0)[-1] - len(self._held)
-
-    def _header(self, data: bytes | bytearray | memoryview, position: int) -> _Header:
-        """Return the packet header at *position*.
-
-        Raises:
-            RemoteProtocolError: a field is out of its range.
-        """
-        layout = self._layout
-        if self._has_quality:
-            year, day, hour, minute, second, us, quality, channel, count = layout.unpack_from(data, position)
-        else:
-            year, day, hour, minute, second, us, channel, count = layout.unpack_from(data, position)
-            quality = 100
-        kind = self._kinds.get(channel)
-        if kind is None:
-            raise ChannelNotRequested(channel, self._channels)
-        if count > MAX_SAMPLES:
-            raise PacketTooLarge(channel, count, MAX_SAMPLES)
-        if quality > 100:
-            raise BadTimingQuality(channel, quality)
-        start_ns = packet_start_ns(channel, year, day, hour, minute, second, us)
-        dtype, sample_bytes = kind
-        return channel, start_ns, quality, count, dtype, layout.size + count * sample_bytes
+        return self._packets.length(self._held)[1] - len(self._held)
 
 
 def _view(data: bytearray | memoryview) -> memoryview:

@@ -37,13 +37,13 @@ class SampleRun(NamedTuple):
     Attributes:
         channel: one of the requested channels.
         starts_ns: time of the first sample of each packet, within 1 us of contiguous.
-        timing_quality: of all packets.
+        timing_quality: of all packets, 0 to 100, None when the device sent another value.
         samples: one row for each packet; read-only, in the channel's type and byte order.
     """
 
     channel: int
     starts_ns: list[int]
-    timing_quality: int
+    timing_quality: int | None
     samples: Samples
 
 
@@ -104,8 +104,6 @@ def _right(
     channels = table["channel"].astype(np.int64)
     bad = (table["count"] != count) | (table["hour"] > 23) | (table["minute"] > 59) | (table["second"] > 60)
     bad |= table["us"] > 999_999
-    if version.has_quality:
-        bad |= table["quality"] > 100
     if bad.any():
         channels = channels[: int(bad.argmax())]
     known = [channel for channel, described in formats.items() if described.dtype.itemsize == dtype.itemsize]

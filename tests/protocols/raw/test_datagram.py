@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw import ChannelFormat, Endianness, RawVersion, SampleBlock, SampleRun, encode_packet
+from rawdaq.protocols.raw import (
+    ChannelFormat,
+    Endianness,
+    PacketEvent,
+    PacketProblem,
+    ProblemKind,
+    RawVersion,
+    SampleBlock,
+    SampleRun,
+    encode_packet,
+)
 from rawdaq.protocols.raw import datagram as raw_datagram
 from rawdaq.protocols.raw.datagram import REASONS, DatagramReader, samples_that_fit
 from rawdaq.times import from_iso, sample_time
@@ -21,7 +31,7 @@ INT32 = ChannelFormat(100.0, LITTLE, SampleType.INT32)
 FORMATS = {1: INT32, 2: INT32, 3: ChannelFormat(50.0, BIG, SampleType.INT16)}
 READER = DatagramReader(FORMATS)
 
-Packets = list[tuple[int, int, int, list[Any]]]
+Packets = list[tuple[int, int, int | None, list[Any]]]
 
 
 def wire(
@@ -39,15 +49,16 @@ def wire(
     return encode_packet(version, channel, start_ns, quality, samples.tobytes(), size)
 
 
-def packets(blocks: list[SampleBlock] | list[SampleBlock | SampleRun]) -> Packets:
-    """Return the packets of *blocks*, those of a run one by one, in order of channel and time."""
+def packets(events: list[PacketEvent]) -> Packets:
+    """Return the packets of *events*, those of a run one by one, in order of channel and time."""
     found: Packets = []
-    for channel, start_ns, quality, samples in blocks:
-        assert not samples.flags.writeable
-        if isinstance(start_ns, int):
-            found.append((channel, start_ns, quality, samples.tolist()))
-        else:
-            found += [(channel, each, quality, row) for each, row in zip(start_ns, samples.tolist(), strict=True)]
+    for event in events:
+        if isinstance(event, SampleBlock):
+            assert not event.samples.flags.writeable
+            found.append((event.channel, event.start_ns, event.timing_quality, event.samples.tolist()))
+        elif isinstance(event, SampleRun):
+            channel, starts_ns, quality, samples = event
+            found += [(channel, each, quality, row) for each, row in zip(starts_ns, samples.tolist(), strict=True)]
     return sorted(found)
 
 
@@ -65,13 +76,31 @@ def test_a_packet_is_read_as_it_was_written(kind: SampleType, order: Endianness,
     samples = np.array([-3, 0, 7]).astype(described.dtype)
     datagram = encode_packet(version, 7, START_NS + 1000, 90, samples.tobytes(), 3)
     (block,) = DatagramReader({7: described}, version).decode(datagram)
+    assert isinstance(block, SampleBlock)
     assert block.samples.dtype == described.dtype
     assert packets([block]) == [(7, START_NS + 1000, 90 if version.has_quality else 100, samples.tolist())]
 
 
 def test_a_datagram_of_several_packets_gives_all_of_them_in_its_order() -> None:
     datagram = wire(3, 1) + wire(1, 0, size=0) + wire(1, 4, quality=7) + wire(1, 5)
-    assert [(block.channel, block.timing_quality) for block in READER.decode(datagram)] == [(3, 100), (1, 7), (1, 100)]
+    assert [block[:3:2] for block in READER.decode(datagram)] == [(3, 100), (1, 7), (1, 100)]
+
+
+@pytest.mark.parametrize(
+    ("datagram", "kind", "value"),
+    [
+        (wire()[:11] + b"\x65" + wire()[12:], ProblemKind.QUALITY, "101"),
+        (wire()[:4] + b"\x18" + wire()[5:], ProblemKind.DATE, "2026, day 365, 24:59:50.000000"),
+        (wire()[:2] + b"\x00\x00" + wire()[4:], ProblemKind.DATE, "2026, day 0, 23:59:50.000000"),
+    ],
+)
+def test_a_value_that_cannot_be_costs_at_most_its_packet(datagram: bytes, kind: ProblemKind, value: str) -> None:
+    before, problem, *rest = READER.decode(wire(2) + datagram + wire(3))
+    assert isinstance(before, SampleBlock)
+    assert problem == PacketProblem(1, kind, value)
+    assert [event[0] for event in rest] == ([1, 3] if kind is ProblemKind.QUALITY else [3])
+    if kind is ProblemKind.QUALITY:
+        assert rest[0][2] is None
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {
@@ -84,14 +113,16 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "packet of 1000000 samples of channel 1 lacks 4000000 bytes",
         "packet cut",
     ),
+    "more samples than any packet": (
+        wire()[:14] + b"\xff" * 4,
+        "samples of channel 1, limit is 1000000",
+        "packet too large",
+    ),
     "unknown channel": (
         encode_packet(RawVersion.V2_0, 9, START_NS, 100, bytes(4), 1),
         "packet of channel 9, known are 1, 2, 3",
         "unknown channel",
     ),
-    "timing quality": (wire()[:11] + b"\x65" + wire()[12:], "timing quality 101", "bad timing quality"),
-    "hour": (wire()[:4] + b"\x18" + wire()[5:], "24:59:50", "impossible date"),
-    "day": (wire()[:2] + b"\x00\x00" + wire()[4:], "day 0", "impossible date"),
     "garbage": (b"\xff" * 400, "packet of channel 65535", "unknown channel"),
 }
 
@@ -122,7 +153,7 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
         blocks = READER.decode(data)
     except tuple(REASONS):
         return
-    assert sum(18 + block.samples.nbytes for block in blocks) <= len(data)
+    assert sum(18 + len(block.data) for block in blocks if isinstance(block, SampleBlock)) <= len(data)
 
 
 # --- many at once --------------------------------------------------------------------------------------------------
@@ -156,7 +187,7 @@ def test_several_packets_a_datagram_are_read_at_once_too() -> None:
 
 @pytest.mark.parametrize("at", [30, 31, 50, 99])
 @pytest.mark.parametrize("where", [0, 58])
-@pytest.mark.parametrize("field", [(2, b"\x00\x00"), (11, b"\xff"), (12, b"\x00\x09"), (14, b"\x00\x00\x00\x09")])
+@pytest.mark.parametrize("field", [(12, b"\x00\x09"), (14, b"\x00\x00\x00\x09"), (14, b"\xff\x00\x00\x09")])
 def test_what_comes_before_a_wrong_datagram_is_read_and_nothing_of_that_one(
     at: int, where: int, field: tuple[int, bytes]
 ) -> None:

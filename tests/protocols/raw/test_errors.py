@@ -19,11 +19,6 @@ CASES: list[tuple[RemoteProtocolError, str]] = [
     (raw.UnknownSampleType(7, "int64", "one of int8"), "sample type 'int64' of channel 7 is not one of int8"),
     (raw.ChannelNotRequested(9, (1, 2)), "packet of channel 9, requested were 1, 2"),
     (raw.PacketTooLarge(7, 1_000_001, 1_000_000), "packet of 1000001 samples of channel 7, limit is 1000000"),
-    (raw.BadTimingQuality(7, 101), "timing quality 101 of channel 7 is not in 0-100"),
-    (
-        raw.ImpossibleDate(7, 2026, 367, 24, 60, 61, 1_000_000),
-        "impossible date in a packet of channel 7: year 2026 day 367 24:60:61.1000000",
-    ),
     (raw.ChannelRefused("9", "there are 1, 2"), "the client asked for channel '9': there are 1, 2"),
     (raw.ConnectionCut("before START"), "the peer closed the connection before START"),
     (raw.ConnectionCut("in a packet", 5), "the peer closed the connection in a packet, 5 bytes missing"),

@@ -9,7 +9,9 @@ from rawdaq.protocols.raw import (
     ChannelDescribed,
     ChannelFormat,
     Endianness,
+    PacketProblem,
     PluginEvent,
+    ProblemKind,
     RawPlugin,
     RawVersion,
     SampleBlock,
@@ -130,14 +132,6 @@ def test_another_version_is_refused_with_what_the_device_said(ours: str, answer:
         (b"RAW 2.0\n" + b"x" * 257, raw.LineTooLong, {"limit_bytes": 256, "beginning": "x" * 72 + "..."}),
         (HANDSHAKE + packet(channel=8), raw.ChannelNotRequested, {"channel": 8, "requested": (7,)}),
         (HANDSHAKE + packet(count=1_000_001), raw.PacketTooLarge, {"channel": 7, "count": 1_000_001}),
-        (HANDSHAKE + packet(quality=101), raw.BadTimingQuality, {"channel": 7, "quality": 101}),
-        (HANDSHAKE + packet(day=0), raw.ImpossibleDate, {"year": 2026, "day_of_year": 0}),
-        (HANDSHAKE + packet(day=366), raw.ImpossibleDate, {"day_of_year": 366, "microsecond": 789_012}),
-        (HANDSHAKE + packet(year=1677), raw.ImpossibleDate, {"year": 1677}),
-        (HANDSHAKE + packet(hour=24), raw.ImpossibleDate, {"hour": 24}),
-        (HANDSHAKE + packet(minute=60), raw.ImpossibleDate, {"minute": 60}),
-        (HANDSHAKE + packet(second=61), raw.ImpossibleDate, {"second": 61}),
-        (HANDSHAKE + packet(us=1_000_000), raw.ImpossibleDate, {"microsecond": 1_000_000}),
     ],
 )
 @pytest.mark.parametrize("size", [0, 1, 3])
@@ -157,6 +151,40 @@ def test_what_a_device_does_wrong_is_told_with_its_numbers(
         plugin.receive_eof()
 
 
+@pytest.mark.parametrize(
+    ("changes", "kind", "value"),
+    [
+        ({"quality": 101}, ProblemKind.QUALITY, "101"),
+        ({"quality": 255}, ProblemKind.QUALITY, "255"),
+        ({"day": 0}, ProblemKind.DATE, "2026, day 0, 12:34:56.789012"),
+        ({"day": 366}, ProblemKind.DATE, "2026, day 366, 12:34:56.789012"),
+        ({"year": 1677}, ProblemKind.DATE, "1677, day 325, 12:34:56.789012"),
+        ({"hour": 24}, ProblemKind.DATE, "2026, day 325, 24:34:56.789012"),
+        ({"minute": 60}, ProblemKind.DATE, "2026, day 325, 12:60:56.789012"),
+        ({"second": 61}, ProblemKind.DATE, "2026, day 325, 12:34:61.789012"),
+        ({"us": 1_000_000}, ProblemKind.DATE, "2026, day 325, 12:34:56.1000000"),
+    ],
+)
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_value_that_cannot_be_costs_at_most_its_packet(
+    changes: dict[str, int], kind: ProblemKind, value: str, size: int
+) -> None:
+    whole = packet(count=1) + b"\0\1"
+    events = receive(RawPlugin([7]), HANDSHAKE + whole + packet(**changes, count=1) + b"\0\2" + whole, size)
+
+    one = block(7, TIME_NS, 90, [1], ">i2")
+    kept = [block(7, TIME_NS, None, [2], ">i2")] if kind is ProblemKind.QUALITY else []
+    assert same(events[3:], [one, PacketProblem(7, kind, value), *kept, one])
+
+
+def test_what_is_received_after_an_error_is_nothing() -> None:
+    plugin = RawPlugin([7])
+    receive(plugin, HANDSHAKE)
+    assert plugin.receive_packets(packet(channel=8)) == []
+    assert isinstance(plugin.failure, raw.ChannelNotRequested)
+    assert plugin.receive_packets(packet(count=1) + b"\0\1") == []
+
+
 def test_a_line_of_the_longest_length_is_read() -> None:
     plugin = RawPlugin([7])
     receive(plugin, b"RAW 2.0\n")
@@ -169,8 +197,8 @@ def test_what_was_whole_before_an_error_is_given() -> None:
     plugin = RawPlugin([7])
     events: list[PluginEvent] = []
 
-    with pytest.raises(raw.ImpossibleDate):
-        events.extend(plugin.receive_data(HANDSHAKE + packet(count=1) + b"\0\1" + packet(day=367)))
+    with pytest.raises(raw.ChannelNotRequested):
+        events.extend(plugin.receive_data(HANDSHAKE + packet(count=1) + b"\0\1" + packet(channel=8)))
 
     assert same(events[3:], [block(7, TIME_NS, 90, [1], ">i2")])
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw import ChannelFormat, Endianness, RawPlugin, RawVersion, SampleBlock, SampleRun, encode_packet
+from rawdaq.protocols.raw import (
+    ChannelFormat,
+    Endianness,
+    PacketProblem,
+    RawPlugin,
+    RawVersion,
+    SampleBlock,
+    SampleRun,
+    encode_packet,
+)
 from rawdaq.times import from_iso, sample_time
 
 START_NS = from_iso("2026-12-31T23:59:59Z")  # the second packet lies in the next year
@@ -22,7 +31,7 @@ INT32 = ChannelFormat(100.0, LITTLE, SampleType.INT32)
 class Result:
     """What a plugin yielded, packet by packet and channel by channel, and how many runs were among it."""
 
-    packets: dict[int, list[tuple[int, int, list[Any]]]]
+    packets: dict[int, list[tuple[int, int | None, list[Any]]]]
     runs: int
     error: str
 
@@ -41,6 +50,8 @@ def read(
         for event in plugin.receive_data(data):
             if isinstance(event, SampleBlock):
                 result.packets[event.channel].append((event.start_ns, event.timing_quality, event.samples.tolist()))
+            elif isinstance(event, PacketProblem):
+                result.packets[event.channel] += [(0, None, [event.value])] * event.packets
             elif isinstance(event, SampleRun):
                 result.runs += 1
                 assert not event.samples.flags.writeable

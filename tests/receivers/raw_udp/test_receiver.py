@@ -307,8 +307,6 @@ BAD = {
     "header cut": datagram()[:17],
     "packet cut": datagram()[:-1],
     "unknown channel": datagram(0, 9),
-    "bad timing quality": datagram()[:11] + b"\xff" + datagram()[12:],
-    "impossible date": datagram()[:2] + b"\x00\x00" + datagram()[4:],
 }
 
 

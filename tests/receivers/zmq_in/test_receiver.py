@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +169,7 @@ async def test_topics_select_what_is_subscribed_to(context: Any) -> None:
 
 
 async def test_a_message_without_samples_counts_and_carries_nothing(context: Any) -> None:
-    empty = replace(packet(0, sequence=1), samples=np.empty(0, "<i4"), start_ns=0)
+    empty = packet(0, sequence=1).replace(samples=np.empty(0, "<i4"), start_ns=0)
     with sending(context, zmq.XPUB) as publisher:
         async with receiving(address_of(publisher)) as (receiver, items):
             await subscribed(publisher)
