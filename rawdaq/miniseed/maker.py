@@ -48,7 +48,7 @@ class RecordMaker:
     @property
     def waiting_samples(self) -> int:
         """How many samples wait for their record to fill."""
-        return sum(records.waiting for records in self._streams.values())
+        return sum(records.pending.size for records in self._streams.values())
 
     def add(self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.
@@ -62,27 +62,36 @@ class RecordMaker:
                 `take`. Many made at once cost less than one by one.
         """
         made: list[RecordRun] = []
-        touched = self._held
+        touched, streams, plans_by_type = self._held, self._streams, self._plans
         enough = _ENOUGH if at_once == 1 else at_once
         for packet in packets:
-            records = self._streams.get(packet.stream) or self._begin(packet.stream)
+            records = streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
-            plan = self._plans[packet.samples.dtype]
-            for part in (packet,) if packet.samples.size <= _MAX_TOGETHER else _parts(packet):
-                records.add(part, plan, now_ns, made)
-                if records.has_full(enough):
-                    records.take(made)
+            if isinstance(packet, Packet):
+                records.add(packet, plans_by_type[packet.dtype], now_ns, made)
+            else:
+                self._add_parts(records, packet, now_ns, enough, made)
         self._held = {}
         for records in touched:
             if not self._flush_after_ns:
                 records.close(made)
-            elif at_once == 1 or records.has_full(at_once):
+            elif at_once == 1 or records.pending.size >= at_once * records.usual:
                 records.take(made)
             else:
                 self._held[records] = None
         if touched and self._flush_after_ns and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
             self.due_ns = now_ns + self._flush_after_ns
         return made
+
+    def _add_parts(
+        self, records: StreamRecords, run: PacketRun, now_ns: int, enough: int, made: list[RecordRun]
+    ) -> None:
+        """Add *run* in pieces, so that what is copied is still in the cache when it is encoded."""
+        plan, step = self._plans[run.dtype], max(1, _MAX_TOGETHER // run.samples.shape[1])
+        for first in range(0, len(run), step):
+            records.add(run if step >= len(run) else run[first : first + step], plan, now_ns, made)
+            if records.pending.size >= enough * records.usual:
+                records.take(made)
 
     @property
     def is_holding(self) -> bool:
@@ -123,11 +132,3 @@ class RecordMaker:
             records.close(made)
         self.due_ns = None
         return made
-
-
-def _parts(packet: Packet | PacketRun) -> list[Packet] | list[PacketRun]:
-    """Return *packet*, a run as pieces of about as many samples as are appended at once."""
-    if isinstance(packet, Packet):
-        return [packet]
-    step = max(1, _MAX_TOGETHER // packet.samples.shape[1])
-    return [packet[first : first + step] for first in range(0, len(packet), step)]

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.packet import Samples
-from rawdaq.times import NS_PER_S, sample_time
+from rawdaq.packet import Packet, PacketRun, Samples
+from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_DAY, NS_PER_S, from_calendar, sample_time
 
 _FIRST_CAPACITY = 1024
 _KEPT_CAPACITY = 4096  # what is larger is given back after a burst: of many streams it would add up to megabytes
+#: Where a run may begin without a closer look: all times between are in the years that records can say.
+_FIRST_NS, _LAST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0) - NS_PER_DAY
 _SPARE = 4  # room is taken for a fourth more than is needed
 
 
@@ -30,8 +32,8 @@ class _Origin(NamedTuple):
 _origin = partial(tuple.__new__, _Origin)  # what a NamedTuple does itself, without a call of Python
 
 
-class SampleRun:
-    """A run of contiguous samples: packets are appended at its end, records are taken from its start.
+class PendingSamples:
+    """Contiguous samples of one stream: packets are appended at its end, records are taken from its start.
 
     The time of the first sample always comes from the packet in which it lies, so rounding in the time stamps of a
     device never adds up, however long the run.
@@ -52,6 +54,8 @@ class SampleRun:
         self.start_ns = 0
         self._interval_ns = NS_PER_S / rate_hz
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
+        self._dtype, self._item_bytes = self._buffer.dtype, self._buffer.itemsize
+        self._bytes = self._buffer.data.cast("B")
         self._begin = 0
         self._position = 0
         self._origins: deque[_Origin] = deque()
@@ -76,42 +80,60 @@ class SampleRun:
         """When the packet in which the first sample lies was appended."""
         return self._origins[0].arrived_ns
 
-    def continues(self, start_ns: int, reach: int) -> bool:
-        """Whether a packet that starts at *start_ns* is where its sample belongs, to half a sample interval.
+    def append(self, packet: Packet | PacketRun, arrived_ns: int, reach: int) -> bool:
+        """Add the samples of *packet*, when it is where its first sample belongs to half a sample interval.
+
+        They may be of any type that the type of the run can hold, in either byte order.
 
         Args:
-            start_ns: time of its first sample.
-            reach: about how many samples back that is measured from: those of the record at hand, so that a clock that
-                drifts closes a record after as long a time however many records wait.
-        """
-        base_ns, distance = self.start_ns, self.size
-        if not distance:
-            return True
-        if distance > reach:
-            end = self._position + distance
-            origin = next((each for each in reversed(self._origins) if end - each.position >= reach), None)
-            if origin is not None and origin.position > self._position:
-                base_ns, distance = origin.start_ns, end - origin.position
-        return abs(start_ns - base_ns - distance * self._interval_ns) <= self._interval_ns / 2
+            packet: the packet.
+            arrived_ns: when it arrived.
+            reach: about how many samples back its place is measured from: those of the record at hand, so that a clock
+                that drifts closes a record after as long a time however many records wait.
 
-    def append(self, samples: Samples, start_ns: int, timing_quality: int | None, arrived_ns: int) -> None:
-        """Add the samples of one packet, or of several as rows.
-
-        They may be of any type that the run's type can hold, in either byte order.
+        Returns:
+            False when it does not continue what waits; of an empty run, when its time has to be looked at.
         """
-        waiting, count = self.size, samples.size
+        waiting, count, start_ns = self.size, packet.size, packet.start_ns
+        if waiting:
+            late_ns = (
+                self._late_ns(start_ns, reach)
+                if waiting > reach
+                else start_ns - self.start_ns - waiting * self._interval_ns
+            )
+            if abs(late_ns) * 2 > self._interval_ns:
+                return False
+        elif _FIRST_NS <= start_ns <= _LAST_NS:
+            self.restart(start_ns)
+        else:
+            return False
         if self._begin + waiting + count > self._buffer.size:
             self._make_room(waiting + count)
-        if not waiting:
-            self._origins.clear()
-            self.start_ns = start_ns
-        self._origins.append(_origin((self._position + waiting, start_ns, timing_quality, arrived_ns)))
-        end = self._begin + waiting
-        place = self._buffer[end : end + count]
-        if samples.ndim > 1:
-            place = place.reshape(samples.shape)
-        place[...] = samples
+        self._origins.append(_origin((self._position + waiting, start_ns, packet.timing_quality, arrived_ns)))
+        begin = self._begin + waiting
+        if isinstance(packet, Packet):
+            if packet.dtype == self._dtype:
+                self._bytes[begin * self._item_bytes : (begin + count) * self._item_bytes] = packet.data
+            else:
+                self._buffer[begin : begin + count] = packet.samples
+        else:
+            self._buffer[begin : begin + count].reshape(packet.samples.shape)[...] = packet.samples
         self.size = waiting + count
+        return True
+
+    def restart(self, start_ns: int) -> None:
+        """Begin again with a sample at *start_ns*; nothing waits."""
+        self._origins.clear()
+        self.start_ns = start_ns
+
+    def _late_ns(self, start_ns: int, reach: int) -> float:
+        """Return how much later than expected *start_ns* is, measured from about *reach* samples back."""
+        base_ns, distance = self.start_ns, self.size
+        end = self._position + distance
+        origin = next((each for each in reversed(self._origins) if end - each.position >= reach), None)
+        if origin is not None and origin.position > self._position:
+            base_ns, distance = origin.start_ns, end - origin.position
+        return start_ns - base_ns - distance * self._interval_ns
 
     def _make_room(self, needed: int) -> None:
         """Move what waits to the start of a buffer that holds *needed* samples."""
@@ -121,6 +143,7 @@ class SampleRun:
     def _move(self, buffer: npt.NDArray[Any]) -> None:
         buffer[: self.size] = self.samples
         self._buffer, self._begin = buffer, 0
+        self._bytes = buffer.data.cast("B")
 
     def starts_ns(self, counts: Sequence[int], step_ns: int) -> list[int]:
         """Return the start times of the next pieces of *counts* samples, as long as they follow from the first.

@@ -3,7 +3,7 @@
 `Packer` makes the same, several times slower; see ``docs/decisions/steim2.md``.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,91 +12,77 @@ from rawdaq.native import steim2
 from rawdaq.packet import Samples
 
 
-def is_compiled() -> bool:
-    """Whether series can be used; not where there was no C compiler at the installation."""
-    return bool(steim2)
-
-
-class RecordSeries:
-    """Records of consecutive samples: their data first, then, as soon as their times are known, their headers.
-
-    Building one encodes the samples; its arguments are
-
-    * ``header``: of one such record, up to its samples, with blockettes 1000 and 1001;
-    * ``length_bytes``: of a record;
-    * ``samples``: contiguous, of the type that is stored;
-    * ``limit``: how many records at most;
-    * ``is_last``: whether nothing follows the samples; otherwise only full records are made.
+class Series(NamedTuple):
+    """The data of records of consecutive samples; `stamp` writes their headers as soon as their times are known.
 
     Attributes:
+        table: one row for each record, and perhaps some that are not used.
         counts: how many samples each record holds.
         is_stuck: the next record cannot be made, because a step in it needs more than 30 bits.
     """
 
+    table: npt.NDArray[np.uint8]
     counts: list[int]
-    is_stuck = False
-
-    def __init__(self, header: bytes, table: npt.NDArray[np.uint8]) -> None:
-        self._header, self._table = header, table
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many records as there may be."""
-        return len(self.counts) == len(self._table)
-
-    def finished(self, first: int, starts_ns: list[int], sequence: int, timing_quality: int | None) -> bytes:
-        """Return the records from *first* on that begin at *starts_ns*, complete."""
-        end = first + len(starts_ns)
-        table, quality = self._table[first:end], -1 if timing_quality is None else int(timing_quality)
-        stamp = steim2.stamp  # pyright: ignore[reportOptionalMemberAccess]
-        stamp(table, table.shape[1], self._header, sequence, quality, starts_ns, self.counts[first:end])
-        return table.tobytes()
+    is_stuck: bool
 
 
-class Steim2Series(RecordSeries):
-    """Records of int32 samples, compressed."""
-
-    def __init__(self, header: bytes, length_bytes: int, samples: Samples, limit: int, is_last: bool) -> None:
-        least = (length_bytes - len(header)) // 64 * 15 - 2  # samples: one in every word that is not something else
-        rows = min(limit, samples.size // least + 1)
-        super().__init__(header, np.empty((rows, length_bytes), np.uint8))
-        encode = steim2.encode  # pyright: ignore[reportOptionalMemberAccess]
-        self.counts, fits = encode(samples, self._table, length_bytes, len(header), is_last)
-        self.is_stuck = not fits
+def is_compiled() -> bool:
+    """Return whether series can be made; not where there was no C compiler at the installation."""
+    return bool(steim2)
 
 
-def steim2_record(
+def steim2_series(header_bytes: int, length_bytes: int, samples: Samples, limit: int, is_last: bool) -> Series:
+    """Return records of int32 samples, compressed.
+
+    Args:
+        header_bytes: length of a header.
+        length_bytes: length of a record.
+        samples: contiguous, of the type that is stored.
+        limit: how many records at most.
+        is_last: whether nothing follows the samples; otherwise only full records are made.
+    """
+    least = (length_bytes - header_bytes) // 64 * 15 - 2  # samples: one in every word that is not something else
+    table = np.empty((min(limit, samples.size // least + 1), length_bytes), np.uint8)
+    encode = steim2.encode  # pyright: ignore[reportOptionalMemberAccess]
+    counts, fits = encode(samples, table, length_bytes, header_bytes, is_last)
+    return Series(table, counts, not fits)
+
+
+def plain_series(header_bytes: int, length_bytes: int, samples: Samples, limit: int, is_last: bool) -> Series:
+    """Return records of samples as they are, of any type, big-endian; the arguments are those of `steim2_series`."""
+    size = (length_bytes - header_bytes) // samples.itemsize
+    full = min(samples.size // size, limit)
+    rest = samples[full * size :] if is_last and full < limit else samples[:0]
+    table = np.empty((min(limit, full + 1), length_bytes), np.uint8)
+    end = header_bytes + size * samples.itemsize
+    table[:, end:] = 0
+    data: npt.NDArray[Any] = table[:, header_bytes:end].view(samples.dtype.newbyteorder(">"))
+    data[:full] = samples[: full * size].reshape(full, size)
+    if rest.size:
+        data[full, : rest.size] = rest
+        data[full, rest.size :] = 0
+    return Series(table, [size] * full + [rest.size] * bool(rest.size), False)
+
+
+def stamp(
+    table: npt.NDArray[np.uint8],
     header: bytes,
-    length_bytes: int,
-    samples: Samples,
-    is_last: bool,
+    starts_ns: list[int],
+    counts: list[int],
     sequence: int,
     timing_quality: int | None,
-    start_ns: int,
-) -> tuple[bytes, int]:
-    """Return the record that a `Steim2Series` would begin with, complete, and how many samples it holds.
+) -> bytes:
+    """Return the records of *table*, complete.
 
-    Where one is to be made, as of streams whose packets come singly, that takes half of the time or less. No bytes, and
-    0 samples when it is not full, less than 0 when a step in it needs more than 30 bits.
+    Args:
+        table: some rows of a `Series`.
+        header: of one such record, up to its samples, with blockettes 1000 and 1001.
+        starts_ns: time of the first sample of each record.
+        counts: how many samples each record holds.
+        sequence: number of the first record.
+        timing_quality: of all of them, None to say nothing of it.
     """
     quality = -1 if timing_quality is None else int(timing_quality)
-    record = steim2.record  # pyright: ignore[reportOptionalMemberAccess]
-    return record(samples, header, length_bytes, is_last, sequence, quality, start_ns)
-
-
-class PlainSeries(RecordSeries):
-    """Records of samples as they are, of any type, big-endian."""
-
-    def __init__(self, header: bytes, length_bytes: int, samples: Samples, limit: int, is_last: bool) -> None:
-        size = (length_bytes - len(header)) // samples.itemsize
-        full = min(samples.size // size, limit)
-        rest = samples[full * size :] if is_last and full < limit else samples[:0]
-        super().__init__(header, np.empty((min(limit, full + 1), length_bytes), np.uint8))
-        self.counts = [size] * full + [rest.size] * bool(rest.size)
-        end = len(header) + size * samples.itemsize
-        self._table[:, end:] = 0
-        data: npt.NDArray[Any] = self._table[:, len(header) : end].view(samples.dtype.newbyteorder(">"))
-        data[:full] = samples[: full * size].reshape(full, size)
-        if rest.size:
-            data[full, : rest.size] = rest
-            data[full, rest.size :] = 0
+    write = steim2.stamp  # pyright: ignore[reportOptionalMemberAccess]
+    write(table, table.shape[1], header, sequence, quality, starts_ns, counts)
+    return table.tobytes()
