@@ -146,7 +146,7 @@ class MiniSeedPublisher(Publisher):
         closing.result()
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows besides the outlet's counters."""
+        """Return what `status` shows besides the queue's counters."""
         archive = self._archive
         return {
             "path": str(self._path),

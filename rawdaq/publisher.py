@@ -17,7 +17,7 @@ from rawdaq.packet import Packet
 
 
 class OverflowPolicy(StrEnum):
-    """What an outlet does when its publisher is slower than the receiver."""
+    """What an queue does when its publisher is slower than the receiver."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
@@ -56,14 +56,14 @@ class Publisher:
         record_format: when set, the publisher gets miniSEED records of this format instead of packets.
         takes_runs: whether a batch may hold `PacketRun`s and `RecordRun`s, which stand for many packets or records;
             other publishers get `Packet`s and `Record`s.
-        overflow: what its outlet does when it is full; the station file may say otherwise.
+        overflow: what its queue does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
-            `PublisherUnavailable`: until then its outlet blocks, so that a burst does not overflow it.
+            `PublisherUnavailable`: until then its queue blocks, so that a burst does not overflow it.
         gather_bytes: for a publisher to which few large batches cost less than many small ones: what it would like to
             get at once when batches follow each other sooner than `gather_s`.
         gather_s: how long items wait for that at most, counted from the batch before; 0: they do not wait.
-        queue_packets: how many items may wait in its outlet.
-        queue_mb: how many megabytes may wait in its outlet.
+        queue_packets: how many items may wait in its queue.
+        queue_mb: how many megabytes may wait in its queue.
         close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
     """
@@ -158,5 +158,5 @@ class Publisher:
             await asyncio.wait(self._pending)
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows of this publisher besides its outlet's counters; JSON-able."""
+        """Return what `status` shows of this publisher besides its queue's counters; JSON-able."""
         return {}

@@ -21,7 +21,7 @@ from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands, member_log
 from rawdaq.process.signals import serve_until_signal
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
 from rawdaq.streams.decimation import Previews
@@ -49,7 +49,7 @@ class ReceiverServer:
     Args:
         ip: the address to listen on or to dial.
         port: the port.
-        publishers: where the packets go, each through an outlet of its own.
+        publishers: where the packets go, each through an queue of its own.
         name: the component's name, for log lines and commands.
         loop: the event loop of `run`; by default the running one, or a new one.
 
@@ -183,7 +183,7 @@ class ReceiverServer:
     async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | PacketRun | bytes]) -> None:
         """Hand packets (one, or better many at once) or plain bytes to every publisher.
 
-        Returns when all is in the outlets and those that must not overflow have room again. Until then the endpoints
+        Returns when all is in the queues and those that must not overflow have room again. Until then the endpoints
         are held, so that a receiver that awaits it reads no faster than its publishers deliver.
         """
         await self._unpaused.wait()
@@ -197,6 +197,14 @@ class ReceiverServer:
         elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
+
+    def set_overflow(self, policy: OverflowPolicy | None) -> None:
+        """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
+        self._fanout.set_overflow(policy)
+
+    async def delivered(self) -> None:
+        """Return when all that was published so far is delivered; records that are not full may still wait."""
+        await self._fanout.empty()
 
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""

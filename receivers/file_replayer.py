@@ -53,7 +53,7 @@ class FileReplayer(ReceiverServer):
         files: files, folders (with all that is below them) and patterns such as ``day/**/*.mseed``; one or several.
         folder: what relative names in *files* start from; itself from the station file's folder.
         speed: data seconds a second, up to a million, or ``max``: as fast as publishers take it. At ``max`` the
-            outlets of all publishers block, whatever their ``overflow``, so that nothing is dropped.
+            queues of all publishers block, whatever their ``overflow``, so that nothing is dropped.
         time: ``original``, or ``now``: all times are shifted by one offset, so that the first sample is now.
         loop: play again and again. With ``now`` time goes on, with ``original`` it jumps back.
         streams: shell-style patterns of the streams to play, by their names in the files; none means all.
@@ -115,10 +115,8 @@ class FileReplayer(ReceiverServer):
         await super()._open()
 
     def _apply_overflow(self) -> None:
-        """Let every outlet block at full speed, so that nothing is dropped, and do as it was told otherwise."""
-        for delivery in self._fanout.deliveries:
-            is_full_speed = self.clock.speed == inf
-            delivery.outlet.policy = OverflowPolicy.BLOCK if is_full_speed else delivery.publisher.overflow
+        """Let every queue block at full speed, so that nothing is dropped, and do as it was told otherwise."""
+        self.set_overflow(OverflowPolicy.BLOCK if self.clock.speed == inf else None)
 
     async def ct_play(self) -> None:
         """Play the files, then stop the component."""
@@ -151,10 +149,7 @@ class FileReplayer(ReceiverServer):
         self._doing = "delivering"
         self.log.info("the files are at their end")
         # A stop waits so long and no longer; there is no hurry here.
-        for stage in self._fanout.stages:
-            await stage.outlet.empty()
-        for delivery in self._fanout.deliveries:
-            await delivery.outlet.empty()
+        await self.delivered()
 
     async def _play_turn(self) -> None:
         """Play the files from where they were put to their end."""

@@ -357,7 +357,7 @@ class SeedLinkPluginPublisher(Publisher):
         self._pipe.close()
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows besides the outlet's counters."""
+        """Return what `status` shows besides the queue's counters."""
         return {
             "mode": self._mode,
             "pipe": self._pipe.where,

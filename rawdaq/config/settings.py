@@ -164,9 +164,9 @@ class PublisherSettings:
         name: its key in the file.
         class_name: a registered class.
         options: the arguments of its constructor.
-        overflow: what its outlet does when it is full.
-        queue_packets: how many packets may wait in its outlet.
-        queue_mb: how many megabytes may wait in its outlet.
+        overflow: what its queue does when it is full.
+        queue_packets: how many packets may wait in its queue.
+        queue_mb: how many megabytes may wait in its queue.
         streams: patterns of the streams that it gets; none means all.
     """
 

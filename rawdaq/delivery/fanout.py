@@ -1,13 +1,13 @@
-"""From what a receiver publishes to its publishers: one outlet and one task each, records made once per format.
+"""From what a receiver publishes to its publishers: one queue and one task each, records made once per format.
 
 ::
 
-    put ──┬── outlet ── ZMQTCPPublisher.deliver(batch)
-          └── outlet ── RecordMaker(format) ──┬── outlet ── MiniSeedPublisher.deliver(batch)
-                                              └── outlet ── another publisher of that format
+    put ──┬── queue ── ZMQTCPPublisher.deliver(batch)
+          └── queue ── RecordMaker(format) ──┬── queue ── MiniSeedPublisher.deliver(batch)
+                                              └── queue ── another publisher of that format
 
-Every arrow is bounded. A full outlet of the policy block closes the door of the one before it, back to the receiver.
-Where nothing waits and little comes, it passes an outlet by: records are made, and delivered, in the call of ``put``.
+Every arrow is bounded. A full queue of the policy block closes the door of the one before it, back to the receiver.
+Where nothing waits and little comes, it passes an queue by: records are made, and delivered, in the call of ``put``.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-from rawdaq.delivery.queue import Outlet
-from rawdaq.delivery.records import RecordStage
-from rawdaq.delivery.worker import Delivery
+from rawdaq.delivery.queue import DeliveryQueue
+from rawdaq.delivery.records import RecordWriter
+from rawdaq.delivery.worker import Worker
 from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy, Publisher
@@ -38,16 +38,16 @@ class Fanout:
         log: logging.Logger,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.deliveries = [Delivery(publisher) for publisher in publishers]
+        self.workers = [Worker(publisher) for publisher in publishers]
         self._names = _unique(publisher.name for publisher in publishers)
-        formats: dict[RecordFormat, list[Delivery]] = {}
-        for delivery in self.deliveries:
-            if delivery.publisher.record_format is not None:
-                formats.setdefault(delivery.publisher.record_format, []).append(delivery)
-        self.stages = [RecordStage(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
-        direct = [delivery for delivery in self.deliveries if delivery.publisher.record_format is None]
-        self._entries: list[RecordStage | Delivery] = [*direct, *self.stages]  # packets leave before records are made
-        self._outlets = [entry.outlet for entry in self._entries]
+        formats: dict[RecordFormat, list[Worker]] = {}
+        for worker in self.workers:
+            if worker.publisher.record_format is not None:
+                formats.setdefault(worker.publisher.record_format, []).append(worker)
+        self.writers = [RecordWriter(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
+        direct = [worker for worker in self.workers if worker.publisher.record_format is None]
+        self._entries: list[RecordWriter | Worker] = [*direct, *self.writers]  # packets leave before records are made
+        self._queues = [entry.queue for entry in self._entries]
         self.put_count = 0
         self._log = log
 
@@ -61,17 +61,29 @@ class Fanout:
         return has_room
 
     async def room(self) -> None:
-        """Return when every outlet that blocks has room."""
-        for outlet in self._outlets:
-            await outlet.room()
+        """Return when every queue that blocks has room."""
+        for queue in self._queues:
+            await queue.room()
+
+    def set_overflow(self, policy: OverflowPolicy | None) -> None:
+        """Let every queue of a publisher follow *policy*; None: each the one that its publisher has."""
+        for worker in self.workers:
+            worker.queue.set_policy(policy or worker.publisher.overflow)
+
+    async def empty(self) -> None:
+        """Return when nothing waits in any queue."""
+        for writer in self.writers:
+            await writer.queue.empty()
+        for worker in self.workers:
+            await worker.queue.empty()
 
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that carry the data, by name."""
-        stages = {f"records {index}": stage.run for index, stage in enumerate(self.stages)}
-        named = list(zip(self._names, self.deliveries, strict=True))
-        carried = {f"publisher {name}": delivery.run for name, delivery in named}
-        watched = {f"watch {name}": delivery.publisher.watch for name, delivery in named}
-        return stages | carried | watched
+        writers = {f"records {index}": writer.run for index, writer in enumerate(self.writers)}
+        named = list(zip(self._names, self.workers, strict=True))
+        carried = {f"publisher {name}": worker.run for name, worker in named}
+        watched = {f"watch {name}": worker.publisher.watch for name, worker in named}
+        return writers | carried | watched
 
     async def drain(self, timeout_s: float, spent_s: float = 0.0) -> str | None:
         """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
@@ -85,36 +97,36 @@ class Fanout:
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
         """
-        for delivery in self.deliveries:
-            delivery.begin_end()
+        for worker in self.workers:
+            worker.begin_end()
         try:
             async with asyncio.timeout(timeout_s - spent_s):
-                await asyncio.gather(*(stage.drain() for stage in self.stages if not stage.is_dead))
-                await _empty(delivery.outlet for delivery in self.deliveries if not delivery.is_dead)
+                await asyncio.gather(*(writer.drain() for writer in self.writers if not writer.is_dead))
+                await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
             pass
         lost = [
-            f"{len(each.outlet)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
-            for each in self.deliveries
-            if len(each.outlet)
+            f"{len(each.queue)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
+            for each in self.workers
+            if len(each.queue)
         ]
-        lost += [left for stage in self.stages if (left := stage.left)]
+        lost += [left for writer in self.writers if (left := writer.left)]
         return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
 
     @property
     def full(self) -> list[str]:
         """The names of the publishers that hold everybody up."""
-        behind = {id(stage.outlet): stage.targets for stage in self.stages}
-        blocked = [outlet for outlet in self._outlets if outlet.is_full and outlet.policy is OverflowPolicy.BLOCK]
-        named = [[each.publisher.name for each in behind.get(id(outlet), ())] or [outlet.name] for outlet in blocked]
+        behind = {id(writer.queue): writer.targets for writer in self.writers}
+        blocked = [queue for queue in self._queues if queue.is_full and queue.policy is OverflowPolicy.BLOCK]
+        named = [[each.publisher.name for each in behind.get(id(queue), ())] or [queue.name] for queue in blocked]
         return sorted({name for names in named for name in names})
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return what `status` shows of every publisher; what its records refused is added to what it refused."""
-        of_stage = {id(target): stage.status() for stage in self.stages for target in stage.targets}
+        of_stage = {id(target): writer.status() for writer in self.writers for target in writer.targets}
         shown: dict[str, dict[str, object]] = {}
-        for name, delivery in zip(self._names, self.deliveries, strict=True):
-            made, own = of_stage.get(id(delivery), {"refused": 0}), delivery.status()
+        for name, worker in zip(self._names, self.workers, strict=True):
+            made, own = of_stage.get(id(worker), {"refused": 0}), worker.status()
             shown[name] = {**made, **own, "refused": made["refused"] + cast("int", own.get("refused", 0))}
         return shown
 
@@ -129,6 +141,6 @@ def _unique(names: Iterable[str]) -> list[str]:
     return unique
 
 
-async def _empty(outlets: Iterable[Outlet[Any]]) -> None:
-    for outlet in outlets:
-        await outlet.empty()
+async def _empty(queues: Iterable[DeliveryQueue[Any]]) -> None:
+    for queue in queues:
+        await queue.empty()

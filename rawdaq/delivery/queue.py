@@ -1,4 +1,4 @@
-"""A bounded outlet: what waits for one publisher, with an overflow policy and counters of what was dropped.
+"""A bounded queue: what waits for one publisher, with an overflow policy and counters of what was dropped.
 
 The contract is put, take a batch, acknowledge. What was taken stays counted as waiting until it is acknowledged, so
 a batch that could not be delivered is still there. In memory today; a journal on disk can offer the same interface.
@@ -19,11 +19,11 @@ from rawdaq.publisher import OverflowPolicy
 _BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
 
 
-class Outlet(Generic[Item]):
+class DeliveryQueue(Generic[Item]):
     """The queue between a receiver and one publisher.
 
     ``put`` never waits. With the policy `OverflowPolicy.BLOCK` it accepts everything and the receiver awaits `room`
-    before it reads on, so the outlet holds at most its limits and what one read brought. The other policies add nothing
+    before it reads on, so the queue holds at most its limits and what one read brought. The other policies add nothing
     while a limit is reached, so it holds at most its limits and one item, which may be of any size.
 
     Args:
@@ -138,7 +138,7 @@ class Outlet(Generic[Item]):
         if not self._outage:
             self._outage_began = self._clock()
             self._log.warning(
-                "%s does not keep up: its outlet is full (%d items, %.1f MB); dropping by %s",
+                "%s does not keep up: its queue is full (%d items, %.1f MB); dropping by %s",
                 self.name,
                 self.waiting,
                 self._bytes / 1e6,
@@ -148,7 +148,7 @@ class Outlet(Generic[Item]):
         self._outage[stream] += count_of(item)
 
     async def room(self) -> None:
-        """Return when the outlet is below its limits (at once unless the policy is block), or its end begins."""
+        """Return when the queue is below its limits (at once unless the policy is block), or its end begins."""
         if self.policy is _BLOCK and not self._is_ending:
             await self._room.wait()
 
@@ -164,7 +164,7 @@ class Outlet(Generic[Item]):
     async def take(self, gather_bytes: int = 0, gather_s: float = 0.0) -> list[Item]:
         """Return all that waits as one batch, once something does; an empty one after `wake`.
 
-        The batch stays in the outlet until `acknowledge`; nothing more is handed out before.
+        The batch stays in the queue until `acknowledge`; nothing more is handed out before.
 
         Args:
             gather_bytes: under load, let so much come first, or a quarter of a limit.

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from rawdaq.delivery.items import count_of, owned
-from rawdaq.delivery.queue import Outlet
+from rawdaq.delivery.items import owned
+from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
-from rawdaq.delivery.worker import Delivery
+from rawdaq.delivery.worker import Worker
 from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
 from rawdaq.packet import Packet, PacketRun
@@ -17,8 +17,8 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
 #: What waits for a record maker, which never waits itself: one burst is enough.
-_STAGE_PACKETS = 10_000
-_STAGE_BYTES = 4_000_000
+_MAX_PACKETS = 10_000
+_MAX_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
 _RECORDS_AT_ONCE = 32
@@ -27,52 +27,74 @@ _HOLD_NS = NS_PER_S // 10  # so long at most
 _TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
 
 
-class RecordStage:
-    """Makes the records of one format, once for all publishers that want it."""
+class RecordWriter:
+    """Makes the records of one format, once for all publishers that want it.
+
+    Attributes:
+        targets: the workers of these publishers.
+        queue: packets that wait for records to be made of them.
+        selection: what none of the publishers wants is left out.
+        is_dead: whether the task has ended with an error.
+    """
 
     def __init__(
-        self, record_format: RecordFormat, targets: list[Delivery], log: logging.Logger, clock_ns: Callable[[], int]
+        self, record_format: RecordFormat, targets: list[Worker], log: logging.Logger, clock_ns: Callable[[], int]
     ) -> None:
         self.targets = targets
-        self.outlet: Outlet[Packet | PacketRun | bytes] = Outlet(
-            "records", OverflowPolicy.BLOCK, _STAGE_PACKETS, _STAGE_BYTES, log, time.monotonic
+        self.queue: DeliveryQueue[Packet | PacketRun | bytes] = DeliveryQueue(
+            "records", OverflowPolicy.BLOCK, _MAX_PACKETS, _MAX_BYTES, log, time.monotonic
         )
         self.selection = selection([target.publisher.streams for target in targets])
         self.refused = 0
+        self.is_dead = False
         self._log = log
         self._clock_ns = clock_ns
         self._format = record_format
         self._maker = RecordMaker(record_format)
-        self._accepted: dict[StreamId, bool] = {}
-        self._told_bytes = False
+        self._accepted: set[StreamId] = set()
+        self._refused: set[StreamId] = set()
+        self._has_logged_bytes = False
         self._timer: asyncio.TimerHandle | None = None
         self._holding_since_ns = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_idle = False
         self._failure: Exception | None = None
-        self.is_dead = False
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         """Have records made of *packets*: at once when nothing waits and they are few, else by the task.
 
         Returns:
-            False when the caller must await the outlet's room before it puts more.
+            False when the caller must await room in the queue before it puts more.
         """
-        if packets and self._is_idle and not self.outlet.waiting and not _are_many(packets) and self._have_room():
+        queue = self.queue
+        if self._is_idle and not queue.waiting and self._can_make_now(packets):
             try:
-                records = self._add(packets)
-                self._set_timer()
-                self._offer(records)
-                self.outlet.delivered_count += len(packets)
+                records = self._maker.add(packets, self._clock_ns())  # type: ignore[arg-type]  # all are packets
+                if self._timer is None:
+                    self._set_timer()
+                if records:
+                    self._offer(records)
+                queue.delivered_count += len(packets)
                 return True
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
-        if self.selection is not None and self.outlet.waiting:  # see Delivery.put
+        if self.selection is not None and queue.waiting:  # so that views keep one read at most
             packets = owned(packets)
-        return self.outlet.put(packets)
+        return queue.put(packets)
 
-    def _have_room(self) -> bool:
-        return not any(target.outlet.is_full for target in self.targets)
+    def _can_make_now(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        """Return whether *packets* are a few single ones that can be records, and every target has room."""
+        if len(packets) >= _BUSY_ITEMS:
+            return False
+        for packet in packets:
+            if not isinstance(packet, Packet):
+                return False
+            if packet.stream not in self._accepted and not self._accept(packet.stream):
+                return False
+        for target in self.targets:
+            if target.queue.waiting and target.queue.is_full:
+                return False
+        return True
 
     async def run(self) -> None:
         """Turn packets into records until cancelled; a partial record leaves when it is due."""
@@ -86,14 +108,14 @@ class RecordStage:
             while True:
                 self._set_timer()
                 self._is_idle = True
-                batch = await self.outlet.take()
+                batch = await self.queue.take()
                 self._is_idle = False
                 if self._failure is not None:
                     raise self._failure
                 records = self._add(batch) if batch else []
                 records += self._maker.flush_due(self._clock_ns())
                 await self._hand_on(records)
-                self.outlet.acknowledge(len(batch))
+                self.queue.acknowledge(len(batch))
                 if self._maker.is_holding and not await self._may_hold():
                     await self._hand_on(self._maker.take())
                 if not self._maker.is_holding:
@@ -114,8 +136,17 @@ class RecordStage:
             self._timer = self._loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
+        """Make the records that are due; when something waits, the task does it."""
         self._timer = None
-        self.outlet.wake()
+        if not self._is_idle or self.queue.waiting or self._failure is not None:
+            self.queue.wake()
+            return
+        try:
+            self._offer(self._maker.flush_due(self._clock_ns()))
+            self._set_timer()
+        except Exception as error:
+            self._failure = error
+            self.queue.wake()
 
     async def _may_hold(self) -> bool:
         """Whether full records may wait for more: the next turns of the loop bring some, and it is not for long."""
@@ -125,27 +156,38 @@ class RecordStage:
             return False
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        return len(self.outlet) > 0
+        return len(self.queue) > 0
 
     def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
-        packets = [item for item in batch if not isinstance(item, bytes) and self._is_accepted(item.stream)]
-        if len(packets) < len(batch):
-            self.refused += sum(map(count_of, batch)) - sum(map(count_of, packets))
-        if not self._told_bytes and any(isinstance(item, bytes) for item in batch):
-            self._told_bytes = True
-            self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
-        at_once = _RECORDS_AT_ONCE if _are_many(packets) else 1
-        return self._maker.add(packets, self._clock_ns(), at_once)
+        """Return the records that *batch* fills; what cannot be a record is counted."""
+        packets: list[Packet | PacketRun] = []
+        for item in batch:
+            if isinstance(item, bytes):
+                self._refuse_bytes()
+            elif item.stream in self._accepted or self._accept(item.stream):
+                packets.append(item)
+            else:
+                self.refused += item.count
+        is_busy = len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)
+        return self._maker.add(packets, self._clock_ns(), _RECORDS_AT_ONCE if is_busy else 1)
 
-    def _is_accepted(self, stream: StreamId) -> bool:
-        """Whether the format can name *stream*; asked, and if not logged, once per stream."""
-        accepted = self._accepted.get(stream)
-        if accepted is None:
-            reason = why_not(self._format, stream)
-            if reason is not None:
-                self._log.error("%s is not written as miniSEED, counted as refused: %s", stream, reason)
-            accepted = self._accepted[stream] = reason is None
-        return accepted
+    def _refuse_bytes(self) -> None:
+        self.refused += 1
+        if not self._has_logged_bytes:
+            self._has_logged_bytes = True
+            self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
+
+    def _accept(self, stream: StreamId) -> bool:
+        """Return whether the format can name *stream*; logged once per stream when it cannot."""
+        if stream in self._refused:
+            return False
+        reason = why_not(self._format, stream)
+        if reason is None:
+            self._accepted.add(stream)
+            return True
+        self._refused.add(stream)
+        self._log.error("%s is not written as miniSEED, counted as refused: %s", stream, reason)
+        return False
 
     def status(self) -> dict[str, int]:
         """Return what `status` shows at the publishers of this format.
@@ -162,15 +204,15 @@ class RecordStage:
     async def drain(self) -> None:
         """Make records of all that waits, also those that are not full; return when all publishers have them.
 
-        Their outlets must not make it wait for room: one that is full would keep the last records from the others.
+        Their queues must not make it wait for room: one that is full would keep the last records from the others.
         """
-        await self.outlet.empty()
+        await self.queue.empty()
         await self._hand_on(self._maker.flush())
 
     @property
     def left(self) -> str | None:
         """What waits to become records, in words; None when nothing does."""
-        packets, samples = len(self.outlet), self._maker.waiting_samples
+        packets, samples = len(self.queue), self._maker.waiting_samples
         if not (packets or samples):
             return None
         names = ", ".join(target.publisher.name for target in self.targets)
@@ -180,17 +222,9 @@ class RecordStage:
         if records:
             self._offer(records)
             for target in self.targets:
-                await target.outlet.room()
+                await target.queue.room()
 
     def _offer(self, records: list[RecordRun]) -> None:
         if records:
             for target in self.targets:
                 target.put(records if target.selection is None else target.selection.of(records))
-
-
-def _are_many(packets: Sequence[Packet | PacketRun | bytes]) -> bool:
-    """Whether so much comes at once, many packets or runs of them, that there is more to do than time.
-
-    Then it is better to wait for more than to begin.
-    """
-    return len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)

@@ -1,4 +1,4 @@
-"""From an outlet to its publisher: at once where that can be, else by a task, and again when it failed."""
+"""From an queue to its publisher: at once where that can be, else by a task, and again when it failed."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from rawdaq.delivery.items import count_of, owned, single
-from rawdaq.delivery.queue import Outlet
+from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
+from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 30.0
+_SINGLE = (Packet, bytes)
 
 
-def outlet_of(publisher: Publisher) -> Outlet[Any]:
-    """Return the outlet that *publisher* asks for."""
-    return Outlet(
+def queue_of(publisher: Publisher) -> DeliveryQueue[Any]:
+    """Return the queue that *publisher* asks for."""
+    return DeliveryQueue(
         publisher.name,
         _policy(publisher),
         publisher.queue_packets,
@@ -31,20 +33,21 @@ def outlet_of(publisher: Publisher) -> Outlet[Any]:
 
 
 def _policy(publisher: Publisher) -> OverflowPolicy:
-    """Return what the outlet of *publisher* does when it is full, unless that is paused."""
+    """Return what the queue of *publisher* does when it is full, unless that is paused."""
     return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused else publisher.overflow
 
 
-class Delivery:
-    """One publisher, its outlet, and the task that carries batches from one to the other."""
+class Worker:
+    """One publisher, its queue, and the task that carries batches from one to the other."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher
-        self.outlet = outlet_of(publisher)
+        self.queue = queue_of(publisher)
         self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
         self._is_running = False
+        self._can_try = type(publisher).try_deliver is not Publisher.try_deliver
         self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
         self._failure: Exception | None = None
         self._is_ending = asyncio.Event()
@@ -54,36 +57,37 @@ class Delivery:
         """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
 
         Returns:
-            False when the caller must await the outlet's room before it puts more.
+            False when the caller must await the queue's room before it puts more.
         """
-        outlet = self.outlet
-        if items and not outlet.waiting and self._is_running and self._failure is None:
+        queue = self.queue
+        if self._can_try and items and not queue.waiting and self._is_running and self._failure is None:
             try:
                 if self.publisher.try_deliver(items if self.publisher.takes_runs else single(items)):
-                    outlet.delivered_count += sum(map(count_of, items))
+                    for item in items:
+                        queue.delivered_count += 1 if isinstance(item, _SINGLE) else item.count
                     return True
             except PublisherUnavailable as error:
-                outlet.delivered_count += error.delivered
+                queue.delivered_count += error.delivered
                 items = _rest(items, error.delivered)
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
-        if self._has_parts and outlet.waiting:  # so that views keep one read at most
+        if self._has_parts and queue.waiting:  # so that views keep one read at most
             items = owned(items)
-        return outlet.put(items)
+        return queue.put(items)
 
     async def run(self) -> None:
         """Deliver batch after batch until cancelled."""
         self._is_running = True
         try:
             while True:
-                batch = await self.outlet.take(self.publisher.gather_bytes, self.publisher.gather_s)
+                batch = await self.queue.take(self.publisher.gather_bytes, self.publisher.gather_s)
                 if self._failure is not None:
                     raise self._failure
                 await self._deliver(batch)
-                self.outlet.acknowledge(len(batch))
+                self.queue.acknowledge(len(batch))
                 self._resume()
         except Exception as error:
-            self.is_dead = True  # nobody empties its outlet any more
+            self.is_dead = True  # nobody empties its queue any more
             self.paused_reason = str(error) if isinstance(error, ComponentError) else repr(error)
             raise
         finally:
@@ -92,13 +96,13 @@ class Delivery:
     def begin_end(self) -> None:
         """Take the last that comes, also without room for it; try what is paused at once, and from now on often."""
         self._is_ending.set()
-        self.outlet.begin_end()
+        self.queue.begin_end()
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         delay_s = _RETRY_FIRST_S
         while batch:
-            self.outlet.set_policy(_policy(self.publisher))
+            self.queue.set_policy(_policy(self.publisher))
             try:
                 await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
                 return
@@ -119,7 +123,7 @@ class Delivery:
                 await self._is_ending.wait()
 
     def _pause(self, reason: str) -> None:
-        self.outlet.set_policy(self.publisher.overflow)
+        self.queue.set_policy(self.publisher.overflow)
         if self.paused_reason is None:
             self._paused_since = time.monotonic()
         if self.paused_reason != reason:
@@ -134,16 +138,16 @@ class Delivery:
             self.paused_reason = None
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows of this publisher; what it dropped itself is added to what its outlet dropped."""
+        """Return what `status` shows of this publisher; what it dropped itself is added to what its queue dropped."""
         own = self.publisher.status()
-        dropped = self.outlet.dropped + Counter(cast("Mapping[str, int]", own.get("dropped_by_stream", {})))
+        dropped = self.queue.dropped + Counter(cast("Mapping[str, int]", own.get("dropped_by_stream", {})))
         return {
             "class": type(self.publisher).__name__,
             "state": "paused" if self.paused_reason else "running",
             "paused_reason": self.paused_reason,
-            **self.outlet.status(),
+            **self.queue.status(),
             **own,
-            "dropped": self.outlet.dropped.total() + cast("int", own.get("dropped", 0)),
+            "dropped": self.queue.dropped.total() + cast("int", own.get("dropped", 0)),
             "dropped_by_stream": dict(dropped),
         }
 

@@ -96,11 +96,9 @@ class PendingSamples:
         """
         waiting, count, start_ns = self.size, packet.size, packet.start_ns
         if waiting:
-            late_ns = (
-                self._late_ns(start_ns, reach)
-                if waiting > reach
-                else start_ns - self.start_ns - waiting * self._interval_ns
-            )
+            late_ns = start_ns - self.start_ns - waiting * self._interval_ns
+            if waiting > reach:
+                late_ns = self._late_ns(start_ns, reach)
             if abs(late_ns) * 2 > self._interval_ns:
                 return False
         elif _FIRST_NS <= start_ns <= _LAST_NS:

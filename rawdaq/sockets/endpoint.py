@@ -1,6 +1,6 @@
 """The sockets of a receiver that listens, by UDP or TCP, and what they have in common with one that dials.
 
-Building an endpoint is free; `Endpoint.open` binds it. `Endpoint.hold` stops reading for a named reason (a full outlet,
+Building an endpoint is free; `Endpoint.open` binds it. `Endpoint.hold` stops reading for a named reason (a full queue,
 the command ``pause``) and `Endpoint.release` takes that reason back. `dialling` has the endpoint that dials.
 """
 

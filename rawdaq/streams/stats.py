@@ -5,9 +5,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from rawdaq.packet import Packet, PacketRun, rate_text
+import numpy as np
+
+from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, to_iso
 
@@ -139,11 +141,16 @@ class _Drift:
         self.is_active = False
         self._window: deque[tuple[int, int]] = deque(maxlen=_DRIFT_PACKETS)
 
+    def end(self) -> None:
+        """Note that a packet begins exactly where the one before it ended."""
+        if self._window:
+            self._window.clear()
+            self.is_active = False
+
     def add(self, residual_ns: int, duration_ns: int) -> float | None:
         """Return the relative drift when it is found, once, else None."""
         if residual_ns == 0:
-            self._window.clear()
-            self.is_active = False
+            self.end()
             return None
         self._window.append((residual_ns, duration_ns))
         if len(self._window) < _DRIFT_PACKETS:
@@ -180,10 +187,9 @@ class StreamStats:
 
     __slots__ = (
         "_drift",
-        "_duration_ns",
         "backwards",
         "bytes",
-        "end_ns",
+        "dtype",
         "gap_ns",
         "gaps",
         "latency_max_ns",
@@ -195,7 +201,6 @@ class StreamStats:
         "packets",
         "rate_hz",
         "rate_mismatches",
-        "sample_type",
         "samples",
         "start_ns",
         "stream",
@@ -207,9 +212,9 @@ class StreamStats:
         self.packets = self.samples = self.bytes = self.next_sequence = 0
         self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
         self.latency_ns = self.latency_max_ns = 0
-        self.start_ns = self.end_ns = self.next_ns = self._duration_ns = 0
+        self.start_ns = self.next_ns = 0
         self.rate_hz = 0.0
-        self.sample_type = ""
+        self.dtype: np.dtype[Any] | None = None
         self.timing_quality: int | None = None
         self._drift = _Drift()
 
@@ -221,27 +226,34 @@ class StreamStats:
 
     def add(self, packet: Packet | PacketRun) -> list[Anomaly]:
         """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing."""
+        start_ns, rate_hz, size = packet.start_ns, packet.rate_hz, packet.size
         anomalies: list[Anomaly] = []
-        if self.packets and self.rate_hz == packet.rate_hz:
+        if start_ns == self.next_ns and rate_hz == self.rate_hz:
+            self._drift.end()
+        elif self.packets and self.rate_hz == rate_hz:
             anomalies = self._compare(packet)
-        self.packets += 1 if isinstance(packet, Packet) else len(packet)
-        self.samples += packet.samples.size
-        self.bytes += packet.samples.nbytes
-        self.rate_hz = packet.rate_hz
-        self.sample_type = packet.sample_type
+        if isinstance(packet, Packet):
+            self.packets += 1
+            self.next_ns = start_ns + round(size * NS_PER_S / rate_hz)
+        else:
+            self.packets += len(packet)
+            self.next_ns = packet.next_ns
+        self.samples += size
+        self.bytes += size * packet.dtype.itemsize
+        self.start_ns, self.rate_hz = start_ns, rate_hz
+        self.dtype = packet.dtype
         self.timing_quality = packet.timing_quality
-        self.start_ns, self.end_ns, self.next_ns = packet.start_ns, packet.end_ns, packet.next_ns
-        self._duration_ns = self.next_ns - self.start_ns
         if packet.received_ns:
-            self.latency_ns = packet.received_ns - self.end_ns
-            self.latency_max_ns = max(self.latency_max_ns, self.latency_ns)
+            latency_ns = self.latency_ns = packet.received_ns - self.next_ns + round(NS_PER_S / rate_hz)
+            if latency_ns > self.latency_max_ns:
+                self.latency_max_ns = latency_ns
         return anomalies
 
     def _compare(self, packet: Packet | PacketRun) -> list[Anomaly]:
         """Return how the start of *packet* departs from the end of the one before."""
         residual_ns = packet.start_ns - self.next_ns
         found: list[Anomaly] = []
-        drift = self._drift.add(residual_ns, self._duration_ns)
+        drift = self._drift.add(residual_ns, self.next_ns - self.start_ns)
         if drift is not None:
             self.rate_mismatches += 1
             found.append(RateMismatch(self.stream, packet.rate_hz, packet.rate_hz / (1 + drift)))
@@ -271,8 +283,8 @@ class StreamStats:
             "samples": self.samples,
             "bytes": self.bytes,
             "rate_hz": self.rate_hz,
-            "sample_type": str(self.sample_type),
-            "last_sample": to_iso(self.end_ns),
+            "sample_type": "" if self.dtype is None else str(SAMPLE_TYPES[self.dtype]),
+            "last_sample": to_iso(self.next_ns - round(NS_PER_S / self.rate_hz)) if self.packets else "",
             "latency_s": round(self.latency_ns / NS_PER_S, 6),
             "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),
             "gaps": self.gaps,
@@ -300,8 +312,7 @@ class Stats:
             if isinstance(packet, bytes):
                 numbered.append(packet)
                 continue
-            count = 1 if isinstance(packet, Packet) else len(packet)
-            numbered.append(packet.numbered(self.of(packet.stream).take_numbers(count)))
+            numbered.append(packet.numbered(self.of(packet.stream).take_numbers(packet.count)))
         return numbered
 
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
@@ -312,7 +323,8 @@ class Stats:
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
             else:
-                anomalies += self.of(packet.stream).add(packet)
+                stats = self.streams.get(packet.stream) or self.of(packet.stream)
+                anomalies += stats.add(packet)
         return anomalies
 
     def of(self, stream: StreamId) -> StreamStats:

@@ -241,7 +241,7 @@ async def test_publishers_of_packets_get_the_packets_of_a_run_and_outlets_count_
     run = PacketRun(STREAM, [each.start_ns for each in packets], 100.0, np.stack([each.samples for each in packets]))
     fanout = Fanout([keeper, recorder], LOG)
     fanout.put([b"before", run, b"after"])
-    assert len(fanout.deliveries[0].outlet) == 22
+    assert len(fanout.workers[0].queue) == 22
     async with running(fanout):
         await fanout.drain(10.0)
     assert keeper.kept == [b"before", *packets, b"after"]
@@ -261,7 +261,7 @@ async def test_what_a_publisher_dropped_and_refused_itself_is_added_to_what_was_
     async with running(fanout):
         fanout.put([b"no record"])
         await fanout.drain(10.0)
-    fanout.deliveries[0].outlet.put([b"1", b"2", packet(stream=HHN)])
+    fanout.workers[0].queue.put([b"1", b"2", packet(stream=HHN)])
     status = fanout.status()["lossy"]
     assert (status["dropped"], status["refused"]) == (2 + 3, 1 + 4)
     assert status["dropped_by_stream"] == {str(HHN): 1 + 2, "bytes": 1 + 1}

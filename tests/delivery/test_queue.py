@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rawdaq.delivery.items import count_of, size_bytes
-from rawdaq.delivery.queue import Outlet
+from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy
 from tests.makers import STREAM, packet
@@ -14,8 +14,8 @@ from tests.makers import STREAM, packet
 LOG = logging.getLogger("rawdaq.test")
 
 
-def outlet(policy: OverflowPolicy, max_items: int = 3, max_bytes: int = 10**9) -> Outlet[Any]:
-    return Outlet("live", policy, max_items, max_bytes, LOG, lambda: 0.0)
+def make_queue(policy: OverflowPolicy, max_items: int = 3, max_bytes: int = 10**9) -> DeliveryQueue[Any]:
+    return DeliveryQueue("live", policy, max_items, max_bytes, LOG, lambda: 0.0)
 
 
 def run_of(count: int) -> PacketRun:
@@ -23,7 +23,7 @@ def run_of(count: int) -> PacketRun:
 
 
 async def test_everything_that_waits_is_one_batch_and_stays_until_acknowledged() -> None:
-    queue = outlet(OverflowPolicy.BLOCK)
+    queue = make_queue(OverflowPolicy.BLOCK)
     queue.put([b"1", b"2"])
     assert await queue.take() == [b"1", b"2"]
     assert len(queue) == 2
@@ -37,14 +37,14 @@ async def test_everything_that_waits_is_one_batch_and_stays_until_acknowledged()
 
 
 async def test_who_takes_can_be_woken_for_nothing() -> None:
-    queue = outlet(OverflowPolicy.BLOCK)
+    queue = make_queue(OverflowPolicy.BLOCK)
     queue.wake()
     assert await queue.take() == []
     queue.put([b"1"])
     assert await queue.take() == [b"1"]
 
 
-async def gathering(queue: Outlet[Any], *items: bytes, gather_s: float = 600.0) -> "asyncio.Task[list[Any]]":
+async def gathering(queue: DeliveryQueue[Any], *items: bytes, gather_s: float = 600.0) -> "asyncio.Task[list[Any]]":
     """Let *queue* hand out a batch and then, at the same time, gather what follows it; return who takes that."""
     queue.put([b"first"])
     assert await queue.take(4000, gather_s) == [b"first"]
@@ -56,7 +56,7 @@ async def gathering(queue: Outlet[Any], *items: bytes, gather_s: float = 600.0) 
 
 
 async def test_what_follows_a_batch_closely_waits_until_there_is_enough_of_it() -> None:
-    queue = outlet(OverflowPolicy.BLOCK, max_items=1000)
+    queue = make_queue(OverflowPolicy.BLOCK, max_items=1000)
     taking = await gathering(queue, b"1", b"2")
     queue.put([b"3"])
     await asyncio.sleep(0)
@@ -66,13 +66,13 @@ async def test_what_follows_a_batch_closely_waits_until_there_is_enough_of_it() 
 
 
 async def test_what_follows_a_batch_closely_waits_no_longer_than_it_may() -> None:
-    queue = outlet(OverflowPolicy.BLOCK, max_items=1000)
+    queue = make_queue(OverflowPolicy.BLOCK, max_items=1000)
     assert await (await gathering(queue, b"1", gather_s=0.001)) == [b"1"]
 
 
 @pytest.mark.parametrize(("max_items", "max_bytes"), [(8, 10**9), (1000, 8 * size_bytes(b"1"))])
 async def test_what_is_gathered_stays_well_below_the_limits(max_items: int, max_bytes: int) -> None:
-    queue = outlet(OverflowPolicy.BLOCK, max_items, max_bytes)
+    queue = make_queue(OverflowPolicy.BLOCK, max_items, max_bytes)
     taking = await gathering(queue, b"1")
     assert not taking.done()
     assert queue.put([b"2"])
@@ -81,12 +81,12 @@ async def test_what_is_gathered_stays_well_below_the_limits(max_items: int, max_
 
 async def test_what_comes_later_than_a_batch_is_not_gathered() -> None:
     clock_s = iter((0.0, 0.0, 600.0, 600.0))
-    queue = Outlet[Any]("archive", OverflowPolicy.BLOCK, 1000, 10**9, LOG, lambda: next(clock_s))
+    queue = DeliveryQueue[Any]("archive", OverflowPolicy.BLOCK, 1000, 10**9, LOG, lambda: next(clock_s))
     assert await (await gathering(queue, b"1")) == [b"1"]
 
 
-async def test_a_blocking_outlet_keeps_everything_and_has_no_room_until_it_is_below_its_limit() -> None:
-    queue = outlet(OverflowPolicy.BLOCK)
+async def test_a_blocking_queue_keeps_everything_and_has_no_room_until_it_is_below_its_limit() -> None:
+    queue = make_queue(OverflowPolicy.BLOCK)
     queue.put([b"1", b"2", b"3", b"4"])
     waiting = asyncio.ensure_future(queue.room())
     assert len(await queue.take()) == 4
@@ -99,7 +99,7 @@ async def test_a_blocking_outlet_keeps_everything_and_has_no_room_until_it_is_be
 
 
 async def test_the_memory_of_what_waits_is_a_limit_too() -> None:
-    queue = outlet(OverflowPolicy.BLOCK, max_items=10**6, max_bytes=2 * size_bytes(packet()))
+    queue = make_queue(OverflowPolicy.BLOCK, max_items=10**6, max_bytes=2 * size_bytes(packet()))
     queue.put([packet(0)])
     assert not queue.is_full
     queue.put([packet(1)])
@@ -107,14 +107,14 @@ async def test_the_memory_of_what_waits_is_a_limit_too() -> None:
 
 
 async def test_drop_newest_keeps_what_came_first() -> None:
-    queue = outlet(OverflowPolicy.DROP_NEWEST)
+    queue = make_queue(OverflowPolicy.DROP_NEWEST)
     queue.put([b"1", b"2", b"3", b"4", packet()])
     assert await queue.take() == [b"1", b"2", b"3"]
     assert queue.status()["dropped_by_stream"] == {"bytes": 1, "XX.DEMO.00.HHZ": 1}
 
 
 async def test_drop_oldest_keeps_what_came_last_but_not_at_the_cost_of_what_is_being_delivered() -> None:
-    queue = outlet(OverflowPolicy.DROP_OLDEST)
+    queue = make_queue(OverflowPolicy.DROP_OLDEST)
     queue.put([b"1", b"2"])
     assert await queue.take() == [b"1", b"2"]
     queue.put([b"3", b"4", b"5"])
@@ -126,7 +126,7 @@ async def test_drop_oldest_keeps_what_came_last_but_not_at_the_cost_of_what_is_b
 
 @pytest.mark.parametrize("large", [packet(size=10_000), run_of(100)], ids=["packet", "run"])
 async def test_drop_oldest_makes_the_room_that_larger_items_need(large: Packet | PacketRun) -> None:
-    queue = outlet(OverflowPolicy.DROP_OLDEST, max_items=500, max_bytes=100_000)
+    queue = make_queue(OverflowPolicy.DROP_OLDEST, max_items=500, max_bytes=100_000)
     queue.put(packet(index, 10) for index in range(400))
     for _ in range(50):
         queue.put([large])
@@ -136,7 +136,7 @@ async def test_drop_oldest_makes_the_room_that_larger_items_need(large: Packet |
 
 
 async def test_an_item_larger_than_a_limit_waits_until_something_follows_it() -> None:
-    queue = outlet(OverflowPolicy.DROP_OLDEST, max_bytes=1000)
+    queue = make_queue(OverflowPolicy.DROP_OLDEST, max_bytes=1000)
     queue.put([bytes(5000)])
     assert (len(queue), queue.dropped.total()) == (1, 0)
     queue.put([b"1", b"2"])
@@ -145,7 +145,7 @@ async def test_an_item_larger_than_a_limit_waits_until_something_follows_it() ->
 
 
 async def test_drop_oldest_cannot_take_back_what_is_being_delivered() -> None:
-    queue = outlet(OverflowPolicy.BLOCK)
+    queue = make_queue(OverflowPolicy.BLOCK)
     queue.put([b"1", b"2", b"3"])
     assert await queue.take() == [b"1", b"2", b"3"]
     queue.put([b"4", b"5"])
@@ -161,7 +161,7 @@ async def test_drop_oldest_cannot_take_back_what_is_being_delivered() -> None:
 async def test_an_outage_is_logged_at_its_start_and_with_its_extent_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    queue = outlet(OverflowPolicy.DROP_NEWEST, max_items=1)
+    queue = make_queue(OverflowPolicy.DROP_NEWEST, max_items=1)
     for index in range(10):
         queue.put([packet(index)])
     assert len(caplog.records) == 1

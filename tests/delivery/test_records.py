@@ -21,7 +21,7 @@ async def test_records_are_made_once_for_publishers_of_one_format() -> None:
     first, second, other = RecordKeeper("a"), RecordKeeper("b"), RecordKeeper("c")
     other.record_format = RecordFormat(length_bytes=4096, flush_after_s=3600.0)
     fanout = Fanout([first, second, other], LOG)
-    assert len(fanout.stages) == 2
+    assert len(fanout.writers) == 2
     async with running(fanout):
         fanout.put([packet(index) for index in range(50)])
         await fanout.drain(10.0)
@@ -46,7 +46,7 @@ async def test_records_that_packets_fill_are_there_when_these_were_put() -> None
         status = fanout.status()["keeper"]
     assert sum(record.sample_count for record in keeper.kept) == 3000
     assert (status["delivered"], status["waiting"]) == (len(keeper.kept), 0)
-    assert fanout.stages[0].outlet.delivered_count == 30
+    assert fanout.writers[0].queue.delivered_count == 30
 
 
 async def test_packets_wait_behind_a_publisher_of_records_that_is_full() -> None:
@@ -58,8 +58,8 @@ async def test_packets_wait_behind_a_publisher_of_records_that_is_full() -> None
         await asyncio.sleep(0)
         for index in range(3):
             fanout.put([packet(index)])
-        assert len(fanout.deliveries[0].outlet) == 1
-        assert len(fanout.stages[0].outlet) == 2
+        assert len(fanout.workers[0].queue) == 1
+        assert len(fanout.writers[0].queue) == 2
         await fanout.drain(10.0)
     assert [(record.start_ns, record.sample_count) for record in keeper.kept] == [
         (packet(0).start_ns, 100),
@@ -79,7 +79,7 @@ async def test_a_failure_in_making_records_ends_the_task_and_not_the_caller(monk
         with pytest.raises(RuntimeError, match="no such thing"):
             await tasks[0]
         assert fanout.put([packet(1)])  # what nobody takes any more waits
-        assert len(fanout.stages[0].outlet) == 2
+        assert len(fanout.writers[0].queue) == 2
 
 
 async def test_packets_that_became_no_records_for_a_bug_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ async def test_records_are_made_once_of_what_any_publisher_of_the_format_asks_fo
     first, second = RecordKeeper("a"), RecordKeeper("b")
     first.streams, second.streams = ["*.HHZ"], ["*.HH[ZN]"]
     fanout = Fanout([first, second], LOG)
-    (stage,) = fanout.stages
+    (writer,) = fanout.writers
     unwanted = StreamId("XX", "DEMO", "00", "HHE")
     async with running(fanout):
         fanout.put([packet(index, stream=each) for index in range(20) for each in (STREAM, HHN, unwanted)])
@@ -178,7 +178,7 @@ async def test_records_are_made_once_of_what_any_publisher_of_the_format_asks_fo
     assert {record.stream for record in first.kept} == {STREAM}
     assert {record.stream for record in second.kept} == {STREAM, HHN}
     assert first.kept == [record for record in second.kept if record.stream == STREAM]
-    assert stage.outlet.delivered_count == 40
+    assert writer.queue.delivered_count == 40
 
 
 async def test_a_paused_publisher_keeps_no_other_from_its_last_records_and_what_is_lost_is_told() -> None:
@@ -195,7 +195,7 @@ async def test_a_paused_publisher_keeps_no_other_from_its_last_records_and_what_
         for index in range(100):
             fanout.put([packet(index)])
             await asyncio.sleep(0)
-        assert len(fanout.stages[0].outlet) > 0  # it waits for room
+        assert len(fanout.writers[0].queue) > 0  # it waits for room
         draining = asyncio.ensure_future(fanout.drain(DEADLINE_S))
         await until(lambda: all(sum(record.sample_count for record in each.kept) == 10_000 for each in (same, other)))
         draining.cancel()

@@ -107,13 +107,13 @@ async def test_seek_before_the_play_says_what_is_done_now(path: Path) -> None:
 async def test_speed_is_shown_and_changed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rawdaq")
     async with playing(path, speed=0.001) as (receiver, keeper):
-        (delivery,) = receiver._fanout.deliveries
+        (delivery,) = receiver._fanout.workers
         delivery.publisher.overflow = OverflowPolicy.DROP_OLDEST
         assert receiver.cmd_speed([]) == {"speed": 0.001}
         assert receiver.cmd_speed(["2.5"]) == {"speed": 2.5}
-        assert str(delivery.outlet.policy) == "drop_oldest"
+        assert str(delivery.queue.policy) == "drop_oldest"
         assert receiver.cmd_speed(["max"]) == {"speed": "max"}
-        assert str(delivery.outlet.policy) == "block"
+        assert str(delivery.queue.policy) == "block"
         for args in (["0"], ["-1"], ["fast"], ["nan"], ["1e7"], ["1", "2"]):
             with pytest.raises(CommandError, match="usage: speed"):
                 receiver.cmd_speed(args)

@@ -87,7 +87,7 @@ class PacketReader:
         self._unpack, self._has_quality = version.header.unpack_from, version.has_quality
         self._kinds: dict[int, tuple[np.dtype[Any], int]] = {}  # of samples: type, and bytes of one
         self._worth_joining = MIN_PACKETS
-        self._day = (0, 0)  # of the newest packet: year and day of the year
+        self._year, self._day = 0, 0  # of the newest packet
         self._day_ns = 0  # when it began
 
     def describe(self, channel: int, described: ChannelFormat) -> None:
@@ -143,7 +143,8 @@ class PacketReader:
                     position = after
                     continue
                 worth_joining = size  # packets that are not alike now are not later in this chunk
-            if hour > 23 or minute > 59 or second > 60 or us > 999_999 or not self._has_day(year, day):
+            is_time = hour <= 23 and minute <= 59 and second <= 60 and us <= 999_999
+            if not is_time or ((day != self._day or year != self._year) and not self._begin_day(year, day)):
                 value = f"{year}, day {day}, {hour:02d}:{minute:02d}:{second:02d}.{us:06d}"
                 found.append(PacketProblem(channel, ProblemKind.DATE, value))
             elif count:
@@ -168,13 +169,11 @@ class PacketReader:
                 found.append(run._replace(timing_quality=None))
         return found
 
-    def _has_day(self, year: int, day: int) -> bool:
+    def _begin_day(self, year: int, day: int) -> bool:
         """Return whether there is such a day, whose beginning is then known; packets of one day follow each other."""
-        if (year, day) == self._day:
-            return True
         try:
             self._day_ns = day_start_ns(year, day)
         except InvalidValue:
             return False
-        self._day = year, day
+        self._year, self._day = year, day
         return True

@@ -202,10 +202,10 @@ async def test_a_pipe_that_became_smaller_meanwhile_gets_whole_frames(server: Pi
     async with opened(server) as publisher, running(publisher) as fanout:
         with contextlib.suppress(AttributeError):  # only Linux can
             fcntl.fcntl(server.fd, fcntl.F_SETPIPE_SZ, 4096)
-        delivery = fanout.deliveries[0]
+        delivery = fanout.workers[0]
         await asyncio.sleep(0)
         delivery.put(list(runs))
-        await until(lambda: server.read() and not delivery.outlet.waiting)
+        await until(lambda: server.read() and not delivery.queue.waiting)
     assert [frame.payload for frame in server.read_to_end()] == [run.data for run in runs]
 
 
