@@ -241,7 +241,8 @@ class ReceiverServer:
             self.log.warning("reading again after %.1f s", held_s)
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
-        has_room = self._hand_on(packets := self.stats.numbered(data) if self.numbers_packets else list(data))
+        packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
+        has_room = self._hand_on(packets)
         if self._previews is not None and (made := self._previews.add(packets)):
             has_room = self._hand_on(self.stats.numbered(made))
         return has_room

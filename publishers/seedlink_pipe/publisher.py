@@ -15,7 +15,7 @@ from rawdaq.delivery.items import count_of
 from rawdaq.errors import ComponentError, LocalProtocolError
 from rawdaq.miniseed.format import Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.protocols.plugin_pipe.writer import ATOMIC_BYTES, MSEED_BYTES, PipeWriter
+from rawdaq.protocols.plugin_pipe.writer import ATOMIC_BYTES, MSEED_BYTES, PipeWriter, frame_records
 from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.publishers.seedlink_pipe.pipe_end import PipeEnd
 from rawdaq.seedlink_plugin import PLUGIN_FD, PipeClosed
@@ -214,19 +214,17 @@ class SeedLinkPluginPublisher(Publisher):
 
     def try_deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
         """Write a few records, which a pipe takes as a whole or not at all."""
-        runs = [run for run in batch if isinstance(run, RecordRun)]
-        is_small = sum(len(run.data) for run in runs) <= ATOMIC_BYTES
-        if self.record_format is None or self._is_writing or not self._pipe.is_pipe or not is_small:
+        if self.record_format is None or self._is_writing or not self._pipe.is_pipe:
             return False
-        writer = PipeWriter()
+        pieces: list[bytes] = []
         try:
-            for run in runs:
-                writer.send_mseed_records(self._key(run.stream)[0], run.data)
-            if writer.queued_bytes > ATOMIC_BYTES or not self._pipe.connect():
-                return False
-            return self._pipe.write_now(writer.data_to_send())
+            for run in batch:
+                if isinstance(run, RecordRun):
+                    pieces.append(frame_records((self._keys.get(run.stream) or self._key(run.stream))[0], run.data))
+            data = b"".join(pieces)
+            return len(data) <= ATOMIC_BYTES and self._pipe.connect() and self._pipe.write_now(data)
         except (LocalProtocolError, OSError, ComponentError):
-            return False  # `deliver` tells of it
+            return False  # `deliver` raises what is wrong
 
     async def _carry(self, batch: Sequence[Item], add: Callable[[Item], None]) -> None:
         """Write what *add* makes of each item of *batch*, several items at a time."""

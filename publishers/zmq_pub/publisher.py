@@ -212,13 +212,15 @@ class ZMQTCPPublisher(Publisher):
         return [connection for connection in self._connections if connection.topics]
 
     def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Collection[PubConnection]) -> None:
-        for frames in _messages(item):
-            topic = bytes(frames[0])
-            wanting = [subscriber for subscriber in subscribers if subscriber.wants(topic)]
-            if wanting:
-                pieces = frame_message(frames)
-                size_bytes = sum(map(len, pieces))  # all are flat bytes
-                for subscriber in wanting:
+        for frames in (encode(item),) if isinstance(item, Packet) else _messages(item):
+            topic = frames[0] if isinstance(frames[0], bytes) else bytes(frames[0])
+            pieces: list[bytes | memoryview] = []
+            size_bytes = 0
+            for subscriber in subscribers:
+                if subscriber.wants(topic):
+                    if not pieces:
+                        pieces = frame_message(frames)
+                        size_bytes = sum(map(len, pieces))  # all are flat bytes
                     subscriber.send(pieces, size_bytes, item)
 
     async def watch(self) -> None:
@@ -295,10 +297,8 @@ def _is_loopback(ip: str) -> bool:
         return False
 
 
-def _messages(item: Packet | PacketRun | RecordRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
+def _messages(item: PacketRun | RecordRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
     """Return the frames of each message that *item* is."""
     if isinstance(item, PacketRun):
         return encode_run(item)
-    if isinstance(item, Packet):
-        return [encode(item)]
     return [[item if isinstance(item, bytes) else item.data]]

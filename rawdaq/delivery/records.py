@@ -70,7 +70,7 @@ class RecordWriter:
         if self._is_idle and not queue.waiting and self._can_make_now(packets):
             try:
                 records = self._maker.add(packets, self._clock_ns())  # type: ignore[arg-type]  # all are packets
-                if self._timer is None:
+                if self._timer is None and self._maker.due_ns is not None:
                     self._set_timer()
                 if records:
                     self._offer(records)

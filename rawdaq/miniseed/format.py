@@ -112,13 +112,12 @@ class Record(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class RecordRun:
     """Records of one stream that follow each other without a gap, made together and of one length.
 
     It stands for these records where many of them pass at once. Iterating yields them; a slice is a run again.
 
-    Attributes:
+    Args:
         stream: whose samples are in them.
         starts_ns: time of the first sample of each record.
         sample_counts: how many samples are in each.
@@ -126,11 +125,13 @@ class RecordRun:
         data: the records, one after the other.
     """
 
-    stream: StreamId
-    starts_ns: Sequence[int]
-    sample_counts: Sequence[int]
-    rate_hz: float
-    data: bytes
+    __slots__ = ("data", "rate_hz", "sample_counts", "starts_ns", "stream")
+
+    def __init__(
+        self, stream: StreamId, starts_ns: Sequence[int], sample_counts: Sequence[int], rate_hz: float, data: bytes
+    ) -> None:
+        self.stream, self.starts_ns, self.sample_counts = stream, starts_ns, sample_counts
+        self.rate_hz, self.data = rate_hz, data
 
     def __len__(self) -> int:
         """Return how many records these are."""

@@ -73,10 +73,12 @@ class RecordMaker:
                 self._add_parts(records, packet, now_ns, enough, made)
         self._held = {}
         for records in touched:
+            size = records.pending.size
             if not self._flush_after_ns:
-                records.close(made)
-            elif at_once == 1 or records.pending.size >= at_once * records.usual:
-                records.take(made)
+                records.make(made, is_closing=True)
+            elif at_once == 1 or size >= at_once * records.usual:
+                if size >= records.try_at:
+                    records.make(made, is_closing=False)
             else:
                 self._held[records] = None
         if touched and self._flush_after_ns and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
@@ -91,7 +93,7 @@ class RecordMaker:
         for first in range(0, len(run), step):
             records.add(run if step >= len(run) else run[first : first + step], plan, now_ns, made)
             if records.pending.size >= enough * records.usual:
-                records.take(made)
+                records.make(made, is_closing=False)
 
     @property
     def is_holding(self) -> bool:
@@ -102,7 +104,8 @@ class RecordMaker:
         """Return the records that are full, those that `add` held included."""
         made: list[RecordRun] = []
         for records in self._held:
-            records.take(made)
+            if records.pending.size >= records.try_at:
+                records.make(made, is_closing=False)
         self._held = {}
         return made
 
@@ -119,7 +122,7 @@ class RecordMaker:
         for records in self._streams.values():
             oldest_ns = records.oldest_ns
             if oldest_ns is not None and oldest_ns + self._flush_after_ns <= now_ns:
-                records.close(made)
+                records.make(made, is_closing=True)
             elif oldest_ns is not None:
                 waiting.append(oldest_ns)
         self.due_ns = min(waiting) + self._flush_after_ns if waiting else None
@@ -129,6 +132,6 @@ class RecordMaker:
         """Return all that waits, as records that may not be full."""
         made: list[RecordRun] = []
         for records in self._streams.values():
-            records.close(made)
+            records.make(made, is_closing=True)
         self.due_ns = None
         return made

@@ -46,13 +46,16 @@ class PendingSamples:
         rate_hz: their sampling rate.
         size: how many samples wait.
         start_ns: time of the first of them.
+        timing_quality: of the packet in which the first sample lies: it vouches for `start_ns`.
+        interval_ns: between two samples.
     """
 
     def __init__(self, dtype: npt.DTypeLike, rate_hz: float) -> None:
         self.rate_hz = rate_hz
         self.size = 0
         self.start_ns = 0
-        self._interval_ns = NS_PER_S / rate_hz
+        self.timing_quality: int | None = None
+        self.interval_ns = NS_PER_S / rate_hz
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
         self._dtype, self._item_bytes = self._buffer.dtype, self._buffer.itemsize
         self._bytes = self._buffer.data.cast("B")
@@ -64,16 +67,6 @@ class PendingSamples:
     def samples(self) -> Samples:
         """The samples that wait: a view that is good until the next `append`."""
         return self._buffer[self._begin : self._begin + self.size]
-
-    @property
-    def next_ns(self) -> float:
-        """About the time of the sample that would follow."""
-        return self.start_ns + self.size * self._interval_ns
-
-    @property
-    def timing_quality(self) -> int | None:
-        """The timing quality of the packet in which the first sample lies: it vouches for ``start_ns``."""
-        return self._origins[0].timing_quality
 
     @property
     def arrived_ns(self) -> int:
@@ -96,13 +89,14 @@ class PendingSamples:
         """
         waiting, count, start_ns = self.size, packet.size, packet.start_ns
         if waiting:
-            late_ns = start_ns - self.start_ns - waiting * self._interval_ns
+            late_ns = start_ns - self.start_ns - waiting * self.interval_ns
             if waiting > reach:
                 late_ns = self._late_ns(start_ns, reach)
-            if abs(late_ns) * 2 > self._interval_ns:
+            if abs(late_ns) * 2 > self.interval_ns:
                 return False
         elif _FIRST_NS <= start_ns <= _LAST_NS:
-            self.restart(start_ns)
+            self._origins.clear()
+            self.start_ns, self.timing_quality = start_ns, packet.timing_quality
         else:
             return False
         if self._begin + waiting + count > self._buffer.size:
@@ -119,11 +113,6 @@ class PendingSamples:
         self.size = waiting + count
         return True
 
-    def restart(self, start_ns: int) -> None:
-        """Begin again with a sample at *start_ns*; nothing waits."""
-        self._origins.clear()
-        self.start_ns = start_ns
-
     def _late_ns(self, start_ns: int, reach: int) -> float:
         """Return how much later than expected *start_ns* is, measured from about *reach* samples back."""
         base_ns, distance = self.start_ns, self.size
@@ -131,7 +120,7 @@ class PendingSamples:
         origin = next((each for each in reversed(self._origins) if end - each.position >= reach), None)
         if origin is not None and origin.position > self._position:
             base_ns, distance = origin.start_ns, end - origin.position
-        return start_ns - base_ns - distance * self._interval_ns
+        return start_ns - base_ns - distance * self.interval_ns
 
     def _make_room(self, needed: int) -> None:
         """Move what waits to the start of a buffer that holds *needed* samples."""
@@ -170,8 +159,8 @@ class PendingSamples:
 
     def _times_ns(self, origin: _Origin, positions: Sequence[int]) -> list[int]:
         """Return the times of the samples at *positions*, as the packet that they lie in tells them."""
-        if self._interval_ns.is_integer():  # most rates: then it is done in half the time
-            step_ns = int(self._interval_ns)
+        if self.interval_ns.is_integer():  # most rates: then it is done in half the time
+            step_ns = int(self.interval_ns)
             base_ns = origin.start_ns - origin.position * step_ns
             return [base_ns + position * step_ns for position in positions]
         return [sample_time(origin.start_ns, position - origin.position, self.rate_hz) for position in positions]
@@ -184,6 +173,8 @@ class PendingSamples:
         origins = self._origins
         while len(origins) > 1 and origins[1].position <= self._position:
             origins.popleft()
-        self.start_ns = sample_time(origins[0].start_ns, self._position - origins[0].position, self.rate_hz)
+        first = origins[0]
+        self.timing_quality = first.timing_quality
+        self.start_ns = first.start_ns + round((self._position - first.position) * NS_PER_S / self.rate_hz)
         if self._buffer.size > _KEPT_CAPACITY and self.size <= _FIRST_CAPACITY:
             self._move(np.empty(_FIRST_CAPACITY, self._buffer.dtype))

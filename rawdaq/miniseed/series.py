@@ -3,7 +3,7 @@
 `Packer` makes the same, several times slower; see ``docs/decisions/steim2.md``.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +11,10 @@ import numpy.typing as npt
 from rawdaq.native import steim2
 from rawdaq.packet import Samples
 
-
-class Series(NamedTuple):
-    """The data of records of consecutive samples; `stamp` writes their headers as soon as their times are known.
-
-    Attributes:
-        table: one row for each record, and perhaps some that are not used.
-        counts: how many samples each record holds.
-        is_stuck: the next record cannot be made, because a step in it needs more than 30 bits.
-    """
-
-    table: npt.NDArray[np.uint8]
-    counts: list[int]
-    is_stuck: bool
+#: The data of records of consecutive samples, whose headers `stamp` writes as soon as their times are known: a table
+#: with one row for each record and perhaps some that are not used; how many samples each record holds; and whether the
+#: next record cannot be made, because a step in it needs more than 30 bits.
+Series: TypeAlias = tuple[npt.NDArray[np.uint8], list[int], bool]
 
 
 def is_compiled() -> bool:
@@ -45,7 +36,7 @@ def steim2_series(header_bytes: int, length_bytes: int, samples: Samples, limit:
     table = np.empty((min(limit, samples.size // least + 1), length_bytes), np.uint8)
     encode = steim2.encode  # pyright: ignore[reportOptionalMemberAccess]
     counts, fits = encode(samples, table, length_bytes, header_bytes, is_last)
-    return Series(table, counts, not fits)
+    return table, counts, not fits
 
 
 def plain_series(header_bytes: int, length_bytes: int, samples: Samples, limit: int, is_last: bool) -> Series:
@@ -61,7 +52,7 @@ def plain_series(header_bytes: int, length_bytes: int, samples: Samples, limit: 
     if rest.size:
         data[full, : rest.size] = rest
         data[full, rest.size :] = 0
-    return Series(table, [size] * full + [rest.size] * bool(rest.size), False)
+    return table, [size] * full + [rest.size] * bool(rest.size), False
 
 
 def stamp(

@@ -89,7 +89,7 @@ class StreamRecords:
             return
         if not packet.size:
             return
-        self.close(out)
+        self.make(out, is_closing=True)
         if not _is_possible(packet):
             return self._refuse(packet.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
         self._begin(plan, packet.rate_hz).append(packet, now_ns, self.usual)
@@ -107,19 +107,14 @@ class StreamRecords:
         self.usual = self.try_at = self._least
         return self.pending
 
-    def take(self, out: list[RecordRun]) -> None:
-        """Make the records that are full by now."""
-        if self.pending.size >= self.try_at:
-            self._make(out, is_closing=False)
+    def make(self, out: list[RecordRun], is_closing: bool) -> None:
+        """Append the records that are full by now to *out*; when *is_closing*, all that waits as records.
 
-    def close(self, out: list[RecordRun]) -> None:
-        """Make records of all that waits, the last one perhaps not full."""
-        if self.pending.size:
-            self._make(out, is_closing=True)
-
-    def _make(self, out: list[RecordRun], is_closing: bool) -> None:
+        The caller sees whether that is worth while: `try_at` samples wait, or any when *is_closing*.
+        """
         pending = self.pending
-        if pending.next_ns > _MAX_NS:  # one possible packet after the other has led there
+        # One possible packet after the other may lead beyond the last year that records can say.
+        if pending.start_ns + pending.size * pending.interval_ns > _MAX_NS:
             return self._drop(f"{pending.rate_hz} Hz from {pending.start_ns} ns on")
         samples, done, is_pinned = pending.samples, 0, False
         while samples.size - done >= (1 if is_closing else self.try_at):
@@ -148,10 +143,10 @@ class StreamRecords:
         table, counts, is_stuck = make(len(self._header), self._length_bytes, samples, _MAX_SERIES, is_closing)
         first, total, pending = 0, len(counts), self.pending
         while first < total:
-            starts_ns = pending.starts_ns(counts[first:], _STEP_NS)
+            starts_ns = [pending.start_ns] if total == 1 else pending.starts_ns(counts[first:], _STEP_NS)
             end = first + len(starts_ns)
-            quality, sequence = pending.timing_quality, self._sequence
-            data = stamp(table[first:end], self._header, starts_ns, counts[first:end], sequence, quality)
+            sequence = self.counts.records % MAX_SEQUENCE + 1
+            data = stamp(table[first:end], self._header, starts_ns, counts[first:end], sequence, pending.timing_quality)
             self._add_run(starts_ns, counts[first:end], data, out)
             first = end
         done = sum(counts)
@@ -179,7 +174,7 @@ class StreamRecords:
             How many samples are dealt with: in records, or, at the end, waiting for more. 0: *code* cannot hold them.
         """
         pending, packer = self.pending, self._packer
-        sequence, quality = self._sequence, pending.timing_quality
+        sequence, quality = self.counts.records % MAX_SEQUENCE + 1, pending.timing_quality
         is_fallback = code != self._plan.codes[0]
         packer.begin(first, code, pending.start_ns, sequence, quality)
         try:
@@ -213,11 +208,6 @@ class StreamRecords:
             self.try_at = max(self._least, self.usual * 7 // 8, waiting * 9 // 8 + 1)
         else:
             self.try_at = max(self._least, waiting * 9 // 8 + 1)
-
-    @property
-    def _sequence(self) -> int:
-        """The number of the next record."""
-        return self.counts.records % MAX_SEQUENCE + 1
 
     def _add_run(self, starts_ns: list[int], sample_counts: list[int], data: bytes, out: list[RecordRun]) -> None:
         """Add finished records to *out*; their samples wait no longer."""

@@ -335,39 +335,9 @@ end:
     return result;
 }
 
-static PyObject *record(PyObject *Py_UNUSED(module), PyObject *arguments)
-{
-    Py_buffer samples, header;
-    Py_ssize_t record_bytes, count = 0;
-    int is_last, timing_quality;
-    long sequence;
-    long long start_ns;
-    PyObject *data = NULL, *result = NULL;
-    Window window;
-
-    if (!PyArg_ParseTuple(arguments, "y*y*npliL:record", &samples, &header, &record_bytes, &is_last, &sequence,
-                          &timing_quality, &start_ns))
-        return NULL;
-    if (begin(&window, &samples, record_bytes, header.len) < 0 || check_numbers(sequence, timing_quality) < 0
-        || !(data = PyBytes_FromStringAndSize(NULL, record_bytes)))
-        goto end;
-    uint8_t *place = (uint8_t *)PyBytes_AsString(data);
-    if (window.count)
-        count = pack(&window, 0, place + header.len, (record_bytes - header.len) / FRAME_BYTES, is_last);
-    if (count > 0)
-        put_header(place, &header, sequence, (uint32_t)count, timing_quality, start_ns);
-    result = count > 0 ? Py_BuildValue("On", data, count) : Py_BuildValue("y#n", "", (Py_ssize_t)0, count);
-end:
-    Py_XDECREF(data);
-    PyBuffer_Release(&header);
-    PyBuffer_Release(&samples);
-    return result;
-}
-
 static PyMethodDef FUNCTIONS[] = {
     {"encode", encode, METH_VARARGS, NULL},
     {"stamp", stamp, METH_VARARGS, NULL},
-    {"record", record, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef_Slot SLOTS[] = {{0, NULL}};

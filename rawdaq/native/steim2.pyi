@@ -54,32 +54,3 @@ def stamp(
         ValueError: the lengths do not fit each other, or a number is out of its range.
         OverflowError: a number is not in 64 bits.
     """
-
-def record(
-    samples: Buffer,
-    header: Buffer,
-    record_bytes: int,
-    is_last: bool,
-    sequence: int,
-    timing_quality: int,
-    start_ns: int,
-    /,
-) -> tuple[bytes, int]:
-    """Return one record, complete, and how many of the samples it holds: what `encode` and `stamp` make in two calls.
-
-    Args:
-        samples: int32 of this machine, one after the other.
-        header: as for `stamp`; its length is a multiple of 64.
-        record_bytes: length of the record: a multiple of 64, at most 32768.
-        is_last: whether nothing follows; otherwise it is made only when the samples fill it whatever follows.
-        sequence: number of the record, 1 to 999999.
-        timing_quality: 0 to 100 percent; less than 0 to say nothing of it.
-        start_ns: time of the first sample; rounded to microseconds.
-
-    Returns:
-        No bytes and 0 when the samples do not fill it; no bytes and less than 0 when a step needs more than 30 bits.
-
-    Raises:
-        ValueError: samples or lengths that are none, or a number out of its range.
-        OverflowError: a number is not in 64 bits.
-    """

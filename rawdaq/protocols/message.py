@@ -70,7 +70,7 @@ def header(packet: Packet) -> dict[str, HeaderValue]:
         "rawdaq": LAYOUT_VERSION,
         "stream": str(packet.stream),
         "rate_hz": int(rate_hz) if rate_hz.is_integer() and rate_hz < _WHOLE else rate_hz,
-        "shape": [packet.samples.size],
+        "shape": [packet.size],
         "frame": int(packet.sequence),
         "start_ns": int(packet.start_ns),
         "timing_quality": None if packet.timing_quality is None else int(packet.timing_quality),
@@ -80,16 +80,17 @@ def header(packet: Packet) -> dict[str, HeaderValue]:
 
 def encode(packet: Packet) -> list[Frame]:
     """Return the three frames of *packet*; its samples are not copied when they are little-endian already."""
-    constant = _constant(packet.stream, packet.rate_hz, packet.samples.dtype)
+    constant = _constant(packet.stream, packet.rate_hz, packet.dtype)
     quality = b"null" if packet.timing_quality is None else b"%d" % packet.timing_quality
     varying = b'"shape":[%d],"frame":%d,"start_ns":%d,"timing_quality":%b,"received_ns":%d}' % (
-        packet.samples.size,
+        packet.size,
         packet.sequence,
         packet.start_ns,
         quality,
         packet.received_ns,
     )
-    return [constant.topic, constant.head + varying, sample_bytes(packet.samples)]
+    data = packet.data if packet.dtype in _FLAT else sample_bytes(packet.samples)
+    return [constant.topic, constant.head + varying, data]
 
 
 def encode_run(run: PacketRun) -> Iterator[list[Frame]]:

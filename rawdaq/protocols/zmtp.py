@@ -153,9 +153,12 @@ def frame_message(frames: Sequence[bytes | memoryview]) -> list[bytes | memoryvi
     if not frames:
         raise LocalProtocolError("a ZMQ message has at least one frame")
     pieces: list[bytes | memoryview] = []
-    for body in frames[:-1]:
-        pieces += (_frame(_MORE, body), body)
-    return [*pieces, _frame(0, frames[-1]), frames[-1]]
+    left = len(frames)
+    for body in frames:
+        left -= 1
+        size, flags = body.nbytes if isinstance(body, memoryview) else len(body), _MORE if left else 0
+        pieces += (_SHORT[flags][size] if size < 256 else _frame(flags, body), body)
+    return pieces
 
 
 def _command(name: bytes, body: bytes) -> bytes:

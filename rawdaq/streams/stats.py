@@ -135,28 +135,27 @@ class Reporter(ABC):
 class _Drift:
     """Tells a wrong rate from jitter: many residuals in a row of one sign and about one size."""
 
-    __slots__ = ("_window", "is_active")
+    __slots__ = ("is_active", "window")
 
     def __init__(self) -> None:
         self.is_active = False
-        self._window: deque[tuple[int, int]] = deque(maxlen=_DRIFT_PACKETS)
+        self.window: deque[tuple[int, int]] = deque(maxlen=_DRIFT_PACKETS)
 
     def end(self) -> None:
         """Note that a packet begins exactly where the one before it ended."""
-        if self._window:
-            self._window.clear()
-            self.is_active = False
+        self.window.clear()
+        self.is_active = False
 
     def add(self, residual_ns: int, duration_ns: int) -> float | None:
         """Return the relative drift when it is found, once, else None."""
         if residual_ns == 0:
             self.end()
             return None
-        self._window.append((residual_ns, duration_ns))
-        if len(self._window) < _DRIFT_PACKETS:
+        self.window.append((residual_ns, duration_ns))
+        if len(self.window) < _DRIFT_PACKETS:
             return None
-        residuals_ns = [residual for residual, _ in self._window]
-        drift = sum(residuals_ns) / max(1, sum(duration for _, duration in self._window))
+        residuals_ns = [residual for residual, _ in self.window]
+        drift = sum(residuals_ns) / max(1, sum(duration for _, duration in self.window))
         sizes_ns = [abs(residual) for residual in residuals_ns]
         is_steady = min(residuals_ns) > 0 or max(residuals_ns) < 0
         # 2 us is twice the step of a device's stamps
@@ -229,7 +228,8 @@ class StreamStats:
         start_ns, rate_hz, size = packet.start_ns, packet.rate_hz, packet.size
         anomalies: list[Anomaly] = []
         if start_ns == self.next_ns and rate_hz == self.rate_hz:
-            self._drift.end()
+            if self._drift.window:
+                self._drift.end()
         elif self.packets and self.rate_hz == rate_hz:
             anomalies = self._compare(packet)
         if isinstance(packet, Packet):

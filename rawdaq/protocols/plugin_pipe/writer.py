@@ -63,6 +63,7 @@ __all__ = [
     "SamplesFrame",
     "UnknownFrameType",
     "Write",
+    "frame_records",
 ]
 
 _NO_TIME = Calendar(0, 0, 0, 0, 0, 0)
@@ -218,15 +219,7 @@ class PipeWriter:
         Raises:
             LocalProtocolError: an identifier that does not fit, or records that have not 512 bytes each.
         """
-        count, rest = divmod(len(records), MSEED_BYTES)
-        if rest or not count:
-            raise LocalProtocolError(f"{len(records)} bytes are no records of {MSEED_BYTES} bytes each")
-        if count == 1:
-            return self._add(Write(_mseed_header(station) + records, 1))
-        table = np.empty((count, HEADER.size + MSEED_BYTES), np.uint8)
-        table[:, : HEADER.size] = np.frombuffer(_mseed_header(station), np.uint8)
-        table[:, HEADER.size :] = np.frombuffer(records, np.uint8).reshape(count, MSEED_BYTES)
-        self._add(Write(table.reshape(-1).data, count))
+        self._add(Write(frame_records(station, records), len(records) // MSEED_BYTES))
 
     def _queue(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -236,6 +229,23 @@ class PipeWriter:
         self._queued.append(frames)
         self._queued_bytes += len(frames.data)
         self._queued_frames += frames.frames
+
+
+def frame_records(station: str, records: bytes) -> bytes:
+    """Return the frames of miniSEED records that follow each other in *records*.
+
+    Raises:
+        LocalProtocolError: an identifier that does not fit, or records that have not 512 bytes each.
+    """
+    count, rest = divmod(len(records), MSEED_BYTES)
+    if rest or not count:
+        raise LocalProtocolError(f"{len(records)} bytes are no records of {MSEED_BYTES} bytes each")
+    if count == 1:
+        return _mseed_header(station) + records
+    table = np.empty((count, HEADER.size + MSEED_BYTES), np.uint8)
+    table[:, : HEADER.size] = np.frombuffer(_mseed_header(station), np.uint8)
+    table[:, HEADER.size :] = np.frombuffer(records, np.uint8).reshape(count, MSEED_BYTES)
+    return table.tobytes()
 
 
 def _frame(
