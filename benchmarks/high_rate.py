@@ -33,7 +33,7 @@ from rawdaq.times import NS_PER_S
 COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")
 CHANNELS = 8
 RATE_HZ = 1_000_000
-PREVIEW_HZ = 1000
+DECIMATED_HZ = 1000
 
 _PACKET = 10_000  # samples
 _PACKET_NS = _PACKET * NS_PER_S // RATE_HZ
@@ -168,8 +168,8 @@ Acoustic:
     class: RawReceiver
     port: {port}
     channels: {{{", ".join(f'{number}: "{number:02d}.JHZ"' for number in range(CHANNELS))}}}
-  Previews:
-    slow: {{rate_hz: {PREVIEW_HZ}}}
+  Decimation:
+    slow: {{rate_hz: {DECIMATED_HZ}}}
   Publishers:
     archive: {{class: MiniSeedPublisher, path: archive}}
     live: {{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 0, streams: ["*.*.*.G??"]}}
@@ -190,16 +190,16 @@ def run(case: Case) -> dict[str, Any]:
         receiver.read()
         device.order()
         fed = device.read()
-        previews = CHANNELS * preview_count(case.seconds)
-        receiver.order(str(CHANNELS * case.seconds * RATE_HZ + previews))
+        decimated = CHANNELS * decimated_count(case.seconds)
+        receiver.order(str(CHANNELS * case.seconds * RATE_HZ + decimated))
         used = receiver.read()
-        subscriber.order(str(previews))
+        subscriber.order(str(decimated))
         heard = subscriber.read()["samples"]
         size_bytes = sum(path.stat().st_size for path in (folder / "archive").rglob("*") if path.is_file())
         compare(case, folder / "archive")
     problems = {"dropped": used["lost"], "gaps": used["gaps"], "unheard": fed["unheard"], "cut off": fed["dropped"]}
-    if any(problems.values()) or heard != previews:
-        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {previews} samples")
+    if any(problems.values()) or heard != decimated:
+        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {decimated} samples")
     return {
         "CPU %": 100 * used["cpu_s"] / case.seconds,
         "device CPU %": 100 * fed["cpu_s"] / case.seconds,
@@ -210,18 +210,18 @@ def run(case: Case) -> dict[str, Any]:
     }
 
 
-def preview_count(seconds: int) -> int:
-    """Return how many samples the preview of one channel has."""
-    decimator = Decimator(RATE_HZ // PREVIEW_HZ)
+def decimated_count(seconds: int) -> int:
+    """Return how many samples the decimated stream of one channel has."""
+    decimator = Decimator(RATE_HZ // DECIMATED_HZ)
     return (seconds * RATE_HZ - 2 * decimator.delay - 1) // decimator.factor + 1
 
 
 def compare(case: Case, archive: Path) -> None:
-    """End the benchmark unless *archive* holds every sample that was sent, and the preview of them, without a gap."""
+    """End the benchmark unless *archive* holds every sample that was sent, and the decimated ones, without a gap."""
     for number, packets in enumerate(packets_of(case.signal)):
-        decimator, sent = Decimator(RATE_HZ // PREVIEW_HZ), cycled(packets, case.seconds)
-        preview = np.concatenate([decimator.push(packet) for packet in sent])
-        expect(case, archive, f"{number:02d}.GHZ", preview.astype(np.float32))
+        decimator, sent = Decimator(RATE_HZ // DECIMATED_HZ), cycled(packets, case.seconds)
+        decimated = np.concatenate([decimator.push(packet) for packet in sent])
+        expect(case, archive, f"{number:02d}.GHZ", decimated.astype(np.float32))
         expect(case, archive, f"{number:02d}.JHZ", np.concatenate(list(cycled(packets, case.seconds))))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from rawdaq.config.settings import ConfigError
+    from rawdaq.config import ConfigError
     from rawdaq.control.names import Target
     from rawdaq.process.runtime_files import RuntimeFiles
 

@@ -19,8 +19,8 @@ _MAX_LINES = 12
 #: What a table shows first, when it is there; the rest of a status is shown by --json.
 _STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
 _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
-_PREVIEW_COLUMNS = ("rate_hz", "type", "refused", "reason")
-_TABLES = (("publishers", _PUBLISHER_COLUMNS), ("previews", _PREVIEW_COLUMNS), ("streams", _STREAM_COLUMNS))
+_DECIMATION_COLUMNS = ("rate_hz", "type", "refused", "reason")
+_TABLES = (("publishers", _PUBLISHER_COLUMNS), ("decimation", _DECIMATION_COLUMNS), ("streams", _STREAM_COLUMNS))
 
 
 def print_list(rows: Sequence[Row]) -> None:
@@ -29,7 +29,7 @@ def print_list(rows: Sequence[Row]) -> None:
 
 
 def print_status(status: Row) -> None:
-    """Print the status of one component: a headline, its receiver, its publishers, previews and streams."""
+    """Print the status of one component: a headline, its receiver, its publishers, decimated streams and streams."""
     head = Text(str(status["title"]), style="bold")
     uptime_s = status.get("uptime_s")
     state = str(status["state"])

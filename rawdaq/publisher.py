@@ -7,13 +7,14 @@ that can deliver without waiting implements `Publisher.try_deliver` too.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.format import RecordFormat
 from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
 
 
 class OverflowPolicy(StrEnum):
@@ -86,6 +87,29 @@ class Publisher:
         self.log = (logger or logging.getLogger("rawdaq.publishers")).getChild(name)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: set[asyncio.Task[None]] = set()
+
+    # What a station file asks of the class before anything is built; a subclass overrides what applies to it. *options*
+    # are the arguments of the constructor, complete with defaults.
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> str | None:
+        """Return why *options*, each of which is valid, contradict each other; None when they do not."""
+        return None
+
+    @classmethod
+    def check_streams(cls, streams: Sequence[StreamId], options: Mapping[str, Any]) -> str | None:
+        """Return why a publisher with *options* cannot carry *streams* (empty: they are not known); None if it can."""
+        return None
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
+        """Return what only one publisher can have, in words, such as an address; None when there is no such thing."""
+        return None
+
+    @classmethod
+    def exclusive_by_stream(cls, options: Mapping[str, Any]) -> str | None:
+        """Return what only one publisher of each stream can have, in words, such as an archive; None: no such thing."""
+        return None
 
     def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell the loop that `publish` schedules on; the framework calls it before `open`."""

@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from rawdaq.config.settings import PreviewSettings
+from rawdaq.config.decimation import DecimationSettings
+from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
@@ -24,7 +25,7 @@ from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
-from rawdaq.streams.decimation import Previews
+from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _LATE_S = 0.5  # by which a publisher that minds `Publisher.close_timeout_s` may
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer:
+class ReceiverServer(ReceiverHooks):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -60,7 +61,7 @@ class ReceiverServer:
         start_timeout_s: how long a start may take; None leaves that to who waits for it.
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
-        previews: streams of a lower rate that are published, too, by names for `status`; set it before it is run.
+        decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
     """
 
     command_address: str | None = None
@@ -69,7 +70,7 @@ class ReceiverServer:
     start_timeout_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
-    previews: Mapping[str, PreviewSettings] = MappingProxyType({})
+    decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class ReceiverServer:
         self._loop = loop
         self._fanout = Fanout(self.publishers, self.log)
         self._turn_at = _TURN_ITEMS
-        self._previews: Previews | None = None
+        self._decimation: Decimation | None = None
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
@@ -243,7 +244,7 @@ class ReceiverServer:
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
         has_room = self._hand_on(packets)
-        if self._previews is not None and (made := self._previews.add(packets)):
+        if self._decimation is not None and (made := self._decimation.add(packets)):
             has_room = self._hand_on(self.stats.numbered(made))
         return has_room
 
@@ -337,9 +338,9 @@ class ReceiverServer:
                 f"{self.name} listens to nothing: call setup_udp, setup_stream or connect_stream in __init__, "
                 "or set self._setup = True when it has sockets of its own"
             )
-        if self.previews:
-            self._previews = Previews(self.previews, self.log)
-            await asyncio.to_thread(self._previews.open)
+        if self.decimation:
+            self._decimation = Decimation(self.decimation, self.log)
+            await asyncio.to_thread(self._decimation.open)
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
             try:
@@ -453,7 +454,7 @@ class ReceiverServer:
         return "pong"
 
     def cmd_status(self) -> dict[str, object]:
-        """Show state, endpoints, publishers, previews and streams."""
+        """Show state, endpoints, publishers, decimated streams and streams."""
         return {
             "name": self.name,
             "class": type(self).__name__,
@@ -462,7 +463,7 @@ class ReceiverServer:
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "receiver": self.receiver_status(),
             "publishers": self._fanout.status(),
-            "previews": {} if self._previews is None else self._previews.status(),
+            "decimation": {} if self._decimation is None else self._decimation.status(),
             "streams": self.stats.report(),
         }
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rawdaq.config import registry
-from rawdaq.config.files import ComponentSettings, PublisherSettings
 from rawdaq.config.options import supplied
+from rawdaq.config.settings import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import Publisher
@@ -33,7 +33,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
     )
     receiver.stop_timeout_s = component.daemon.stop_timeout_s
     receiver.monitor_address = component.daemon.monitor
-    receiver.previews = component.previews
+    receiver.decimation = component.decimation
     return receiver
 
 

@@ -160,7 +160,9 @@ def test_every_code_block_is_one_that_is_run_here() -> None:
     ]
 
 
-@pytest.mark.parametrize("holding", ["Previews:", "class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver"])
+@pytest.mark.parametrize(
+    "holding", ["Decimation:", "class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver"]
+)
 def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", holding))
     done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])

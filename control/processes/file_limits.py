@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rawdaq.config import registry
+from rawdaq.config.hooks import publisher_hooks, receiver_hooks
 from rawdaq.config.settings import ComponentSettings
-from rawdaq.config.station_file import ClaimsByStream, NamesStreams
 from rawdaq.errors import ComponentError
 from rawdaq.stream_id import StreamId
 
@@ -39,16 +39,14 @@ def _files(component: ComponentSettings) -> int:
     with suppress(ComponentError):  # a class that cannot be imported: its component says so when it starts
         streams = _streams(component)
         for publisher in component.publishers:
-            cls = registry.publisher_class(publisher.class_name)
-            own = sum(stream.matches(publisher.streams) for stream in streams)
-            files += own if isinstance(cls, ClaimsByStream) else _PUBLISHER_FILES
+            hooks = publisher_hooks(registry.publisher_class(publisher.class_name))
+            is_archive = hooks.exclusive_by_stream(publisher.options) is not None
+            files += sum(stream.matches(publisher.streams) for stream in streams) if is_archive else _PUBLISHER_FILES
     return files
 
 
 def _streams(component: ComponentSettings) -> list[StreamId]:
-    """Return the streams of *component* and their previews, none when nobody knows before they come."""
-    cls = registry.receiver_class(component.receiver.class_name)
-    if not isinstance(cls, NamesStreams):
-        return []
-    sources = cls.streams(component.station, component.receiver.options)
-    return sources + [name for preview in component.previews.values() for name in preview.names(sources).values()]
+    """Return the streams of *component* with the decimated ones; empty when they are not known before they come."""
+    hooks = receiver_hooks(registry.receiver_class(component.receiver.class_name))
+    sources = hooks.streams(component.station, component.receiver.options)
+    return sources + [name for entry in component.decimation.values() for name in entry.names(sources).values()]

@@ -1,24 +1,19 @@
-"""Station files: YAML in, validated settings out, or every mistake at once with its line and key.
+"""Station files: YAML in, validated settings out, or all mistakes at once with line and key.
 
-`load` and its kin read files; `registry` finds classes by name; the other modules are this room's own.
+Other rooms load files with `load` and its kin, name settings, and find classes by name through `registry`; the other
+modules belong to this room. Public names are those of ``__all__``.
 """
 
-from rawdaq.config.files import (
-    DEMO_FILE,
+from rawdaq.config.decimation import DecimationSettings
+from rawdaq.config.document import ConfigError, Problem
+from rawdaq.config.files import DEMO_FILE, find_config, load, load_all, load_good, named_config
+from rawdaq.config.settings import (
     ComponentSettings,
-    ConfigError,
     DaemonSettings,
-    PreviewSettings,
-    Problem,
     PublisherSettings,
     ReceiverSettings,
     StationFile,
     StationSettings,
-    find_config,
-    load,
-    load_all,
-    load_good,
-    named_config,
 )
 
 __all__ = [
@@ -26,7 +21,7 @@ __all__ = [
     "ComponentSettings",
     "ConfigError",
     "DaemonSettings",
-    "PreviewSettings",
+    "DecimationSettings",
     "Problem",
     "PublisherSettings",
     "ReceiverSettings",

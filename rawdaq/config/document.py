@@ -2,10 +2,47 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rawdaq.config.options import Mistake, Model, Where, shown, validate
-from rawdaq.config.settings import Problem
+from rawdaq.errors import RawdaqError
+
+
+class Problem(NamedTuple):
+    """One mistake in a station file.
+
+    Attributes:
+        file: the file (or folder) that has it.
+        line: its line from 1, None when it belongs to no line.
+        key: the path of the key, such as ``RawReceiver.Receiver.port``; empty for the file as a whole.
+        text: what is wrong, and what would be right.
+    """
+
+    file: Path
+    line: int | None
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return ``FILE:LINE: KEY: text``."""
+        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return ": ".join(part for part in (where, self.key, self.text) if part)
+
+
+class ConfigError(RawdaqError):
+    """The configuration is wrong; carries every mistake that was found, one a line.
+
+    Args:
+        problems: the mistakes, in the order of the files and their lines.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return one line for each problem."""
+        return "\n".join(map(str, self.problems))
 
 
 @dataclass(slots=True)

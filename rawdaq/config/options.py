@@ -34,6 +34,12 @@ Where = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class Settings(BaseModel):
+    """Settings that refuse unknown keys and never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 class Mistake(NamedTuple):
     """One value that cannot be.
 

@@ -1,20 +1,21 @@
-"""From the content of a station file to settings: which blocks there are, and what each may say."""
+"""From the content of a station file to settings: the blocks that there are, and the keys of each."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from rawdaq.config import registry
-from rawdaq.config.decimation import preview_streams
+from rawdaq.config.decimation import DecimationSettings, decimated_streams
 from rawdaq.config.document import Document, dotted
+from rawdaq.config.hooks import publisher_hooks, receiver_hooks
 from rawdaq.config.options import Where, read_options
 from rawdaq.config.settings import (
     NAME,
     ComponentSettings,
     DaemonSettings,
-    PreviewSettings,
     PublisherSettings,
     ReceiverSettings,
     StationSettings,
@@ -23,65 +24,22 @@ from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.stream_id import StreamId, can_meet, selects_nothing
 
+_LOG = logging.getLogger("rawdaq.config")
+
 #: Words that commands use beside component names.
 _RESERVED = {"all", "receiver", "station"}
-#: What a component has.
-_BLOCKS = ("Receiver", "Publishers", "Previews", "Daemon")
-
-
-@runtime_checkable
-class NamesStreams(Protocol):
-    """A receiver class that can tell its streams before it is built."""
-
-    def streams(self, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
-        """Return the streams that it will publish with *options*."""
-        ...
-
-
-@runtime_checkable
-class _ClaimsSeveral(Protocol):
-    """A receiver class that can tell what only one component can have, such as ports and files."""
-
-    def exclusive(self, options: Mapping[str, Any]) -> list[str]: ...
-
-
-@runtime_checkable
-class _ChecksStreams(Protocol):
-    """A publisher class that can tell whether it is able to carry them."""
-
-    def check_streams(self, streams: list[StreamId], options: Mapping[str, Any]) -> str | None: ...
-
-
-@runtime_checkable
-class _ChecksOptions(Protocol):
-    """A publisher class that can tell whether options which are good each are good together."""
-
-    def check_options(self, options: Mapping[str, Any]) -> str | None: ...
-
-
-@runtime_checkable
-class _Claims(Protocol):
-    """A publisher class that can tell what only one publisher can have, such as an address."""
-
-    def exclusive(self, options: Mapping[str, Any]) -> str | None: ...
-
-
-@runtime_checkable
-class ClaimsByStream(Protocol):
-    """A publisher class that can tell what only one publisher of each stream can have, such as an archive."""
-
-    def exclusive_by_stream(self, options: Mapping[str, Any]) -> str | None:
-        """Return that thing, in words; None when there is none."""
-        ...
+_BLOCKS = ("Receiver", "Publishers", "Decimation", "Daemon")
+#: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
+_FORMER_DECIMATION = "Previews"
 
 
 class _Claim(NamedTuple):
-    """What a receiver or a publisher must have for itself.
+    """The claim of a receiver or a publisher to something exclusive, such as a port or an archive.
 
     Attributes:
-        where: which one.
-        streams: those that it gets, empty when they are not known; None: they do not matter.
-        patterns: those that it asks for.
+        where: the receiver or the publisher.
+        streams: the streams that it gets, empty when they are not known; None: the claim holds for all streams.
+        patterns: its patterns of streams.
     """
 
     where: Where
@@ -89,14 +47,14 @@ class _Claim(NamedTuple):
     patterns: Sequence[str] = ()
 
     def excludes(self, other: "_Claim") -> bool:
-        """Whether *other* cannot have the same thing too."""
+        """Whether *other* claims the same thing without sharing it."""
         if dotted(self.where) == dotted(other.where):
-            return False  # one name twice, which is told already
+            return False  # the name is there twice, which is a problem of its own
         if self.streams is None or other.streams is None:
             return True
-        # Publishers of one component share streams, even when nobody can tell which, unless each asks for others.
-        asks_for_others = self.patterns and other.patterns and not can_meet(self.patterns, other.patterns)
-        is_shared = self.where[0] == other.where[0] and not asks_for_others
+        # Publishers of one component share its streams, known or not, unless their patterns have nothing in common.
+        are_apart = self.patterns and other.patterns and not can_meet(self.patterns, other.patterns)
+        is_shared = self.where[0] == other.where[0] and not are_apart
         return is_shared or not self.streams.isdisjoint(other.streams)
 
 
@@ -108,27 +66,27 @@ class _Entry(BaseModel):
     class_name: Annotated[str, Field(alias="class")]
 
 
-def _policy(word: str) -> OverflowPolicy:
+def _check_policy(word: str) -> OverflowPolicy:
     if word not in list(OverflowPolicy):
-        raise ValueError(f"{word!r} is no overflow policy; it should be one of {', '.join(OverflowPolicy)}")
+        raise ValueError(f"{word!r} is not an overflow policy; it should be one of {', '.join(OverflowPolicy)}")
     return OverflowPolicy(word)
 
 
 class _PublisherEntry(_Entry):
     """The keys of a publisher that are not options of its class."""
 
-    overflow: Annotated[str, AfterValidator(_policy)] | None = None
+    overflow: Annotated[str, AfterValidator(_check_policy)] | None = None
     queue_packets: Annotated[int, Field(ge=1, strict=True)] | None = None
     queue_mb: Annotated[float, Field(gt=0, strict=True)] | None = None
     streams: list[str] = Field(default_factory=list)
 
 
 class StationReader:
-    """Makes the settings of a station out of its document, and notes there what is wrong.
+    """Makes the settings of a station from its document, and adds the problems to the document.
 
     Args:
         document: the content of the file.
-        folder: what relative paths in it start from.
+        folder: the base of relative paths in it.
     """
 
     def __init__(self, document: Document, folder: Path) -> None:
@@ -137,7 +95,7 @@ class StationReader:
         self._claims: dict[str, list[_Claim]] = {}
 
     def read(self) -> tuple[StationSettings | None, list[ComponentSettings]]:
-        """Return what could be made; the document holds the problems of the rest."""
+        """Return the valid settings; the document holds the problems of the others."""
         document = self._document
         if document.root is None:
             if not document.problems:
@@ -160,29 +118,30 @@ class StationReader:
         what = "a mapping such as {network: XX, code: DEMO}"
         return self._document.valid(("station",), StationSettings, blocks["station"], what)
 
-    def _name(self, where: Where) -> None:
+    def _check_name(self, where: Where) -> None:
         name = where[-1]
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            self._document.add(where, "is no name; it should be 1-48 characters of A-Z a-z 0-9 _ -")
+            self._document.add(where, "is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -")
         elif len(where) == 1 and name in _RESERVED:
             self._document.add(where, "is a word of the commands; give the component another name")
 
     def _component(self, name: Any, value: Any, station: StationSettings | None) -> ComponentSettings | None:
         document, where = self._document, (name,)
         known = len(document.problems)
-        self._name(where)
+        self._check_name(where)
         blocks = document.mapping(where, value, f"a mapping of {', '.join(_BLOCKS)}")
         if blocks is None:
             return None
-        for key in [key for key in blocks if key not in _BLOCKS]:
+        for key in [key for key in blocks if key not in (*_BLOCKS, _FORMER_DECIMATION)]:
             document.add((*where, key), f"unknown key; {registry.suggestion(str(key), _BLOCKS)}")
         receiver, streams = self._receiver(where, blocks, station)
-        previews, streams = self._previews((*where, "Previews"), blocks.get("Previews"), streams)
+        key = self._decimation_key(where, blocks)
+        decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
             return None
-        return ComponentSettings(str(name), station, receiver, tuple(publishers), daemon, document.file, previews)
+        return ComponentSettings(str(name), station, receiver, tuple(publishers), daemon, document.file, decimation)
 
     def _daemon(self, where: Where, value: Any) -> DaemonSettings | None:
         return DaemonSettings() if value is None else self._document.valid(where, DaemonSettings, value, "a mapping")
@@ -201,30 +160,42 @@ class StationReader:
         if made is None:
             return None, []
         streams: list[StreamId] = []
-        if isinstance(cls, NamesStreams) and station:
+        if cls is not None:
+            hooks = receiver_hooks(cls)
             try:
-                streams = cls.streams(station, made)
+                streams = hooks.streams(station, made) if station else []
             except (RawdaqError, ValueError) as error:
                 self._document.add(where, str(error))
-        if isinstance(cls, _ClaimsSeveral):
-            for thing in cls.exclusive(made):
+            for thing in hooks.exclusive(made):
                 self._claim(thing, _Claim(where, None))
         return ReceiverSettings(entry.class_name, made), streams
 
-    def _previews(
+    def _decimation_key(self, where: Where, blocks: dict[Any, Any]) -> str:
+        """Return the key of the block `Decimation`: its former name still works."""
+        if _FORMER_DECIMATION not in blocks:
+            return "Decimation"
+        former = (*where, _FORMER_DECIMATION)
+        if "Decimation" in blocks:
+            self._document.add(former, "is the former name of `Decimation`, which is there too; put all into one")
+        else:
+            at = f"{self._document.file}:{self._document.lines.get(former, '')}"
+            _LOG.warning("%s: %s is called Decimation now: rename the key", at, dotted(former))
+        return _FORMER_DECIMATION
+
+    def _decimation(
         self, where: Where, value: Any, sources: list[StreamId]
-    ) -> tuple[dict[str, PreviewSettings], list[StreamId]]:
-        """Return the previews, and all streams with those that they make; none when that cannot be told."""
+    ) -> tuple[dict[str, DecimationSettings], list[StreamId]]:
+        """Return the entries, and all streams with the decimated ones; no streams when entries are wrong."""
         document, what = self._document, "a mapping such as {rate_hz: 100}"
-        entries = {} if value is None else document.mapping(where, value, "a mapping of names to previews")
-        previews: dict[str, PreviewSettings] = {}
-        for name, entry in (entries or {}).items():
-            self._name((*where, name))
-            if made := document.valid((*where, name), PreviewSettings, entry, what):
-                previews[str(name)] = made
-        if entries is None or len(previews) < len(entries):
-            return previews, []
-        return previews, [*sources, *preview_streams(document, where, previews, sources)]
+        given = {} if value is None else document.mapping(where, value, "a mapping of names to entries")
+        entries: dict[str, DecimationSettings] = {}
+        for name, entry in (given or {}).items():
+            self._check_name((*where, name))
+            if made := document.valid((*where, name), DecimationSettings, entry, what):
+                entries[str(name)] = made
+        if given is None or len(entries) < len(given):
+            return entries, []
+        return entries, [*sources, *decimated_streams(document, where, entries, sources)]
 
     def _publishers(self, where: Where, value: Any, streams: list[StreamId]) -> list[PublisherSettings]:
         entries = {} if value is None else self._document.mapping(where, value, "a mapping of names to publishers")
@@ -232,24 +203,22 @@ class StationReader:
         return [publisher for publisher in made if publisher]
 
     def _publisher(self, where: Where, value: Any, streams: list[StreamId]) -> PublisherSettings | None:
-        self._name(where)
+        self._check_name(where)
         entry = self._document.valid(where, _PublisherEntry, value, "a mapping with `class`")
         if entry is None:
             return None
         options, cls = self._options(where, "publisher", entry)
         if options is None:
             return None
-        wanted = [stream for stream in streams if stream.matches(entry.streams)]
-        if streams and not wanted:
+        selected = [stream for stream in streams if stream.matches(entry.streams)]
+        if streams and not selected:
             self._document.add((*where, "streams"), selects_nothing(streams))
-        if isinstance(cls, _ChecksStreams) and (reason := cls.check_streams(wanted, options)):
-            self._document.add(where, reason)
-        if isinstance(cls, _ChecksOptions) and (reason := cls.check_options(options)):
-            self._document.add(where, reason)
-        if isinstance(cls, _Claims):
-            self._claim(cls.exclusive(options), _Claim(where, None))
-        if isinstance(cls, ClaimsByStream):
-            self._claim(cls.exclusive_by_stream(options), _Claim(where, frozenset(wanted), entry.streams))
+        if cls is not None:
+            hooks = publisher_hooks(cls)
+            for reason in filter(None, (hooks.check_streams(selected, options), hooks.check_options(options))):
+                self._document.add(where, reason)
+            self._claim(hooks.exclusive(options), _Claim(where, None))
+            self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
         name, policy = str(where[-1]), cast("OverflowPolicy | None", entry.overflow)
         return PublisherSettings(
             name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams
@@ -266,6 +235,7 @@ class StationReader:
     def _options(
         self, where: Where, kind: registry.Kind, entry: _Entry
     ) -> tuple[dict[str, Any] | None, type[object] | None]:
+        """Return the options of an entry and its class; None for options with mistakes, and for a broken class."""
         given = entry.model_extra or {}
         try:
             cls = (registry.receiver_class if kind == "receiver" else registry.publisher_class)(entry.class_name)
@@ -273,7 +243,7 @@ class StationReader:
             self._document.add((*where, "class"), str(error))
             return None, None
         except ComponentError:
-            # A class that is installed and broken is no mistake of this file: its component fails when it starts,
+            # A class that is installed and broken is not a mistake of this file: its component fails when it starts,
             # with the reason, and the others do not suffer.
             return given, None
         try:

@@ -1,4 +1,4 @@
-"""Previews at work: each stream that has one is followed, decimated and published once more under another name."""
+"""Decimates streams while they are published: each result is a stream of its own, under another name."""
 
 import logging
 from collections import deque
@@ -8,21 +8,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.config.settings import PreviewSettings
+from rawdaq.config.decimation import DecimationSettings
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimator import Decimator, Floats, load, refusal
 from rawdaq.streams.stats import CONTIGUOUS_SAMPLES
 from rawdaq.times import NS_PER_S, sample_time
 
-#: How far from a whole multiple of the preview's rate a source may be: 33.33333 Hz is a third of 100 Hz.
+#: How far a source's rate may be from a whole multiple of the decimated rate: 33.33333 Hz is a third of 100 Hz.
 _RATE_TOLERANCE = 1e-6
 
 _LARGER = {SampleType.INT32: SampleType.FLOAT32, SampleType.FLOAT32: SampleType.FLOAT64}
 
 
 class _Refused(Exception):
-    """There is no preview of these samples; the text says why, and what would be right."""
+    """These samples cannot be decimated; the text says why, and what would be right."""
 
 
 class _Origin(NamedTuple):
@@ -97,73 +97,73 @@ class _Run:
             self._origins.append(_Origin(begin, self._count, starts_ns, item.timing_quality))
 
 
-class _Preview:
-    """The preview of one stream.
+class _DecimatedStream:
+    """One stream of a lower rate.
 
     Attributes:
         stream: its name.
-        reason: why there is none, None while there is.
-        refused: packets of the source that gave none for such a reason.
+        reason: why no packets are made, None while they are.
+        refused: packets of the source that were not decimated for such a reason.
     """
 
-    def __init__(self, source: StreamId, stream: StreamId, settings: PreviewSettings, log: logging.Logger) -> None:
+    def __init__(self, source: StreamId, stream: StreamId, settings: DecimationSettings, log: logging.Logger) -> None:
         self.stream = stream
         self.reason: str | None = None
         self.refused = 0
         self._source = source
         self._settings = settings
         self._log = log
-        self._told = ""
+        self._logged_reason = ""
         self._is_closed = False
         self._run: _Run | None = None
 
     def close(self, reason: str) -> None:
-        """Give none from now on."""
+        """Make no packets from now on."""
         self._is_closed, self._run = True, None
         self._refuse(reason)
 
     def _refuse(self, reason: str) -> None:
-        if reason != self._told:
-            self._log.error("no preview %s of %s, counted as refused: %s", self.stream, self._source, reason)
-        self._told = self.reason = reason
+        if reason != self._logged_reason:
+            self._log.error("%s is not decimated to %s, counted as refused: %s", self._source, self.stream, reason)
+        self._logged_reason = self.reason = reason
 
     def add(self, item: Packet | PacketRun) -> list[Packet]:
-        """Return the packets that *item* completes: one, or none, or several around samples that cannot be."""
+        """Return the packets that *item* completes: one, or none, or several around samples that do not fit."""
         made: list[Packet] = []
         if not self._is_closed and item.samples.size:
             self.reason = None
             try:
-                made = self._made(item)
+                made = self._decimate(item)
             except _Refused as refused:
                 self._refuse(str(refused))
-            # The samples themselves are published already; a mistake of ours must not stop those that follow.
+            # The source is published already; a bug of ours must not stop the packets that follow.
             except Exception as error:
-                self._log.exception("the preview of %s failed", self._source)
-                self.close(f"it failed with {error!r}; restart the component")
+                self._log.exception("decimating %s failed", self._source)
+                self.close(f"decimating it failed with {error!r}; restart the component")
         self.refused += item.count if self.reason else 0
         return made
 
-    def _made(self, item: Packet | PacketRun) -> list[Packet]:
+    def _decimate(self, item: Packet | PacketRun) -> list[Packet]:
         if self._run is None or not self._run.continues(item):
             self._run = None  # also when the new one is refused
             self._run = _Run(self._decimator(item.rate_hz), item)
         run, kind = self._run, SampleType(self._settings.type)
         outputs, centre = run.add(item)
-        is_good = _fits(outputs, kind)
-        if not is_good.all():
+        is_valid = _fits(outputs, kind)
+        if not is_valid.all():
             self._refuse(f"a sample does not fit into {kind}; choose type {_LARGER[kind]}")
         return [
             run.packet(self.stream, _as_type(outputs[begin:end], kind), centre + begin * run.factor, item.received_ns)
-            for begin, end in _stretches(is_good)
+            for begin, end in _stretches(is_valid)
         ]
 
     def _decimator(self, rate_hz: float) -> Decimator:
-        wanted_hz = self._settings.rate_hz
-        factor = round(rate_hz / wanted_hz)
-        if factor < 2 or abs(rate_hz / (factor * wanted_hz) - 1) > _RATE_TOLERANCE:
+        decimated_hz = self._settings.rate_hz
+        factor = round(rate_hz / decimated_hz)
+        if factor < 2 or abs(rate_hz / (factor * decimated_hz) - 1) > _RATE_TOLERANCE:
             raise _Refused(
-                f"its rate {rate_text(rate_hz)} Hz is not a whole multiple of {rate_text(wanted_hz)} Hz; "
-                "choose another rate_hz, or name the streams that it suits with `streams`"
+                f"its rate {rate_text(rate_hz)} Hz is not a whole multiple of {rate_text(decimated_hz)} Hz; "
+                "choose another rate_hz, or name the streams that it fits with `streams`"
             )
         if reason := refusal(factor):
             raise _Refused(f"{reason}; choose another rate_hz")
@@ -174,8 +174,8 @@ def _fits(outputs: Floats, kind: SampleType) -> npt.NDArray[np.bool_]:
     """Return which of *outputs* can be samples of type *kind*."""
     if kind is SampleType.INT32:
         limits = np.iinfo(np.int32)
-        good: npt.NDArray[np.bool_] = (np.rint(outputs) >= limits.min) & (np.rint(outputs) <= limits.max)  # no NaN
-        return good
+        fits: npt.NDArray[np.bool_] = (np.rint(outputs) >= limits.min) & (np.rint(outputs) <= limits.max)  # no NaN
+        return fits
     if kind is SampleType.FLOAT32:
         with np.errstate(over="ignore"):
             return np.isinf(outputs) | ~np.isinf(outputs.astype(np.float32))
@@ -187,68 +187,67 @@ def _as_type(outputs: Floats, kind: SampleType) -> Samples:
     return (np.rint(outputs) if kind is SampleType.INT32 else outputs).astype(kind.value)
 
 
-def _stretches(is_good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return begin and end of the stretches that are good."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_good, [False])))).tolist()
+def _stretches(is_valid: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return begin and end of the stretches of valid samples."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_valid, [False])))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-class Previews:
-    """Makes the previews of all streams of a component.
+class Decimation:
+    """Makes the decimated streams of a component.
 
     Args:
-        settings: what each wants, by name.
-        log: where a stream of which there can be no preview is told, once.
+        settings: the entries of the block `Decimation`, by name.
+        log: where a stream that cannot be decimated is logged, once.
     """
 
-    def __init__(self, settings: Mapping[str, PreviewSettings], log: logging.Logger) -> None:
+    def __init__(self, settings: Mapping[str, DecimationSettings], log: logging.Logger) -> None:
         self._settings = dict(settings)
         self._log = log
-        self._by_source: dict[StreamId, list[tuple[str, _Preview]]] = {}
-        self._by_name: dict[StreamId, _Preview] = {}
+        self._by_source: dict[StreamId, list[tuple[str, _DecimatedStream]]] = {}
+        self._by_name: dict[StreamId, _DecimatedStream] = {}
 
     def open(self) -> None:
         """Load the filters, which takes about a second on a small computer."""
         load()
 
     def add(self, items: Iterable[Packet | PacketRun | bytes]) -> list[Packet]:
-        """Return the packets that *items* complete; plain bytes pass by."""
+        """Return the packets that *items* complete; plain bytes are ignored."""
         made: list[Packet] = []
         for item in items:
             if not isinstance(item, bytes):
-                for _, preview in self._previews(item.stream):
-                    made += preview.add(item)
+                for _, decimated in self._of(item.stream):
+                    made += decimated.add(item)
         return made
 
-    def _previews(self, source: StreamId) -> list[tuple[str, _Preview]]:
-        previews = self._by_source.get(source)
-        if previews is None:
-            if twin := self._by_name.get(source):
-                twin.close("a source has this name; give the preview a `location` or `band` of its own")
-            previews = self._by_source[source] = []
-            previews += [
-                (name, self._begun(source, stream, each))
+    def _of(self, source: StreamId) -> list[tuple[str, _DecimatedStream]]:
+        """Return the decimated streams of *source*, made when its first packet comes."""
+        found = self._by_source.get(source)
+        if found is None:
+            if same_name := self._by_name.get(source):
+                same_name.close("a source has this name; give the entry a `location` or `band` of its own")
+            found = self._by_source[source] = []
+            found += [
+                (name, self._begin(source, stream, each))
                 for name, each in self._settings.items()
                 for stream in each.names([source]).values()
             ]
-        return previews
+        return found
 
-    def _begun(self, source: StreamId, stream: StreamId, settings: PreviewSettings) -> _Preview:
-        preview = _Preview(source, stream, settings, self._log)
-        if preview.stream in self._by_source or preview.stream in self._by_name:
-            preview.close("there is a stream of this name; give the preview a `location` or `band` of its own")
+    def _begin(self, source: StreamId, stream: StreamId, settings: DecimationSettings) -> _DecimatedStream:
+        decimated = _DecimatedStream(source, stream, settings, self._log)
+        if stream in self._by_source or stream in self._by_name:
+            decimated.close("there is a stream of this name; give the entry a `location` or `band` of its own")
         else:
-            self._by_name[preview.stream] = preview
-        return preview
+            self._by_name[stream] = decimated
+        return decimated
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows: for each preview its streams, and what has none for which reason."""
-        return {name: self._shown(name, settings) for name, settings in self._settings.items()}
+        """Return what `status` shows: for each entry its streams, and which are refused for which reason."""
+        return {name: self._entry_status(name, settings) for name, settings in self._settings.items()}
 
-    def _shown(self, name: str, settings: PreviewSettings) -> dict[str, object]:
-        found = [
-            (source, each) for source, previews in self._by_source.items() for key, each in previews if key == name
-        ]
+    def _entry_status(self, name: str, settings: DecimationSettings) -> dict[str, object]:
+        found = [(source, each) for source, streams in self._by_source.items() for key, each in streams if key == name]
         return {
             "rate_hz": settings.rate_hz,
             "type": settings.type,

@@ -1,6 +1,6 @@
 """Fewer samples of the same signal: anti-alias filters in stages, the same whatever the cutting of what comes in.
 
-The only module that imports scipy, and only when a `Decimator` is built; see ``docs/decisions/previews.md``.
+The only module that imports scipy, and only when a `Decimator` is built; see ``docs/decisions/decimation.md``.
 """
 
 import functools

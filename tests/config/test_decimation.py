@@ -18,14 +18,14 @@ STATION = """\
 station: {network: XX, code: AE, location: "00"}
 AE:
   Receiver: {class: RawReceiver, channels: {1: JHZ, 2: "01.JHZ"}, port: 65535}
-  Previews: {}
+  Decimation: {}
   Publishers: {}
   Daemon: {log_level: ERROR}
 """
 
 
-def _file(folder: Path, previews: str = "{}", publishers: str = "{}", **replaced: str) -> Path:
-    text = STATION.replace("Previews: {}", f"Previews: {previews}").replace(
+def _file(folder: Path, decimation: str = "{}", publishers: str = "{}", **replaced: str) -> Path:
+    text = STATION.replace("Decimation: {}", f"Decimation: {decimation}").replace(
         "Publishers: {}", f"Publishers: {publishers}"
     )
     for before, after in replaced.items():
@@ -41,101 +41,118 @@ def _problems(file: Path) -> list[str]:
     return [line.removeprefix(f"{file}:") for line in str(caught.value).splitlines()]
 
 
-def test_previews_and_streams_become_settings_and_reach_receiver_and_publishers(tmp_path: Path) -> None:
+def test_entries_become_settings_and_reach_receiver_and_publishers(tmp_path: Path) -> None:
     file = _file(
         tmp_path,
-        '{slow: {rate_hz: 1000}, more: {rate_hz: 100, streams: ["*.01.*"], band: H, location: P0, type: int32}}',
+        '{slow: {rate_hz: 1000}, more: {rate_hz: 100, streams: ["*.01.*"], band: H, location: D0, type: int32}}',
         '{all: {class: MiniSeedPublisher, path: a}, some: {class: MiniSeedPublisher, path: b, streams: ["*.GHZ"]}}',
     )
     (component,) = config.load(file).components
-    slow, more = component.previews.values()
+    slow, more = component.decimation.values()
     assert (slow.rate_hz, slow.streams, slow.band, slow.location, slow.type) == (1000.0, [], None, None, "float32")
-    assert (more.streams, more.band, more.location, more.type) == (["*.01.*"], "H", "P0", "int32")
+    assert (more.streams, more.band, more.location, more.type) == (["*.01.*"], "H", "D0", "int32")
     server = build(component)
-    assert list(server.previews) == ["slow", "more"]
+    assert list(server.decimation) == ["slow", "more"]
     assert [list(publisher.streams) for publisher in server.publishers] == [[], ["*.GHZ"]]
 
 
-def test_every_mistake_of_a_preview_is_told_with_its_line_and_key(tmp_path: Path) -> None:
-    previews = """
+def test_every_mistake_of_an_entry_is_reported_with_its_line_and_key(tmp_path: Path) -> None:
+    entries = """
     a b: {rate_hz: 1}
     c: {rate: 1}
     d: {rate_hz: 0, band: DD, location: "a", type: int16, streams: "*"}
     e: 7
     f: {rate_hz: .inf}"""
     publishers = '{a: {class: MiniSeedPublisher, path: x, streams: ["*.B??"]}}'  # which c might have made
-    assert _problems(_file(tmp_path, previews, publishers)) == [
-        "5: AE.Previews.a b: is no name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
-        "6: AE.Previews.c.rate_hz: is missing; it has no default",
-        "6: AE.Previews.c.rate: unknown key; did you mean 'rate_hz'? known: rate_hz, streams, band, location, type",
-        "7: AE.Previews.d.rate_hz: 0 is wrong; it should be greater than 0",
-        "7: AE.Previews.d.streams: '*' is wrong; it should be a valid list",
-        "7: AE.Previews.d.band: 'DD' is no band code; it should be one capital letter, such as D",
-        "7: AE.Previews.d.location: location 'a' is not 0-8 characters of A-Z 0-9 -",
-        "7: AE.Previews.d.type: 'int16' is wrong; it should be 'float32', 'float64' or 'int32'",
-        "8: AE.Previews.e: 7 is wrong; it should be a mapping such as {rate_hz: 100}",
-        "9: AE.Previews.f.rate_hz: inf is wrong; it should be a finite number",
+    assert _problems(_file(tmp_path, entries, publishers)) == [
+        "5: AE.Decimation.a b: is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
+        "6: AE.Decimation.c.rate_hz: is missing; it has no default",
+        "6: AE.Decimation.c.rate: unknown key; did you mean 'rate_hz'? known: rate_hz, streams, band, location, type",
+        "7: AE.Decimation.d.rate_hz: 0 is wrong; it should be greater than 0",
+        "7: AE.Decimation.d.streams: '*' is wrong; it should be a valid list",
+        "7: AE.Decimation.d.band: 'DD' is not a band code; it should be one capital letter, such as D",
+        "7: AE.Decimation.d.location: location 'a' is not 0-8 characters of A-Z 0-9 -",
+        "7: AE.Decimation.d.type: 'int16' is wrong; it should be 'float32', 'float64' or 'int32'",
+        "8: AE.Decimation.e: 7 is wrong; it should be a mapping such as {rate_hz: 100}",
+        "9: AE.Decimation.f.rate_hz: inf is wrong; it should be a finite number",
     ]
 
 
 def test_patterns_that_name_no_source_are_told(tmp_path: Path) -> None:
     assert _problems(_file(tmp_path, '{g: {rate_hz: 10, streams: ["*.HHZ"]}}')) == [
-        "4: AE.Previews.g.streams: selects none of XX.AE.00.JHZ, XX.AE.01.JHZ; a pattern is like XX.*.00.HH?"
+        "4: AE.Decimation.g.streams: selects none of XX.AE.00.JHZ, XX.AE.01.JHZ; a pattern is like XX.*.00.HH?"
     ]
 
 
-@pytest.mark.parametrize("previews", ["[1]", "7"])
-def test_a_block_that_is_no_mapping_is_told(tmp_path: Path, previews: str) -> None:
-    assert _problems(_file(tmp_path, previews)) == [
-        f"4: AE.Previews: {previews} is wrong; it should be a mapping of names to previews"
+def test_the_former_name_of_the_block_works_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = _file(tmp_path, "{slow: {rate_hz: 1000}}", Decimation="Previews")
+    (component,) = config.load(file).components
+    assert list(component.decimation) == ["slow"]
+    assert caplog.messages == [f"{file}:4: AE.Previews is called Decimation now: rename the key"]
+    assert _problems(_file(tmp_path, "{e: 7}", Decimation="Previews")) == [
+        "4: AE.Previews.e: 7 is wrong; it should be a mapping such as {rate_hz: 100}"
+    ]
+
+
+def test_both_names_of_the_block_are_a_mistake(tmp_path: Path) -> None:
+    file = _file(tmp_path, **{"  Publishers:": "  Previews: {}\n  Publishers:"})
+    assert _problems(file) == [
+        "5: AE.Previews: is the former name of `Decimation`, which is there too; put all into one"
+    ]
+
+
+@pytest.mark.parametrize("decimation", ["[1]", "7"])
+def test_a_block_that_is_no_mapping_is_reported(tmp_path: Path, decimation: str) -> None:
+    assert _problems(_file(tmp_path, decimation)) == [
+        f"4: AE.Decimation: {decimation} is wrong; it should be a mapping of names to entries"
     ]
 
 
 @pytest.mark.parametrize(
-    ("previews", "problem"),
+    ("decimation", "problem"),
     [
         (
             '{a: {rate_hz: 10000, streams: ["*.00.*"]}}',
-            "AE.Previews.a: would make XX.AE.00.JHZ of XX.AE.00.JHZ, which the receiver publishes; ",
+            "AE.Decimation.a: would make XX.AE.00.JHZ of XX.AE.00.JHZ, which the receiver publishes; ",
         ),
         (
             '{a: {rate_hz: 1000, streams: ["*.00.*"]}, b: {rate_hz: 2000, streams: ["*.00.*"]}}',
-            "AE.Previews.b: would make XX.AE.00.GHZ of XX.AE.00.JHZ, which preview a makes of XX.AE.00.JHZ; ",
+            "AE.Decimation.b: would make XX.AE.00.GHZ of XX.AE.00.JHZ, which a makes of XX.AE.00.JHZ; ",
         ),
     ],
 )
-def test_a_name_that_two_streams_would_have_is_a_mistake(tmp_path: Path, previews: str, problem: str) -> None:
-    (told,) = _problems(_file(tmp_path, previews))
-    assert told == f'4: {problem}give it a name of its own: location: "P0"'
+def test_a_name_that_two_streams_would_have_is_a_mistake(tmp_path: Path, decimation: str, problem: str) -> None:
+    (reported,) = _problems(_file(tmp_path, decimation))
+    assert reported == f'4: {problem}give it a name of its own: location: "D0"'
 
 
-def test_previews_of_several_sources_under_one_name_are_a_mistake_with_a_remedy(tmp_path: Path) -> None:
-    told = "4: AE.Previews.a: would make XX.AE.{} of XX.AE.{}, which preview a makes of XX.AE.00.JHZ; "
-    remedy = "make one preview for each source, with `streams` and a `location` of its own"
-    located = "{a: {rate_hz: 1, location: P0, type: int32}}"
+def test_streams_of_several_sources_under_one_name_are_a_mistake_with_a_remedy(tmp_path: Path) -> None:
+    told = "4: AE.Decimation.a: would make XX.AE.{} of XX.AE.{}, which a makes of XX.AE.00.JHZ; "
+    remedy = "make one entry for each source, with `streams` and a `location` of its own"
+    located = "{a: {rate_hz: 1, location: D0, type: int32}}"
     (problem,) = _problems(_file(tmp_path, located))
-    assert problem == told.format("P0.LHZ", "01.JHZ") + f"leave `location` out, or {remedy}"
-    for entry, name in (("{a: {rate_hz: 1}}", "00.LHZ"), (located, "P0.LHZ")):
+    assert problem == told.format("D0.LHZ", "01.JHZ") + f"leave `location` out, or {remedy}"
+    for entry, name in (("{a: {rate_hz: 1}}", "00.LHZ"), (located, "D0.LHZ")):
         file = _file(tmp_path, entry, **{'"01.JHZ"': "GHZ"})
         assert _problems(file) == [told.format(name, "00.GHZ") + remedy]
 
 
 def test_a_location_that_is_proposed_is_free(tmp_path: Path) -> None:
-    previews = "a: {rate_hz: 1, location: P0}, b: {rate_hz: 1, location: P1}, c: {rate_hz: 1, location: P0}"
-    file = _file(tmp_path, f"{{{previews}}}", **{', 2: "01.JHZ"': ""})
+    entries = "a: {rate_hz: 1, location: D0}, b: {rate_hz: 1, location: D1}, c: {rate_hz: 1, location: D0}"
+    file = _file(tmp_path, f"{{{entries}}}", **{', 2: "01.JHZ"': ""})
     (problem,) = _problems(file)
-    assert problem.endswith('give it a name of its own: location: "P2"')
+    assert problem.endswith('give it a name of its own: location: "D2"')
 
 
 @pytest.mark.parametrize(
-    "previews",
+    "decimation",
     [
         "{a: {rate_hz: 1, type: int32}}",
-        '{a: {rate_hz: 1, location: P0, streams: ["*.00.JHZ"]}, b: {rate_hz: 1, location: P1, streams: ["*.01.JHZ"]}}',
+        '{a: {rate_hz: 1, location: D0, streams: ["*.00.JHZ"]}, b: {rate_hz: 1, location: D1, streams: ["*.01.JHZ"]}}',
     ],
 )
-def test_the_remedies_for_previews_under_one_name_help(tmp_path: Path, previews: str) -> None:
-    assert config.load(_file(tmp_path, previews)).components
+def test_the_remedies_for_streams_under_one_name_help(tmp_path: Path, decimation: str) -> None:
+    assert config.load(_file(tmp_path, decimation)).components
 
 
 def test_a_publisher_is_checked_for_the_streams_that_it_gets(tmp_path: Path) -> None:
@@ -218,7 +235,7 @@ def _archived(folder: Path) -> dict[StreamId, list[Any]]:
     return streams
 
 
-def test_a_running_component_archives_the_source_and_its_preview(tmp_path: Path, runtime_dir: Path) -> None:
+def test_a_running_component_archives_the_source_and_its_decimated_stream(tmp_path: Path, runtime_dir: Path) -> None:
     samples = np.random.default_rng(1).integers(-30_000, 30_000, PACKETS * PACKET).astype("<i2")
     with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in (1, 2)], port=0) as streamer:
         control = ["control-rawdaq", "-c", str(_station(tmp_path, streamer.port))]
@@ -236,16 +253,16 @@ def test_a_running_component_archives_the_source_and_its_preview(tmp_path: Path,
         assert stopped.returncode == 0, stopped.stderr
     decimator = Decimator(100)
     expected = decimator.push(samples).astype(np.float32)
-    shown = status["previews"]["slow"]
+    shown = status["decimation"]["slow"]
     assert shown["streams"] == {f"XX.AE.{at}.JHZ": f"XX.AE.{at}.GHZ" for at in ("00", "01")}
     assert (shown["refused"], status["streams"]["XX.AE.00.GHZ"]["samples"]) == (0, expected.size)
     assert {str(stream) for stream in _archived(tmp_path / "slow")} == {"XX.AE.00.GHZ", "XX.AE.01.GHZ"}
     archived = _archived(tmp_path / "archive")
     for location in ("00", "01"):
-        source, preview = (archived[StreamId("XX", "AE", location, channel)] for channel in ("JHZ", "GHZ"))
+        source, slow = (archived[StreamId("XX", "AE", location, channel)] for channel in ("JHZ", "GHZ"))
         assert np.array_equal(np.concatenate([each.samples for each in source]), samples)
-        assert np.array_equal(np.concatenate([each.samples for each in preview]), expected)
-        assert preview[0].start_ns == source[0].start_ns + decimator.delay * 1_000_000_000 // RATE_HZ
+        assert np.array_equal(np.concatenate([each.samples for each in slow]), expected)
+        assert slow[0].start_ns == source[0].start_ns + decimator.delay * 1_000_000_000 // RATE_HZ
 
 
 def _arrived(control: list[str]) -> Any:

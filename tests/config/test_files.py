@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rawdaq import config
-from rawdaq.config import ConfigError, files
+from rawdaq.config import ConfigError, files, yaml_values
 from rawdaq.config.options import plain, read_options
 from rawdaq.publisher import OverflowPolicy
 from tests.config_classes import (
@@ -91,14 +91,14 @@ Other: {}
         "5: Main.Receiver.prot: unknown key; did you mean 'port'? known: host, port, rate, fast, even, mode, path, "
         "channels, copy, names, some",
         "6: Main.Receiver.port: '9004' is wrong; it should be a valid integer (without quotes)",
-        "8: Main.Publishers.a b: is no name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
+        "8: Main.Publishers.a b: is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
         "9: Main.Publishers.live.class: no publisher is called 'Publischer'; did you mean 'Publisher'? "
         "known: Publisher",
-        "10: Main.Publishers.more.overflow: 'dorp' is no overflow policy; it should be one of block, drop_oldest, "
+        "10: Main.Publishers.more.overflow: 'dorp' is not an overflow policy; it should be one of block, drop_oldest, "
         "drop_newest",
         "10: Main.Publishers.more.queue_packets: 0 is wrong; it should be greater than or equal to 1",
         "11: Main.Publishers.none: an empty value is wrong; it should be a mapping with `class`",
-        "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Previews, Daemon",
+        "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Decimation, Daemon",
         "13: Main.Daemon.log_level: 'LOUD' is wrong; it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "13: Main.Daemon.core_id: -1 is wrong; it should be greater than or equal to 0",
         "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9010",
@@ -210,7 +210,7 @@ def test_station_codes_are_checked(tmp_path: Path, station: str, problem: str) -
         ("[" * 1500 + "]" * 1500, "is nested too deeply"),
         ("[" * 300_000, "is nested too deeply"),
         ("a: 1\n---\nb: 2\n", "2: is not YAML: but found another document"),
-        ("#" + "x" * files.MAX_FILE_BYTES, "is larger than 1048576 bytes; it is no station file"),
+        ("#" + "x" * yaml_values.MAX_FILE_BYTES, "is larger than 1048576 bytes; it is not a station file"),
     ],
 )
 def test_a_file_that_is_no_station_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
@@ -265,9 +265,9 @@ M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher,
 """
     assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
         "3: M.Receiver.port: is missing",
-        "5: M.Publishers.p.overflow: 'first' is no overflow policy",
+        "5: M.Publishers.p.overflow: 'first' is not an overflow policy",
         "6: M.Publishers.p: is there twice, first in line 5",
-        "6: M.Publishers.p.overflow: 'second' is no overflow policy",
+        "6: M.Publishers.p.overflow: 'second' is not an overflow policy",
         "7: M: is there twice, first in line 2",
         "7: M.Deamon: unknown key",
         "8: M: is there twice, first in line 2",
@@ -275,7 +275,7 @@ M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher,
 
 
 def test_a_name_that_is_there_again_is_told_from_the_first_one() -> None:
-    again = files._Twin("M")
+    again = yaml_values.RepeatedName("M")
     assert {"M": 1, again: 2} == {again: 2, "M": 1}
     assert not again == "M"
     assert str(again) == "M"

@@ -20,7 +20,9 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
             "none": None,
         },
         "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
-        "previews": {"slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}},
+        "decimation": {
+            "slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}
+        },
         "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
     }
     tables.print_status(row)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rawdaq.config.settings import PreviewSettings
+from rawdaq.config.decimation import DecimationSettings
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.stream_id import StreamId
-from rawdaq.streams.decimation import Previews
+from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.decimator import Decimator
 from rawdaq.streams.stats import Stats
 from rawdaq.times import NS_PER_S, sample_time
@@ -26,22 +26,22 @@ SLOW = StreamId("XX", "DEMO", "00", "BHZ")
 LENGTH = 2 * Decimator(10).delay + 1  # samples that one output depends on
 
 
-def previews(**settings: Any) -> Previews:
+def decimation(**settings: Any) -> Decimation:
     chosen: dict[str, Any] = {"rate_hz": 10, "type": "float64", **settings}
-    return Previews({"slow": PreviewSettings(**chosen)}, LOG)
+    return Decimation({"slow": DecimationSettings(**chosen)}, LOG)
 
 
 def joined(packets: Sequence[Packet]) -> Any:
     return np.concatenate([each.samples for each in packets])
 
 
-def shown(made: Previews) -> Any:
+def shown(made: Decimation) -> Any:
     return made.status()["slow"]
 
 
-def test_a_preview_is_the_decimated_source_under_a_name_of_its_own() -> None:
+def test_a_decimated_stream_has_a_name_of_its_own() -> None:
     sources = [packet(index, timing_quality=index, received_ns=index + 1) for index in range(50)]
-    made = previews().add(sources)
+    made = decimation().add(sources)
     decimator = Decimator(10)
     assert {each.stream for each in made} == {SLOW}
     assert {each.rate_hz for each in made} == {10.0}
@@ -60,7 +60,7 @@ def test_each_packet_bears_the_time_of_its_sample_by_the_stamp_of_the_packet_in_
     sizes: list[int], jitter: list[int]
 ) -> None:
     stamps_ns, made = np.zeros(sum(sizes), np.int64), list[Packet]()
-    maker, begin = previews(), 0
+    maker, begin = decimation(), 0
     for index, size in enumerate(sizes):
         late_ns = jitter[index % len(jitter)] if jitter else 0
         source = Packet(STREAM, sample_time(START_NS, begin, 100) + late_ns, 100.0, np.zeros(size, "<i2"))
@@ -79,8 +79,8 @@ def test_a_run_of_packets_gives_what_its_packets_give_with_the_stamp_of_the_righ
     starts_ns = [each.start_ns + index % 3 * 100 for index, each in enumerate(sources)]
     rows = np.stack([each.samples for each in sources])
     run = PacketRun(STREAM, starts_ns, 100.0, rows, 7, received_ns=3)
-    (whole,) = previews().add([run])
-    one_by_one = previews().add(list(run))
+    (whole,) = decimation().add([run])
+    one_by_one = decimation().add(list(run))
     assert np.array_equal(joined([whole]), joined(one_by_one))
     assert (whole.start_ns, whole.timing_quality) == (one_by_one[0].start_ns, 7)
     assert whole.start_ns == starts_ns[Decimator(10).delay // 10] + Decimator(10).delay % 10 * NS_PER_S // 100
@@ -89,7 +89,7 @@ def test_a_run_of_packets_gives_what_its_packets_give_with_the_stamp_of_the_righ
 @pytest.mark.parametrize("shift_ns", [4_999_999, -4_999_999])
 def test_what_is_within_half_a_sample_interval_continues(shift_ns: int) -> None:
     sources = [each.replace(start_ns=each.start_ns + shift_ns * (index > 20)) for index, each in _numbered(40)]
-    assert joined(previews().add(sources)).size == (4000 - LENGTH) // 10 + 1
+    assert joined(decimation().add(sources)).size == (4000 - LENGTH) // 10 + 1
 
 
 def _numbered(count: int) -> list[tuple[int, Packet]]:
@@ -117,7 +117,7 @@ CHANGES: dict[str, Callable[[Packet], Packet]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_gap_an_overlap_another_type_or_another_rate_begins_anew(name: str) -> None:
     before, after = [packet(index) for index in range(20)], [CHANGES[name](packet(index)) for index in range(20, 60)]
-    made = previews().add([*before, *after])
+    made = decimation().add([*before, *after])
     factor = int(after[0].rate_hz / 10)
     expected = [Decimator(10).push(joined(before)), Decimator(factor).push(joined(after))]
     assert np.array_equal(joined(made), np.concatenate(expected))
@@ -128,7 +128,9 @@ def test_a_gap_an_overlap_another_type_or_another_rate_begins_anew(name: str) ->
 def test_the_byte_order_may_change_without_a_gap() -> None:
     swapped = [each.replace(samples=each.samples.astype(">i4" if index % 2 else "<i4")) for index, each in _numbered(9)]
     plain = [packet(index) for index in range(9)]
-    assert np.array_equal(joined(previews().add([*swapped, packet(9)])), joined(previews().add([*plain, packet(9)])))
+    assert np.array_equal(
+        joined(decimation().add([*swapped, packet(9)])), joined(decimation().add([*plain, packet(9)]))
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,10 +142,10 @@ def test_the_byte_order_may_change_without_a_gap() -> None:
         ({}, 1010.0, "its factor 101 is above 100"),
     ],
 )
-def test_a_rate_that_does_not_suit_is_told_once_and_counted(
+def test_a_rate_that_does_not_suit_is_logged_once_and_counted(
     settings: dict[str, Any], rate_hz: float, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    maker = previews(**settings)
+    maker = decimation(**settings)
     assert maker.add([packet(index, rate_hz=rate_hz) for index in range(50)]) == []
     assert caplog.text.count(reason) == 1
     assert shown(maker)["refused"] == 50
@@ -151,8 +153,8 @@ def test_a_rate_that_does_not_suit_is_told_once_and_counted(
     assert shown(maker)["streams"] == {}
 
 
-def test_a_stream_whose_rate_becomes_a_good_one_has_its_preview(caplog: pytest.LogCaptureFixture) -> None:
-    maker = previews()
+def test_a_stream_whose_rate_becomes_a_good_one_is_decimated(caplog: pytest.LogCaptureFixture) -> None:
+    maker = decimation()
     for _ in range(3):
         assert maker.add([packet(0, rate_hz=105.0)]) == []
         assert maker.add([packet(index) for index in range(20)]) != []
@@ -162,36 +164,38 @@ def test_a_stream_whose_rate_becomes_a_good_one_has_its_preview(caplog: pytest.L
 
 
 def test_a_third_may_be_written_with_seven_digits() -> None:
-    made = previews(rate_hz=33.33333).add([packet(index) for index in range(20)])
+    made = decimation(rate_hz=33.33333).add([packet(index) for index in range(20)])
     assert {each.rate_hz for each in made} == {100 / 3}
 
 
 def test_only_the_streams_asked_for_have_one_and_plain_bytes_pass_by() -> None:
-    maker = previews(streams=["*.HH[EN]"])
+    maker = decimation(streams=["*.HH[EN]"])
     other = StreamId("XX", "DEMO", "00", "HHN")
     made = maker.add([item for index in range(20) for item in (packet(index), b"plain", packet(index, stream=other))])
     assert {str(each.stream) for each in made} == {"XX.DEMO.00.BHN"}
 
 
-def test_two_previews_of_a_stream_do_not_know_each_other() -> None:
-    both = Previews({"a": PreviewSettings(rate_hz=10), "b": PreviewSettings(rate_hz=1)}, LOG)
+def test_two_entries_of_a_stream_do_not_know_each_other() -> None:
+    both = Decimation({"a": DecimationSettings(rate_hz=10), "b": DecimationSettings(rate_hz=1)}, LOG)
     made = both.add([packet(index) for index in range(120)])
     assert {each.stream.channel for each in made} == {"BHZ", "LHZ"}
 
 
-def test_a_preview_that_would_have_the_name_of_another_stream_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    maker = Previews({"a": PreviewSettings(rate_hz=10), "b": PreviewSettings(rate_hz=20)}, LOG)
+def test_a_decimated_stream_that_would_have_the_name_of_another_stream_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    maker = Decimation({"a": DecimationSettings(rate_hz=10), "b": DecimationSettings(rate_hz=20)}, LOG)
     made = maker.add([packet(index) for index in range(20)])
     assert {each.rate_hz for each in made} == {10.0}
     assert caplog.text.count("there is a stream of this name") == 1
     assert maker.status()["b"]["refused"] == 20  # type: ignore[index]
-    same = previews(band="H")
+    same = decimation(band="H")
     assert same.add([packet(index) for index in range(20)]) == []
     assert shown(same)["refused"] == 20
 
 
-def test_a_preview_makes_way_for_a_source_that_comes_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    maker = previews()
+def test_a_decimated_stream_makes_way_for_a_source_that_comes_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    maker = decimation()
     assert maker.add([packet(index) for index in range(20)])
     assert maker.add([packet(0, stream=SLOW, rate_hz=1.0)]) == []
     assert maker.add([packet(index) for index in range(20, 40)]) == []
@@ -203,11 +207,11 @@ def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sources = [each.replace(samples=np.full(100, 2.5 + index % 2, "<f8")) for index, each in _numbered(20)]
-    exact, rounded = previews().add(sources), previews(type="int32").add(sources)
+    exact, rounded = decimation().add(sources), decimation(type="int32").add(sources)
     assert joined(rounded).dtype == np.int32
     assert np.array_equal(joined(rounded), np.rint(joined(exact)))
     for value in (3e9, -3e9, np.nan):
-        maker = previews(type="int32")
+        maker = decimation(type="int32")
         assert maker.add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)]) == []
         assert shown(maker)["refused"] == 20 - (LENGTH - 1) // 100
     assert caplog.text.count("does not fit into int32") == 3
@@ -216,7 +220,7 @@ def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(
 @pytest.mark.parametrize("size", [1, 7, 100, 5000])
 def test_of_what_does_not_fit_only_that_is_left_out_however_the_source_is_cut(size: int) -> None:
     values = np.sin(np.arange(5000) / 50) * 2.0**31.2
-    made = previews(type="int32", band="L").add(
+    made = decimation(type="int32", band="L").add(
         Packet(STREAM, sample_time(START_NS, first, 100.0), 100.0, values[first : first + size])
         for first in range(0, values.size, size)
     )
@@ -231,19 +235,19 @@ def test_of_what_does_not_fit_only_that_is_left_out_however_the_source_is_cut(si
 
 def test_floats_are_float32_unless_they_do_not_fit_and_stay_what_they_are_when_no_number() -> None:
     def filled(value: float, **settings: Any) -> list[Packet]:
-        return previews(**settings).add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)])
+        return decimation(**settings).add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)])
 
-    assert PreviewSettings(rate_hz=1).type == "float32"
+    assert DecimationSettings(rate_hz=1).type == "float32"
     assert joined(filled(1e39, type="float64")).max() > 9e38
     assert filled(1e39, type="float32") == []
     assert np.isnan(joined(filled(np.nan, type="float32"))).all()
     assert joined(filled(1.5, type="float32")).dtype == np.float32
 
 
-def test_a_mistake_of_ours_ends_this_preview_and_nothing_else(
+def test_a_mistake_of_ours_ends_this_decimated_stream_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    maker, push = previews(), Decimator.push
+    maker, push = decimation(), Decimator.push
 
     def failing(self: Decimator, samples: Any) -> Any:
         if samples[0] == 100:
@@ -255,7 +259,7 @@ def test_a_mistake_of_ours_ends_this_preview_and_nothing_else(
     shifted = [packet(index + 50, stream=other) for index in range(20)]
     made = maker.add([item for index in range(20) for item in (packet(index), shifted[index])])
     assert {str(each.stream) for each in made} == {"XX.DEMO.00.BHN"}
-    assert caplog.text.count("the preview of XX.DEMO.00.HHZ failed") == 1
+    assert caplog.text.count("decimating XX.DEMO.00.HHZ failed") == 1
     assert shown(maker)["refused"] == 19
 
 
@@ -271,11 +275,11 @@ class Keeper(Publisher):
 
 
 @pytest.mark.parametrize("numbers_packets", [True, False])
-async def test_a_receiver_publishes_and_counts_previews_as_streams_of_its_own(numbers_packets: bool) -> None:
+async def test_a_receiver_publishes_and_counts_decimated_streams_as_streams_of_its_own(numbers_packets: bool) -> None:
     keeper = Keeper()
     server = ReceiverServer("127.0.0.1", 0, [keeper], "Main")
     server.numbers_packets = numbers_packets
-    server.previews = {"slow": PreviewSettings(rate_hz=10)}
+    server.decimation = {"slow": DecimationSettings(rate_hz=10)}
     server.setup_udp(asyncio.DatagramProtocol)
     task = asyncio.ensure_future(server.serve())
     await until(lambda: task.done() or server.cmd_status()["state"] == "running")
@@ -291,11 +295,11 @@ async def test_a_receiver_publishes_and_counts_previews_as_streams_of_its_own(nu
     assert sources[0].sequence == (0 if numbers_packets else 900)
     assert status["streams"][str(SLOW)]["samples"] == joined(made).size == (3000 - LENGTH) // 10 + 1
     assert status["streams"][str(SLOW)]["gaps"] == 0
-    assert status["previews"]["slow"]["streams"] == {str(STREAM): str(SLOW)}
+    assert status["decimation"]["slow"]["streams"] == {str(STREAM): str(SLOW)}
 
 
-def test_a_gap_of_the_source_is_a_gap_of_the_preview_longer_by_the_filter() -> None:
-    stats, maker = Stats(), previews()
+def test_a_gap_of_the_source_is_a_gap_of_the_decimated_stream_longer_by_the_filter() -> None:
+    stats, maker = Stats(), decimation()
     sources = [packet(index) for index in range(100) if index not in (50, 51)]
     made = maker.add(sources)
     anomalies = stats.add(made)

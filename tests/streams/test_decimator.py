@@ -162,7 +162,7 @@ def test_scipy_is_not_loaded_before_a_filter_is_made() -> None:
     code = (
         "import sys, rawdaq.station, rawdaq.receivers.raw_tcp, rawdaq.streams.decimation as p\n"
         "assert 'scipy' not in sys.modules\n"
-        "p.Previews({}, None).open()\n"
+        "p.Decimation({}, None).open()\n"
         "assert 'scipy.signal' in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)

@@ -38,13 +38,13 @@ def test_a_process_with_too_many_archives_is_told_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("archive", "previews", "files"),
-    [("", "", 8), (', streams: ["*.HHZ"]', "", 6), ("", "  Previews: {slow: {rate_hz: 1}}\n", 11)],
+    ("archive", "decimation", "files"),
+    [("", "", 8), (', streams: ["*.HHZ"]', "", 6), ("", "  Decimation: {slow: {rate_hz: 1}}\n", 11)],
 )
 def test_each_stream_that_an_archive_gets_is_a_file(
-    tmp_path: Path, archive: str, previews: str, files: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, archive: str, decimation: str, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "a.yaml").write_text(ARCHIVE.replace("path: archive", "path: archive" + archive) + previews)
+    (tmp_path / "a.yaml").write_text(ARCHIVE.replace("path: archive", "path: archive" + archive) + decimation)
     _limit(monkeypatch, 1)
     told = open_files.shortage(config.load(tmp_path / "a.yaml").components)
     assert told is not None

@@ -1,6 +1,6 @@
 import pytest
 
-from rawdaq.config.decimated_names import band_code, preview_stream
+from rawdaq.config.decimation import band_code, decimated_name
 from rawdaq.stream_id import StreamId
 
 SOURCE = StreamId("XX", "AE", "00", "JHZ")
@@ -41,7 +41,7 @@ def test_the_band_code_is_that_of_the_table_for_the_kind_of_sensor(
 
 
 @pytest.mark.parametrize(
-    ("channel", "preview"),
+    ("channel", "decimated"),
     [
         ("JHZ", "EHZ"),
         ("HH1", "HH1"),
@@ -51,12 +51,12 @@ def test_the_band_code_is_that_of_the_table_for_the_kind_of_sensor(
         ("FDSN_H_Z", "EHZ"),
     ],
 )
-def test_only_the_band_code_of_a_channel_changes(channel: str, preview: str) -> None:
-    named = preview_stream(StreamId("XX", "AE", "00", channel), 100)
-    assert named == StreamId("XX", "AE", "00", preview)
+def test_only_the_band_code_of_a_channel_changes(channel: str, decimated: str) -> None:
+    named = decimated_name(StreamId("XX", "AE", "00", channel), 100)
+    assert named == StreamId("XX", "AE", "00", decimated)
 
 
 def test_band_and_location_can_be_others() -> None:
-    assert str(preview_stream(SOURCE, 100, band="X")) == "XX.AE.00.XHZ"
-    assert str(preview_stream(SOURCE, 100, location="P0")) == "XX.AE.P0.EHZ"
-    assert str(preview_stream(SOURCE, 100, location="")) == "XX.AE..EHZ"
+    assert str(decimated_name(SOURCE, 100, band="X")) == "XX.AE.00.XHZ"
+    assert str(decimated_name(SOURCE, 100, location="D0")) == "XX.AE.D0.EHZ"
+    assert str(decimated_name(SOURCE, 100, location="")) == "XX.AE..EHZ"
