@@ -6,7 +6,6 @@ controlled through methods named ``cmd_*``. The calls are those of ssdaq's ``Rec
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import os
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
+from rawdaq.delivery.backpressure import Held
+from rawdaq.delivery.closing import close_publisher
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
@@ -34,11 +35,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
-_BLOCKED = "a publisher is full"
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
-_TELL_HELD_S = 1.0  # shorter waits are how back-pressure works under load
 _PAUSED = "paused"
-_LATE_S = 0.5  # by which a publisher that minds `Publisher.close_timeout_s` may exceed it, and still say why
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
@@ -50,7 +48,7 @@ class ReceiverServer(ReceiverHooks):
     Args:
         ip: the address to listen on or to dial.
         port: the port.
-        publishers: where the packets go, each through an queue of its own.
+        publishers: where the packets go, each through a queue of its own.
         name: the component's name, for log lines and commands.
         loop: the event loop of `run`; by default the running one, or a new one.
 
@@ -58,7 +56,7 @@ class ReceiverServer(ReceiverHooks):
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
-        start_timeout_s: how long a start may take; None leaves that to who waits for it.
+        start_timeout_s: how long a start may take; None: there is no limit.
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
@@ -194,8 +192,10 @@ class ReceiverServer(ReceiverHooks):
             data = [bytes(data)]
         if not self._put(data):
             # Or queues between a protocol and a coroutine would grow.
-            await self._release(self.endpoints, self._hold(self.endpoints))
-        elif self._fanout.put_count >= self._turn_at:  # who never has to wait would let nobody else run
+            await Held(self._fanout, self.endpoints, self.log).release()
+        elif (
+            self._fanout.put_count >= self._turn_at
+        ):  # otherwise a receiver that never waits would let nothing else run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
 
@@ -210,36 +210,7 @@ class ReceiverServer(ReceiverHooks):
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
-            self.spawn(self._release([endpoint], self._hold([endpoint])), "back-pressure")
-
-    def _hold(self, endpoints: Sequence[Endpoint]) -> str:
-        """Hold *endpoints* because a publisher is full; return the reason, by which they are released."""
-        reason = f"{_BLOCKED}: {', '.join(self._fanout.full)}"
-        for endpoint in endpoints:
-            endpoint.hold(reason)
-        return reason
-
-    async def _release(self, endpoints: Sequence[Endpoint], reason: str) -> None:
-        """Return when all publishers have room and *endpoints* are read again."""
-        try:
-            await self._room()
-        finally:
-            for endpoint in endpoints:
-                endpoint.release(reason)
-
-    async def _room(self) -> None:
-        """Return when all publishers have room; a wait that an operator would notice is told."""
-        began_s, names = time.monotonic(), ", ".join(self._fanout.full)
-        telling = self.loop.call_later(
-            _TELL_HELD_S, self.log.warning, "reading is held: %s cannot take more; nothing is lost on our side", names
-        )
-        try:
-            await self._fanout.room()
-        finally:
-            telling.cancel()
-        held_s = time.monotonic() - began_s
-        if held_s > _TELL_HELD_S:
-            self.log.warning("reading again after %.1f s", held_s)
+            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
@@ -250,12 +221,12 @@ class ReceiverServer(ReceiverHooks):
 
     def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         has_room = self._fanout.put(packets)
-        for anomaly in self.stats.add(packets):  # who waits for packets gets them first
+        for anomaly in self.stats.add(packets):  # publishers get packets first
             self.on_anomaly(anomaly)
         return has_room
 
     def on_anomaly(self, anomaly: Anomaly) -> None:
-        """Tell of a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
+        """Log a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
         self.log.warning("%s", anomaly)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -385,30 +356,13 @@ class ReceiverServer(ReceiverHooks):
         for endpoint in self.endpoints:
             await endpoint.aclose()
         # Side by side: one that hangs takes the time of no other.
-        failures = [self._failure, *await asyncio.gather(*map(self._close_publisher, self.publishers))]
+        within_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
+        closing = [close_publisher(publisher, within_s, self.log) for publisher in self.publishers]
+        failures = [self._failure, *await asyncio.gather(*closing)]
         self._failure = "; ".join(filter(None, failures)) or None
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
         self._state = "stopped"
-
-    async def _close_publisher(self, publisher: Publisher) -> str | None:
-        """Close *publisher*; return what went wrong, which is logged."""
-        unforeseen: Exception | None = None
-        publisher.close_timeout_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
-        try:
-            async with asyncio.timeout(publisher.close_timeout_s + _LATE_S):
-                await publisher.aclose()
-            return None
-        except ComponentError as error:
-            reason = f": {error}"
-        except TimeoutError:
-            given_s = round(publisher.close_timeout_s, 2)
-            reason = f" did not close within {given_s:g} s; Daemon.stop_timeout_s gives it longer"
-        except Exception as error:
-            reason, unforeseen = " did not close", error
-        failure = f"publisher {publisher.name}{reason}"
-        self.log.error("%s", failure, exc_info=unforeseen)
-        return failure
 
     async def _cancel(self, is_meant: Callable[[str], bool]) -> None:
         tasks = [task for task in self._tasks if is_meant(task.get_name())]
@@ -423,17 +377,7 @@ class ReceiverServer(ReceiverHooks):
         """Answer the commands that arrive at `command_address`."""
         if self.command_address is None:
             return
-        import zmq
-
-        with contextlib.closing(self._context.socket(zmq.ROUTER)) as socket:
-            socket.linger = 1000  # the answer to `stop` must still leave
-            try:
-                socket.bind(self.command_address)
-            except zmq.ZMQError as error:
-                raise ComponentError(f"cannot answer commands at {self.command_address}: {error.strerror}") from error
-            while True:
-                peer, empty, *frames = await socket.recv_multipart()
-                await socket.send_multipart([peer, empty, *await commands.answer(self, frames, self.log)])
+        await commands.answer_all(self, self._context, self.command_address, self.log)
 
     async def ct_monitor(self) -> None:
         """Let every `Reporter` push its report to `monitor_address`."""

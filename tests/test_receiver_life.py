@@ -177,7 +177,7 @@ async def test_all_that_went_wrong_is_told_by_the_publisher_that_knows_why(monke
             await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self.close_timeout_s)
             raise ComponentError("its disk does not answer")
 
-    monkeypatch.setattr("rawdaq.receiver_server._LATE_S", 3600.0)
+    monkeypatch.setattr("rawdaq.delivery.closing._LATE_S", 3600.0)
     server = Idle([Hung()])
     server.stop_timeout_s = 0.05
     async with serving(server) as task:

@@ -237,7 +237,7 @@ async def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
 async def test_a_long_wait_for_a_publisher_is_told_and_its_end_too(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receiver_server._TELL_HELD_S", 0.01)
+    monkeypatch.setattr("rawdaq.delivery.backpressure._LOG_AFTER_S", 0.01)
     gate = asyncio.Event()
 
     class Slow(Keeper):

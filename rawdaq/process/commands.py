@@ -1,13 +1,17 @@
-"""How a running component finds its ``cmd_*`` methods and answers a request; the socket belongs to the server."""
+"""How a running component finds its ``cmd_*`` methods and answers requests."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rawdaq.errors import CommandError, RawdaqError, RemoteProtocolError
+from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
 from rawdaq.protocols import command
+
+if TYPE_CHECKING:
+    import zmq.asyncio
 
 #: A command that takes longer than this is given up, so that one that hangs does not silence the component.
 COMMAND_TIMEOUT_S = 30.0
@@ -55,10 +59,35 @@ async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -
         request = command.decode_request(frames)
         return command.encode_reply(await call(server, request.command, list(request.args)))
     except RemoteProtocolError as error:
-        log.warning("a request that is none was refused: %s", error)
+        log.warning("invalid request refused: %s", error)
         return command.encode_error(str(error))
     except RawdaqError as error:
         return command.encode_error(str(error))
     except Exception as error:
         log.exception("command failed")
         return command.encode_error(f"{type(error).__name__}: {error}")
+
+
+async def answer_all(server: object, context: "zmq.asyncio.Context", address: str, log: logging.Logger) -> None:
+    """Answer the requests that arrive at *address*, until cancelled.
+
+    Args:
+        server: whose ``cmd_*`` methods are the commands.
+        context: makes the socket.
+        address: where to listen, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+        log: where failures are logged.
+
+    Raises:
+        ComponentError: the address cannot be had.
+    """
+    import zmq
+
+    with contextlib.closing(context.socket(zmq.ROUTER)) as socket:
+        socket.linger = 1000  # the answer to `stop` must still leave
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            raise ComponentError(f"cannot answer commands at {address}: {error.strerror}") from error
+        while True:
+            peer, empty, *frames = await socket.recv_multipart()
+            await socket.send_multipart([peer, empty, *await answer(server, frames, log)])

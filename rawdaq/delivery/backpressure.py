@@ -1,0 +1,57 @@
+"""Reading is held while a queue is full: the receiver reads no faster than its publishers deliver."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from rawdaq.delivery.fanout import Fanout
+
+_LOG_AFTER_S = 1.0  # shorter waits are how back-pressure works under load
+
+
+class Readable(Protocol):
+    """What can be held: an endpoint of a receiver."""
+
+    def hold(self, reason: str) -> None:
+        """Stop reading for *reason*."""
+
+    def release(self, reason: str) -> None:
+        """Take *reason* back; read again when there is no other."""
+
+
+class Held:
+    """Endpoints that are held from now on, until all queues have room.
+
+    Args:
+        fanout: the queues.
+        endpoints: what is not read meanwhile.
+        log: where a wait is logged that an operator would notice.
+    """
+
+    def __init__(self, fanout: Fanout, endpoints: Sequence[Readable], log: logging.Logger) -> None:
+        self._fanout, self._endpoints, self._log = fanout, endpoints, log
+        self._names = ", ".join(fanout.full)
+        self._reason = f"a publisher is full: {self._names}"
+        for endpoint in endpoints:
+            endpoint.hold(self._reason)
+
+    async def release(self) -> None:
+        """Return when all queues have room and the endpoints are read again."""
+        began_s = time.monotonic()
+        logging_it = asyncio.get_running_loop().call_later(
+            _LOG_AFTER_S,
+            self._log.warning,
+            "reading is held: %s cannot take more; nothing is lost on our side",
+            self._names,
+        )
+        try:
+            await self._fanout.room()
+        finally:
+            logging_it.cancel()
+            for endpoint in self._endpoints:
+                endpoint.release(self._reason)
+        held_s = time.monotonic() - began_s
+        if held_s > _LOG_AFTER_S:
+            self._log.warning("reading again after %.1f s", held_s)
