@@ -18,6 +18,22 @@ class Plan(NamedTuple):
     codes: tuple[int, ...]
 
 
+#: What each encoding is called.
+ENCODING_NAMES: Mapping[int, str] = {
+    INT16: "INT16",
+    INT32: "INT32",
+    STEIM1: "STEIM1",
+    STEIM2: "STEIM2",
+    FLOAT32: "FLOAT32",
+    FLOAT64: "FLOAT64",
+}
+
+
+def wanted_code(encoding: str) -> int | None:
+    """Return libmseed's number of *encoding*; None of ``auto``, which asks for none."""
+    return next((code for code, name in ENCODING_NAMES.items() if name.lower() == encoding), None)
+
+
 _INTEGER_CODES: Mapping[str, tuple[int, ...]] = {
     Encoding.AUTO: (STEIM2, STEIM1, INT32),
     Encoding.STEIM2: (STEIM2, STEIM1, INT32),

@@ -73,6 +73,17 @@ class Packer:
         """Let go of the samples, so that their memory can be given back."""
         self._pinned = _ffi.NULL
 
+    def pack(
+        self, first: int, code: int, start_ns: int, sequence: int, timing_quality: int | None, limit: int
+    ) -> tuple[list[bytes], list[int]]:
+        """Return the next records from sample *first* on, at most *limit*, and how many samples each holds."""
+        self.begin(first, code, start_ns, sequence, timing_quality)
+        try:
+            records = self.records(limit)
+        finally:
+            self.end()
+        return records, self.sample_counts(records)
+
     def begin(self, first: int, code: int, start_ns: int, sequence: int, timing_quality: int | None) -> None:
         """Begin to pack the samples from *first* on; `end` must follow."""
         # Compressed samples begin at a multiple of 64 bytes, which leaves room for what `patched` writes.

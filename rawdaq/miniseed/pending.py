@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +46,8 @@ class PendingSamples:
         rate_hz: their sampling rate.
         size: how many samples wait.
         start_ns: time of the first of them.
-        timing_quality: of the packet in which the first sample lies: it vouches for `start_ns`.
+        timing_quality: of the packet in which the first sample lies.
+        is_mixed: whether packets of other timing qualities wait too.
         interval_ns: between two samples.
     """
 
@@ -55,6 +56,7 @@ class PendingSamples:
         self.size = 0
         self.start_ns = 0
         self.timing_quality: int | None = None
+        self.is_mixed = False
         self.interval_ns = NS_PER_S / rate_hz
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
         self._dtype, self._item_bytes = self._buffer.dtype, self._buffer.itemsize
@@ -96,12 +98,14 @@ class PendingSamples:
                 return False
         elif _FIRST_NS <= start_ns <= _LAST_NS:
             self._origins.clear()
-            self.start_ns, self.timing_quality = start_ns, packet.timing_quality
+            self.start_ns, self.timing_quality, self.is_mixed = start_ns, packet.timing_quality, False
         else:
             return False
         if self._begin + waiting + count > self._buffer.size:
             self._make_room(waiting + count)
         self._origins.append(_origin((self._position + waiting, start_ns, packet.timing_quality, arrived_ns)))
+        if packet.timing_quality != self.timing_quality:
+            self.is_mixed = True
         begin = self._begin + waiting
         if isinstance(packet, Packet):
             if packet.dtype == self._dtype:
@@ -136,10 +140,12 @@ class PendingSamples:
         """Return the start times of the next pieces of *counts* samples, as long as they follow from the first.
 
         A piece follows when the packet in which it begins puts it within *step_ns* of where the first piece does, and
-        has the same timing quality.
+        its lowest timing quality is that of the first.
         """
         if len(counts) == 1:  # as it usually is where packets come singly
             return [self.start_ns]
+        if self.is_mixed:
+            counts = counts[: self._alike(counts)]
         positions = list(accumulate(counts, initial=self._position))
         origins = iter(self._origins)
         first = origin = next(origins)
@@ -152,10 +158,29 @@ class PendingSamples:
             if not following or end == len(counts):
                 return starts
             planned_ns = sample_time(first.start_ns, following.position - first.position, self.rate_hz)
-            is_near = -step_ns < following.start_ns - planned_ns < step_ns
-            if not is_near or following.timing_quality != first.timing_quality:
+            if not -step_ns < following.start_ns - planned_ns < step_ns:
                 return starts
             origin = following
+
+    def lowest_quality(self, count: int, skipped: int = 0) -> int | None:
+        """Return the lowest timing quality of *count* samples behind *skipped* ones; None when none is known."""
+        begin = self._position + skipped
+        qualities: list[int] = []
+        for origin, following in pairwise((*self._origins, None)):
+            if origin is None or origin.position >= begin + count:
+                break
+            if (following is None or following.position > begin) and origin.timing_quality is not None:
+                qualities.append(origin.timing_quality)
+        return min(qualities, default=None)
+
+    def _alike(self, counts: Sequence[int]) -> int:
+        """Return how many of the next pieces of *counts* samples have the lowest timing quality of the first."""
+        lowest, skipped = self.lowest_quality(counts[0]), counts[0]
+        for index, count in enumerate(counts[1:], 1):
+            if self.lowest_quality(count, skipped) != lowest:
+                return index
+            skipped += count
+        return len(counts)
 
     def _times_ns(self, origin: _Origin, positions: Sequence[int]) -> list[int]:
         """Return the times of the samples at *positions*, as the packet that they lie in tells them."""
@@ -175,6 +200,8 @@ class PendingSamples:
             origins.popleft()
         first = origins[0]
         self.timing_quality = first.timing_quality
+        if self.is_mixed:
+            self.is_mixed = any(origin.timing_quality != first.timing_quality for origin in origins)
         self.start_ns = first.start_ns + round((self._position - first.position) * NS_PER_S / self.rate_hz)
         if self._buffer.size > _KEPT_CAPACITY and self.size <= _FIRST_CAPACITY:
             self._move(np.empty(_FIRST_CAPACITY, self._buffer.dtype))

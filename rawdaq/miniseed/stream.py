@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rawdaq.miniseed.encodings import NO_PLAN, Plan, can_exceed, right_count
+from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
 from rawdaq.miniseed.format import RecordFormat, RecordRun
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
@@ -72,6 +72,8 @@ class StreamRecords:
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
         self._plan = NO_PLAN
+        self._wanted = wanted_code(record_format.encoding)
+        self._logged_codes: set[int] = set()
         self._least = 1  # samples that can fill a record
         self._limit = _MAX_SERIES
         self._make_series: _MakeSeries | None = None
@@ -99,6 +101,7 @@ class StreamRecords:
             self._plan = plan
             self.pending = PendingSamples(plan.dtype, rate_hz)
             self._packer.set_run(plan.letter, rate_hz)
+            self._log_other_encoding(plan)
             make = _SERIES.get(plan.codes[0]) if is_compiled() else None
             self._header = (self._packer.series_header(plan.codes[0]) if make else None) or b""
             self._make_series = make if self._header else None
@@ -106,6 +109,28 @@ class StreamRecords:
         self._least = max(1, (self._length_bytes - 128) // self.pending.samples.itemsize)
         self.usual = self.try_at = self._least
         return self.pending
+
+    def _log_other_encoding(self, plan: Plan) -> None:
+        """Log once when samples of this type are stored in another encoding than the one that was asked for."""
+        if self._wanted is not None and plan.codes[0] != self._wanted and plan.codes[0] not in self._logged_codes:
+            self._logged_codes.add(plan.codes[0])
+            _log.warning(
+                "%s: records are %s, not %s as asked for: it cannot hold %s samples",
+                self._stream,
+                ENCODING_NAMES[plan.codes[0]],
+                ENCODING_NAMES[self._wanted],
+                plan.dtype,
+            )
+
+    def _log_fallback(self, code: int) -> None:
+        """Log once that a record holds steps or values for which the encoding has no room."""
+        if not self.counts.fallbacks:
+            _log.warning(
+                "%s: a record is %s: some samples do not fit %s; such records are counted as fallbacks",
+                self._stream,
+                ENCODING_NAMES[code],
+                ENCODING_NAMES[self._plan.codes[0]],
+            )
 
     def make(self, out: list[RecordRun], is_closing: bool) -> None:
         """Append the records that are full by now to *out*; when *is_closing*, all that waits as records.
@@ -146,7 +171,8 @@ class StreamRecords:
             starts_ns = [pending.start_ns] if total == 1 else pending.starts_ns(counts[first:], _STEP_NS)
             end = first + len(starts_ns)
             sequence = self.counts.records % MAX_SEQUENCE + 1
-            data = stamp(table[first:end], self._header, starts_ns, counts[first:end], sequence, pending.timing_quality)
+            quality = pending.lowest_quality(counts[first]) if pending.is_mixed else pending.timing_quality
+            data = stamp(table[first:end], self._header, starts_ns, counts[first:end], sequence, quality)
             self._add_run(starts_ns, counts[first:end], data, out)
             first = end
         done = sum(counts)
@@ -174,14 +200,13 @@ class StreamRecords:
             How many samples are dealt with: in records, or, at the end, waiting for more. 0: *code* cannot hold them.
         """
         pending, packer = self.pending, self._packer
-        sequence, quality = self.counts.records % MAX_SEQUENCE + 1, pending.timing_quality
-        is_fallback = code != self._plan.codes[0]
-        packer.begin(first, code, pending.start_ns, sequence, quality)
-        try:
-            records = packer.records(self._limit if packer.is_serial and not is_fallback else 1)
-        finally:
-            packer.end()
-        counts = packer.sample_counts(records)
+        sequence, is_fallback = self.counts.records % MAX_SEQUENCE + 1, code != self._plan.codes[0]
+        limit = self._limit if packer.is_serial and not is_fallback and not pending.is_mixed else 1
+        quality = pending.lowest_quality(self.usual) if pending.is_mixed else pending.timing_quality
+        records, counts = packer.pack(first, code, pending.start_ns, sequence, quality, limit)
+        if pending.is_mixed and counts and quality != (lowest := pending.lowest_quality(counts[0])):
+            quality = lowest  # how much the record holds is known only now
+            records, counts = packer.pack(first, code, pending.start_ns, sequence, quality, limit)
         starts_ns = pending.starts_ns(counts, _STEP_NS)
         self._limit = 1 if len(starts_ns) < len(counts) else min(2 * self._limit, _MAX_SERIES)
         if needs_check:
@@ -195,7 +220,9 @@ class StreamRecords:
         if made:
             data = packer.finished(records[:made], sequence, quality)
             self._add_run(starts_ns, counts[:made], data, out)
-            self.counts.fallbacks += is_fallback
+            if is_fallback:
+                self._log_fallback(code)
+                self.counts.fallbacks += 1
         return sum(counts[:made]) + waiting
 
     def _plan_next(self, counts: list[int], waiting: int) -> None:

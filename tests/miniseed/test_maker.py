@@ -123,13 +123,40 @@ def test_records_carry_timing_quality(version: int, quality: int | None) -> None
         assert parsed(record).get_extra_header("/FDSN/Time/Quality") == quality
 
 
-def test_timing_quality_is_that_of_the_packet_with_the_first_sample() -> None:
-    first, second = after()
-    good = [
-        Packet(STREAM, packet.start_ns, 100.0, packet.samples, 90 + index)
-        for index, packet in enumerate((first, second))
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_timing_quality_of_a_record_is_the_lowest_of_its_packets(version: int) -> None:
+    qualities: list[int | None] = [90, 100, None, 7, 100, 80] + [60] * 54
+    mixed = [each.replace(timing_quality=quality) for each, quality in zip(packets(NOISE), qualities, strict=False)]
+    records, begin = make(mixed, RecordFormat(version)), 0
+    assert len(records) > 10
+    for record in records:
+        inside = qualities[begin // 100 : (begin + record.sample_count - 1) // 100 + 1]
+        lowest = min(quality for quality in inside if quality is not None)
+        assert parsed(record).get_extra_header("/FDSN/Time/Quality") == lowest
+        begin += record.sample_count
+    assert np.array_equal(values(records), NOISE)
+
+
+def test_a_record_of_packets_without_a_timing_quality_has_none() -> None:
+    (record,) = make([each.replace(timing_quality=None) for each in after()])
+    assert parsed(record).get_extra_header("/FDSN/Time/Quality") is None
+
+
+def test_an_encoding_that_is_not_used_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    maker = RecordMaker(RecordFormat(encoding="steim2"))
+    for packet in packets(NOISE.astype("f4")):
+        maker.add([packet], 0)
+    assert caplog.messages == [
+        "XX.DEMO.00.HHZ: records are FLOAT32, not STEIM2 as asked for: it cannot hold float32 samples"
     ]
-    assert [parsed(record).get_extra_header("/FDSN/Time/Quality") for record in make(good)] == [90]
+
+
+def test_the_first_record_that_falls_back_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    maker = RecordMaker(RecordFormat(encoding="int16"))
+    maker.add(packets(np.full(5000, 1 << 20, "i4")), 0)
+    assert caplog.messages == [
+        "XX.DEMO.00.HHZ: a record is INT32: some samples do not fit INT16; such records are counted as fallbacks"
+    ]
 
 
 @pytest.mark.parametrize("version", [2, 3])
