@@ -11,7 +11,7 @@
     ├── UnknownClass            no receiver or publisher of that name is installed (rawdaq.config.registry)
     ├── ComponentError          a component cannot start or had to stop; the text says cause and remedy
     ├── PublisherUnavailable    a publisher cannot deliver now and wants the batch again (rawdaq.publisher)
-    └── CommandError            a running component refused a command, or nobody answered (rawdaq.control)
+    └── CommandError            a running component refused a command, or did not answer (rawdaq.control)
 
 ``except RawdaqError`` therefore means: an outcome we foresaw. Any other exception is a bug.
 """
@@ -26,7 +26,7 @@ class InvalidValue(RawdaqError, ValueError):
 
 
 class ProtocolError(RawdaqError):
-    """Somebody broke a protocol; which side is told by the subclass."""
+    """A protocol was broken; the subclass says by which side."""
 
 
 class LocalProtocolError(ProtocolError):
@@ -42,4 +42,4 @@ class ComponentError(RawdaqError):
 
 
 class CommandError(RawdaqError):
-    """A running component refused a command, or nobody answered."""
+    """A running component refused a command, or did not answer."""

@@ -112,7 +112,7 @@ class Publisher:
         return None
 
     def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the loop that `publish` schedules on; the framework calls it before `open`."""
+        """Set the loop that `publish` schedules on; the framework calls it before `open`."""
         self._loop = loop
 
     async def open(self) -> None:

@@ -243,7 +243,7 @@ class ReceiverServer(ReceiverHooks):
             return
         expected = isinstance(error, ComponentError)
         failure = str(error) if expected else f"{task.get_name()} ended with {error!r}"
-        if failure != self._failure:  # of a pipe that is closed, who writes and who watches it tell the same
+        if failure != self._failure:  # the writer and the watcher of a closed pipe report the same
             self.log.critical("%s", failure, exc_info=None if expected else error)
         self._failure = self._failure or failure
         self.stop()
@@ -331,7 +331,7 @@ class ReceiverServer(ReceiverHooks):
     async def _read_out(self) -> float:
         """Let endpoints read what has arrived by now, in half of the stop's time at most; return how much that took."""
         began_s, timeout_s = self.loop.time(), self.stop_timeout_s / 2
-        if not self._unpaused.is_set():  # and nobody will resume
+        if not self._unpaused.is_set():  # no command will resume it
             for endpoint in self.endpoints:
                 endpoint.release(_PAUSED)
         for lost in await asyncio.gather(*(endpoint.read_out(timeout_s) for endpoint in self.endpoints)):

@@ -88,7 +88,7 @@ class SeedLinkPlugin:
         """See that there is a pipe.
 
         Raises:
-            ComponentError: there is none, because no server has started this program.
+            ComponentError: there is no pipe, because no server has started this program.
         """
         check_descriptor(self._fd)
         return self
@@ -140,7 +140,7 @@ class SeedLinkPlugin:
         self._write(writer)
 
     def send_gap(self, station: str, channel: str, missing_samples: int) -> None:
-        """Tell that *missing_samples* are missing after those that were sent.
+        """Say that *missing_samples* are missing after those that were sent.
 
         Raises:
             LocalProtocolError: something of it does not fit the pipe.
@@ -203,7 +203,7 @@ class SeedLinkPlugin:
     def _write_some(self, data: memoryview) -> int:
         try:
             return os.write(self._fd, data)
-        except BlockingIOError:  # somebody made the pipe non-blocking
+        except BlockingIOError:  # another program made the pipe non-blocking
             waiting = select.poll()
             waiting.register(self._fd, select.POLLOUT)
             waiting.poll()

@@ -97,8 +97,8 @@ class StreamId(_Codes):
 def can_meet(some: Iterable[str], others: Iterable[str]) -> bool:
     """Whether one of *some* patterns names all that one of the *others* names, or the other way round.
 
-    That two patterns have no stream in common cannot be told from them alone: ``*.00.*`` and ``*.01.*`` both name the
-    location 01 of a station 00.
+    That two patterns have no stream in common does not follow from them alone: ``*.00.*`` and ``*.01.*`` both name
+    the location 01 of a station 00.
 
     >>> can_meet(["XX.AE.*"], ["XX.*"]), can_meet(["*.J??"], ["*.G??"]), can_meet(["*.00.*"], ["*.01.*"])
     (True, False, False)

@@ -211,12 +211,12 @@ class RawReceiver(ReceiverServer):
         return self._versions[len(self.refusals)]
 
     def refuse(self, refusal: VersionRefused) -> Exception | None:
-        """Take note that the device refused a version; return None when the next one can be tried at once."""
+        """Note that the device refused a version; return None when the next one can be tried at once."""
         self.refusals.append(refusal)
         return None if len(self.refusals) < len(self._versions) else NoCommonVersion(tuple(self.refusals))
 
     def agree(self, version: RawVersion) -> None:
-        """Take note that the device speaks *version*."""
+        """Note that the device speaks *version*."""
         self.version = version
         if self._best is None or version > self._best:
             self._best = version
@@ -227,7 +227,7 @@ class RawReceiver(ReceiverServer):
             )
 
     def describe(self, channel: int, described: ChannelFormat) -> None:
-        """Take note of how the samples of *channel* come; told when it is new."""
+        """Note the format of *channel*, which is logged when it is new."""
         if self.formats.get(channel) == described:
             return
         self.formats[channel] = described
@@ -318,7 +318,7 @@ class _Connection(DialledProtocol):
         return packets
 
     def ended(self) -> None:
-        """Tell what is missing when the device closed in the middle of something."""
+        """Report what is missing when the device closed in the middle of something."""
         self._end = End.CLOSED
         try:
             self._plugin.receive_eof()
@@ -351,7 +351,7 @@ class _Connection(DialledProtocol):
     def _give_up(self, error: RemoteProtocolError) -> None:
         failure: Exception | None = error
         if not isinstance(error, ConnectionCut):
-            self.is_useful = False  # who breaks the protocol is asked more and more rarely, whatever came before
+            self.is_useful = False  # a device that breaks the protocol is dialled more and more rarely
         if isinstance(error, VersionRefused):
             failure = self._receiver.refuse(error)
             self.redial_at_once = failure is None

@@ -43,10 +43,10 @@ class PipeEnd:
         self._capacity_bytes = ATOMIC_BYTES
 
     def open(self) -> None:
-        """See that there is a pipe, and take hold of it; a named one that nobody reads yet is opened by `connect`.
+        """Take hold of the pipe; a named one without a reader is opened by `connect`.
 
         Raises:
-            ComponentError: there is none; the text names cause and remedy.
+            ComponentError: there is no pipe; the text names cause and remedy.
         """
         self.last_write_s = time.monotonic()
         if self._path is None:
@@ -72,7 +72,7 @@ class PipeEnd:
         self._capacity_bytes = _capacity_bytes(self._fd)
 
     def connect(self) -> bool:
-        """Return whether somebody reads the pipe, as far as one can tell before writing.
+        """Return whether the pipe has a reader, as far as that is known before writing.
 
         Raises:
             ComponentError: the named pipe cannot be opened.
@@ -89,9 +89,9 @@ class PipeEnd:
         return True
 
     async def closed(self) -> None:
-        """Return when nobody reads an inherited pipe any more; never for what cannot tell.
+        """Return when an inherited pipe has no reader any more; never where the system cannot say.
 
-        The end for writing becomes readable, of all things, when the other one is closed.
+        The writing end becomes readable when the other one is closed.
         """
         loop = asyncio.get_running_loop()
         is_closed = asyncio.Event()
@@ -119,7 +119,7 @@ class PipeEnd:
         """Return when the pipe has taken *data*.
 
         Raises:
-            BrokenPipeError: nobody reads it any more.
+            BrokenPipeError: it has no reader any more.
             OSError: it cannot be written.
         """
         rest = memoryview(data)
@@ -132,7 +132,7 @@ class PipeEnd:
         """Return whether the pipe has taken *data*, at most 4096 bytes; a file on a full disk may take a part.
 
         Raises:
-            BrokenPipeError: nobody reads it any more.
+            BrokenPipeError: it has no reader any more.
             OSError: it cannot be written.
         """
         return self._write(data) > 0
@@ -164,7 +164,7 @@ class PipeEnd:
 
 
 def _capacity_bytes(fd: int) -> int:
-    """Return what the pipe holds, or, of a file or on a system that does not tell, what is always taken at once."""
+    """Return what the pipe holds, or, where the system does not say, what is always taken at once."""
     try:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
     except (OSError, AttributeError):

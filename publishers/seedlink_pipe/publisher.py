@@ -94,7 +94,7 @@ class SeedLinkPluginPublisher(Publisher):
     the component ends with an error, so that the server starts the plugin again. Several components of one process may
     write to one pipe.
 
-    A named pipe is for other readers: while nobody reads it the publisher is paused.
+    A named pipe is for other programs: while it has no reader the publisher is paused.
 
     Args:
         mode: ``mseed``: records of 512 bytes, made here. ``raw``: int32 samples for a stream processor (``proc``) of
@@ -181,7 +181,7 @@ class SeedLinkPluginPublisher(Publisher):
         """Take hold of the pipe.
 
         Raises:
-            ComponentError: there is none; the text names cause and remedy.
+            ComponentError: there is no pipe; the text names cause and remedy.
         """
         self._pipe.open()
         if self._keepalive_s:
@@ -203,7 +203,7 @@ class SeedLinkPluginPublisher(Publisher):
 
         Raises:
             ComponentError: the server has closed the pipe.
-            PublisherUnavailable: nobody reads the named pipe now.
+            PublisherUnavailable: the named pipe has no reader now.
         """
         if self.record_format is not None:
             await self._carry([run for run in batch if isinstance(run, RecordRun)], self._add_run)
@@ -229,7 +229,7 @@ class SeedLinkPluginPublisher(Publisher):
     async def _carry(self, batch: Sequence[Item], add: Callable[[Item], None]) -> None:
         """Write what *add* makes of each item of *batch*, several items at a time."""
         if not self._pipe.connect():
-            raise PublisherUnavailable(f"nobody reads {self._pipe.where}; start what reads it")
+            raise PublisherUnavailable(f"no program reads {self._pipe.where}; start the one that does")
         frames: list[_Frames] = []
         before_all = self._written_frames
         self._is_writing = True
@@ -281,7 +281,7 @@ class SeedLinkPluginPublisher(Publisher):
     def _add_samples(self, packet: Packet, key: tuple[str, str]) -> None:
         expected = self._expected.get(packet.stream)
         if expected and not expected.is_met_by(packet):
-            # The server passes over gaps below its proc_gap_flush, as a rule 0.1 s: then nobody would see them.
+            # The server passes over gaps below its proc_gap_flush, as a rule 0.1 s: then they would not be seen.
             self._writer.send_flush(*key)
         self._writer.send_samples(*key, packet.start_ns, packet.samples, packet.timing_quality, packet.rate_hz)
         self._expected[packet.stream] = _Expected(packet.next_ns, packet.rate_hz)
@@ -314,7 +314,7 @@ class SeedLinkPluginPublisher(Publisher):
         try:
             is_done = all(self._pipe.write_now(data) for data, _ in writer.writes_to_send())
         except OSError:
-            return  # the next delivery tells
+            return  # the next delivery raises
         if is_done:
             self._unflushed.clear()
         else:
@@ -337,7 +337,7 @@ class SeedLinkPluginPublisher(Publisher):
             self.log.error("cannot write to %s: %s", self._pipe.where, error.strerror)
 
     def _log_station(self) -> str:
-        """Return the key of the station whose log a keep-alive goes to; that of none when there is none."""
+        """Return the key of the station whose log a keep-alive goes to; empty when there is none."""
         keys = [key[0] for key in self._keys.values()]
         if self._station:
             codes = self._station.network, self._station.code, self._station.location, _EXAMPLE.channel

@@ -18,7 +18,7 @@ from rawdaq.sockets.refusals import Refusals
 Pieces = list[bytes | memoryview]
 
 _WRITE_BYTES = 1 << 18  # messages are joined to writes of about this size: one system call for hundreds of packets
-_HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; whoever does not is none
+_HANDSHAKE_S = 30.0  # ZMQ sockets greet at once; another program does not
 _MAX_TOPICS = 10_000  # subscriptions of one subscriber: more than a network has streams
 _MAX_CACHED = 10_000  # topics for which a subscriber's answer is remembered
 _MAX_CACHED_BYTES = 256  # of one of them: more than a stream's name has; plain bytes are their own topic
@@ -42,19 +42,19 @@ class PubCounts:
 class PubConnection(asyncio.Protocol):
     """One subscriber: its subscriptions, and what waits for it in the transport's buffer.
 
-    The transport tells when the buffer passes the high-water mark and when it is down to half of it; between the two
+    The transport reports when the buffer passes the high-water mark and when it is down to half of it; between the two
     this subscriber is full. A message is dropped whole, so the stream of frames stays intact.
 
     Args:
         high_water_bytes: how much may wait.
-        log: where connections and outages are told.
+        log: where connections and outages are logged.
         register: the publisher's connections, of which this is one from its beginning to its end.
         counts: the publisher's, to which this adds its own.
         admit: whether there may be one more.
-        refusals: where it is counted, and told now and then, who is turned away: a ZMQ socket comes ten times a second.
+        refusals: counts and logs connections that are refused: a ZMQ socket tries ten times a second.
 
     Attributes:
-        address: who subscribes.
+        address: of the subscriber.
         topics: what it subscribed to, with how often.
         is_full: whether messages are dropped at present.
         closed: done when the connection has ended.
@@ -180,7 +180,7 @@ class PubConnection(asyncio.Protocol):
         """Hand what was sent to the system."""
         if self._pending and not self._transport.is_closing():
             # Joined, and not by `writelines`: in asyncio of Python 3.12.0 to 3.12.8, 3.13.0 and 3.13.1 that does not
-            # tell when the high-water mark is passed, and what waits for a slow subscriber would grow without end.
+            # report when the high-water mark is passed, and what waits for a slow subscriber would grow without end.
             self._transport.write(b"".join(self._pending))
         self._pending = []
         self._pending_bytes = 0

@@ -1,6 +1,6 @@
 """Live streams for any number of ZMQ subscribers, each with its own bounded backlog and its own count of drops.
 
-The connections are ours and not libzmq's, because libzmq drops without telling; see ``docs/decisions/zmq-drops.md``.
+The connections are ours and not libzmq's, because libzmq drops without a report; see ``docs/decisions/zmq-drops.md``.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was w
 _LINGER_S = 1.0  # how long the last messages may take on stop
 _DIAL_TIMEOUT_S = 10.0
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
-_REFUSED_S = 60.0  # whoever is turned away for the same reason is told this often
+_REFUSED_S = 60.0  # connections refused for one reason are logged this often
 _TELL_S = 10.0
 _REMEDIES = {
     errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
@@ -76,7 +76,7 @@ class ZMQTCPPublisher(Publisher):
         super().__init__(name, logger)
         if mode not in ("local", "outbound", "remote"):
             raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
-        if mode == "remote":  # it may be away for long, and nobody else is to wait for it
+        if mode == "remote":  # it may be away for long, and no other publisher is to wait for it
             self.overflow, self.queue_mb = OverflowPolicy.DROP_OLDEST, Publisher.queue_mb
             self.overflows_only_when_paused = True
         self.ip, self.port, self.mode = ip, port, mode
@@ -163,12 +163,12 @@ class ZMQTCPPublisher(Publisher):
         """Write *batch* to every subscriber that wants it and keeps up.
 
         Raises:
-            PublisherUnavailable: with mode remote, while nobody subscribes there.
+            PublisherUnavailable: with mode remote, while there is no subscriber.
         """
         written, since = 0, _YIELD_MESSAGES
         subscribers: list[PubConnection] = []
         for item in batch:
-            if since >= _YIELD_MESSAGES:  # who subscribes changes only in turns of the loop
+            if since >= _YIELD_MESSAGES:  # subscriptions change only in turns of the loop
                 if written:
                     await asyncio.sleep(0)
                 subscribers, since = self._subscribers(written), 0
@@ -201,10 +201,10 @@ class ZMQTCPPublisher(Publisher):
         return self.mode == "remote" and not any(connection.topics for connection in self._connections)
 
     def _subscribers(self, written: int) -> list[PubConnection]:
-        """Return who wants anything.
+        """Return the subscribers with a subscription.
 
         Raises:
-            PublisherUnavailable: with mode remote, while nobody does.
+            PublisherUnavailable: with mode remote, while there is none.
         """
         if self._is_away():
             self._is_missed.set()
@@ -224,7 +224,7 @@ class ZMQTCPPublisher(Publisher):
                     subscriber.send(pieces, size_bytes, item)
 
     async def watch(self) -> None:
-        """Tell how many connections were refused since that was told."""
+        """Log how many connections were refused since the last line."""
         while True:
             await asyncio.sleep(_TELL_S)
             self._refusals.tell()

@@ -52,7 +52,7 @@ class Fanout:
         self._log = log
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
-        """Hand *packets* to all who want them; return False when the caller must await `room` before it puts more."""
+        """Hand *packets* to all publishers that want them; return whether there is room for more, see `room`."""
         self.put_count += len(packets)
         has_room = True
         for entry in self._entries:

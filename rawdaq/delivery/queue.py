@@ -31,12 +31,12 @@ class DeliveryQueue(Generic[Item]):
         policy: what happens when a limit is reached.
         max_items: limit of waiting packets, records or messages.
         max_bytes: limit of their memory.
-        log: where the start and the extent of an outage are told.
+        log: where the start and the extent of an outage are logged.
         clock: seconds that only run forward.
 
     Attributes:
         waiting: how many packets, records or messages wait, those being delivered included.
-        delivered_count: how many were delivered, also by who did not let them wait here.
+        delivered_count: how many were delivered, those included that did not wait here.
         dropped: how many the policy dropped, by stream.
     """
 
@@ -68,7 +68,7 @@ class DeliveryQueue(Generic[Item]):
         self._empty = asyncio.Event()
         self._empty.set()
         self._taken_s = -math.inf
-        self._enough: asyncio.Event | None = None  # who gathers waits for it
+        self._enough: asyncio.Event | None = None  # set while `take` gathers
         self._enough_bytes = 0
         self._outage: Counter[str] = Counter()
         self._outage_began = 0.0
@@ -88,7 +88,7 @@ class DeliveryQueue(Generic[Item]):
         return self.waiting >= self.max_items or self._bytes >= self.max_bytes
 
     def set_policy(self, policy: OverflowPolicy) -> None:
-        """Follow *policy* from now on; who waits for `room` goes on when that is no longer needed."""
+        """Follow *policy* from now on; a wait for `room` ends when it is no longer needed."""
         if policy is self.policy:
             return
         self.policy = policy
@@ -153,7 +153,7 @@ class DeliveryQueue(Generic[Item]):
             await self._room.wait()
 
     def begin_end(self) -> None:
-        """Let nobody wait for `room` any more: what is still put is the last, and little."""
+        """Let no caller wait for `room` any more: what is still put is the last, and little."""
         self._is_ending = True
         self._room.set()
 
@@ -195,7 +195,7 @@ class DeliveryQueue(Generic[Item]):
         return self._bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
 
     def wake(self) -> None:
-        """Let who waits in `take` go on, though there may be nothing for it."""
+        """End the wait in `take`, which may return an empty batch."""
         self._filled.set()
 
     def acknowledge(self, count: int) -> None:

@@ -24,7 +24,7 @@ _MAX_BYTES = 4_000_000
 _RECORDS_AT_ONCE = 32
 _BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
-_TURNS = 2  # of the loop, until it has asked the sockets and called those who read them
+_TURNS = 2  # of the loop, until it has polled the sockets and called their readers
 
 
 class RecordWriter:
@@ -121,7 +121,7 @@ class RecordWriter:
                 if not self._maker.is_holding:
                     self._holding_since_ns = 0
         except Exception:
-            self.is_dead = True  # nobody takes what waits for records any more
+            self.is_dead = True  # what waits for records is not taken any more
             raise
         finally:
             self._is_idle = False

@@ -29,7 +29,7 @@ class Selection:
 
 
 def selection(patterns: Sequence[Sequence[str]]) -> Selection | None:
-    """Return what lets through all that somebody of several wants, None when it is everything.
+    """Return what lets through all that any of several publishers wants, None when it is everything.
 
     Args:
         patterns: of each of them; none at all means everything.

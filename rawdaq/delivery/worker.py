@@ -87,7 +87,7 @@ class Worker:
                 self.queue.acknowledge(len(batch))
                 self._resume()
         except Exception as error:
-            self.is_dead = True  # nobody empties its queue any more
+            self.is_dead = True  # its queue is not emptied any more
             self.paused_reason = str(error) if isinstance(error, ComponentError) else repr(error)
             raise
         finally:

@@ -25,8 +25,8 @@ OnProblem = Callable[[Path, str], None]
 _CHUNK_BYTES = 1 << 18  # of one read while walking: 512 records of the common length
 _PROBE_BYTES = 1 << 14  # of one look at a place in a file; the next record begins within
 _SMALL_BYTES = 1 << 16  # of a file of which a look sees everything
-_HEADER_BYTES = 1 << 9  # the headers of a record that tell its length lie in its first bytes
-_MAX_UNTOLD_BYTES = 1 << 17  # of a record that does not tell its length
+_HEADER_BYTES = 1 << 9  # the headers of a record that have its length lie in its first bytes
+_MAX_UNKNOWN_BYTES = 1 << 17  # of a record without a length in its headers
 _MARK_BYTES = 8  # by which the beginning of a record is recognised
 _FIRST_PROBES = 16
 _MORE_PROBES = 512
@@ -35,7 +35,7 @@ _GOLDEN = 0.6180339887498949  # spreads probes so that no pattern of equal secti
 
 
 class Extent(NamedTuple):
-    """The time that a file covers, as far as a look at a few of its records tells."""
+    """The time that a file covers, as far as a few of its records show."""
 
     start_ns: int
     end_ns: int
@@ -61,7 +61,7 @@ class RecordFile:
 
     Args:
         path: the file.
-        on_problem: told of bytes that are no records; what it raises ends the reading.
+        on_problem: called for bytes that are no records; what it raises ends the reading.
 
     Raises:
         OSError: the file cannot be read (from every method).
@@ -130,7 +130,7 @@ class RecordFile:
     def sections(self) -> list[tuple[int, int]]:
         """Return pieces of the file (first byte, end) in each of which time runs forward.
 
-        There is one section, unless streams lie one after the other, as far as looks here and there tell. A file that
+        There is one section, unless streams lie one after the other, as far as samples of it show. A file that
         seems to be in order of time gets 16 looks, another one 512 and bisections; neither is read.
         """
         places = self._probe(_FIRST_PROBES)
@@ -183,7 +183,7 @@ class RecordFile:
         return back if place is None else place.offset
 
     def records(self, begin: int, end: int) -> Iterator[RawRecord]:
-        """Yield the records from *begin* up to *end*; what lies between them and is none is told and skipped."""
+        """Yield the records from *begin* up to *end*; bytes between them are reported and skipped."""
         window = _Window(self, end)
         bad_from, reason = begin, ""
         while begin < end:
@@ -230,12 +230,12 @@ class _Window:
         """Return the record at *offset*.
 
         Raises:
-            RecordUnreadable: there is none, or its end is missing.
+            RecordUnreadable: there is no record, or its end is missing.
         """
         at = self._reach(offset, _HEADER_BYTES)
         length = record_length(self._data, at)
         if length == 0:  # it does not say how long it is: as far as the next one, or to the end
-            at = self._reach(offset, _MAX_UNTOLD_BYTES)
+            at = self._reach(offset, _MAX_UNKNOWN_BYTES)
             length = record_length(self._data, at) or self._end - offset
         if length is None:
             raise RecordUnreadable("no miniSEED record")

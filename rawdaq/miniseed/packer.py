@@ -126,7 +126,7 @@ class Packer:
             _lib.msr3_pack_free(self._packers, _ffi.NULL)
 
     def finished(self, records: list[bytes], sequence: int, timing_quality: int | None) -> bytes:
-        """Return *records* one after the other, with what `begin` did not tell libmseed."""
+        """Return *records* one after the other, with what `begin` did not pass to libmseed."""
         return patched(records, sequence, timing_quality) if self._is_v2 else b"".join(records)
 
     def series_header(self, code: int) -> bytes | None:

@@ -183,7 +183,7 @@ class PendingSamples:
         return len(counts)
 
     def _times_ns(self, origin: _Origin, positions: Sequence[int]) -> list[int]:
-        """Return the times of the samples at *positions*, as the packet that they lie in tells them."""
+        """Return the times of the samples at *positions*, by the packet that they lie in."""
         if self.interval_ns.is_integer():  # most rates: then it is done in half the time
             step_ns = int(self.interval_ns)
             base_ns = origin.start_ns - origin.position * step_ns

@@ -52,7 +52,7 @@ class RecordInfo(NamedTuple):
     Attributes:
         name: ``NET.STA.LOC.CHA`` as the record has it, which no `StreamId` may accept.
         start_ns: time of the first sample.
-        end_ns: time of the last sample; the start when there is none.
+        end_ns: time of the last sample; the start when there is no sample.
         rate_hz: sampling rate; 0 when the record holds no waveform.
         sample_count: how many samples it says it holds.
         length_bytes: length of the record.
@@ -97,7 +97,7 @@ def find_record(data: bytes, begin: int) -> int | None:
 
 
 def record_length(data: bytes, begin: int) -> int | None:
-    """Return the length of the record at *begin* of *data*, 0 when that cannot be told yet, None when it is none."""
+    """Return the length of the record at *begin* of *data*, 0 when more bytes are needed, None when it is no record."""
     length: int = _lib.ms3_detect(_ffi.from_buffer(data) + begin, len(data) - begin, _ffi.new("uint8_t *"))
     return None if length < 0 or length > MAX_RECORD_BYTES else length
 
@@ -106,7 +106,7 @@ def read_info(data: bytes) -> RecordInfo:
     """Return what the header of the record *data* says.
 
     Raises:
-        RecordUnreadable: it is none.
+        RecordUnreadable: it is no record.
     """
     record = _parse(data, 0)
     try:
@@ -119,7 +119,7 @@ def read_content(data: bytes) -> RecordContent:
     """Return what the record *data* holds.
 
     Raises:
-        RecordUnreadable: it is none, its checksum is wrong, or its encoding is unknown.
+        RecordUnreadable: it is no record, its checksum is wrong, or its encoding is unknown.
     """
     record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
@@ -131,7 +131,7 @@ def read_content(data: bytes) -> RecordContent:
 def _parse(data: bytes, flags: Any) -> Any:
     begin_operation()  # a thread that libmseed does not know yet would see its messages on stderr
     record = _ffi.new("MS3Record **")
-    # At the end of a file means: a record that does not tell its length is as long as the data.
+    # At the end of a file means: a record without a length in its headers is as long as the data.
     status = _lib.msr3_parse(_ffi.from_buffer(data), len(data), record, flags | _lib.MSF_ATENDOFFILE, 0)
     if status == _lib.MS_NOERROR:
         return record
@@ -189,5 +189,5 @@ def _timing_quality(record: Any) -> int | None:
     try:
         quality = json.loads(_ffi.buffer(record.extra, record.extralength)[:])["FDSN"]["Time"]["Quality"]
         return round(quality) if 0 <= quality <= 100 else None
-    except (ValueError, LookupError, TypeError):  # headers of anybody's making
+    except (ValueError, LookupError, TypeError):  # extra headers may hold anything
         return None

@@ -1,6 +1,6 @@
 /* miniSEED 2 records of STEIM2 samples, many in one call: the loop over samples that Python cannot run fast enough.
  *
- * What it does, with arguments and errors, is told in steim2.pyi; why it is here, in docs/decisions/steim2.md. The layout
+ * steim2.pyi says what it does, with arguments and errors; why it is here, in docs/decisions/steim2.md. The layout
  * is that of SEED 2.4, appendix B: frames of 16 words of 32 bits, all big-endian. The first word of a frame holds 2 bits
  * for each word, the nibble; in the first frame two words follow for the first and the last sample; all others hold from
  * 1 to 7 steps from sample to sample. As libmseed does, a word takes as many steps as fit, and the first step of a
@@ -23,7 +23,7 @@ enum {
     WINDOW = 1024,      /* steps that are looked at together: what is known of them stays in the fastest memory */
 };
 
-/* How a word holds so many steps (the index): of so many bits each, told by its nibble and its own upper two bits. */
+/* How a word holds so many steps (the index): of so many bits each, given by its nibble and its own upper two bits. */
 static const struct {
     uint32_t nibble, upper, mask[MOST], shift[MOST];
 } WORD[MOST + 1] = {
@@ -235,7 +235,7 @@ static PyObject *list_of(const Py_ssize_t *values, Py_ssize_t count)
     return list;
 }
 
-/* Take *samples* into a window; return less than 0, with the error set, when these lengths are none. */
+/* Take *samples* into a window; return less than 0, with the error set, when these lengths are impossible. */
 static int begin(Window *window, const Py_buffer *samples, Py_ssize_t record_bytes, Py_ssize_t header_bytes)
 {
     if ((uintptr_t)samples->buf % sizeof(int32_t) || samples->len % (Py_ssize_t)sizeof(int32_t)) {
@@ -284,7 +284,7 @@ end:
     return result;
 }
 
-/* Give number *index* of a list; return less than 0, with the error set, when there is none. */
+/* Give number *index* of a list; return less than 0, with the error set, when it is no number. */
 static int number_of(PyObject *list, Py_ssize_t index, int64_t *value)
 {
     PyObject *item = PyList_GetItem(list, index);

@@ -26,7 +26,7 @@ def encode(
         the 30 bits of STEIM2: the next record cannot be made.
 
     Raises:
-        ValueError: samples or lengths that are none.
+        ValueError: invalid samples or lengths.
     """
 
 def stamp(

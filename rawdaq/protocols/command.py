@@ -36,7 +36,7 @@ class MessageTooLarge(RemoteProtocolError):
 
 
 class Request(NamedTuple):
-    """What somebody asks of a component."""
+    """A request to a component."""
 
     command: str
     args: list[str]

@@ -4,7 +4,7 @@ from rawdaq.errors import RemoteProtocolError
 
 
 class MessageMalformed(RemoteProtocolError):
-    """Somebody published what is not a waveform message of ours; the subclasses say how."""
+    """A message is not a waveform message of ours; the subclasses say why."""
 
 
 class FrameCountWrong(MessageMalformed):

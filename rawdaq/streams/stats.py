@@ -1,4 +1,4 @@
-"""What `status` and the log tell of every stream: counters, rates, gaps, overlaps, latency."""
+"""What `status` and the log show of every stream: counters, rates, gaps, overlaps, latency."""
 
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ CONTIGUOUS_SAMPLES = 0.5
 _DRIFT_PACKETS = 16
 #: ... by more than this; a free-running crystal is 10 to 50 parts in a million off.
 _DRIFT_LIMIT = 100e-6
-#: ... and by less than this; every second or third packet missing looks just as regular, and each gap must be told.
+#: ... and by less than this; every second or third packet missing looks just as regular, and each gap must be logged.
 _LOSS_LIMIT = 0.4
 
 
@@ -133,7 +133,7 @@ class Reporter(ABC):
 
 
 class _Drift:
-    """Tells a wrong rate from jitter: many residuals in a row of one sign and about one size."""
+    """Distinguishes a wrong rate from jitter: many residuals in a row of one sign and about one size."""
 
     __slots__ = ("is_active", "window")
 

@@ -4,7 +4,7 @@ from rawdaq.errors import RemoteProtocolError
 
 
 class UnknownFrameType(RemoteProtocolError):
-    """A frame's type is none that the pipe has: the plugin writes something else, or lost its place."""
+    """A frame has an unknown type: the plugin writes something else, or lost its place."""
 
     def __init__(self, kind: int) -> None:
         """Store the type."""

@@ -10,7 +10,7 @@ from rawdaq.packet import Samples
 #: microseconds, timing quality, data size. No padding: all that is not text has 4 bytes.
 HEADER = struct.Struct("=i10s10s6i3i")
 
-MAX_ID_BYTES = 10  # the server compares no more, so a longer identifier would be somebody else's
+MAX_ID_BYTES = 10  # the server compares no more, so a longer identifier could name another station
 MAX_SAMPLES = 1000  # of 4 bytes; the server ends a plugin that sends a longer frame
 MAX_LOG_BYTES = 448  # CR LF included
 MSEED_BYTES = 512
@@ -42,7 +42,7 @@ class SamplesFrame(NamedTuple):
         channel: the name of the server's input.
         start_ns: time of the first sample; None when it follows the channel's samples before.
         timing_quality: 0 to 100 percent, None when unknown or when *start_ns* is None.
-        correction_us: the time correction that the plugin tells of.
+        correction_us: the time correction that the plugin reports.
         samples: read-only int32.
     """
 

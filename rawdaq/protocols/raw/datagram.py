@@ -1,7 +1,7 @@
 """RAW packets in datagrams: one whole packet or several, without a handshake, so both sides know the channels before.
 
 A datagram counts as a whole: when anything in it is wrong, nothing of it is used. Its length must be that of its
-packets to the byte, which is what tells a sender of other samples, or of another version, from ours.
+packets to the byte, which shows when a sender has other samples or another version.
 
 >>> from rawdaq.protocols.raw import Endianness, encode_packet
 >>> formats = {7: ChannelFormat(100, Endianness.LITTLE, SampleType.INT16)}
@@ -23,7 +23,7 @@ MAX_DATAGRAM_BYTES = 65_507
 
 
 class DatagramEmpty(RemoteProtocolError):
-    """Somebody sent a datagram without a byte."""
+    """A datagram has no bytes."""
 
     def __str__(self) -> str:
         """Return just that."""
@@ -63,7 +63,7 @@ class PacketCut(RemoteProtocolError):
 
 
 class ChannelUnknown(RemoteProtocolError):
-    """A datagram has a packet of a channel that nobody described."""
+    """A datagram has a packet of a channel that is not described."""
 
     def __init__(self, channel: int, known: tuple[int, ...]) -> None:
         """Store the packet's channel and those that are described."""

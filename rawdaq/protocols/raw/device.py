@@ -1,4 +1,4 @@
-"""The device side of the RAW protocol: for whoever serves samples, and for tests of the other side."""
+"""The device side of the RAW protocol: for programs that serve samples, and for tests of the other side."""
 
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ class UnknownSampleType(BadDescription):
 
 
 class ChannelNotRequested(RemoteProtocolError):
-    """The device sent a packet of a channel that nobody asked for."""
+    """The device sent a packet of a channel that was not requested."""
 
     def __init__(self, channel: int, requested: tuple[int, ...]) -> None:
         """Store the packet's channel and those that we asked for."""

@@ -45,7 +45,7 @@ class VersionAgreed:
 
 @dataclass(frozen=True, slots=True)
 class ChannelDescribed:
-    """The device told how a channel's samples come."""
+    """The device described the samples of a channel."""
 
     channel: int
     format: ChannelFormat
@@ -120,7 +120,7 @@ class RawPlugin:
         """Yield what *data* completes, to be taken to the end before the next call.
 
         The samples of a packet that lies whole in *data* are a view of it: they keep it alive, a `bytearray` cannot be
-        resized meanwhile, and whoever overwrites its bytes changes the samples. Give `bytes`, or a buffer of which
+        resized meanwhile, and a change of its bytes changes the samples. Give `bytes`, or a buffer of which
         nothing is reused before the samples are.
 
         Raises:

@@ -66,7 +66,7 @@ async def test_a_named_pipe_pauses_until_somebody_reads_and_goes_on_with_the_nex
     path = tmp_path / "pipe"
     os.mkfifo(path)
     async with opened(mode="raw", pipe=path) as publisher:
-        with pytest.raises(PublisherUnavailable, match=r"nobody reads .*pipe; start what reads it"):
+        with pytest.raises(PublisherUnavailable, match=r"no program reads .*pipe; start the one that does"):
             await publisher.deliver([packet(0)])
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         await publisher.deliver([packet(0)])
