@@ -7,7 +7,7 @@ from typing import TypeAlias
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Samples
 from rawdaq.protocols.raw.errors import ChannelRefused, ConnectionCut, UnexpectedLine, elided, listed
-from rawdaq.protocols.raw.format import ChannelFormat, LineReader, RawVersion, Word, as_text, encode_packet
+from rawdaq.protocols.raw.format import BLANKS, ChannelFormat, LineReader, RawVersion, Word, as_text, encode_packet
 
 _MAX_ID_DIGITS = 10  # of 2**32 - 1
 
@@ -142,7 +142,7 @@ class RawDevice:
         while (line := (yield event)) != Word.START.encode() or not self._requested:
             if line != Word.CHANNEL.encode():
                 raise UnexpectedLine(elided(line), "CHANNEL, then START" if not self._requested else "CHANNEL or START")
-            channel = self._find(version, (yield None))
+            channel = self._find(version, (yield None).strip(BLANKS))
             self._requested[channel] = None
             self._out.append(self._channels[channel].description)
             event = ChannelRequested(channel)

@@ -149,6 +149,10 @@ def parse_rate(text: str) -> float | None:
     return rate_hz if MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ else None
 
 
+#: Blanks around a value of the handshake mean nothing, as with the original programs.
+BLANKS = b" \t"
+
+
 class LineReader:
     """Cuts a handshake into lines; holds one incomplete line, at most 256 bytes."""
 

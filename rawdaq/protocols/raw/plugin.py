@@ -15,6 +15,7 @@ from rawdaq.protocols.raw.errors import (
     elided,
 )
 from rawdaq.protocols.raw.format import (
+    BLANKS,
     MAX_RATE_HZ,
     MIN_RATE_HZ,
     ChannelFormat,
@@ -213,11 +214,11 @@ class RawPlugin:
             self._stage = f"after CHANNEL {channel} was requested: the device does not know it"
             expect((yield event), Word.SAMPLING_RATE)
             self._stage = f"in the description of channel {channel}"
-            rate_hz = _rate(channel, (yield None))
+            rate_hz = _rate(channel, (yield None).strip(BLANKS))
             expect((yield None), Word.SAMPLE_ENDIANNESS)
-            endianness = _endianness(channel, (yield None))
+            endianness = _endianness(channel, (yield None).strip(BLANKS))
             expect((yield None), Word.SAMPLE_TYPE)
-            described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None)))
+            described = ChannelFormat(rate_hz, endianness, self._sample_type(channel, (yield None).strip(BLANKS)))
             self._packets.describe(channel, described)
             event = ChannelDescribed(channel, described)
         self._stage = "after START"

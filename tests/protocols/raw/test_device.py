@@ -53,6 +53,12 @@ def test_a_pipelined_handshake_is_answered_however_it_is_cut(size: int) -> None:
     device.receive_eof()
 
 
+def test_blanks_around_a_channel_id_mean_nothing() -> None:
+    device = RawDevice(CHANNELS)
+    events = receive(device, b"RAW 2.0\nCHANNEL\n 2\t\nCHANNEL\n1 \nSTART\n")
+    assert events[-1] == StartRequested((2, 1))
+
+
 def test_each_answer_is_ready_as_soon_as_its_question_is_whole() -> None:
     device = RawDevice(CHANNELS)
 

@@ -185,6 +185,11 @@ def test_what_is_received_after_an_error_is_nothing() -> None:
     assert plugin.receive_packets(packet(count=1) + b"\0\1") == []
 
 
+def test_blanks_around_values_of_the_description_mean_nothing() -> None:
+    blank = HANDSHAKE.replace(b"100\n", b" 100\t\n").replace(b"big\n", b"big \n").replace(b"int16\n", b"\tint16\n")
+    assert receive(RawPlugin([7]), blank, 1) == receive(RawPlugin([7]), HANDSHAKE)
+
+
 def test_a_line_of_the_longest_length_is_read() -> None:
     plugin = RawPlugin([7])
     receive(plugin, b"RAW 2.0\n")
