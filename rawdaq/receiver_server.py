@@ -26,7 +26,9 @@ from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
+from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
+from rawdaq.streams.silence import Silence
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class ReceiverServer(ReceiverHooks):
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
+        silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
+            observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
@@ -66,6 +70,7 @@ class ReceiverServer(ReceiverHooks):
     monitor_address: str | None = None
     stop_timeout_s: float = 10.0
     start_timeout_s: float | None = None
+    silent_after_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
@@ -83,6 +88,7 @@ class ReceiverServer(ReceiverHooks):
         self.name = name
         self.log = logging.getLogger("rawdaq.receivers").getChild(name)
         self.stats = Stats()
+        self._silence = Silence(self.stats, self.log)
         self.publishers = list(publishers)
         self.endpoints: list[Endpoint] = []
         self._setup = False
@@ -223,7 +229,18 @@ class ReceiverServer(ReceiverHooks):
         has_room = self._fanout.put(packets)
         for anomaly in self.stats.add(packets):  # publishers get packets first
             self.on_anomaly(anomaly)
+        if not self._silence.is_watching:
+            self._silence.watch()
+        if self.stats.came_back:
+            self._silence.end(self.stats.came_back)
+            self.stats.came_back.clear()
         return has_room
+
+    def expect(self, streams: Iterable[StreamId]) -> None:
+        """Expect packets of *streams* from now on: a stream whose packets do not come is reported as silent."""
+        self.stats.expect(streams)
+        if not self._silence.is_watching:
+            self._silence.watch()
 
     def on_anomaly(self, anomaly: Anomaly) -> None:
         """Log a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
@@ -271,6 +288,7 @@ class ReceiverServer(ReceiverHooks):
         self._started_s = time.monotonic()
         try:
             await self._open_in_time()
+            self._silence.after_s = self.silent_after_s
             self._state = "running"
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
@@ -352,6 +370,7 @@ class ReceiverServer(ReceiverHooks):
         await self._cancel(lambda name: name.startswith(("ct_", "endpoint ")) and name != "ct_commands")
 
     async def _close(self) -> None:
+        self._silence.close()
         await self._cancel(lambda name: True)
         for endpoint in self.endpoints:
             await endpoint.aclose()

@@ -32,6 +32,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
         cls, component.receiver.options, component, {"publishers": publishers, "name": component.name}
     )
     receiver.stop_timeout_s = component.daemon.stop_timeout_s
+    receiver.silent_after_s = component.daemon.silent_after_s
     receiver.monitor_address = component.daemon.monitor
     receiver.decimation = component.decimation
     return receiver

@@ -150,3 +150,19 @@ def span_ns(samples: int, rate_hz: float) -> int:
 def sample_time(start_ns: int, index: int, rate_hz: float) -> int:
     """Return the time of sample *index* of a run that starts at *start_ns*."""
     return start_ns + round(index * NS_PER_S / rate_hz)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as a person says it.
+
+    >>> duration_text(7.44), duration_text(128), duration_text(9000), duration_text(200_000)
+    ('7.4 s', '2 min 8 s', '2 h 30 min', '2 d 7 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    for small, large, name, next_name in ((60, 3600, "min", "s"), (3600, 86_400, "h", "min"), (86_400, 0, "d", "h")):
+        if seconds < large or not large:
+            whole, rest = divmod(int(seconds), small)
+            part = {"s": 1, "min": 60, "h": 3600}[next_name]
+            return f"{whole} {name} {rest // part} {next_name}"
+    raise AssertionError(seconds)

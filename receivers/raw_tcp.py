@@ -343,6 +343,7 @@ class _Connection(DialledProtocol):
                 if self._tap:
                     self._tap.started(Word.STARTING.line)
                 self.timeout_s = receiver.timeout_s
+                receiver.expect(receiver.names.values())
                 level = logging.DEBUG if receiver.endpoint.is_repeating else logging.INFO
                 receiver.log.log(level, "the device sends (RAW %s)", self._plugin.version)
             case _:

@@ -57,12 +57,15 @@ class DaemonSettings(Settings):
         monitor: zmq address to which monitoring messages are pushed.
         stop_timeout_s: how long a stop may take to deliver what waits; as long again it may take to close files, and
             soon after that the process is killed.
+        silent_after_s: seconds without a packet after which a stream is reported as silent; by default five packet
+            intervals as observed, at least 10 s.
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     core_id: Annotated[int, Field(ge=0)] | None = None
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    silent_after_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from rawdaq.times import NS_PER_S, to_iso
 #: A start within half a sampling interval of the expected one is contiguous, as SeisComP and ObsPy see it.
 CONTIGUOUS_SAMPLES = 0.5
 
+_FORGET = 0.9
+
 #: This many packets in a row must deviate alike before the rate itself is called wrong ...
 _DRIFT_PACKETS = 16
 #: ... by more than this; a free-running crystal is 10 to 50 parts in a million off.
@@ -182,15 +184,22 @@ class StreamStats:
         latency_ns: from the time of the last sample to its arrival, of the newest packet.
         latency_max_ns: the largest of these.
         next_sequence: the number of the next packet, where we number them.
+        arrived_s: when the newest packet was published, or the first is expected from, in seconds that only run
+            forward; 0 before.
+        interval_s: about the longest time of late between two packets.
+        is_silent: whether packets have been missing for too long; see `rawdaq.streams.silence`.
     """
 
     __slots__ = (
         "_drift",
+        "arrived_s",
         "backwards",
         "bytes",
         "dtype",
         "gap_ns",
         "gaps",
+        "interval_s",
+        "is_silent",
         "latency_max_ns",
         "latency_ns",
         "next_ns",
@@ -211,6 +220,8 @@ class StreamStats:
         self.packets = self.samples = self.bytes = self.next_sequence = 0
         self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
         self.latency_ns = self.latency_max_ns = 0
+        self.arrived_s = self.interval_s = 0.0
+        self.is_silent = False
         self.start_ns = self.next_ns = 0
         self.rate_hz = 0.0
         self.dtype: np.dtype[Any] | None = None
@@ -285,6 +296,8 @@ class StreamStats:
             "rate_hz": self.rate_hz,
             "sample_type": "" if self.dtype is None else str(SAMPLE_TYPES[self.dtype]),
             "last_sample": to_iso(self.next_ns - round(NS_PER_S / self.rate_hz)) if self.packets else "",
+            "age_s": round((time.time_ns() - self.next_ns) / NS_PER_S, 1) if self.packets else None,
+            "silent_s": round(time.monotonic() - self.arrived_s, 1) if self.is_silent else None,
             "latency_s": round(self.latency_ns / NS_PER_S, 6),
             "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),
             "gaps": self.gaps,
@@ -298,10 +311,18 @@ class StreamStats:
 
 
 class Stats:
-    """The counters of all streams of a component; it also numbers their packets."""
+    """The counters of all streams of a component; it also numbers their packets.
+
+    Attributes:
+        streams: the counters of each stream.
+        came_back: streams that were silent and are no more, with the seconds of their silence; the reader empties it.
+        plain_messages: plain bytes that were published: how many, and their size.
+        plain_bytes: see `plain_messages`.
+    """
 
     def __init__(self) -> None:
         self.streams: dict[StreamId, StreamStats] = {}
+        self.came_back: list[tuple[StreamId, float]] = []
         self.plain_messages = 0
         self.plain_bytes = 0
 
@@ -318,14 +339,29 @@ class Stats:
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
         """Count *packets*; return what is wrong with their times, usually nothing."""
         anomalies: list[Anomaly] = []
+        now_s = time.monotonic()
         for packet in packets:
             if isinstance(packet, bytes):
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
             else:
                 stats = self.streams.get(packet.stream) or self.of(packet.stream)
+                if stats.packets:
+                    passed_s = now_s - stats.arrived_s
+                    # The longest interval of late, slowly forgotten: bursts do not make a stream look fast.
+                    stats.interval_s = max(passed_s, _FORGET * stats.interval_s)
+                if stats.is_silent:
+                    self.came_back.append((packet.stream, now_s - stats.arrived_s))
+                    stats.is_silent, stats.interval_s = False, 0.0
+                stats.arrived_s = now_s
                 anomalies += stats.add(packet)
         return anomalies
+
+    def expect(self, streams: Iterable[StreamId]) -> None:
+        """Expect packets of *streams* from now on: those that do not come are silent too."""
+        for stream in streams:
+            stats = self.of(stream)
+            stats.arrived_s = stats.arrived_s or time.monotonic()
 
     def of(self, stream: StreamId) -> StreamStats:
         """Return the counters of *stream*, which count from now on if they did not before."""

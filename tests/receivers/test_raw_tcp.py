@@ -423,3 +423,15 @@ def test_streams_are_known_from_the_options() -> None:
         RawReceiver.streams(STATION, {"channels": {70000: "HHZ"}, "version": "2.0"})
     with pytest.raises(InvalidValue, match="two channels are one stream"):
         RawReceiver.streams(STATION, {"channels": {1: "HHZ", 2: "00.HHZ"}, "version": "auto"})
+
+
+async def test_a_channel_that_the_device_never_sends_is_reported_as_silent(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(session: Session) -> None:
+        await serve_forever(session, WHOLE, {1: Described(), 2: Described()})
+
+    async with fake_device(play) as port, receiving(port, channels={1: "HHZ", 2: "HHN"}) as (receiver, packets):
+        await until(lambda: packets)
+        receiver.stats.streams[StreamId("XX", "DEMO", "00", "HHN")].arrived_s -= 3600.0
+        receiver._silence.look()
+        assert "silent: no packets of XX.DEMO.00.HHN for 1 h 0 min" in caplog.messages
+        assert receiver.stats.report()["XX.DEMO.00.HHZ"]["silent_s"] is None  # type: ignore[index]
