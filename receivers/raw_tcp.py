@@ -107,6 +107,8 @@ class RawReceiver(ReceiverServer):
             found within half a minute by TCP keep-alive.
         reconnect_first_s: the pause before the first new attempt; it doubles from one failure to the next.
         reconnect_max_s: the longest pause between attempts.
+        clock_tolerance_s: packets whose time departs more from this machine's clock are refused and counted; by default
+            they are kept, and a time that looks wrong (GPS week rollover, clock not set) is logged.
         capture: a file that keeps what the device sends, byte for byte; ``rawdaq-device --replay`` plays it again.
         capture_mb: a new file begins at so many megabytes; the older ones are called FILE.1, FILE.2 ...
         capture_files: how many files are kept.
@@ -126,6 +128,7 @@ class RawReceiver(ReceiverServer):
         timeout_s: Annotated[float, Field(ge=0)] = 600.0,
         reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
+        clock_tolerance_s: Annotated[float, Field(gt=0)] | None = None,
         capture: Path | None = None,
         capture_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 100.0,
         capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
@@ -137,7 +140,7 @@ class RawReceiver(ReceiverServer):
         self.names = _streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self._sources: dict[int, _Source] = {}
-        self.problems = PacketProblems(self.log)
+        self.problems = PacketProblems(self.log, clock_tolerance_s)
         self.refusals: list[VersionRefused] = []
         self.version: RawVersion | None = None
         self._best: RawVersion | None = None
@@ -182,16 +185,22 @@ class RawReceiver(ReceiverServer):
     def take(self, events: Sequence[PacketEvent], received_ns: int) -> None:
         """Publish what a connection brought; values that cannot be are counted and logged."""
         packets: list[Packet | PacketRun] = []
+        suspicious_ns, check_time = self.problems.suspicious_ns, self.problems.check_time
         for event in events:
             stream, rate_hz, stats = self._sources.get(event[0]) or self._source(event[0])
             number = stats.next_sequence
             if type(event) is SampleBlock:
-                _, start_ns, quality, dtype, data = event
+                channel, start_ns, quality, dtype, data = event
+                if abs(start_ns - received_ns) > suspicious_ns and not check_time(channel, start_ns, received_ns):
+                    continue
                 stats.next_sequence = number + 1
                 packets.append(Packet.trusted(stream, start_ns, rate_hz, dtype, data, quality, number, received_ns))
             elif isinstance(event, SampleRun):
-                _, starts_ns, quality, samples = event
-                stats.next_sequence = number + len(starts_ns)
+                channel, starts_ns, quality, samples = event
+                count, is_far = len(starts_ns), abs(starts_ns[-1] - received_ns) > suspicious_ns
+                if is_far and not check_time(channel, starts_ns[-1], received_ns, count):
+                    continue
+                stats.next_sequence = number + count
                 packets.append(PacketRun(stream, starts_ns, rate_hz, samples, quality, number, received_ns))
             elif isinstance(event, PacketProblem):
                 self.problems.add(event)

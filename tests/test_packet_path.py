@@ -4,6 +4,7 @@ import asyncio
 import os
 import statistics
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +17,6 @@ from rawdaq.publishers import SeedLinkPluginPublisher
 from rawdaq.receivers import RawReceiver
 from tests.fake_device import Described, Session, fake_device, wire
 from tests.helpers import until
-from tests.makers import START_NS
 from tests.servers import serving
 
 _CODES = {1: "HHZ", 2: "HHN", 3: "HHE"}
@@ -42,9 +42,9 @@ class CallCounter:
             self._is_inside, self._count = False, 0
 
 
-def burst(index: int, random: np.random.Generator) -> bytes:
+def burst(start: int, index: int, random: np.random.Generator) -> bytes:
     """Return three packets of 0.1 s."""
-    start_ns = START_NS + index * 100_000_000
+    start_ns = start + index * 100_000_000
     return b"".join(wire(each, start_ns, random.integers(-999, 999, 10).astype("<i4").tobytes(), 10) for each in _CODES)
 
 
@@ -61,14 +61,14 @@ async def calls_of_a_burst(publisher: Publisher) -> float:
         while True:
             await session.send(await bursts.get())
 
-    counter, random = CallCounter(), np.random.default_rng(1)
+    counter, random, start = CallCounter(), np.random.default_rng(1), time.time_ns() // 1000 * 1000
     async with fake_device(play) as port:
         station = StationSettings(network="XX", code="DEMO", location="00")
         receiver = RawReceiver([publisher], station, channels=_CODES, port=port)
         async with serving(receiver):
             for index in range(_BURSTS):
                 sys.setprofile(counter)
-                await bursts.put(burst(index, random))
+                await bursts.put(burst(start, index, random))
                 await until(lambda: published(receiver) == 3 * index + 3)  # noqa: B023 - awaited within the turn
                 sys.setprofile(None)
     assert len(counter.counts) >= _BURSTS

@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable
 
 from rawdaq.protocols.raw import PacketProblem
+from rawdaq.streams.clock import SUSPICIOUS_NS, clock_problem
+from rawdaq.times import NS_PER_S, to_iso
 
 _REPEAT_S = 600.0
+_KEPT, _REFUSED = "time far from this machine's clock, kept as sent", "time beyond clock_tolerance_s, packet refused"
 
 
 class PacketProblems:
@@ -14,10 +17,22 @@ class PacketProblems:
 
     Args:
         log: where they are logged.
+        clock_tolerance_s: packets whose time departs more from this machine's clock are refused; None: none is, and
+            times that look wrong are counted.
         clock: seconds that only run forward.
+
+    Attributes:
+        suspicious_ns: `check_time` is to be called for times that depart more from the time of arrival.
     """
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: logging.Logger,
+        clock_tolerance_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.suspicious_ns = SUSPICIOUS_NS if clock_tolerance_s is None else round(clock_tolerance_s * NS_PER_S)
+        self._refuses = clock_tolerance_s is not None
         self._log = log
         self._clock = clock
         self._counts: dict[tuple[int, str], int] = {}
@@ -25,12 +40,25 @@ class PacketProblems:
 
     def add(self, problem: PacketProblem) -> None:
         """Count *problem*."""
-        key = problem.channel, str(problem.kind)
-        count = self._counts[key] = self._counts.get(key, 0) + problem.packets
+        self._count(problem.channel, str(problem.kind), problem.value, problem.packets)
+
+    def check_time(self, channel: int, time_ns: int, arrived_ns: int, packets: int = 1) -> bool:
+        """Return whether packets of a time that departs more than `suspicious_ns` from their arrival are kept."""
+        look = (
+            clock_problem(time_ns, arrived_ns)
+            or f"{(time_ns - arrived_ns) / NS_PER_S:+.1f} s from this machine's clock"
+        )
+        kind = _REFUSED if self._refuses else _KEPT
+        self._count(channel, kind, f"{to_iso(time_ns, 0)}, which looks like {look}", packets)
+        return not self._refuses
+
+    def _count(self, channel: int, kind: str, value: str, packets: int) -> None:
+        key = channel, kind
+        count = self._counts[key] = self._counts.get(key, 0) + packets
         now_s = self._clock()
         if key not in self._logged:
             self._logged[key] = now_s, count
-            self._log.warning("channel %d sent %s (%s)", problem.channel, problem.value, problem.kind)
+            self._log.warning("channel %d sent %s (%s)", channel, value, kind)
         elif now_s - self._logged[key][0] >= _REPEAT_S:
             self._report(key, now_s)
 

@@ -114,6 +114,7 @@ class RawUDPReceiver(ReceiverServer):
         receive_buffer_mb: Annotated[float, Field(gt=0, le=1000)] = 32.0,
         reorder_s: Annotated[float, Field(ge=0, le=60)] = 0.5,
         raw: bool = False,
+        clock_tolerance_s: Annotated[float, Field(gt=0)] | None = None,
         capture: Path | None = None,
         capture_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 100.0,
         capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
@@ -127,7 +128,7 @@ class RawUDPReceiver(ReceiverServer):
         super().__init__(ip, chosen[0], publishers, name)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.refusals = Refusals(self.log)
-        self.problems = PacketProblems(self.log)
+        self.problems = PacketProblems(self.log, clock_tolerance_s)
         self.reorder = Reorder(reorder_s)
         self.names, self.formats, self._reader = plan
         self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
@@ -233,16 +234,26 @@ class RawUDPReceiver(ReceiverServer):
     def _named(self, events: Sequence[PacketEvent], received_ns: int) -> list[Item]:
         """Return *events* as packets; values that cannot be are counted and logged."""
         named: list[Item] = []
+        check_time = self.problems.check_time
         for event in events:
             stream, rate_hz = self.names[event.channel], self.formats[event.channel].rate_hz
             match event:
-                case SampleBlock(_, start_ns, quality, dtype, data):
+                case SampleBlock(channel, start_ns, quality, dtype, data):
+                    if self._is_far(start_ns, received_ns) and not check_time(channel, start_ns, received_ns):
+                        continue
                     named.append(Packet.trusted(stream, start_ns, rate_hz, dtype, data, quality, 0, received_ns))
-                case SampleRun(_, starts_ns, quality, samples):
+                case SampleRun(channel, starts_ns, quality, samples):
+                    last_ns = starts_ns[-1]
+                    is_far = self._is_far(last_ns, received_ns)
+                    if is_far and not check_time(channel, last_ns, received_ns, len(starts_ns)):
+                        continue
                     named.append(PacketRun(stream, starts_ns, rate_hz, samples, quality, received_ns=received_ns))
                 case PacketProblem():
                     self.problems.add(event)
         return named
+
+    def _is_far(self, time_ns: int, received_ns: int) -> bool:
+        return abs(time_ns - received_ns) > self.problems.suspicious_ns
 
     def _ordered(self, items: Sequence[Item]) -> list[Item]:
         ordered = self.reorder.add(items, time.monotonic_ns())
