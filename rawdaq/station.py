@@ -1,16 +1,14 @@
 """From settings to a running component: the only place where receivers and publishers meet."""
 
-import asyncio
 import gc
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rawdaq.config import registry
 from rawdaq.config.options import supplied
 from rawdaq.config.settings import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
-from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 
@@ -76,37 +74,7 @@ def _construct(
         raise ComponentError(f"{cls.__name__} cannot be built: {getattr(error, 'strerror', None) or error}") from error
 
 
-def run_component(component: ComponentSettings, command_address: str | None = None) -> None:
-    """Run *component* until SIGTERM, SIGINT or the command ``stop`` (blocking).
-
-    Args:
-        component: what the station file says.
-        command_address: where it answers commands.
-
-    Raises:
-        ComponentError: it could not start, or had to stop; the text names cause and remedy.
-    """
-    run_components([(component, command_address)])
-
-
-def run_components(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
-    """Run *components*, each with its command address, in one process, as `run_component` does one.
-
-    Raises:
-        ComponentError: one of them could not start, or had to stop; the others are stopped in order.
-    """
-    asyncio.run(_run(components))
-
-
 def spare_collector() -> None:
     """Let Python look for garbage rarely; called once everything is built. See ``docs/decisions/garbage.md``."""
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
-    receivers: list[ReceiverServer] = []
-    for component, command_address in components:
-        receivers.append(prepare(component, command_address))
-    spare_collector()
-    await serve_until_signal(receivers)

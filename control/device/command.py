@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rawdaq.control.stop_signal import stop_at_signal
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
 
@@ -124,13 +123,15 @@ def main(
         raise click.UsageError("--sine has no --file, no end (--once; use --seconds) and no --time original")
     if target is not None:
         _check_udp(speed, wait_client)
+    from rawdaq.process.signals import stop_event
+
     if wait_client is None:
         wait_client = not loop or seconds is not None or speed == inf
     with _errors_in_words():
         programme = _programme(path, sine_hz, channels, rate_hz, loop)
         if target is not None:
             return _push(programme, target, speed, packet_s, seconds, epoch)
-        with stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
+        with stop_event() as stop, _streamer(programme, host, port) as streamer:
             _announce(programme, "serving {}, on {}:{}".format(programme.title, *streamer.address))
             player = _player(streamer, speed, stop)
             if wait_client:
@@ -159,9 +160,10 @@ def _push(
     from rawdaq.control.device.player import Player
     from rawdaq.control.device.udp import UdpSink, streamer_of
     from rawdaq.process.log import configure
+    from rawdaq.process.signals import stop_event
 
     configure("INFO")
-    with stop_at_signal() as stop, streamer_of(programme, target) as streamer:
+    with stop_event() as stop, streamer_of(programme, target) as streamer:
         _announce(programme, f"pushing {programme.title}, to {streamer.address}")
         sink = UdpSink(streamer)
         player = Player(sink, speed, stop)
@@ -173,6 +175,7 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
     from rawdaq.control.device.replay import replay
     from rawdaq.control.device.udp import parse_address
     from rawdaq.process.log import configure
+    from rawdaq.process.signals import stop_event
 
     context = click.get_current_context()
     for option in context.command.params:
@@ -180,7 +183,7 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
         if is_given and option.name not in ("capture", "host", "port", "target", "speed"):
             raise click.UsageError(f"--replay plays what was captured, without {option.opts[0]}")
     configure("INFO")
-    with _errors_in_words(), stop_at_signal() as stop:
+    with _errors_in_words(), stop_event() as stop:
         udp = None if target is None else parse_address(target)
         click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _say))
 
