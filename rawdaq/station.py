@@ -14,12 +14,12 @@ from rawdaq.receiver_server import ReceiverServer
 
 _LOG = logging.getLogger("rawdaq.station")
 
-#: So many objects more than before make the collector look at the youngest; a tenth as often at the others.
+#: The collector looks at new objects after so many more of them, and a tenth as often at older ones.
 _COLLECT_AFTER = (50_000, 10, 10)
 
 
 def build(component: ComponentSettings) -> ReceiverServer:
-    """Return the receiver of *component* with its publishers; nothing is opened, apart from what a constructor opens.
+    """Return the receiver of *component* with its publishers; nothing is opened but what a constructor opens.
 
     Raises:
         ComponentError: a class cannot be loaded or built; the text says why.
@@ -37,7 +37,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
 
 
 def prepare(component: ComponentSettings, command_address: str | None) -> ReceiverServer:
-    """Return the receiver of *component*, which is to answer commands at *command_address*; its log says so.
+    """Return the receiver of *component*, which answers commands at *command_address*; logs that it starts.
 
     Raises:
         ComponentError: a class cannot be loaded or built; the text says why.
@@ -65,16 +65,16 @@ def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Pub
 def _construct(
     cls: type[Any], options: Mapping[str, Any], component: ComponentSettings, given: Mapping[str, Any]
 ) -> Any:
-    """Return an instance of *cls* made of *options* and of what its signature asks the framework for."""
+    """Return an instance of *cls* made of *options* and of what the framework supplies to its parameters."""
     offered = {"station": component.station, "logger": None, "loop": None, **given}
-    wanted = supplied(cls)
+    expected = supplied(cls)
     try:
-        return cls(**options, **{key: value for key, value in offered.items() if key in wanted})
-    except (OSError, ValueError) as error:  # zmq.ZMQError is an OSError: some bind a socket of theirs at once
+        return cls(**options, **{key: value for key, value in offered.items() if key in expected})
+    except (OSError, ValueError) as error:  # zmq.ZMQError is an OSError: some bind a socket at once
         raise ComponentError(f"{cls.__name__} cannot be built: {getattr(error, 'strerror', None) or error}") from error
 
 
 def spare_collector() -> None:
-    """Let Python look for garbage rarely; called once everything is built. See ``docs/decisions/garbage.md``."""
+    """Make Python's garbage collector run rarely, once everything is built; see ``docs/decisions/garbage.md``."""
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
