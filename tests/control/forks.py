@@ -62,11 +62,10 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
             os.dup2(source, target)
         first_other = max(descriptors) + 1
         os.closerange(first_other, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))  # locks among them
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", 1), open(2, "w", 1)
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", 1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.modules.pop("rawdaq_outside", None)  # a test may have changed it
         status = main()
-        sys.stdout.flush()  # as an interpreter does at its end
     except SystemExit as ended:
         status = int(ended.code or 0)
     except BaseException:

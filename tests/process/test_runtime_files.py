@@ -124,6 +124,28 @@ def test_a_component_runs_only_once(files: RuntimeFiles, monkeypatch: pytest.Mon
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize("is_made_anew", [True, False])
+def test_a_pid_file_that_was_replaced_while_it_was_locked_is_noticed(
+    files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch, is_made_anew: bool
+) -> None:
+    path, flock, replaced = files.pid_file(KEY), fcntl.flock, list[Path]()
+
+    def replace_first(descriptor: int, kind: int) -> None:
+        if not replaced:  # its former holder removes the file, and perhaps another process makes a new one
+            path.unlink()
+            replaced.append(path)
+            if is_made_anew:
+                path.touch()
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", replace_first)
+    with files.hold(KEY, Path("a"), 1):
+        running = files.running(KEY)
+        assert running is not None
+        assert (running.pid, running.is_alive) == (os.getpid(), True), "others see who holds it"
+    assert replaced == [path]
+
+
 def test_looking_at_a_lock_does_not_keep_a_component_from_starting(files: RuntimeFiles) -> None:
     files.pid_file(KEY).touch()
     descriptor = os.open(files.pid_file(KEY), os.O_RDONLY)

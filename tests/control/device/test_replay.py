@@ -39,9 +39,8 @@ async def _go_wrong(session: Session) -> None:
             option = struct.pack("ii", 1, 0)
             await asyncio.sleep(0.05)
             session.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-        case 4:
+        case 4:  # an impossible date, which costs its packet only
             await session.send(packet(base)[:2] + bytes(2) + packet(base)[4:])
-            await session.until_closed()
         case _:
             await session.send(b"".join(packet(base + number, number) for number in range(5)))
             await session.until_closed()
