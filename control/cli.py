@@ -1,7 +1,7 @@
-"""``control-rawdaq``: words of people into calls, results into words and an exit status.
+"""``control-rawdaq``: translates a command line into calls, and results into text and an exit status.
 
 Everything it does, Python can do: see `rawdaq.control.processes` and `rawdaq.control.client`. What a command needs is
-imported when it runs, because somebody who asks for help does not want to wait for numpy.
+imported when it runs, so that ``--help`` does not wait for numpy.
 
 Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage or configuration.
 """
@@ -22,10 +22,9 @@ from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.start_stop import restart, start, stop
 
 if TYPE_CHECKING:
-    from rawdaq.config.settings import StationFile
+    from rawdaq.config import StationFile
 
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -47,16 +46,16 @@ def cli() -> None:
 def status(names: Sequence[str], as_json: bool) -> int:
     """Show what components are doing.
 
-    The exit status is 1 when one is dead or has failed, or a named one does not run. A station file that is wrong is
-    told too, and means 2 unless others are named.
+    The exit status is 1 when one is dead or has failed, or a named one does not run. The mistakes of an invalid station
+    file are printed too; the exit status is 2 then, unless components are named.
     """
     from rawdaq.control import rows
-    from rawdaq.control.processes import supervisor
+    from rawdaq.control.processes.jobs import run_each
 
     with invocation.runtime_files() as runtime:
         words = names or ["all"]
-        targets, wrong = invocation.find(words, runtime)
-        known: list[Any] = supervisor.each(lambda target: rows.status(target, runtime), targets)
+        targets, invalid = invocation.find(words, runtime)
+        known: list[Any] = run_each(lambda target: rows.status(target, runtime), targets)
     if as_json:
         _print_json(known)
     else:
@@ -64,9 +63,9 @@ def status(names: Sequence[str], as_json: bool) -> int:
 
         for row in known:
             tables.print_status(row)
-    of_config = invocation.tell(wrong, words)
+    config_status = invocation.report_invalid(invalid, words)
     if "all" in words:
-        return 1 if any(row["state"] in rows.ENDED for row in known) else of_config
+        return 1 if any(row["state"] in rows.ENDED for row in known) else config_status
     return 1 if any(row["state"] in rows.NOT_RUNNING or "error" in row for row in known) else 0
 
 
@@ -78,7 +77,7 @@ def list_(as_json: bool) -> int:
     from rawdaq.control import rows
 
     with invocation.runtime_files() as runtime:
-        targets, wrong = invocation.find(["all"], runtime)
+        targets, invalid = invocation.find(["all"], runtime)
     known = [rows.row(target) for target in targets]
     if as_json:
         _print_json(known)
@@ -86,7 +85,7 @@ def list_(as_json: bool) -> int:
         from rawdaq.control import tables
 
         tables.print_list(known)
-    return invocation.tell(wrong, ["all"])
+    return invocation.report_invalid(invalid, ["all"])
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -105,7 +104,7 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
     from rawdaq.errors import CommandError
 
     with invocation.runtime_files() as runtime:
-        target = invocation.one(name, runtime)
+        target = invocation.find_one(name, runtime)
         if target.state != "running":
             raise CommandError(f"{target.title} is not running; start it: {PROGRAM} start {target.title}")
         result = client.send(target.title, runtime.command_address(target.key), command, args, timeout_s)
@@ -124,7 +123,7 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
 @cli.command()
 @click.argument("name")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True, help="How many lines.")
-@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on with those that come, until Ctrl-C.")
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Then show new lines as they come, until Ctrl-C.")
 @invocation.config_option
 def logs(name: str, lines: int, is_following: bool) -> int:
     """Show the last lines of a component's log, or of that of a process that components share (group.N)."""
@@ -134,8 +133,8 @@ def logs(name: str, lines: int, is_following: bool) -> int:
     with invocation.runtime_files() as runtime:
         file = runtime.log_file(name)
         title = name
-        if not (name.startswith("group.") and file.exists()):  # which stays when the process has ended
-            target = invocation.one(name, runtime)
+        if not (name.startswith("group.") and file.exists()):  # the log stays when the process has ended
+            target = invocation.find_one(name, runtime)
             title, file = target.title, runtime.log_file(target.key)
     if not (is_following or file.exists()):
         raise ComponentError(f"{title} has no log yet ({file}); it was never started in the background")
@@ -145,7 +144,7 @@ def logs(name: str, lines: int, is_following: bool) -> int:
             click.echo(line)
         for line in log_files.follow(file, begin) if is_following else ():
             click.echo(line)
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         # Python flushes stdout once more when it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
@@ -159,7 +158,7 @@ def logs(name: str, lines: int, is_following: bool) -> int:
 @_json_option
 @invocation.config_option
 def check(file: Path | None, as_json: bool) -> int:
-    """Tell every mistake in station files; start nothing."""
+    """Print every mistake in station files; start nothing."""
     from rawdaq import config
 
     try:
@@ -214,8 +213,8 @@ def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def _crashed(error: Exception) -> int:
-    """Keep the traceback of a bug in the log folder, and tell in one line."""
+def _report_bug(error: Exception) -> int:
+    """Write the traceback of a bug into the log folder, and print one line; return the exit status."""
     import traceback
 
     where = "details are lost: the log folder cannot be written"
@@ -228,12 +227,12 @@ def _crashed(error: Exception) -> int:
         where = f"details in {file}"
     except Exception as worse:
         where += f" ({worse})"
-    invocation.complain(f"this is a bug: {type(error).__name__}: {error}; {where}")
+    invocation.print_error(f"this is a bug: {type(error).__name__}: {error}; {where}")
     return 1
 
 
 def run(args: Sequence[str]) -> int:
-    """Run the command that *args* say and return the exit status; no exception comes out."""
+    """Run the command line *args* and return the exit status; raises nothing."""
     from rawdaq.errors import RawdaqError
 
     try:
@@ -245,15 +244,15 @@ def run(args: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except RawdaqError as error:
-        return _tell(error)
+        return _report(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:  # where stdout goes
-            invocation.complain(f"the output: {error.strerror}; make room on its disk")
+        if isinstance(error, OSError) and error.errno in _DISK_FULL and error.filename is None:  # it is stdout
+            invocation.print_error(f"the output: {error.strerror}; make room on its disk")
             return 1
-        return _crashed(error)
+        return _report_bug(error)
 
 
-def _tell(error: Exception) -> int:
+def _report(error: Exception) -> int:
     """Print *error* and return the exit status that it means."""
     from rawdaq.config import ConfigError
     from rawdaq.control.names import NoSuchComponent
@@ -261,7 +260,7 @@ def _tell(error: Exception) -> int:
     if isinstance(error, ConfigError):  # each line begins with FILE:LINE, as editors like it
         click.echo(str(error), err=True)
     else:
-        invocation.complain(str(error))
+        invocation.print_error(str(error))
     return 2 if isinstance(error, ConfigError | NoSuchComponent) else 1
 
 

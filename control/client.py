@@ -1,4 +1,4 @@
-"""One command to one running component, and its answer."""
+"""Sends one command to one running component and returns its answer."""
 
 import errno
 from collections.abc import Callable, Generator, Sequence
@@ -14,9 +14,9 @@ _RECONNECT_MS = 20  # a component that is starting binds its socket any moment n
 
 @contextmanager
 def call(address: str, command: str, args: Sequence[str] = ()) -> Generator[Callable[[float], list[bytes] | None]]:
-    """Send *command* on its way, where it stays until the component listens, and yield what waits for the reply.
+    """Send *command*, which waits until the component listens, and yield a function that waits for the reply.
 
-    That takes a timeout in seconds and returns the frames of the reply, or None when there is none by then.
+    The function takes a timeout in seconds and returns the frames of the reply, None when there is none by then.
     """
     frames = encode_request(command, args)
     with zmq.Context() as context, context.socket(zmq.REQ) as socket:
@@ -28,17 +28,17 @@ def call(address: str, command: str, args: Sequence[str] = ()) -> Generator[Call
 
 
 def send(component: str, address: str, command: str, args: Sequence[str] = (), timeout_s: float = 5.0) -> Result:
-    """Return what *component* answers to *command*.
+    """Return the answer of *component* to *command*.
 
     Args:
-        component: how messages call it.
+        component: its name in messages.
         address: its command socket.
-        command: what it shall do.
-        args: with what.
+        command: the name of the command.
+        args: the arguments of the command.
         timeout_s: how long it may take.
 
     Raises:
-        CommandError: it refused, or did not answer in time, or what answered is no component.
+        CommandError: it refused, or did not answer in time, or the answer is not a component's.
     """
     try:
         with call(address, command, args) as wait:
@@ -54,8 +54,6 @@ def send(component: str, address: str, command: str, args: Sequence[str] = (), t
     try:
         return decode_reply(frames)
     except RemoteProtocolError as error:
-        raise CommandError(
-            f"{component} answered what is no reply: {error}; is its rawdaq of another version?"
-        ) from error
+        raise CommandError(f"{component} sent an invalid reply: {error}; is its rawdaq of another version?") from error
     except CommandError as error:
         raise CommandError(f"{component}: {error}") from error

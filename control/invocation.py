@@ -1,4 +1,4 @@
-"""What a command line of ``control-rawdaq`` is about: where its configuration is, and which components it names."""
+"""What a command line of ``control-rawdaq`` is about: its configuration, and the components that it names."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,8 +37,8 @@ def config_option(command: F) -> F:
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 
-def complain(text: str) -> None:
-    """Tell what went wrong, on standard error."""
+def print_error(text: str) -> None:
+    """Print *text* to standard error, after the name of the program."""
     click.echo(f"{PROGRAM}: {text}".encode(errors="backslashreplace"), err=True)
 
 
@@ -50,13 +50,13 @@ def runtime_files() -> "RuntimeFiles":
 
 
 def given_config() -> Path | None:
-    """Return what ``-c`` said."""
+    """Return the path that ``-c`` gave."""
     given: Path | None = click.get_current_context().find_root().meta.get(__name__)
     return given
 
 
 def is_config_named() -> bool:
-    """Whether ``-c`` or ``$RAWDAQ_CONFIG`` says what this command line is about."""
+    """Whether ``-c`` or ``$RAWDAQ_CONFIG`` names a configuration."""
     from rawdaq import config
 
     return config.named_config(given_config()) is not None
@@ -66,12 +66,12 @@ class Found(NamedTuple):
     """The components that a command line names.
 
     Attributes:
-        targets: those of good station files, and those that run or have failed, whatever their file says by now.
-        wrong: what is wrong with the configuration besides; None when it is good.
+        targets: the components of valid station files, and those that run or have failed, whatever their file says now.
+        invalid: the other problems of the configuration; None when it is valid.
     """
 
     targets: list["Target"]
-    wrong: "ConfigError | None"
+    invalid: "ConfigError | None"
 
 
 def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = True) -> Found:
@@ -79,27 +79,27 @@ def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = T
 
     Args:
         words: names, ``all``, or ``group.N``.
-        runtime: where the files of those that run are.
-        with_others: whether those count too that no good station file describes. Of them ``all`` means those that were
-            started from the configuration that is named, or from anywhere when none is.
+        runtime: the files of those that run.
+        with_others: include components that no valid station file describes. Of these ``all`` means those that were
+            started from the named configuration, or all of them when none is named.
 
     Raises:
         NoSuchComponent: a word names none, or several.
     """
     from rawdaq.control.names import NoSuchComponent, resolve_all
 
-    known, wrong = _known(runtime)
+    known, invalid = _known(runtime)
     own = [target for target in known if target.settings or (with_others and _is_own(target))]
     others = [target for target in known if with_others and target not in own]
     try:
-        return Found(resolve_all(words, own, others), wrong)
+        return Found(resolve_all(words, own, others), invalid)
     except NoSuchComponent:
-        tell(wrong, words)  # it may be in a file that is wrong
+        report_invalid(invalid, words)  # the component may be in an invalid file
         raise
 
 
 def _known(runtime: "RuntimeFiles") -> Found:
-    """Return the components of good station files, then all others that run or have failed."""
+    """Return the components of valid station files, then all others that run or have failed."""
     from rawdaq import config
     from rawdaq.control import names
 
@@ -111,7 +111,7 @@ def _known(runtime: "RuntimeFiles") -> Found:
 
 
 def _is_own(target: "Target") -> bool:
-    """Whether *target* was started from the configuration that is named; without one everything is meant."""
+    """Whether *target* was started from the named configuration; always when none is named."""
     from rawdaq import config
     from rawdaq.config.options import plain
 
@@ -119,26 +119,26 @@ def _is_own(target: "Target") -> bool:
     return named is None or (file is not None and plain(named.absolute()) in (file, file.parent))
 
 
-def tell(wrong: "ConfigError | None", words: Sequence[str]) -> int:
-    """Tell what is wrong with the configuration; return the exit status that this means for what *words* name."""
-    if wrong is None:
+def report_invalid(invalid: "ConfigError | None", words: Sequence[str]) -> int:
+    """Print the problems of the configuration; return the exit status that they mean for what *words* name."""
+    if invalid is None:
         return 0
-    complain(f"the configuration is wrong:\n{wrong}")  # each line begins with FILE:LINE, as editors like it
+    print_error(f"the configuration is wrong:\n{invalid}")  # each line begins with FILE:LINE, as editors like it
     return 2 if "all" in words else 0
 
 
-def running(words: Sequence[str], runtime: "RuntimeFiles") -> list["Target"]:
-    """Return the components that *words* name, for what concerns those that run; ``all`` leaves out the others.
+def find_running(words: Sequence[str], runtime: "RuntimeFiles") -> list["Target"]:
+    """Return the components that *words* name, for commands to running components: ``all`` leaves out stopped ones.
 
-    That a station file is wrong by now is told, and no reason not to stop what was started from it.
+    An invalid station file is reported, and does not keep what was started from it from being stopped.
     """
-    targets, wrong = find(words, runtime)
-    tell(wrong, words)
+    targets, invalid = find(words, runtime)
+    report_invalid(invalid, words)
     return [target for target in targets if "all" not in words or target.state != "stopped"]
 
 
-def one(name: str, runtime: "RuntimeFiles") -> "Target":
+def find_one(name: str, runtime: "RuntimeFiles") -> "Target":
     """Return the component that *name* names."""
     if name == "all":
-        raise click.UsageError("This is about one component; say which.")
-    return running([name], runtime)[0]
+        raise click.UsageError("This command takes one component; give its name.")
+    return find_running([name], runtime)[0]

@@ -1,4 +1,4 @@
-"""Log files as people read them: the last lines, and those that come."""
+"""Reads log files: the last lines, and new lines as they come."""
 
 import os
 import time
@@ -11,7 +11,7 @@ _POLL_S = 0.2
 
 
 def last_lines(file: Path, count: int, begin: int = 0) -> list[str]:
-    """Return the last *count* lines of *file* that are behind its byte *begin*; none when there is no file."""
+    """Return the last *count* lines of *file* after its byte *begin*; none when there is no file."""
     try:
         with file.open("rb") as opened:
             return _last_lines(opened, count, begin)
@@ -37,7 +37,7 @@ def size_bytes(file: Path) -> int:
 
 
 def follow(file: Path, begin: int) -> Generator[str]:
-    """Yield each line of *file* behind its byte *begin*, and those that come, for ever, also after a rotation."""
+    """Yield each line of *file* after its byte *begin*, then new lines as they come, for ever and across rotations."""
     while True:
         if file.exists():
             with file.open("rb") as opened:
@@ -51,7 +51,7 @@ def _until_rotated(file: Path, opened: BinaryIO) -> Generator[str]:
     line = b""
     while True:
         is_current = file.exists() and file.stat().st_ino == os.fstat(opened.fileno()).st_ino
-        while more := opened.readline():  # after the question, so that an old file is read to its end
+        while more := opened.readline():  # after that check, so that an old file is read to its end
             line += more
             if line.endswith(b"\n"):
                 yield line[:-1].decode("utf-8", "backslashreplace")

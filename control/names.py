@@ -1,4 +1,4 @@
-"""What people call components: by name, by ``STATION/NAME``, or by the beginning of either."""
+"""How users name components: by name, by ``STATION/NAME``, or by the beginning of either."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from rawdaq.config.settings import ComponentSettings, StationFile
+from rawdaq.config import ComponentSettings, StationFile
 from rawdaq.errors import RawdaqError
-from rawdaq.process.runtime_files import Ended, Running, RuntimeFiles
+from rawdaq.process.runs import Ended, Running
+from rawdaq.process.runtime_files import RuntimeFiles
 
 
 class NoSuchComponent(RawdaqError):
     """A word names no component, or several.
 
     Args:
-        word: what was said.
+        word: the word.
         titles: the components that it may mean, or all when it means none.
         is_ambiguous: whether it names several.
     """
@@ -28,7 +29,7 @@ class NoSuchComponent(RawdaqError):
     def __str__(self) -> str:
         """Return the candidates."""
         if self.is_ambiguous:
-            return f"{self.word!r} can be any of {', '.join(self.titles)}; say which"
+            return f"{self.word!r} can be any of {', '.join(self.titles)}; give more of the name"
         close = get_close_matches(self.word, self.titles, n=1)
         meant = f"did you mean {close[0]!r}? " if close else ""
         return f"no component is called {self.word!r}; {meant}known: {', '.join(self.titles) or 'none'}"
@@ -40,10 +41,10 @@ class Target:
 
     Attributes:
         key: ``NET.STA.NAME``.
-        title: how messages call it: ``STA/NAME``, with the network where that is not enough.
-        settings: what its station file says; None when it runs from a file that was not asked for.
+        title: its name in messages: ``STA/NAME``, with the network where that is not unique.
+        settings: what its station file says; None when it runs from a file that was not named.
         running: what its pid file says; None without one.
-        ended: how its last run ended, when nobody ended that in order.
+        ended: how its last run ended, when that was not stopped in order.
     """
 
     key: str
@@ -71,18 +72,18 @@ class Target:
 
     @property
     def started_from(self) -> Path | None:
-        """The station file of its run, or of its last one when that was not ended in order."""
+        """The station file of its run, or of its last one when that was not stopped in order."""
         run = self.running or self.ended
         return run.config if run else None
 
     @property
     def words(self) -> set[str]:
-        """Everything that it can be called."""
+        """All its names."""
         return {self.name, f"{self.station.split('.')[1]}/{self.name}", f"{self.station}/{self.name}", self.key}
 
 
 def targets(files: Sequence[StationFile], runtime: RuntimeFiles) -> list[Target]:
-    """Return the components of *files* in their order, then those that run or have failed besides."""
+    """Return the components of *files* in their order, then others that run or have failed."""
     settings = {component.key: component for file in files for component in file.components}
     left = sorted({*runtime.keys(), *runtime.failed_keys()})
     keys = [*settings, *(key for key in left if key not in settings and key.count(".") == 2)]
@@ -98,10 +99,10 @@ def _titles(keys: Sequence[str]) -> dict[str, str]:
 
 
 def resolve(word: str, known: Sequence[Target]) -> Target:
-    """Return the component that *word* names; of several the one that runs, if it is only one.
+    """Return the component that *word* names; of several the one that runs, if it is the only one.
 
     Raises:
-        NoSuchComponent: none is called so, or several.
+        NoSuchComponent: the word names none, or several.
     """
     exact = [target for target in known if word in target.words]
     found = exact or [target for target in known if any(each.startswith(word) for each in target.words)]
@@ -116,22 +117,22 @@ def resolve_all(words: Sequence[str], known: Sequence[Target], others: Sequence[
     """Return the components that *words* name, each once; ``all`` names all, ``group.N`` all that share that process.
 
     Args:
-        words: what was said.
-        known: what it is about.
-        others: what is meant only by a name that none of *known* has.
+        words: the words.
+        known: the components that the command is about.
+        others: further components, which a word names only when it names none of *known*.
 
     Raises:
         NoSuchComponent: a word names none, or several.
     """
     if "all" in words:
         return list(known)
-    found = [target for word in words for target in _meant(word, known, others)]
+    found = [target for word in words for target in _resolve_word(word, known, others)]
     return list({target.key: target for target in found}.values())
 
 
-def _meant(word: str, known: Sequence[Target], others: Sequence[Target]) -> list[Target]:
-    if sharing := _sharing(word, known) or _sharing(word, others):
-        return sharing
+def _resolve_word(word: str, known: Sequence[Target], others: Sequence[Target]) -> list[Target]:
+    if members := _members(word, known) or _members(word, others):
+        return members
     try:
         return [resolve(word, known)]
     except NoSuchComponent as error:
@@ -140,5 +141,5 @@ def _meant(word: str, known: Sequence[Target], others: Sequence[Target]) -> list
         raise
 
 
-def _sharing(group: str, known: Sequence[Target]) -> list[Target]:
+def _members(group: str, known: Sequence[Target]) -> list[Target]:
     return [target for target in known if target.running and target.running.is_alive and target.running.group == group]

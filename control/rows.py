@@ -1,4 +1,4 @@
-"""What is known of a component, as one JSON-able row: from its files, and from itself when it runs."""
+"""One JSON-able row for each component: what its files say, and what it answers when it runs."""
 
 from dataclasses import replace
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from rawdaq.protocols.command import JsonValue
 
 Row: TypeAlias = dict[str, JsonValue]
 
-#: The states of what nobody ended in order, and of all that does not run.
+#: The states of components that were not stopped in order, and of all that do not run.
 ENDED = ("dead", "failed")
 NOT_RUNNING = (*ENDED, "stopped")
 
@@ -43,8 +43,8 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
     if target.state != "running":
         return known
     try:
-        said = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
+        answer = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
     except CommandError as error:
         now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
         return known | {"error": str(error)} if now.state == "running" else row(now)  # it has ended meanwhile
-    return known | (said if isinstance(said, dict) else {"error": f"its status is {said!r}"})
+    return known | (answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"})

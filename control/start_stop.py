@@ -10,7 +10,7 @@ from rawdaq.control import invocation
 from rawdaq.control.invocation import PROGRAM
 
 if TYPE_CHECKING:
-    from rawdaq.config.settings import ComponentSettings
+    from rawdaq.config import ComponentSettings
     from rawdaq.control.names import Target
     from rawdaq.process.runtime_files import RuntimeFiles
 
@@ -30,38 +30,38 @@ _processes_option = click.option(
 def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
     """Start components; return when each of them answers.
 
-    A station file that is wrong is told, and only its own components do not start; with all the exit status is 2 then.
+    Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
+    is 2.
 
     For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
     """
     names = names[1:] if names[0] == "receiver" else names
     if not names:
-        raise click.UsageError("start receiver WHICH? Say a component's name, or all.")
+        raise click.UsageError("start receiver WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
     with invocation.runtime_files() as runtime:
-        targets, wrong = invocation.find(names, runtime, with_others=False)
-        of_config = invocation.tell(wrong, names)
+        targets, invalid = invocation.find(names, runtime, with_others=False)
+        config_status = invocation.report_invalid(invalid, names)
         if processes:
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
             return _run_here(components, runtime)
         groups = _spread(components, processes) if processes else [[each] for each in components]
-        return _start(groups, runtime) or of_config
+        return _start(groups, runtime) or config_status
 
 
 def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control.processes import component
+    from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    runtime.prepare()
-    return component.run(components[0], runtime, None)
+    return main.run_here(components[0], runtime)
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:
-    """Leave out what runs, and say so: who has corrected one file of a thousand starts them all again."""
+    """Leave out running components, and print how many: after one file of a thousand is corrected, all are started."""
     others = [target for target in targets if target.state != "running"]
     if len(others) < len(targets):
         click.echo(f"{len(targets) - len(others)} of {len(targets)} components run already")
@@ -69,23 +69,22 @@ def _without_running(targets: Sequence["Target"]) -> list["Target"]:
 
 
 def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
-    """Return *components* in groups that are to share a process; warn of what the system will not allow."""
-    from rawdaq.control.processes import file_limits as open_files
-    from rawdaq.control.processes.spread import spread
+    """Return *components* in groups that are to share a process; warn where that exceeds a limit of the system."""
+    from rawdaq.control.processes import groups
 
-    groups = spread(components, processes)
-    for shortage in filter(None, map(open_files.shortage, groups)):
-        invocation.complain(f"warning: {shortage}")
-    return groups
+    spread = groups.spread(components, processes)
+    for shortage in filter(None, map(groups.shortage, spread)):
+        invocation.print_error(f"warning: {shortage}")
+    return spread
 
 
 def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control.processes import sharing
+    from rawdaq.control.processes.start import start
 
     for key in (component.key for group in groups for component in group):
         if ended := runtime.ended(key):
-            invocation.complain(f"warning: {key}: {ended}")
-    return _tell_each("started", sharing.start(groups, runtime))
+            invocation.print_error(f"warning: {key}: {ended}")
+    return _print_results("started", start(groups, runtime))
 
 
 @click.command()
@@ -94,13 +93,13 @@ def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFil
 def stop(names: Sequence[str]) -> int:
     """Stop components; what waits is delivered first."""
     with invocation.runtime_files() as runtime:
-        return _stop(invocation.running(names, runtime), runtime)
+        return _stop(invocation.find_running(names, runtime), runtime)
 
 
 def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
-    from rawdaq.control.processes import sharing
+    from rawdaq.control.processes.stop import stop
 
-    return _tell_each("stopped", sharing.stop([target.key for target in targets], runtime))
+    return _print_results("stopped", stop([target.key for target in targets], runtime))
 
 
 @click.command()
@@ -110,30 +109,30 @@ def _stop(targets: Sequence["Target"], runtime: "RuntimeFiles") -> int:
 def restart(names: Sequence[str], processes: int | None) -> int:
     """Stop components, then start them again.
 
-    They get what their station file says now; when it is wrong, nothing is stopped. Those that share a process do so
-    again when all of them are restarted; one alone gets a process of its own.
+    They get the settings that their station file has now; when it is invalid, nothing is stopped. Those that share a
+    process do so again when all of them are restarted; one alone gets a process of its own.
     """
-    from rawdaq.control.processes import sharing
+    from rawdaq.control.processes.groups import running_groups
 
     with invocation.runtime_files() as runtime:
-        targets, wrong = invocation.find(names, runtime)
+        targets, invalid = invocation.find(names, runtime)
         if "all" in names:
-            targets = [target for target in targets if _is_to_run(target)]
-        components = [_settings_now(target) for target in targets]  # first: a wrong file must not stop anything
-        of_config = invocation.tell(wrong, names)
-        groups = _spread(components, processes) if processes else sharing.as_they_run(components, runtime)
+            targets = [target for target in targets if _belongs_to_all(target)]
+        components = [_settings_now(target) for target in targets]  # first: an invalid file must not stop anything
+        config_status = invocation.report_invalid(invalid, names)
+        groups = _spread(components, processes) if processes else running_groups(components, runtime)
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
-        return _start(groups, runtime) or stopped or of_config
+        return _start(groups, runtime) or stopped or config_status
 
 
-def _is_to_run(target: "Target") -> bool:
-    """Whether `restart all` means *target*: what was stopped only when a configuration is named."""
-    is_described = target.settings is not None  # a failed one of nowhere must not keep the others from it
+def _belongs_to_all(target: "Target") -> bool:
+    """Whether `restart all` means *target*: a stopped component only when a configuration is named."""
+    is_described = target.settings is not None  # a failed one without a station file must not stop the whole command
     return target.state == "running" or (is_described and (target.state != "stopped" or invocation.is_config_named()))
 
 
 def _settings_now(target: "Target") -> "ComponentSettings":
-    """Return the settings of the file that *target* was started from, unless a configuration is named that has it."""
+    """Return the settings of the file that *target* was started from, unless a named configuration has it."""
     from rawdaq import config
     from rawdaq.errors import ComponentError
 
@@ -146,11 +145,11 @@ def _settings_now(target: "Target") -> "ComponentSettings":
     raise ComponentError(f"{target.key} is no longer in {file}; stop it: {PROGRAM} stop {target.key}")
 
 
-def _tell_each(done: str, results: Mapping[str, object]) -> int:
+def _print_results(done: str, results: Mapping[str, object]) -> int:
     """Print what became of each component; return 1 when one failed."""
     for key, result in results.items():
         if isinstance(result, Exception):
-            invocation.complain(str(result))
+            invocation.print_error(str(result))
         else:
             click.echo(f"{key} {done} (pid {result})")
     return 1 if any(isinstance(result, Exception) for result in results.values()) else 0

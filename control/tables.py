@@ -1,4 +1,4 @@
-"""What components are and do, as tables for people; plain text when nobody sees colours."""
+"""The state of components as tables; plain text when the output is not a terminal."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from rawdaq.protocols.command import JsonValue
 
 _COLOURS = {"running": "green", "dead": "red", "failed": "red", "paused": "yellow", "stopped": "dim"}
 
-#: More entries than these say less than the table of the streams does.
+#: A longer list says less than the table of the streams.
 _MAX_LINES = 12
 
-#: What a table shows first, when it is there; the rest of a status is shown by --json.
+#: The columns of each table, left out where they are empty; --json shows the whole status.
 _STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
 _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
 _DECIMATION_COLUMNS = ("rate_hz", "type", "refused", "reason")
@@ -47,7 +47,7 @@ def print_status(status: Row) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return *seconds* as a person says them.
+    """Return *seconds* in the two largest units that apply.
 
     >>> duration(59.4), duration(3700), duration(200000)
     ('59 s', '1 h 1 min', '2 d 7 h')
@@ -67,7 +67,7 @@ def _rows(title: str, entries: JsonValue) -> list[Row]:
 
 
 def _lines(entry: JsonValue, name: str = "") -> Iterable[str]:
-    """Yield the values of *entry* as lines, leaving out those that say nothing."""
+    """Yield the values of *entry* as lines, without empty ones."""
     if isinstance(entry, dict):
         plain = {key: value for key, value in entry.items() if not isinstance(value, dict | list)}
         words = [f"{key} {_cell(value)}" for key, value in plain.items() if _cell(value)]
@@ -75,14 +75,14 @@ def _lines(entry: JsonValue, name: str = "") -> Iterable[str]:
             yield f"{name}: {', '.join(words)}" if name else ", ".join(words)
         for key, value in entry.items():
             if key not in plain:
-                yield from _few_lines(value, key)
+                yield from _limit_lines(value, key)
     elif isinstance(entry, list):
         for each in entry:
             yield from _lines(each if isinstance(each, dict) else {"": each}, name)
 
 
-def _few_lines(entry: JsonValue, name: str) -> Iterable[str]:
-    """Yield the lines of *entry*, or how many they would be when they are too many."""
+def _limit_lines(entry: JsonValue, name: str) -> Iterable[str]:
+    """Return the lines of *entry*, or their number when they are too many."""
     lines = list(_lines(entry, name))
     return lines if len(lines) <= _MAX_LINES else [f"{name}: {len(lines)} (--json shows them)"]
 
@@ -110,7 +110,7 @@ def _cell(value: JsonValue) -> str:
 
 
 def _print(parts: Iterable[Table | Text]) -> None:
-    # A pipe has no edge at which lines would have to break.
+    # Lines must not break in a pipe.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     for part in parts:
         console.print(part)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rawdaq.config.settings import StationSettings
+from rawdaq.config import StationSettings
 from rawdaq.errors import ComponentError, InvalidValue
 
 _DEMO_CODES = "network: XX, code: DEMO"

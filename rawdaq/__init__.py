@@ -1,4 +1,7 @@
-"""rawdaq brings the samples of any custom digitizer into the world that seismologists use."""
+"""rawdaq brings the samples of any custom digitizer into the world that seismologists use.
+
+What a program needs is imported from here; each name is loaded when it is first used.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a Python program imports to be a plugin of SeisComP's SeedLink server; needs nothing else but numpy.
+"""Makes a Python program a plugin of SeisComP's SeedLink server; needs numpy and nothing else.
 
 ::
 
@@ -28,7 +28,7 @@ from rawdaq.times import from_datetime
 
 __all__ = ["PLUGIN_FD", "PipeClosed", "SeedLinkPlugin", "check_descriptor"]
 
-#: Where a SeedLink server listens to its plugins.
+#: The descriptor of the pipe to the SeedLink server, in every plugin.
 PLUGIN_FD = 63
 
 
@@ -44,15 +44,15 @@ class PipeClosed(ComponentError):
         self.where = where
 
     def __str__(self) -> str:
-        """Return what happened and what follows."""
+        """Return what happened and what the server does next."""
         return f"the SeedLink server has closed the pipe ({self.where}); it starts its plugins again by itself"
 
 
 def check_descriptor(fd: int) -> None:
-    """See that frames can be written to the descriptor *fd*.
+    """Check that frames can be written to the descriptor *fd*.
 
     Raises:
-        ComponentError: they cannot; the text names the cause and the remedy.
+        ComponentError: they cannot be written; the text names the cause and the remedy.
     """
     remedy = f"let seedlink start this program, or for a test: rawdaq-plugin … {fd}> FILE"
     try:
@@ -68,8 +68,8 @@ def check_descriptor(fd: int) -> None:
 class SeedLinkPlugin:
     """Writes samples, records and log lines to the SeedLink server that started this program.
 
-    Every call returns when the server's pipe has taken all of it, which is when the server has read enough of what
-    came before. Frames are never torn, not even when the program is killed, and threads may share a plugin.
+    Every call returns when all of it is in the server's pipe, so when the server has read enough of what came before.
+    The server always gets whole frames, also when the program is killed, and threads may share a plugin.
 
     Samples (`send_raw`, `send_gap`, `send_flush`) need a stream processor (``proc``) in the server's configuration;
     records (`send_mseed`) need nothing.
@@ -85,7 +85,7 @@ class SeedLinkPlugin:
         self._is_closed = False
 
     def __enter__(self) -> Self:
-        """See that there is a pipe.
+        """Check that there is a pipe.
 
         Raises:
             ComponentError: there is no pipe, because no server has started this program.
@@ -100,7 +100,7 @@ class SeedLinkPlugin:
         self.close()
 
     def close(self) -> None:
-        """Close the pipe: the server takes that as the program's end. May be called twice."""
+        """Close the pipe, which for the server is the end of the program. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
             with contextlib.suppress(OSError):
@@ -123,27 +123,27 @@ class SeedLinkPlugin:
             start: time of the first sample: a datetime (UTC when naive), or nanoseconds since 1970.
             samples: integers of 32 bits.
             timing_quality: 0 to 100 percent, None when unknown.
-            rate_hz: when given, each thousand of samples bears its own time; otherwise the server computes the times
+            rate_hz: when given, each thousand of samples has its own time; otherwise the server computes the times
                 within this call from its own sampling rate.
 
         Raises:
-            LocalProtocolError: something of it does not fit the pipe; nothing of it was sent.
+            LocalProtocolError: a value does not fit the pipe's format; nothing was sent.
             PipeClosed: the server is gone.
         """
         start_ns = from_datetime(start) if isinstance(start, datetime) else start
         try:
             array = np.asarray(samples)
         except ValueError as error:  # lists of different lengths in a list
-            raise LocalProtocolError(f"samples are no array: {error}") from error
+            raise LocalProtocolError(f"samples are not an array: {error}") from error
         writer = PipeWriter()
         writer.send_samples(station, channel, start_ns, array, timing_quality, rate_hz)
         self._write(writer)
 
     def send_gap(self, station: str, channel: str, missing_samples: int) -> None:
-        """Say that *missing_samples* are missing after those that were sent.
+        """Send the number of samples that are missing after those that were sent.
 
         Raises:
-            LocalProtocolError: something of it does not fit the pipe.
+            LocalProtocolError: a value does not fit the pipe's format.
             PipeClosed: the server is gone.
         """
         writer = PipeWriter()
@@ -151,10 +151,10 @@ class SeedLinkPlugin:
         self._write(writer)
 
     def send_flush(self, station: str, channel: str) -> None:
-        """Let the server give out the record of this channel that is not full yet.
+        """Make the server send out the record of this channel that is not full yet.
 
         Raises:
-            LocalProtocolError: something of it does not fit the pipe.
+            LocalProtocolError: a value does not fit the pipe's format.
             PipeClosed: the server is gone.
         """
         writer = PipeWriter()
@@ -169,11 +169,11 @@ class SeedLinkPlugin:
             station: the server's key of the station; by default ``NET.STA`` as the record says.
 
         Raises:
-            LocalProtocolError: it is no such record, or the station does not fit.
+            LocalProtocolError: it is not such a record, or the station does not fit.
             PipeClosed: the server is gone.
         """
         if record[6:7] not in (b"D", b"R", b"Q", b"M"):
-            raise LocalProtocolError("this is no miniSEED 2 record")
+            raise LocalProtocolError("this is not a miniSEED 2 record")
         if station is None:
             network, code = (field.decode("ascii", "replace").strip() for field in (record[18:20], record[8:13]))
             station = f"{network}.{code}"
@@ -203,7 +203,7 @@ class SeedLinkPlugin:
     def _write_some(self, data: memoryview) -> int:
         try:
             return os.write(self._fd, data)
-        except BlockingIOError:  # another program made the pipe non-blocking
+        except BlockingIOError:  # the program has made the pipe non-blocking
             waiting = select.poll()
             waiting.register(self._fd, select.POLLOUT)
             waiting.poll()

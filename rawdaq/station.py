@@ -1,27 +1,25 @@
 """From settings to a running component: the only place where receivers and publishers meet."""
 
-import asyncio
 import gc
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rawdaq.config import registry
 from rawdaq.config.options import supplied
 from rawdaq.config.settings import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
-from rawdaq.process.signals import serve_until_signal
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 
 _LOG = logging.getLogger("rawdaq.station")
 
-#: So many objects more than before make the collector look at the youngest; a tenth as often at the others.
+#: The collector looks at new objects after so many more of them, and a tenth as often at older ones.
 _COLLECT_AFTER = (50_000, 10, 10)
 
 
 def build(component: ComponentSettings) -> ReceiverServer:
-    """Return the receiver of *component* with its publishers; nothing is opened, apart from what a constructor opens.
+    """Return the receiver of *component* with its publishers; nothing is opened but what a constructor opens.
 
     Raises:
         ComponentError: a class cannot be loaded or built; the text says why.
@@ -39,7 +37,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
 
 
 def prepare(component: ComponentSettings, command_address: str | None) -> ReceiverServer:
-    """Return the receiver of *component*, which is to answer commands at *command_address*; its log says so.
+    """Return the receiver of *component*, which answers commands at *command_address*; logs that it starts.
 
     Raises:
         ComponentError: a class cannot be loaded or built; the text says why.
@@ -67,46 +65,16 @@ def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Pub
 def _construct(
     cls: type[Any], options: Mapping[str, Any], component: ComponentSettings, given: Mapping[str, Any]
 ) -> Any:
-    """Return an instance of *cls* made of *options* and of what its signature asks the framework for."""
+    """Return an instance of *cls* made of *options* and of what the framework supplies to its parameters."""
     offered = {"station": component.station, "logger": None, "loop": None, **given}
-    wanted = supplied(cls)
+    expected = supplied(cls)
     try:
-        return cls(**options, **{key: value for key, value in offered.items() if key in wanted})
-    except (OSError, ValueError) as error:  # zmq.ZMQError is an OSError: some bind a socket of theirs at once
+        return cls(**options, **{key: value for key, value in offered.items() if key in expected})
+    except (OSError, ValueError) as error:  # zmq.ZMQError is an OSError: some bind a socket at once
         raise ComponentError(f"{cls.__name__} cannot be built: {getattr(error, 'strerror', None) or error}") from error
 
 
-def run_component(component: ComponentSettings, command_address: str | None = None) -> None:
-    """Run *component* until SIGTERM, SIGINT or the command ``stop`` (blocking).
-
-    Args:
-        component: what the station file says.
-        command_address: where it answers commands.
-
-    Raises:
-        ComponentError: it could not start, or had to stop; the text names cause and remedy.
-    """
-    run_components([(component, command_address)])
-
-
-def run_components(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
-    """Run *components*, each with its command address, in one process, as `run_component` does one.
-
-    Raises:
-        ComponentError: one of them could not start, or had to stop; the others are stopped in order.
-    """
-    asyncio.run(_run(components))
-
-
 def spare_collector() -> None:
-    """Let Python look for garbage rarely; called once everything is built. See ``docs/decisions/garbage.md``."""
+    """Make Python's garbage collector run rarely, once everything is built; see ``docs/decisions/garbage.md``."""
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-async def _run(components: Sequence[tuple[ComponentSettings, str | None]]) -> None:
-    receivers: list[ReceiverServer] = []
-    for component, command_address in components:
-        receivers.append(prepare(component, command_address))
-    spare_collector()
-    await serve_until_signal(receivers)

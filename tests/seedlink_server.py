@@ -65,7 +65,7 @@ class Server:
         expected_ns: dict[str, int] = {}
         for frame in self.frames():
             assert len(frame.payload) == 512
-            (trace,) = obspy.read(io.BytesIO(frame.payload))
+            (trace,) = obspy.read(io.BytesIO(frame.payload), format="MSEED")
             name: str = trace.id
             assert name.startswith(f"{frame.station}.")
             assert trace.stats.starttime.ns == expected_ns.get(name, trace.stats.starttime.ns)

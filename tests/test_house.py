@@ -1,5 +1,6 @@
 """The house itself: what is packaged is what is there, importing does nothing, and each thing is where it says."""
 
+import ast
 import configparser
 import os
 import pkgutil
@@ -8,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,19 @@ ENTRY_POINTS = [
     for line in SETUP["options.entry_points"][group].split("\n")
     if line
 ]
+
+#: The one room of each library that not every room may use.
+HOMES = {
+    "click": "rawdaq.control",
+    "matplotlib": "rawdaq.replay",
+    "obspy": "rawdaq.replay",
+    "pymseed": "rawdaq.miniseed",
+    "scipy": "rawdaq.streams",
+    "websockets": "rawdaq.sockets",
+    "yaml": "rawdaq.config",
+}
+MAX_LINES = 450
+MAX_MODULES = 14
 
 # Run in a fresh interpreter, so that what this one has imported and started does not count.
 IMPORT_ALL = """
@@ -71,6 +87,52 @@ def _copy(target: Path) -> Path:
 def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
     listed = SETUP["options"]["packages"].split()
     assert sorted(listed) == sorted(["rawdaq", *(name for name in MODULES if hasattr(import_module(name), "__path__"))])
+
+
+def _file(module: str) -> Path:
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin)
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Yield the top-level name of each import in *module*, wherever it stands."""
+    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+PYTHON_MODULES = [module for module in MODULES if _file(module).suffix == ".py"]
+
+
+def test_a_library_is_imported_in_its_home_only() -> None:
+    strangers = {
+        f"{module} imports {name}"
+        for module in PYTHON_MODULES
+        for name in _imports(module)
+        if name in HOMES and not module.startswith(f"{HOMES[name]}.")
+    }
+    assert strangers == set()
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    lines = {module: len(_file(module).read_text(encoding="utf-8").splitlines()) for module in PYTHON_MODULES}
+    assert {module: count for module, count in lines.items() if count > MAX_LINES} == {}
+
+
+def test_no_room_has_too_many_modules() -> None:
+    rooms = [_file(module) for module in PYTHON_MODULES if _file(module).name == "__init__.py"]
+    counts = {room.parent: len(list(room.parent.glob("*.py"))) for room in [*rooms, ROOT / "rawdaq" / "__init__.py"]}
+    assert {room: count for room, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_every_room_says_in_two_sentences_what_lives_there() -> None:
+    rooms = ["rawdaq", *(module for module in PYTHON_MODULES if _file(module).name == "__init__.py")]
+    sentences = {room: re.split(r"[.](?=\s|$)", import_module(room).__doc__ or "") for room in rooms}
+    assert [room for room, parts in sentences.items() if sum(bool(part.strip()) for part in parts) < 2] == []
 
 
 def test_no_folder_with_code_lacks_its_init() -> None:

@@ -103,10 +103,10 @@ def test_after_its_end_a_plugin_sends_nothing(server: PipeServer) -> None:
     ("send", "args", "text"),
     [
         ("send_raw", ("S", "C", WHEN, [1.5]), "1-dimensional float64"),
-        ("send_raw", ("S", "C", WHEN, [[1], [2, 3]]), "samples are no array"),
+        ("send_raw", ("S", "C", WHEN, [[1], [2, 3]]), "samples are not an array"),
         ("send_raw", ("S", "C", WHEN, [2**40]), "not in 32 bits"),
         ("send_raw", ("XX.STATION1", "C", WHEN, [1]), "has 11 characters"),
-        ("send_mseed", (b"MS\x03" + bytes(509),), "no miniSEED 2 record"),
+        ("send_mseed", (b"MS\x03" + bytes(509),), "not a miniSEED 2 record"),
         ("send_mseed", (record()[:256],), "record of 256 bytes"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from rawdaq import config
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import OverflowPolicy
-from rawdaq.station import build, run_component
+from rawdaq.station import build
 from tests import outside_relay as outside
 from tests.helpers import until
 from tests.outside import forget
@@ -68,4 +68,4 @@ async def test_a_class_that_cannot_be_built_is_named_with_the_reason(folder: Pat
 def test_a_class_that_is_missing_from_its_module_is_named_with_a_remedy(folder: Path) -> None:
     text = outside.STATION.replace("class: LineReceiver", "class: Gone")
     with pytest.raises(ComponentError, match=r"Gone.*reinstall the package 'outside-daq'"):
-        run_component(component(folder, text))
+        build(component(folder, text))

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rawdaq.control.stop_signal import stop_at_signal
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
 
-# ObsPy and the streamer are loaded where they are used: --help is to come at once.
+# ObsPy and the streamer are imported where they are used, so that --help does not wait for them.
 if TYPE_CHECKING:
     from rawdaq.control.device.player import Player
     from rawdaq.control.device.signals import Programme
@@ -38,9 +37,9 @@ class _AboveZero(click.FloatRange):
     """A number above 0, which infinity and NaN are not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number that *value* says."""
+        """Return *value* as a number."""
         number: float = super().convert(value, param, ctx)
-        return number if isfinite(number) else self.fail(f"{value} is no finite number above 0.", param, ctx)
+        return number if isfinite(number) else self.fail(f"{value} is not a finite number above 0.", param, ctx)
 
 
 _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
@@ -51,14 +50,14 @@ _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=65535, show_default=True, help="0: any free one, which is printed."
 )
-@click.option("--udp", "target", metavar="HOST:PORT", help="Push datagrams there, instead of serving who connects.")
+@click.option("--udp", "target", metavar="HOST:PORT", help="Push datagrams there, instead of serving clients.")
 @click.option("--file", "path", type=click.Path(path_type=Path), help="Waveform file to play, of any kind ObsPy reads.")
 @click.option("--sine", "sine_hz", type=_ABOVE_ZERO, metavar="HZ", help="Play a sine of this frequency.")
 @click.option(
     "--replay",
     "capture",
     type=click.Path(path_type=Path),
-    help="Play what a receiver captured (its option `capture`): the device's bytes, pauses and ends, once.",
+    help="Play what a receiver captured (its option `capture`): the bytes, pauses and ends of the device, once.",
 )
 @click.option(
     "--rate", "rate_hz", type=_ABOVE_ZERO, metavar="HZ", help="Sampling rate.  [default: the file's; sine: 100]"
@@ -81,7 +80,10 @@ _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
     help="Data seconds a second, or max.",
 )
 @click.option(
-    "--loop/--once", default=True, show_default=True, help="Play for ever, on in time without a gap, or once."
+    "--loop/--once",
+    default=True,
+    show_default=True,
+    help="Play for ever, without a gap in time, or once.",
 )
 @click.option(
     "--time",
@@ -89,7 +91,7 @@ _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
     type=click.Choice(["now", "original"]),
     default="now",
     show_default=True,
-    help="Date the samples from now on, or as the file does.",
+    help="Times of the samples: from now on, or those of the file.",
 )
 @click.option("--seconds", type=_ABOVE_ZERO, help="End after so much data.")
 @click.option(
@@ -115,8 +117,8 @@ def main(
 ) -> None:
     """Serve a seismogram as a digitizer does, by the RAW protocol: in real time, or faster; or push it by UDP.
 
-    Without options it plays the earthquake that ObsPy brings along on channels 1, 2 and 3, for ever. What does not
-    fit a channel's type is scaled: the largest sample becomes half of the type's range (of 24 bits for int32).
+    Without options it plays the earthquake that comes with ObsPy on channels 1, 2 and 3, for ever. Samples that do not
+    fit a channel's type are scaled: the largest becomes half of the type's range (of 24 bits for int32).
     """
     if capture is not None:
         return _replay(capture, host, port, target, speed)
@@ -124,23 +126,25 @@ def main(
         raise click.UsageError("--sine has no --file, no end (--once; use --seconds) and no --time original")
     if target is not None:
         _check_udp(speed, wait_client)
+    from rawdaq.process.signals import stop_event
+
     if wait_client is None:
         wait_client = not loop or seconds is not None or speed == inf
-    with _errors_in_words():
+    with _usage_errors():
         programme = _programme(path, sine_hz, channels, rate_hz, loop)
         if target is not None:
             return _push(programme, target, speed, packet_s, seconds, epoch)
-        with stop_at_signal() as stop, _streamer(programme, host, port) as streamer:
+        with stop_event() as stop, _streamer(programme, host, port) as streamer:
             _announce(programme, "serving {}, on {}:{}".format(programme.title, *streamer.address))
             player = _player(streamer, speed, stop)
             if wait_client:
                 player.wait_for_client()
-            player.play(programme.blocks(packet_s, seconds), *_beginning(programme, epoch))
+            player.play(programme.blocks(packet_s, seconds), *_start_time(programme, epoch))
             player.drain()
     counters = streamer.counters
     click.echo(
         f"played {player.packets} packets, {player.samples} samples; "
-        f"clients: {counters.clients_started}, packets that nobody heard: {counters.unheard_packets}"
+        f"clients: {counters.clients_started}, packets without a client: {counters.unheard_packets}"
     )
 
 
@@ -148,7 +152,7 @@ def _check_udp(speed: float, wait_client: bool | None) -> None:
     context = click.get_current_context()
     for name in ("host", "port"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--udp listens to nobody: leave out --{name}")
+            raise click.UsageError(f"--udp does not listen: leave out --{name}")
     if speed == inf or wait_client:
         raise click.UsageError("--udp gets no answers: it has no --speed max and no --wait-client")
 
@@ -159,13 +163,14 @@ def _push(
     from rawdaq.control.device.player import Player
     from rawdaq.control.device.udp import UdpSink, streamer_of
     from rawdaq.process.log import configure
+    from rawdaq.process.signals import stop_event
 
     configure("INFO")
-    with stop_at_signal() as stop, streamer_of(programme, target) as streamer:
+    with stop_event() as stop, streamer_of(programme, target) as streamer:
         _announce(programme, f"pushing {programme.title}, to {streamer.address}")
         sink = UdpSink(streamer)
         player = Player(sink, speed, stop)
-        player.play(programme.blocks(packet_s, seconds), *_beginning(programme, epoch))
+        player.play(programme.blocks(packet_s, seconds), *_start_time(programme, epoch))
     click.echo(f"played {player.packets} packets, {player.samples} samples; {sink.summary()}")
 
 
@@ -173,16 +178,17 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
     from rawdaq.control.device.replay import replay
     from rawdaq.control.device.udp import parse_address
     from rawdaq.process.log import configure
+    from rawdaq.process.signals import stop_event
 
     context = click.get_current_context()
     for option in context.command.params:
         is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if is_given and option.name not in ("capture", "host", "port", "target", "speed"):
-            raise click.UsageError(f"--replay plays what was captured, without {option.opts[0]}")
+            raise click.UsageError(f"--replay plays what was captured: leave out {option.opts[0]}")
     configure("INFO")
-    with _errors_in_words(), stop_at_signal() as stop:
+    with _usage_errors(), stop_event() as stop:
         udp = None if target is None else parse_address(target)
-        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _say))
+        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _print_now))
 
 
 def _programme(
@@ -198,7 +204,7 @@ def _streamer(programme: "Programme", host: str, port: int) -> "Streamer":
     from rawdaq.process.log import configure
     from rawdaq.streamer import Channel, Streamer
 
-    configure("INFO")  # who connects and who leaves, on stderr
+    configure("INFO")  # clients that connect and leave, on stderr
     channels = [
         Channel(track.channel.id, track.rate_hz, track.channel.endianness, track.channel.sample_type)
         for track in programme.tracks
@@ -219,18 +225,18 @@ def _announce(programme: "Programme", first_line: str) -> None:
     for track in programme.tracks:
         channel, rate = track.channel, rate_text(track.rate_hz)
         click.echo(f"  channel {channel.id:<5} {rate} Hz {channel.sample_type} {channel.endianness}  {track.name}")
-    sys.stdout.flush()  # for whoever waits for the address at the other end of a pipe
+    sys.stdout.flush()  # a program at the other end of a pipe may wait for the address
 
 
-def _say(text: str) -> None:
+def _print_now(text: str) -> None:
     click.echo(text)
     sys.stdout.flush()
 
 
-def _beginning(programme: "Programme", epoch: str) -> tuple[int, int]:
+def _start_time(programme: "Programme", epoch: str) -> tuple[int, int]:
     """Return the time of the first sample, and how long ago that was.
 
-    From now on means: from the second that has just begun, so that packets begin at whole seconds.
+    From now on means from the second that has just begun, so that packets begin at whole seconds.
     """
     if epoch == "original" and programme.begin_ns is not None:
         return programme.begin_ns, 0
@@ -239,8 +245,8 @@ def _beginning(programme: "Programme", epoch: str) -> tuple[int, int]:
 
 
 @contextmanager
-def _errors_in_words() -> Generator[None]:
-    """Turn what was foreseen into one line and an exit status: 2 for a wrong call, else 1."""
+def _usage_errors() -> Generator[None]:
+    """Turn our errors into one line and an exit status: 2 for wrong usage, else 1."""
     try:
         yield
     except InvalidValue as error:

@@ -1,4 +1,4 @@
-"""Feeds a streamer with blocks of samples when their time has come, or as fast as its clients take them."""
+"""Feeds a streamer with blocks of samples at their time, or as fast as its clients take them."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ _POLL_S = 0.005
 
 
 class Sink(Protocol):
-    """What the player needs of a `rawdaq.streamer.tcp.Streamer`."""
+    """The part of a `rawdaq.streamer.tcp.Streamer` that the player uses."""
 
     @property
     def clients(self) -> int:
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
     @property
     def backlog_bytes(self) -> int:
-        """What waits for the slowest client."""
+        """How many bytes wait for the slowest client."""
         ...
 
     def feed_data(self, channel_id: int, samptime: int, timing_quality: int, samples: Samples, /) -> None:
@@ -37,7 +37,7 @@ class Player:
     """Plays blocks into a sink until they end or *stop* is set.
 
     Args:
-        sink: who sends them.
+        sink: what sends them.
         speed: data seconds a second; None: as fast as the clients take them.
         stop: ends the play when set, also from a signal handler.
         monotonic_ns: the clock that paces it.
@@ -50,7 +50,6 @@ class Player:
         stop: threading.Event,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Count from nothing."""
         self.packets = 0
         self.samples = 0
         self._sink = sink
@@ -85,7 +84,7 @@ class Player:
             while self._sink.backlog_bytes > MAX_BACKLOG_BYTES and not self._stop.wait(_POLL_S):
                 pass
             return
-        # From the block's own offset, so that no delay of an earlier one adds up.
+        # From the block's own offset, so that delays do not add up.
         left_ns = began_ns + round(block.due_ns / self._speed) - self._monotonic_ns()
         if left_ns > 0:
             self._stop.wait(left_ns / NS_PER_S)

@@ -1,4 +1,4 @@
-"""Plays a capture: what a device sent to a receiver, byte for byte, with its pauses and its ends."""
+"""Plays a capture: the bytes that a device sent to a receiver, with its pauses and its ends."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ from rawdaq.streamer.server import listen
 from rawdaq.times import NS_PER_S
 
 _POLL_S = 0.05
-_ANSWER_S = 5.0  # how long the receiver may take to say what the captured one said
+_ANSWER_S = 5.0  # how long the receiver may take to send what the captured one sent
 _GIVE_UP_S = 5.0  # how long it may take to close where the captured one did
 _READ_BYTES = 65_536
 _REFUSALS = 3  # as many versions as a receiver may offer
@@ -28,7 +28,7 @@ _LOG = logging.getLogger("rawdaq.replay")
 
 
 class Pace:
-    """When things are due, from one beginning: computed, so that no delay adds up.
+    """When entries are due, counted from one start, so that delays do not add up.
 
     Args:
         speed: captured seconds a second; None: at once.
@@ -42,7 +42,7 @@ class Pace:
         self._began_s = 0.0
 
     def begin(self, time_ns: int) -> None:
-        """Let *time_ns* of the capture be now."""
+        """Make *time_ns* of the capture due now."""
         self._began_ns, self._began_s = time_ns, time.monotonic()
 
     def due_s(self, time_ns: int) -> float:
@@ -52,36 +52,36 @@ class Pace:
         return self._began_s + (time_ns - self._began_ns) / NS_PER_S / self._speed
 
 
-class Session:
+class ReceiverConnection:
     """One connection of a receiver, to which a captured one is played."""
 
     def __init__(self, connection: socket.socket, peer: str, stop: threading.Event) -> None:
         self.peer = peer
         self.is_open = True
-        self.heard = bytearray()
+        self.received = bytearray()
         self._connection = connection
         self._stop = stop
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def wait(self, end_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
-        """Listen until *end_s*, until it *is_enough*, or until the receiver closes; return whether it was enough."""
-        while self.is_open and not is_enough() and not self._stop.is_set():
+    def wait(self, end_s: float, is_done: Callable[[], bool] = lambda: False) -> bool:
+        """Read until *end_s*, until *is_done*, or until the receiver closes; return whether it is done."""
+        while self.is_open and not is_done() and not self._stop.is_set():
             left_s = end_s - time.monotonic()
             if left_s <= 0:
                 break
-            self._listen(left_s)
-        return is_enough()
+            self._exchange(left_s)
+        return is_done()
 
-    def _listen(self, timeout_s: float, data: memoryview | None = None) -> int:
-        """Take what the receiver says and send some of *data*, as soon as either goes; return how much was sent."""
+    def _exchange(self, timeout_s: float, data: memoryview | None = None) -> int:
+        """Read from the receiver or send some of *data*, as soon as either is possible; return how much was sent."""
         writing = [self._connection] if data else []
         readable, writable, _ = select.select([self._connection], writing, [], min(_POLL_S, timeout_s))
         try:
             if readable:
-                said = self._connection.recv(_READ_BYTES)
-                self.heard += said
-                self.is_open = bool(said)
+                chunk = self._connection.recv(_READ_BYTES)
+                self.received += chunk
+                self.is_open = bool(chunk)
             return self._connection.send(data) if writable and data and self.is_open else 0
         except OSError:
             self.is_open = False
@@ -91,7 +91,7 @@ class Session:
         """Send *data*, however long the receiver takes; return how much it took before it closed."""
         rest = memoryview(data)
         while rest and self.is_open and not self._stop.is_set():
-            rest = rest[self._listen(_POLL_S, rest) :]
+            rest = rest[self._exchange(_POLL_S, rest) :]
         return len(data) - len(rest)
 
     def close(self, how: End = End.CLOSED) -> None:
@@ -99,17 +99,17 @@ class Session:
         if how is End.RESET:
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif self.is_open:
-            self._listen(0)  # closing with unread data would be a reset
+            self._exchange(0)  # closing with unread data would be a reset
         self._connection.close()
         self.is_open = False
 
 
 class StreamReplay:
-    """Plays captured connections to whoever connects to *listener*, one after the other.
+    """Plays captured connections to the receivers that connect to *listener*, one after the other.
 
     Args:
         listener: a listening socket that does not block.
-        pace: when things are due; each connection is timed from where it begins.
+        pace: when entries are due; each connection is timed from its start.
     """
 
     def __init__(self, listener: socket.socket, pace: Pace) -> None:
@@ -118,7 +118,7 @@ class StreamReplay:
         self._listener = listener
         self._pace = pace
         self._number = 0
-        self._session: Session | None = None
+        self._connection: ReceiverConnection | None = None
         self._refusals = 0
         self._expected = b""
         self._skip_entries = 0
@@ -142,79 +142,79 @@ class StreamReplay:
             case Kind.OPENED:
                 self._begin(entry, refusals=0)
             case Kind.RESUMED if entry.connection == self._number:
-                self._skip_entries = int(entry.data)  # that is for those who begin with this file
+                self._skip_entries = int(entry.data)  # they are for a replay that begins with this file
             case Kind.RESUMED:
                 self._begin(entry, _REFUSALS)
             case Kind.LOST:
-                _tell_lost(entry)
+                _log_lost(entry)
                 self._end()
             case Kind.DATAGRAM:
                 raise InvalidValue("the capture has connections and datagrams; one receiver cannot have taken it")
-            case _ if self._session is None or entry.connection != self._number:
-                return  # what goes on from a file that is no longer there
+            case _ if self._connection is None or entry.connection != self._number:
+                return  # the start of this connection is in a file that is no longer there
             case Kind.SENT:
-                self._hear(self._session, entry)
+                self._await_answer(self._connection, entry)
             case Kind.RECEIVED:
-                self._send(self._session, entry)
+                self._send(self._connection, entry)
             case _:
-                self._finish(self._session, entry)
+                self._finish(self._connection, entry)
 
     def _begin(self, entry: Entry, refusals: int) -> None:
         """Wait for the receiver's next connection."""
         self._end()
-        self._session = self._accepted()
+        self._connection = self._accepted()
         self._number, self._refusals, self._expected = entry.connection, refusals, b""
         self._pace.begin(entry.time_ns)
-        if self._session is not None:
+        if self._connection is not None:
             self.connections += 1
-            _LOG.info("%s connected: connection %d of the capture", self._session.peer, entry.connection)
+            _LOG.info("%s connected: connection %d of the capture", self._connection.peer, entry.connection)
 
-    def _accepted(self) -> Session | None:
+    def _accepted(self) -> ReceiverConnection | None:
         while not self._pace.stop.is_set():
             select.select([self._listener], [], [], _POLL_S)
             with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
                 connection, address = self._listener.accept()
-                return Session(connection, "{}:{}".format(*address[:2]), self._pace.stop)
+                return ReceiverConnection(connection, "{}:{}".format(*address[:2]), self._pace.stop)
         return None
 
-    def _hear(self, session: Session, entry: Entry) -> None:
-        """Wait until the receiver has said as much as the captured one."""
+    def _await_answer(self, connection: ReceiverConnection, entry: Entry) -> None:
+        """Wait until the receiver has sent as much as the captured one."""
         self._expected += entry.data
-        session.wait(time.monotonic() + _ANSWER_S, lambda: len(session.heard) >= len(self._expected))
-        heard = bytes(session.heard[: len(self._expected)])
-        if not session.is_open or heard == self._expected or self._pace.stop.is_set():
+        connection.wait(time.monotonic() + _ANSWER_S, lambda: len(connection.received) >= len(self._expected))
+        received = bytes(connection.received[: len(self._expected)])
+        if not connection.is_open or received == self._expected or self._pace.stop.is_set():
             self._refusals = 0
         elif self._refusals:
-            # How the two found a version that both speak is not in this file; so a device refuses the other ones.
+            # The file does not say how the two agreed on a version; as a device does, refuse the other versions.
             self._refusals -= 1
-            session.close()
-            self._session, self._expected = self._accepted(), b""
-            if self._session is not None:
-                self._hear(self._session, entry)
+            connection.close()
+            self._connection, self._expected = self._accepted(), b""
+            if self._connection is not None:
+                self._await_answer(self._connection, entry)
         else:
-            _LOG.warning("the receiver says %.75r, the captured one said %.75r; playing on", heard, self._expected)
+            _LOG.warning("the receiver sent %.75r, the captured one sent %.75r; playing on", received, self._expected)
 
-    def _send(self, session: Session, entry: Entry) -> None:
-        session.wait(self._pace.due_s(entry.time_ns))
-        sent_bytes = session.send(entry.data)
+    def _send(self, connection: ReceiverConnection, entry: Entry) -> None:
+        connection.wait(self._pace.due_s(entry.time_ns))
+        sent_bytes = connection.send(entry.data)
         self.size_bytes += sent_bytes
         self._unplayed_bytes += len(entry.data) - sent_bytes
 
-    def _finish(self, session: Session, entry: Entry) -> None:
-        """End the connection as the captured one ended; where the receiver did that, it is to do it again."""
+    def _finish(self, connection: ReceiverConnection, entry: Entry) -> None:
+        """End the connection as the captured one ended; where the receiver ended it, wait until it does so again."""
         how = End(entry.data.decode())
-        session.wait(self._pace.due_s(entry.time_ns) + (_GIVE_UP_S if how is End.OURS else 0.0))
-        if how is End.OURS and session.is_open:
+        connection.wait(self._pace.due_s(entry.time_ns) + (_GIVE_UP_S if how is End.OURS else 0.0))
+        if how is End.OURS and connection.is_open:
             _LOG.info("the receiver keeps the connection that the captured one gave up; closing it")
-        session.close(how)
+        connection.close(how)
         self._end()
 
     def _end(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        if self._connection is not None:
+            self._connection.close()
         if self._unplayed_bytes and not self._pace.stop.is_set():
             _LOG.warning("the receiver closed earlier than the captured one: %d bytes not played", self._unplayed_bytes)
-        self._session, self._number, self._unplayed_bytes = None, 0, 0
+        self._connection, self._number, self._unplayed_bytes = None, 0, 0
 
 
 class DatagramReplay:
@@ -222,7 +222,7 @@ class DatagramReplay:
 
     Args:
         target: host and port of the receiver.
-        pace: when things are due.
+        pace: when datagrams are due.
     """
 
     def __init__(self, target: tuple[str, int], pace: Pace) -> None:
@@ -254,7 +254,7 @@ class DatagramReplay:
 
     def _play(self, entry: Entry, family: int, address: tuple[Any, ...]) -> None:
         if entry.kind is Kind.LOST:
-            return _tell_lost(entry)
+            return _log_lost(entry)
         if entry.kind is not Kind.DATAGRAM:
             raise InvalidValue("the capture has connections: play it without --udp")
         if not self.datagrams:
@@ -262,7 +262,7 @@ class DatagramReplay:
         left_s = self._pace.due_s(entry.time_ns) - time.monotonic()
         if left_s > 0 and self._pace.stop.wait(left_s):
             return
-        with contextlib.suppress(ConnectionError):  # nobody listens now: a device does not care either
+        with contextlib.suppress(ConnectionError):  # the receiver does not listen now: a device would go on too
             self._socket(entry.peer, family).sendto(entry.data, address)
         self.datagrams += 1
         self.size_bytes += len(entry.data)
@@ -275,7 +275,7 @@ class DatagramReplay:
         return self._sockets[peer]
 
 
-def _tell_lost(entry: Entry) -> None:
+def _log_lost(entry: Entry) -> None:
     _LOG.warning("%s are missing here: they could not be written", entry.data.decode("ascii", "replace"))
 
 
@@ -287,7 +287,7 @@ def replay(
     stop: threading.Event,
     announce: Callable[[str], None],
 ) -> str:
-    """Play *capture* until it ends or *stop* is set; return what was played, in words.
+    """Play *capture* until it ends or *stop* is set; return a summary.
 
     Args:
         capture: its newest file, or one file of it.
@@ -295,10 +295,10 @@ def replay(
         target: where to send captured datagrams.
         speed: captured seconds a second; None: as fast as they are taken.
         stop: ends the play when set, also from a signal handler.
-        announce: told where it is played, once that is so.
+        announce: called with where it is played, once it is.
 
     Raises:
-        InvalidValue: it is no capture, or it cannot be played so.
+        InvalidValue: it is not a capture, or it cannot be played so.
         ComponentError: the address cannot be listened on.
     """
     with contextlib.closing(read_capture(capture, _LOG)) as captured:
@@ -306,7 +306,7 @@ def replay(
         if first is None:
             raise InvalidValue(f"{capture} is empty: nothing was captured")
         if first.kind is Kind.DATAGRAM and target is None:
-            raise InvalidValue(f"{capture} is a capture of datagrams: say where to with --udp HOST:PORT")
+            raise InvalidValue(f"{capture} is a capture of datagrams: give their target with --udp HOST:PORT")
         entries, pace = itertools.chain([first], captured), Pace(speed, stop)
         if target is not None:
             announce(f"replaying {capture}, to {target[0]}:{target[1]}")

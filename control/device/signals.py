@@ -1,7 +1,8 @@
-"""What the test device plays: a seismogram, a file or a sine, as blocks of samples in order of time.
+"""The samples that the test device plays: a seismogram, a file or a sine, as blocks in order of time.
 
-Integers that fit a channel's type, and everything on a float channel, stay as they are. All else is scaled to counts:
-the largest sample of the whole file becomes half of what the type holds, int32 counting as the 24 bits of a digitizer.
+Integers that fit a channel's type, and all samples on a float channel, stay as they are. All others are scaled to
+counts: the largest sample of the whole file becomes half of the type's range, where int32 has the 24 bits of a
+digitizer.
 """
 
 import heapq
@@ -63,7 +64,7 @@ class Track:
     loop: bool
 
     def blocks(self, packet_s: float) -> Iterator[Block]:
-        """Yield the samples in packets of *packet_s*, once or for ever; a loop goes on in time without a gap."""
+        """Yield the samples in packets of *packet_s*, once or for ever; in a loop the times go on without a gap."""
         count = packet_samples(packet_s, self.rate_hz)
         for turn in itertools.count() if self.loop else range(1):
             turn_ns = span_ns(turn * self.period_samples, self.rate_hz)
@@ -98,7 +99,7 @@ class Sine:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """What is played on which channels, and the time of its first sample if it has one of its own."""
+    """The tracks that are played, and the time of their first sample if they have one."""
 
     title: str
     tracks: Sequence[Track | Sine]
@@ -164,7 +165,7 @@ def file_programme(path: Path | None, channels: Sequence[ChannelSpec], rate_hz: 
     for channel, name in zip(chosen, itertools.cycle(names), strict=False):
         own = [one for one in waveforms if one.name == name]
         tracks.append(_track(channel, own, channel.rate_hz or rate_hz or own[0].rate_hz, span, loop))
-    title = f"{path or 'the earthquake that ObsPy brings along'}, {(span.end_ns - span.begin_ns) / NS_PER_S:g} s"
+    title = f"{path or 'the earthquake that comes with ObsPy'}, {(span.end_ns - span.begin_ns) / NS_PER_S:g} s"
     return Programme(title + (", in a loop" if loop else ", once"), tracks, span.begin_ns)
 
 
@@ -195,7 +196,7 @@ def sine_programme(sine_hz: float, channels: Sequence[ChannelSpec], rate_hz: flo
 
 
 def _counts(samples: Samples, channel: ChannelSpec, peak: float) -> Samples:
-    """Return *samples* in the channel's type, scaled as the module's docstring says."""
+    """Return *samples* in the channel's type, scaled as the docstring of this module describes."""
     full = _FULL_SCALE.get(channel.sample_type)
     if full is None or (samples.dtype.kind == "i" and _fits(peak, channel.sample_type)):
         return samples.astype(channel.dtype)

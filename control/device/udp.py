@@ -41,7 +41,7 @@ def streamer_of(programme: "Programme", target: str) -> UDPStreamer:
 
 
 class UdpSink:
-    """What the player needs, over a `UDPStreamer`: there is always somebody to send to, and nothing ever waits."""
+    """A sink of the player over a `UDPStreamer`: it always has a receiver, and nothing waits in it."""
 
     clients = 1
     backlog_bytes = 0
@@ -58,5 +58,5 @@ class UdpSink:
         counters = self._streamer.counters
         return (
             f"datagrams: {counters.datagrams}, not taken by the network: {counters.lost_datagrams}, "
-            f"answers that nobody listens: {counters.refused}"
+            f"refused by the receiver's machine: {counters.refused}"
         )

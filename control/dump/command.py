@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rawdaq.control.stop_signal import stop_at_signal
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
@@ -100,10 +99,11 @@ def main(
     Files come in order of time, one record or trace a line, and have no latency. Exit status 1 says that nothing came.
     """
     from rawdaq.control.dump.session import Session, tell
+    from rawdaq.process.signals import stop_event
 
     if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--from reads files, --connect a publisher: say one of them")
-    with stop_at_signal() as stop:
+    with stop_event() as stop:
         try:
             # Opened first: a file that is to be read must not be overwritten.
             opened = _opened(files, streams, record_file, picture) if files else None

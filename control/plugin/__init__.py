@@ -1,4 +1,4 @@
 """``rawdaq-plugin``: components that SeisComP's SeedLink server runs as its plugin.
 
-`command` is the command line, `component` what is made of it, `process` the life of the process.
+`command` is the command line, `component` makes components of it, `process` runs them.
 """

@@ -1,8 +1,9 @@
 """``rawdaq-plugin``: brings a device's samples into SeisComP's SeedLink server, which runs it as its plugin.
 
-The short form takes the options of the C++ raw plugin; the long form, ``--config``, runs what a station file says.
+The short form takes the options of the C++ raw plugin; the long form, ``--config``, runs components of a
+station file.
 
-Exit status: 0 ended as it was told to, 1 it failed (the reason is in the log), 2 wrong usage or configuration.
+Exit status: 0 stopped by a signal, 1 it failed (the reason is in the log), 2 wrong usage or configuration.
 """
 
 import sys
@@ -27,9 +28,9 @@ class _Seconds(click.FloatRange):
     """A number of seconds, which NaN is not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number that *value* says."""
+        """Return *value* as a number."""
         number: float = super().convert(value, param, ctx)
-        return number if isfinite(number) else self.fail(f"{value} is no number of seconds.", param, ctx)
+        return number if isfinite(number) else self.fail(f"{value} is not a number of seconds.", param, ctx)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +71,7 @@ def command(file: Path | None, to_system_log: bool, log_level: str | None, **giv
 
     The server adds PLUGIN_NAME. Samples go to file descriptor 63 as miniSEED; the log goes to standard error.
     """
-    # The rest is loaded when it is needed: --help is to come at once.
+    # The rest is imported when it is needed, so that --help does not wait for it.
     components = _from_options(**given) if file is None else _from_file(file, **given)
     from rawdaq.control.plugin import process as plugin_process
 
@@ -80,7 +81,7 @@ def command(file: Path | None, to_system_log: bool, log_level: str | None, **giv
 def _from_file(file: Path, names: Sequence[str], plugin_name: str | None, **short: Any) -> list["ComponentSettings"]:
     both = [option for name, option in (_SHORT | _SHORT_OPTIONAL).items() if short[name] is not None]
     if both:
-        raise click.UsageError(f"--config says what to do; leave out {' '.join(both)}")
+        raise click.UsageError(f"--config replaces the short form; leave out {' '.join(both)}")
     from rawdaq.control.plugin import component as plugin_component
 
     return plugin_component.from_file(file, names)
@@ -105,36 +106,34 @@ def _from_options(
     from rawdaq.control.plugin import component as plugin_component
 
     encodings = plugin_component.ENCODINGS
-    wanted = (encoding or "STEIM2").upper()
-    if wanted not in encodings:
+    name = (encoding or "STEIM2").upper()
+    if name not in encodings:
         raise click.UsageError(f"-e {encoding} is not one of {', '.join(encodings)}")
     receiver["channels"] = plugin_component.parse_map(channels)
     flush_after_s = 1.0 if flush_after_s is None else flush_after_s
     return [
-        plugin_component.from_command_line(
-            plugin_name, station, receiver, encodings[wanted], flush_after_s, reconnect_s
-        )
+        plugin_component.from_command_line(plugin_name, station, receiver, encodings[name], flush_after_s, reconnect_s)
     ]
 
 
 def run(args: Sequence[str]) -> int:
-    """Run what *args* say and return the exit status; what is wrong is one line on standard error."""
+    """Run the command line *args* and return the exit status; an error is one line on standard error."""
     from rawdaq.errors import InvalidValue, RawdaqError
 
     try:
         result = command.main(list(args), PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
-        return _tell(error.format_message(), 2)
+        return _report(error.format_message(), 2)
     except InvalidValue as error:
-        return _tell(str(error), 2)
+        return _report(str(error), 2)
     except RawdaqError as error:
         from rawdaq.config import ConfigError
 
-        return _tell(str(error), 2 if isinstance(error, ConfigError) else 1)
+        return _report(str(error), 2 if isinstance(error, ConfigError) else 1)
 
 
-def _tell(text: str, status: int) -> int:
+def _report(text: str, status: int) -> int:
     for line in text.splitlines():  # a station file may have several mistakes
         click.echo(f"{PROGRAM}: {line}".encode(errors="backslashreplace"), err=True)
     return status

@@ -17,10 +17,10 @@ from rawdaq.publishers.seedlink_pipe.publisher import SeedLinkPluginPublisher
 #: The server waits 10 s (its ``shutdown_wait``), then kills; a stop takes so long to deliver, and again to close.
 STOP_TIMEOUT_S = 4.0
 
-#: What the encodings of the C++ plugin are called here.
+#: Our names of the encodings of the C++ plugin.
 ENCODINGS = {each.upper(): each for each in Encoding if each != Encoding.AUTO}
 
-#: Below this a device that refuses every connection would be called without a pause.
+#: With less a device that refuses every connection would be connected to without a pause.
 _MIN_RECONNECT_S = 0.5
 
 _ENTRY = re.compile(r"([^.:]*)\.([^.:]+):([0-9]{1,12})")
@@ -35,7 +35,7 @@ def parse_map(text: str) -> dict[int, str]:
     {1: '00.HHZ', 2: '.HHN'}
 
     Raises:
-        InvalidValue: it is no such map, or has a device's channel twice.
+        InvalidValue: it is not such a map, or has a channel of the device twice.
     """
     channels: dict[int, str] = {}
     for entry in text.removesuffix(",").split(","):
@@ -60,7 +60,7 @@ def from_command_line(
     """Return the component that the short form of the command line describes.
 
     Args:
-        plugin_name: how the server calls this plugin.
+        plugin_name: the server's name of this plugin.
         station: ``NET.STA``.
         receiver: options of `RawReceiver`.
         encoding: of the records.
@@ -68,7 +68,7 @@ def from_command_line(
         reconnect_s: the pause between attempts to connect; None leaves it to the receiver.
 
     Raises:
-        InvalidValue: a value cannot be; the text says which and what would be right.
+        InvalidValue: a value is invalid; the text says which and what would be right.
     """
     network, dot, code = station.partition(".")
     if not dot:
@@ -96,15 +96,15 @@ def from_command_line(
 
 
 def _component_name(plugin_name: str | None) -> str:
-    """Return a name that a component may have; *plugin_name* is the server's, and may be anything."""
+    """Return a valid name of a component, made from *plugin_name*, which may be any text."""
     return re.sub("[^A-Za-z0-9_-]", "-", f"seedlink-{plugin_name}" if plugin_name else "seedlink")[:48]
 
 
 def from_file(file: Path, names: Sequence[str]) -> list[ComponentSettings]:
-    """Return the components of a station file that are called *names*, or all of them when there are no names.
+    """Return the components *names* of a station file, or all of them when there are no names.
 
     Raises:
-        ConfigError: the file is wrong.
+        ConfigError: the file is invalid.
         InvalidValue: it has no such component, or none of them writes to the server.
     """
     known = {component.name: component for component in config.load(file).components}

@@ -1,4 +1,5 @@
 """Components as processes: started, watched and stopped, one to a process or many together.
 
-`supervisor` and `sharing` are what commands call; `component` and `group` are the processes themselves.
+Commands call `start` and `stop`; `main` is the process, for all who start one; `groups` says which components share a
+process.
 """

@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rawdaq.errors import ComponentError
-from rawdaq.process.runtime_files import Running
+from rawdaq.process.runs import Running
 
 POLL_S = 0.02
 
-#: Set when the user has had enough: the threads that wait for processes give up.
+#: Set by Ctrl-C: the threads that wait for processes give up.
 interrupted = threading.Event()
 
 _KILL_TIMEOUT_S = 5.0
 
 
-def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int | None = None) -> int:
-    """Return the pid of a process of its own session that runs *module*, and whose output is its log file.
+def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int) -> int:
+    """Start a process, in a session of its own, that runs *module*; return its pid.
 
     Args:
         module: what ``python -m`` runs.
         args: its arguments.
-        log_file: where stdout and stderr go.
-        stdin: a descriptor that it reads as its standard input; None: there is nothing to read.
+        log_file: its stdout and stderr.
+        stdin: a descriptor that becomes its standard input.
 
     Raises:
         ComponentError: the log file cannot be written.
@@ -38,12 +38,8 @@ def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int | None = 
         raise ComponentError(
             f"{log_file} cannot be written: {error.strerror}; set RAWDAQ_LOG_DIR to another folder"
         ) from error
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if stdin is None else (os.POSIX_SPAWN_DUP2, stdin, 0),
-        (os.POSIX_SPAWN_DUP2, output, 1),
-        (os.POSIX_SPAWN_DUP2, output, 2),
-    ]
-    # Numpy starts a thread for each core, for linear algebra of which nothing here makes use.
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate((stdin, output, output))]
+    # Numpy starts a thread for each core, for linear algebra that nothing here uses.
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
     try:
         return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsid=True)
@@ -57,18 +53,8 @@ def exit_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def end_of(pid: int, end_s: float, timeout_s: float) -> str | None:
-    """Return how our child *pid* has ended, None while it may still come up; at *end_s* it is killed."""
-    status = exit_status(pid)
-    if status is not None:
-        return f"it ended with exit status {status}"
-    if time.monotonic() <= end_s:
-        return None
-    return f"it did not answer within {timeout_s:g} s and {kill(pid)}"
-
-
 def kill(pid: int) -> str:
-    """Kill our child *pid* and return what became of it; one that the system does not let go is left."""
+    """Kill our child *pid*; return, as the end of a sentence, whether the system let it go."""
     os.kill(pid, signal.SIGKILL)
     if within(_KILL_TIMEOUT_S, lambda: is_gone(pid)):
         return "was killed"
@@ -76,18 +62,18 @@ def kill(pid: int) -> str:
 
 
 def holds(pid: int, now: Running | None) -> bool:
-    """Whether the pid file that says *now* is held by the process *pid*."""
+    """Whether the process *pid* holds the pid file whose content is *now*."""
     return now is not None and now.is_alive and now.pid == pid
 
 
 def is_gone(pid: int) -> bool:
-    """Whether the process has ended; a child of ours is laid to rest."""
+    """Whether the process has ended; a child of ours is reaped."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:  # it is not our child
         pass
     try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()  # ended, and its parent has not asked yet
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()  # ended, but its parent has not reaped it yet
     except OSError:
         return True
 

@@ -21,7 +21,7 @@ def _root_option(command: F) -> F:
 
 @click.group()
 def seiscomp() -> None:
-    """Make rawdaq a source of SeisComP's SeedLink server, or take that back."""
+    """Make rawdaq a source of SeisComP's SeedLink server, or remove it."""
 
 
 @seiscomp.command()
@@ -36,7 +36,7 @@ def install(root: Path) -> int:
     if not written:
         click.echo(f"all is in {root} already; nothing was changed")
     if not (root / "bin" / "seiscomp").exists():
-        click.echo(f"{root} has no bin/seiscomp: is it really the folder of SeisComP?", err=True)
+        click.echo(f"{root} has no bin/seiscomp: is it the folder of SeisComP?", err=True)
     click.echo(_NEXT.format(root=root))
     return 0
 

@@ -1,6 +1,6 @@
-"""The files that make rawdaq a source of SeisComP's SeedLink server: written, brought up to date, taken back.
+"""The files that make rawdaq a source of SeisComP's SeedLink server: written, updated, removed.
 
-What was written is kept in a manifest beside the templates, so that only that is ever changed or removed.
+A manifest beside the templates lists what was written, so that nothing else is ever changed or removed.
 """
 
 import hashlib
@@ -29,40 +29,40 @@ FILES: Mapping[str, str] = {
 
 
 class SeiscompError(RawdaqError):
-    """SeisComP's files cannot be written or taken back; the text says which, why, and what to do."""
+    """SeisComP's files cannot be written or removed; the text says which, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What stands below a root: files with the hash of what was written, folders that were made for them."""
+    """What is installed below a root: files with the hash of their content, folders that were made for them."""
 
     files: Mapping[str, str]
     folders: tuple[str, ...]
 
 
 def install(root: Path, python: str = sys.executable) -> list[str]:
-    """Write the files below *root* and return those that were written; what is there already stays untouched.
+    """Write the files below *root* and return those that were written; those that are there already stay untouched.
 
     Args:
         root: SeisComP's folder.
         python: the interpreter that has rawdaq, which the plugin is to run.
 
     Raises:
-        SeiscompError: *root* is no folder, or a file is in the way or cannot be written. No file is changed then,
-            unless it was the disk that failed.
+        SeiscompError: *root* is not a folder, or a file is in the way or cannot be written. No file is changed then,
+            unless the disk failed.
     """
     if not root.is_dir():
-        raise SeiscompError(f"{root} is no folder; name the one that SeisComP is installed in")
+        raise SeiscompError(f"{root} is not a folder; name the one that SeisComP is installed in")
     known = _read_manifest(root)
-    wanted = {target: _content(source, python) for target, source in FILES.items()}
-    in_the_way = [target for target, content in wanted.items() if _is_foreign(root / target, known, target, content)]
+    contents = {target: _content(source, python) for target, source in FILES.items()}
+    in_the_way = [target for target, content in contents.items() if _is_foreign(root / target, known, target, content)]
     if in_the_way:
         raise SeiscompError(
             f"not written by rawdaq, or changed since; move away or remove: {_listed(root, in_the_way)}; "
             "nothing was written"
         )
     try:
-        return _write_all(root, known, wanted)
+        return _write_all(root, known, contents)
     except OSError as error:
         raise SeiscompError(f"{error.filename} cannot be written: {error.strerror}") from error
 
@@ -76,22 +76,22 @@ def _hash(content: bytes) -> str:
 
 
 def _is_foreign(path: Path, known: _Manifest, target: str, content: bytes) -> bool:
-    """Whether *path* holds something that was neither written here before nor is what would be written now."""
+    """Whether *path* holds something else than what was written before or would be written now."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return True
     return path.exists() and _hash(path.read_bytes()) not in (known.files.get(target), _hash(content))
 
 
-def _write_all(root: Path, known: _Manifest, wanted: Mapping[str, bytes]) -> list[str]:
-    folders = [*known.folders, *(folder for folder in _folders(wanted) if not (root / folder).exists())]
+def _write_all(root: Path, known: _Manifest, contents: Mapping[str, bytes]) -> list[str]:
+    folders = [*known.folders, *(folder for folder in _folders(contents) if not (root / folder).exists())]
     for folder in folders:
         (root / folder).mkdir(exist_ok=True)
-    # The manifest comes last: until then a file counts as ours because it is exactly what we would write.
+    # The manifest comes last: until then a file counts as ours because it has exactly our content.
     manifest = {
-        "files": {**known.files, **{target: _hash(content) for target, content in wanted.items()}},
+        "files": {**known.files, **{target: _hash(content) for target, content in contents.items()}},
         "folders": folders,
     }
-    everything = {**wanted, _MANIFEST: json.dumps(manifest, indent=2).encode() + b"\n"}
+    everything = {**contents, _MANIFEST: json.dumps(manifest, indent=2).encode() + b"\n"}
     written: list[str] = []
     for target, content in everything.items():
         if _write(root / target, content, 0o755 if target == _PLUGIN else 0o644):
@@ -106,7 +106,7 @@ def _folders(targets: Iterable[str]) -> list[str]:
 
 
 def _write(path: Path, content: bytes, mode: int) -> bool:
-    """Make *path* hold *content* with *mode*, never half of it; return whether anything had to be done."""
+    """Give *path* this *content* and *mode* in one step; return whether anything was changed."""
     if path.exists() and path.read_bytes() == content:
         if path.stat().st_mode & 0o777 == mode:
             return False
@@ -154,7 +154,7 @@ def _is_changed(path: Path, digest: str) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove *path*, and what Python made of it when SeisComP loaded it."""
+    """Remove *path*, and its compiled form that Python made when SeisComP loaded it."""
     cache = path.parent / "__pycache__"
     for compiled in cache.glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
@@ -167,16 +167,16 @@ def _remove_rest(root: Path, folders: Iterable[str]) -> None:
     (root / _MANIFEST).unlink(missing_ok=True)
     for folder in reversed(list(folders)):
         path = root / folder
-        if path.is_dir() and not any(path.iterdir()):  # by now it may hold files of others
+        if path.is_dir() and not any(path.iterdir()):  # other files may be in it by now
             path.rmdir()
 
 
 def _read_manifest(root: Path) -> _Manifest:
     path = root / _MANIFEST
     try:
-        said = json.loads(path.read_bytes())
-        files = {str(target): str(digest) for target, digest in said["files"].items()}
-        folders = tuple(str(folder) for folder in said["folders"])
+        values = json.loads(path.read_bytes())
+        files = {str(target): str(digest) for target, digest in values["files"].items()}
+        folders = tuple(str(folder) for folder in values["folders"])
     except FileNotFoundError:
         return _Manifest({}, ())
     except OSError as error:

@@ -1,8 +1,7 @@
 """SeisComP's handler of the SeedLink source ``rawdaq``: turns the bindings of a station into the plugin's command.
 
 ``control-rawdaq seiscomp install`` copies this file to ``share/templates/seedlink/rawdaq/setup.py``. There it runs in
-SeisComP's Python, of whatever age and without rawdaq: it needs the standard library only, and says nothing that
-Python 3.6 does not understand.
+SeisComP's Python, which may be old and has no rawdaq: it needs only the standard library of Python 3.6.
 """
 
 import re
@@ -11,7 +10,7 @@ from typing import Any
 _PREFIX = "sources.rawdaq."
 _ENCODINGS = ("STEIM1", "STEIM2", "INT16", "INT32", "FLOAT32", "FLOAT64")
 
-# What passes here becomes a part of a shell command: none lets a blank, a quote or a leading hyphen through.
+# Values become a part of a shell command: no pattern allows a blank, a quote or a leading hyphen.
 _STATION = re.compile("[A-Z0-9]{1,2}[.][A-Z0-9]{1,5}")
 _HOST = re.compile("[A-Za-z0-9_:][A-Za-z0-9._:-]*")
 _LOCATION = re.compile("[A-Z0-9]{0,2}")
@@ -25,9 +24,9 @@ class SeedlinkPluginHandler:
     """Gets each station whose bindings name this source."""
 
     def push(self, seedlink: Any) -> str:
-        """Set the parameters that the template needs, and return what tells the processes of the plugin apart.
+        """Set the parameters that the template needs, and return the key of the plugin's process.
 
-        That is the whole command, so that a station may have several such sources, under aliases.
+        The key is the whole command, so that a station may have several such sources, under aliases.
 
         Raises:
             ValueError: a binding is missing or wrong; the text names station and parameter, and what would be right.
@@ -46,11 +45,11 @@ class SeedlinkPluginHandler:
         return " ".join(values.values())
 
     def flush(self, seedlink: Any) -> None:
-        """Do nothing: all is said in the command."""
+        """Do nothing: the command has everything."""
 
 
 class _Binding:
-    """What the bindings of one station say of this source."""
+    """The parameters of this source in the bindings of one station."""
 
     def __init__(self, seedlink: Any) -> None:
         self._seedlink = seedlink
@@ -62,7 +61,7 @@ class _Binding:
         """Return the parameter *name*, or *default* when it is not set or empty."""
         try:
             return str(self._seedlink.param(_PREFIX + name)).strip() or default
-        except Exception:  # SeisComP promises that it raises, not what
+        except Exception:  # SeisComP does not promise which exception it raises
             return default
 
     def matching(self, name: str, default: str, pattern: "re.Pattern[str]", what: str) -> str:
@@ -88,7 +87,7 @@ class _Binding:
         return value
 
     def words(self, name: str, what: str) -> "list[str]":
-        """Return the parameter *name*, a list that must have something in it."""
+        """Return the parameter *name*, a list that must not be empty."""
         words = [word.strip() for word in self.value(name, "").split(",") if word.strip()]
         if not words:
             raise self.wrong(name, "", what)

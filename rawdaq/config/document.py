@@ -1,4 +1,4 @@
-"""What a configuration file holds: its values, the line of each key, and the problems found so far."""
+"""The content of a configuration file: its values, the line of each key, and the problems found so far."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,7 @@ class Document:
     """The content of one file.
 
     Attributes:
-        file: where it is from.
+        file: the file.
         root: its content; None when it is empty or cannot be read.
         lines: the line of each key, from 1.
         words: each scalar as it is written.
@@ -69,12 +69,12 @@ class Document:
         self.problems.append(Problem(self.file, line, dotted(where), text))
 
     def add_mistakes(self, where: Where, mistakes: list[Mistake]) -> None:
-        """Note *mistakes* in what is below *where*."""
+        """Note *mistakes* in the values below *where*."""
         for mistake in mistakes:
             place = (*where, *mistake.where)
             while place not in self.lines and len(place) > len(where) and not mistake.is_missing:
-                place = place[:-1]  # names of alternatives, which no file has
-            word = self.words.get(place) if mistake.wants_text else None
+                place = place[:-1]  # pydantic adds the names of alternative types, which are not in the file
+            word = self.words.get(place) if mistake.expects_text else None
             self.add(place, f'YAML does not read {word} as text; write "{word}" in quotes' if word else mistake.text)
 
     def mapping(self, where: Where, value: Any, what: str) -> dict[Any, Any] | None:

@@ -26,7 +26,7 @@ class ReceiverHooks:
             options: the arguments of the constructor, complete with defaults.
 
         Raises:
-            InvalidValue: an option names a stream that cannot be; the text says why.
+            InvalidValue: an option names an invalid stream; the text says why.
         """
         return []
 

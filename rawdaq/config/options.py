@@ -1,6 +1,6 @@
-"""A constructor is the schema of its options: names, types, limits and defaults come from its signature.
+"""The signature of a constructor is the schema of its options: their names, types, limits and defaults.
 
-A class therefore states once, in Python, what a station file may say about it; see
+So a class states once, in Python, what a station file may say about it; see
 ``docs/decisions/constructor-is-the-schema.md``.
 """
 
@@ -41,18 +41,18 @@ class Settings(BaseModel):
 
 
 class Mistake(NamedTuple):
-    """One value that cannot be.
+    """One invalid value.
 
     Attributes:
         where: the keys that lead to it.
         text: what is wrong, and what would be right.
-        wants_text: text was wanted, so that YAML may have read a word as something else.
+        expects_text: the value should be text, so YAML may have read a word as something else.
         is_missing: the last key is not there.
     """
 
     where: Where
     text: str
-    wants_text: bool = False
+    expects_text: bool = False
     is_missing: bool = False
 
 
@@ -67,7 +67,7 @@ def supplied(cls: type[object]) -> frozenset[str]:
 
 
 def _is_supplied(parameter: inspect.Parameter) -> bool:
-    """Whether the framework gives it; a `bool` called ``loop`` is an option of a player and no event loop."""
+    """Whether the framework supplies it; a `bool` called ``loop`` is an option of a player, not an event loop."""
     return parameter.name in SUPPLIED and parameter.annotation is not bool
 
 
@@ -76,16 +76,16 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
 
     Args:
         cls: the class whose constructor takes them.
-        given: what the station file says.
-        folder: what relative paths start from.
+        given: the options in the station file.
+        folder: the base of relative paths.
 
     Raises:
-        ComponentError: the constructor itself cannot be understood.
+        ComponentError: the signature of the constructor is not a schema.
     """
     try:
         model = _model(cls)  # type: ignore[arg-type]  # mypy does not see that classes have a hash
         values, mistakes = validate(model, given)
-    # Neither pydantic nor a validator promises what it raises when a class asks for what makes no sense.
+    # Neither pydantic nor a validator of a class promises what it raises when an annotation makes no sense.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ComponentError(f"{cls.__name__} has a constructor that makes no schema: {reason}; repair it") from error
@@ -101,7 +101,7 @@ def _resolved(value: Any, folder: Path) -> Any:
 
 
 def plain(path: Path) -> Path:
-    """Return *path* without ``..``, wherever links lead; what is behind the last one stays as it is written."""
+    """Return *path* without ``..``, resolved as the system does it; the rest after the last ``..`` stays as written."""
     parts = path.parts
     if ".." not in parts:
         return path
@@ -109,7 +109,7 @@ def plain(path: Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
-@functools.cache  # making one costs a hundred times as much as using it, and a thousand station files name few classes
+@functools.cache  # making a model costs as much as using it a hundred times, and a thousand files name few classes
 def _model(cls: type[object]) -> type[BaseModel]:
     """Return a model with one field for each parameter of *cls* that a station file can set."""
     fields: dict[str, Any] = {}
@@ -125,35 +125,35 @@ def _model(cls: type[object]) -> type[BaseModel]:
 
 
 def _field(parameter: inspect.Parameter) -> tuple[Any, Any]:
-    annotation = Any if parameter.annotation is parameter.empty else _exact(parameter.annotation)
+    annotation = Any if parameter.annotation is parameter.empty else _strict(parameter.annotation)
     if parameter.default is parameter.empty:
         return annotation, Field(alias=parameter.name)
     return annotation, Field(default=parameter.default, alias=parameter.name)
 
 
-def _exact(annotation: Any) -> Any:
-    """Return *annotation* with numbers, booleans and paths that accept nothing else (text is exact already)."""
+def _strict(annotation: Any) -> Any:
+    """Return *annotation* with numbers, booleans and paths made strict (text is strict already)."""
     if annotation in (int, float, bool):
         return Annotated[annotation, Strict()]
     if annotation is Path:
-        return Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
+        return Annotated[Path, BeforeValidator(_check_not_empty), AfterValidator(_expand_home)]
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return Annotated[(_exact(args[0]), *args[1:])]
+        return Annotated[(_strict(args[0]), *args[1:])]
     if origin in (Union, UnionType):
-        return Union[tuple(_exact(each) for each in args)]  # noqa: UP007 - made from a tuple
+        return Union[tuple(_strict(each) for each in args)]  # noqa: UP007 - made from a tuple
     if args and origin is not Literal:
-        return origin[tuple(_exact(each) for each in args)]
+        return origin[tuple(_strict(each) for each in args)]
     return annotation
 
 
-def _not_empty(value: Any) -> Any:
-    if value == "":  # pathlib reads it as the folder that we happen to be in
+def _check_not_empty(value: Any) -> Any:
+    if value == "":  # for pathlib that is the current folder
         raise PydanticCustomError("path_type", "Input should be a path")
     return value
 
 
-def _at_home(path: Path) -> Path:
+def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -178,12 +178,13 @@ def _mistake(detail: ErrorDetails, known: tuple[str, ...]) -> Mistake:
     if kind == "value_error":
         return Mistake(where, str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"])
     is_empty = value is None or (isinstance(value, str | list | dict) and not value)
-    told = "is empty" if is_empty else f"{shown(value)} is wrong"
-    wants_text = kind in ("string_type", "path_type")
-    return Mistake(where, f"{told}; {_wish(detail)}{'' if is_empty else _hint(kind, value)}", wants_text=wants_text)
+    what = "is empty" if is_empty else f"{shown(value)} is wrong"
+    expects_text = kind in ("string_type", "path_type")
+    hint = "" if is_empty else _hint(kind, value)
+    return Mistake(where, f"{what}; {_expectation(detail)}{hint}", expects_text=expects_text)
 
 
-def _wish(detail: ErrorDetails) -> str:
+def _expectation(detail: ErrorDetails) -> str:
     if detail["type"] == "path_type":
         return "it should be a path"
     # "Input should be ...", "Dictionary should have at least 1 item after validation, not 0"

@@ -21,7 +21,7 @@ class UnknownClass(RawdaqError):
 
     Args:
         kind: ``receiver`` or ``publisher``.
-        name: the name that nobody has.
+        name: the unknown name.
         known: the names that are installed.
     """
 
@@ -35,7 +35,7 @@ class UnknownClass(RawdaqError):
 
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
-    """Return ``did you mean ...? known: ...`` for a *word* that is none of *known*.
+    """Return ``did you mean ...? known: ...`` for a *word* that is not among *known*.
 
     >>> suggestion("prot", ("host", "port"))
     "did you mean 'port'? known: host, port"
@@ -47,7 +47,7 @@ def suggestion(word: str, known: tuple[str, ...]) -> str:
 
 @functools.cache
 def _installed(kind: Kind) -> dict[str, EntryPoint]:
-    """Return what is installed by name; of two the one that comes first on the path, as Python imports."""
+    """Return the entry points by name; of two with one name the first on the path, as Python imports."""
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=f"rawdaq.{kind}s"):
         found.setdefault(entry.name, entry)
@@ -60,7 +60,7 @@ def _load(kind: Kind, name: str) -> type[object]:
         raise UnknownClass(kind, name, tuple(_installed(kind)))
     try:
         loaded: object = entry.load()
-    # Importing somebody's module runs somebody's code: whatever it raises means that the class is not to be had.
+    # Importing a module runs code of other packages: whatever it raises, the class cannot be used.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ComponentError(_broken(kind, entry, f"cannot be imported ({reason})")) from error

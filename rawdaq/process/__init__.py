@@ -1,4 +1,4 @@
-"""What a program of ours needs to be a process: runtime files, logs, signals, limits and its command socket.
+"""What a program needs to be a process: runtime files, logs, signals, limits, and answers to commands.
 
 Nothing here knows receivers, publishers or station files.
 """

@@ -13,7 +13,7 @@ from rawdaq.protocols import command
 if TYPE_CHECKING:
     import zmq.asyncio
 
-#: A command that takes longer than this is given up, so that one that hangs does not silence the component.
+#: A command that takes longer is given up, so that one that hangs does not keep the component from answering others.
 COMMAND_TIMEOUT_S = 30.0
 
 _PREFIX = "cmd_"
@@ -54,7 +54,7 @@ async def call(server: object, name: str, args: list[str]) -> Any:
 
 
 async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:
-    """Return the reply to the request in *frames*; a failing command gets an error and harms nothing."""
+    """Return the reply to the request in *frames*; the reply to a command that fails is its error."""
     try:
         request = command.decode_request(frames)
         return command.encode_reply(await call(server, request.command, list(request.args)))

@@ -18,7 +18,7 @@ from rawdaq.times import to_iso
 MAX_FILE_BYTES = 10_000_000
 KEPT_FILES = 5
 
-#: Where the system's log listens: on Linux, on macOS.
+#: The sockets of the system's log: on Linux, on macOS.
 SYSTEM_LOGS = ("/dev/log", "/var/run/syslog")
 
 
@@ -38,9 +38,9 @@ class LineFormatter(logging.Formatter):
 
 
 class LogFileHandler(RotatingFileHandler):
-    """A rotating file; with *delay* it is opened by its first line.
+    """A rotating file; with *delay* its first line opens it.
 
-    On a full disk lines are lost, and nothing else: a log must not harm what it tells of.
+    A full disk costs lines and nothing else: a log must not harm the program that writes it.
     """
 
     def __init__(self, file: Path, *, delay: bool = False) -> None:
@@ -55,23 +55,23 @@ class LogFileHandler(RotatingFileHandler):
         self.setFormatter(LineFormatter())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Go on without *record* when the file cannot take it, and with it again as soon as it can."""
+        """Leave *record* out when the file cannot take it; write again as soon as it can."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
-        elif self.stream is not None and self.stream.closed:  # by a rotation that could not write what was left
+        elif self.stream is not None and self.stream.closed:  # by a rotation that could not write the rest
             self.stream = None  # the next line opens it
 
 
 class DaemonFileHandler(LogFileHandler):
-    """A rotating file that is also the process's standard output and error.
+    """A rotating file that is also the standard output and error of the process.
 
-    So what C libraries and the interpreter print lands in the same file, also after a rotation.
+    So the output of C libraries and of the interpreter lands in the same file, also after a rotation.
     """
 
     def _open(self) -> TextIOWrapper:
         stream = super()._open()
         for standard in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # a full disk: it keeps what it has
+            with suppress(OSError):  # a full disk: it keeps its buffer
                 standard.flush()
         for descriptor in (1, 2):
             os.dup2(stream.fileno(), descriptor)
@@ -81,24 +81,24 @@ class DaemonFileHandler(LogFileHandler):
 def configure(level: str, file: Path | None = None, *, to_system_log: bool = False) -> None:
     """Send log lines of *level* and above to *file*, or to standard error when there is none.
 
-    Other libraries are heard from WARNING on. Calling it again replaces what an earlier call set up.
+    Lines of other libraries are shown from WARNING on. A second call replaces the set-up of the first.
 
     Args:
         level: the least severe messages that are shown.
         file: the log file.
-        to_system_log: send them to the system's log instead, as long as there is one.
+        to_system_log: send them to the system's log instead, where there is one.
     """
     handler = _system_log() if to_system_log else None
     if handler is None:
         handler = logging.StreamHandler(sys.stderr) if file is None else DaemonFileHandler(file)
     handler.setFormatter(LineFormatter())
-    install(handler, level)
+    send_to(handler, level)
     if to_system_log and not isinstance(handler, SysLogHandler):
         logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))
 
 
-def install(handler: logging.Handler, level: str) -> None:
-    """Send the log lines of this process to *handler*, and nowhere else: ours of *level*, others from WARNING on."""
+def send_to(handler: logging.Handler, level: str) -> None:
+    """Send the log lines of this process to *handler* alone: ours from *level* on, others from WARNING on."""
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("rawdaq").setLevel(level)
     logging.captureWarnings(True)
@@ -108,6 +108,6 @@ def _system_log() -> logging.Handler | None:
     address = next(filter(os.path.exists, SYSTEM_LOGS), None)
     if address is None:
         return None
-    handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # where SeedLink and its plugins log
+    handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # the facility of SeedLink and its plugins
     handler.ident = f"rawdaq[{os.getpid()}]: "
     return handler

@@ -1,7 +1,7 @@
 """Log lines of components that share a process: each has its own file and level, as if it ran alone.
 
-Which component a line belongs to is known by the context of the task that logs it. Tasks, callbacks and connections
-inherit that from what made them; so does a job that is given to `rawdaq.disk.threads`.
+The context of the task that logs a line says which component it belongs to. Tasks, callbacks and connections inherit
+the context of the task that made them; so does a job that is given to `rawdaq.disk.threads`.
 """
 
 import logging
@@ -10,16 +10,16 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from rawdaq.process.log import DaemonFileHandler, LogFileHandler, install
+from rawdaq.process.log import DaemonFileHandler, LogFileHandler, send_to
 
-#: Of what the process itself has to say, and of components that have not said another one.
+#: The level of the process itself, and of components until they set one.
 _LEVEL = "INFO"
 
 _OURS = logging.getLogger("rawdaq")
 
 
 class MemberLogs(logging.Handler):
-    """Hands each line to the component whose task logs it, and to *own* what belongs to none.
+    """Hands each line to the log of the component whose task logs it, and all other lines to *own*.
 
     Attributes:
         own: the log of the process itself.
@@ -38,41 +38,46 @@ class MemberLogs(logging.Handler):
         return member
 
     def remove(self, member: "MemberLog") -> None:
-        """Let go of the log of a component that has ended."""
+        """Close the log of a component that has ended."""
         self._members.discard(member)
         member.close()
-        self.heed()
+        self.update_level()
 
-    def heed(self) -> None:
-        """Let our loggers make those lines that anybody wants, and no others."""
+    def update_level(self) -> None:
+        """Set the level of our loggers to the lowest of all logs, so that no line is made in vain."""
         _OURS.setLevel(min(log.level for log in (self.own, *self._members)))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand *record* on; what other libraries say is always of interest."""
+        """Hand *record* to the log that it belongs to; lines of other libraries pass at any level."""
         log = _MEMBER.get() or self.own
         if record.levelno >= log.level or record.name.partition(".")[0] != _OURS.name:
             log.handle(record)
 
 
 class MemberLog(LogFileHandler):
-    """The log of one component; its file is open only while a line is written, so that a thousand need none."""
+    """The log of one component; its file is open only while a line is written, so that a thousand need no descriptor.
+
+    Args:
+        file: the log file.
+        logs: the logs of the process.
+    """
 
     def __init__(self, file: Path, logs: MemberLogs) -> None:
         super().__init__(file, delay=True)
         self.setLevel(_LEVEL)
         self._logs = logs
 
-    def claim(self) -> None:
-        """Get the lines of this task, and of all that it makes, from now on."""
+    def attach(self) -> None:
+        """Take the lines of this task from now on, and of all tasks and callbacks that it makes."""
         _MEMBER.set(self)
 
-    def set_level(self, level: str) -> None:
+    def change_level(self, level: str) -> None:
         """Show lines of *level* and above."""
         self.setLevel(level)
-        self._logs.heed()
+        self._logs.update_level()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Let the process's log have what this file cannot take, and the reason."""
+        """Write *record*, with the reason, into the log of the process when this file cannot take it."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -85,30 +90,30 @@ class MemberLog(LogFileHandler):
         super().emit(record)
         stream, self.stream = self.stream, None
         if stream is not None:
-            with suppress(OSError):  # `handleError` was told of it: closing only tries again to write the same
+            with suppress(OSError):  # `handleError` has reported it: closing only tries to write the same again
                 stream.close()
 
 
 _MEMBER: ContextVar[MemberLog | None] = ContextVar("rawdaq component", default=None)
 
 
-def configure(file: Path) -> MemberLogs:
-    """Send the log lines of this process to its components' files; *file* gets the others, stdout and stderr."""
+def configure_shared(file: Path) -> MemberLogs:
+    """Send the lines of this process to its components' logs; *file* gets all others, and stdout and stderr."""
     logs = MemberLogs(DaemonFileHandler(file))
-    install(logs, _LEVEL)
+    send_to(logs, _LEVEL)
     return logs
 
 
 def level() -> str:
-    """Return the log level of the component whose task asks, of the process when it runs only one."""
+    """Return the log level of the component whose task asks; of the process when it has no such logs."""
     member = _MEMBER.get()
     return logging.getLevelName(member.level if member else _OURS.getEffectiveLevel())
 
 
 def set_level(level: str) -> None:
-    """Set the log level of the component whose task says so, of the process when it runs only one."""
+    """Set the log level of the component whose task asks; of the process when it has no such logs."""
     member = _MEMBER.get()
     if member is None:
         _OURS.setLevel(level)
     else:
-        member.set_level(level)
+        member.change_level(level)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,84 +16,18 @@ from typing import Self
 import platformdirs
 
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.process.runs import AlreadyRunning, Ended, Running
 
 _LOG = logging.getLogger("rawdaq.runtime_files")
 
-#: What the path of a Unix socket may have on Linux (108 with the final zero); macOS has less.
+#: The longest path of a Unix socket: 108 bytes with the final zero on Linux, fewer on macOS.
 MAX_SOCKET_PATH_BYTES = 103
 
-#: `RuntimeFiles.find` may look at a lock in the very moment in which a component takes it.
-_LOCK_PATIENCE_S = 0.5
+_LOCK_PATIENCE_S = 0.5  # `RuntimeFiles.running` may test a lock in the very moment in which a component takes it
+_START_PATIENCE_S = 90.0  # a start may have to wait for another one, of components that do not come up
 _POLL_S = 0.02
 
-#: A start may have to wait for another one, of components that do not come up.
-_START_PATIENCE_S = 90.0
-
-#: What the runtime files of components are called.
 _SUFFIXES = (".pid", ".sock", ".end")
-
-
-class AlreadyRunning(ComponentError):
-    """The component runs already.
-
-    Args:
-        key: its ``NET.STA.NAME``.
-        pid: its process, 0 when it has not said yet.
-    """
-
-    def __init__(self, key: str, pid: int) -> None:
-        super().__init__(key, pid)
-        self.key, self.pid = key, pid
-
-    def __str__(self) -> str:
-        """Return what runs, where, and how to stop it."""
-        where = f" (pid {self.pid})" if self.pid else ""
-        return f"{self.key} is already running{where}; stop it first: control-rawdaq stop {self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What a pid file says of its process.
-
-    Attributes:
-        pid: the process, 0 when the file does not say.
-        config: the station file it was started with.
-        started_ns: when.
-        stop_timeout_s: how long it may take to deliver what waits when it stops, and as long again to close.
-        is_alive: whether the process still holds the file's lock.
-        group: what the process is called when components share it; None when it is the component's own.
-    """
-
-    pid: int
-    config: Path
-    started_ns: int
-    stop_timeout_s: float
-    is_alive: bool = True
-    group: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended that nobody ended in order.
-
-    Attributes:
-        pid: its process, 0 when that is not known.
-        config: the station file it was started with.
-        log_file: where more of it may be.
-        error: what it ended with; None: it ended without tidying up.
-    """
-
-    pid: int
-    config: Path
-    log_file: Path
-    error: str | None = None
-
-    def __str__(self) -> str:
-        """Return which run it was, and why it ended or where that may be."""
-        run = f"the last run (pid {self.pid})" if self.pid > 0 else "the last run"
-        if self.error is None:
-            return f"{run} ended without tidying up; its log may say why: {self.log_file}"
-        return f"{run} ended with an error: {self.error}"
 
 
 class RuntimeFiles:
@@ -115,12 +48,13 @@ class RuntimeFiles:
 
     @classmethod
     def find(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Return the folders of this user, as the environment and the system have them."""
+        """Return the folders of this user, by the environment and the system."""
         given = os.environ if environment is None else environment
         if chosen := given.get("RAWDAQ_RUNTIME_DIR"):
-            folder, logs = Path(chosen).expanduser(), Path(chosen).expanduser() / "log"
+            folder = Path(chosen).expanduser()
+            logs = folder / "log"
         else:
-            folder, logs = _system_folder(given), _system_logs()
+            folder, logs = _user_folders(given)
         if chosen := given.get("RAWDAQ_LOG_DIR"):
             logs = Path(chosen).expanduser()
         return cls(folder, logs)
@@ -136,13 +70,15 @@ class RuntimeFiles:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder; addresses from `command_address` are void from then on."""
+        """Close the folder; addresses from `command_address` are invalid from then on."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
+    # ------------------------------------------------------------------ the folders
+
     def prepare(self) -> None:
-        """Make the folders; from then on nobody else can enter the runtime folder.
+        """Make the folders; from then on only this user can enter the runtime folder.
 
         Raises:
             ComponentError: the runtime folder is not safe, or a folder cannot be made.
@@ -164,7 +100,7 @@ class RuntimeFiles:
             )
         if stat.S_IMODE(about.st_mode) & 0o077 == 0:
             return
-        # Never shut a folder that serves others too, such as /tmp.
+        # A folder that others use too, such as /tmp, must stay open.
         if any(path.suffix not in _SUFFIXES and path != self.logs for path in self.folder.iterdir()):
             raise ComponentError(
                 f"{self.folder} is open to other users and holds other things; "
@@ -174,21 +110,23 @@ class RuntimeFiles:
 
     @contextmanager
     def one_start(self) -> Generator[None]:
-        """Let nobody else start components with these folders until the context ends.
+        """Keep all other processes from starting components with these folders until the context ends.
 
         Raises:
-            ComponentError: somebody does, and is not done within 90 s.
+            ComponentError: another start is not done within 90 s.
         """
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             end_s = time.monotonic() + _START_PATIENCE_S
-            while not _lock(descriptor, fcntl.LOCK_EX):
+            while not _try_lock(descriptor, fcntl.LOCK_EX):
                 if time.monotonic() > end_s:
                     raise ComponentError("another start of components is not done yet; wait for it, then start again")
                 time.sleep(_POLL_S)
             yield
         finally:
             os.close(descriptor)
+
+    # ------------------------------------------------------------------ names
 
     def pid_file(self, key: str) -> Path:
         """Return the pid file of a component."""
@@ -197,6 +135,12 @@ class RuntimeFiles:
     def log_file(self, key: str) -> Path:
         """Return the log file of a component."""
         return self.logs / f"{key}.log"
+
+    def _socket(self, key: str) -> Path:
+        return self.folder / f"{key}.sock"
+
+    def _end_file(self, key: str) -> Path:
+        return self.folder / f"{key}.end"
 
     def command_address(self, key: str) -> str:
         """Return the zmq address of a component's command socket, for binding and for connecting.
@@ -207,7 +151,7 @@ class RuntimeFiles:
         Raises:
             ComponentError: the path is too long and this system has no way around it, or there is no such folder.
         """
-        path = self.folder / f"{key}.sock"
+        path = self._socket(key)
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             return f"ipc://{path}"
         if not Path("/proc/self/fd").is_dir():  # pragma: no cover - only without Linux's /proc
@@ -217,12 +161,14 @@ class RuntimeFiles:
                 self._descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         return f"ipc:///proc/self/fd/{self._descriptor}/{path.name}"
 
+    # ------------------------------------------------------------------ what runs, and what has ended
+
     def keys(self) -> list[str]:
         """Return the keys of all components that have a pid file, running or dead."""
         return sorted(path.name.removesuffix(".pid") for path in self.folder.glob("*.pid") if not path.is_dir())
 
     def failed_keys(self) -> list[str]:
-        """Return the keys of all components that have left an error behind."""
+        """Return the keys of all components that ended with an error."""
         return sorted(path.name.removesuffix(".end") for path in self.folder.glob("*.end"))
 
     def running(self, key: str) -> Running | None:
@@ -234,8 +180,8 @@ class RuntimeFiles:
         path = self.pid_file(key)
         try:
             with path.open(errors="replace") as file:
-                is_alive = not _lock(file.fileno(), fcntl.LOCK_SH)
-                return _parse(file.read(), is_alive)
+                is_alive = not _try_lock(file.fileno(), fcntl.LOCK_SH)
+                return Running.decode(file.read(), is_alive=is_alive)
         except (FileNotFoundError, IsADirectoryError):
             return None
         except OSError as error:
@@ -244,7 +190,7 @@ class RuntimeFiles:
             ) from error
 
     def ended(self, key: str) -> Ended | None:
-        """Return how the last run of *key* ended; None when it was ended in order, or runs.
+        """Return how the last run of *key* ended; None when it was stopped in order, or runs.
 
         Raises:
             ComponentError: its pid file cannot be read.
@@ -255,90 +201,107 @@ class RuntimeFiles:
         return None if running.is_alive else self._dead(key, running)
 
     def _dead(self, key: str, running: Running) -> Ended:
-        # When components share a process, the log of that has what it said at its end.
+        # The last output of a process that components share is in the log of the process.
         return Ended(running.pid, running.config, self.log_file(running.group or key))
 
     def _failed(self, key: str) -> Ended | None:
-        """Return what `keep_error` has left; a file that is not whole says nothing."""
+        """Return what `keep_error` has written; None when the file is missing or incomplete."""
         try:
             values = json.loads(self._end_file(key).read_bytes())
             return Ended(int(values["pid"]), Path(values["config"]), self.log_file(key), str(values["error"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def error_at_end(self, key: str, pid: int) -> str | None:
-        """Return, once, the error that the process *pid* of *key* ended with; None when it ended in order (or runs)."""
-        text = self._said_at_end(key, pid)
-        if text is not None:
-            self._end_file(key).unlink(missing_ok=True)
-        return text
-
     def has_failed(self, key: str, pid: int) -> bool:
-        """Whether the process *pid* has ended *key* with an error, which `error_at_end` tells."""
-        return self._said_at_end(key, pid) is not None
-
-    def _said_at_end(self, key: str, pid: int) -> str | None:
+        """Whether *key* has ended with an error in the process *pid*; `take_error` returns it."""
         failed = self._failed(key)
-        return failed.error if failed and failed.pid == pid else None
+        return failed is not None and failed.pid == pid
 
-    def _end_file(self, key: str) -> Path:
-        return self.folder / f"{key}.end"
+    def take_error(self, key: str, pid: int) -> str | None:
+        """Return, once, the error that ended *key* in the process *pid*; None when it ended in order, or runs."""
+        failed = self._failed(key)
+        if failed is None or failed.pid != pid:
+            return None
+        self._end_file(key).unlink(missing_ok=True)
+        return failed.error
+
+    def keep_error(self, key: str, config: Path, error: Exception) -> None:
+        """Write down *error*, which is why *key*, started from *config*, does not run (any more)."""
+        text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # the component's log has it too
+            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "config": str(config), "error": text}))
 
     def forget(self, key: str) -> None:
         """Remove the files that a dead component left behind."""
         self._end_file(key).unlink(missing_ok=True)
-        self._give_back(key)
+        self._remove(key)
 
-    def _give_back(self, key: str) -> None:
-        for path in (self.pid_file(key), self.folder / f"{key}.sock"):
+    def _remove(self, key: str) -> None:
+        for path in (self.pid_file(key), self._socket(key)):
             path.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ the process of a component
 
     @contextmanager
     def hold(self, key: str, config: Path, stop_timeout_s: float, group: str | None = None) -> Generator[None]:
-        """Be the one process that runs *key*: its pid file is locked until the context ends, however it ends.
+        """Make this the one process that runs *key*: its pid file is locked until the context ends, however it ends.
 
-        An error that ends the context stays behind for `ended` and `error_at_end`: who stops a component is not its
-        parent, and has no exit status to look at. What the last run has left behind is logged and removed.
+        An error that ends the context is written down for `ended` and `take_error`: the program that stops a component
+        is not its parent, and gets no exit status. How the last run ended is logged, and its files are removed.
 
         Raises:
             AlreadyRunning: another process holds it.
             ComponentError: the pid file cannot be written.
         """
         try:
-            descriptor = self._take(key)
-        except AlreadyRunning:  # what is said of the end belongs to that process
+            descriptor = self._lock_pid_file(key)
+        except AlreadyRunning:  # the other process writes down how it ends
             raise
         except ComponentError as error:
             self.keep_error(key, config, error)
             raise
         try:
-            # While it is locked: nobody can have newer ones.
-            if ended := self._left_behind(descriptor, key):
+            # Under the lock: files of a newer run cannot come in between.
+            if ended := self._ended_before(descriptor, key):
                 _LOG.warning("%s", ended)
             self._end_file(key).unlink(missing_ok=True)
             try:
-                self._sign(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group=group))
+                self._write(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group))
                 yield
             except Exception as error:
                 self.keep_error(key, config, error)
                 raise
             finally:
-                self._give_back(key)
+                self._remove(key)
         finally:
             os.close(descriptor)
 
-    def _left_behind(self, descriptor: int, key: str) -> Ended | None:
-        """Return how the last run of *key* ended, whose pid file is *descriptor* if it did not remove it."""
+    def _lock_pid_file(self, key: str) -> int:
+        """Return the locked descriptor of the pid file of *key*."""
+        path, end_s = self.pid_file(key), time.monotonic() + _LOCK_PATIENCE_S
+        while time.monotonic() < end_s:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise ComponentError(f"{path} cannot be written: {error.strerror}; move what is there away") from error
+            # Its former holder may have removed the file, and another process made a new one, before we had the lock.
+            if _try_lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)
+            time.sleep(_POLL_S)
+        holder = self.running(key)
+        raise AlreadyRunning(key, holder.pid if holder else 0)
+
+    def _ended_before(self, descriptor: int, key: str) -> Ended | None:
+        """Return how the last run of *key* ended; its pid file is open as *descriptor* if it did not remove it."""
         text = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         if text:
-            return self._dead(key, _parse(text.decode(errors="replace"), is_alive=False))
+            return self._dead(key, Running.decode(text.decode(errors="replace"), is_alive=False))
         return self._failed(key)
 
-    def _sign(self, descriptor: int, key: str, running: Running) -> None:
+    def _write(self, descriptor: int, key: str, running: Running) -> None:
         """Write *running* into the pid file."""
-        values = asdict(running)
-        values.pop("is_alive")
-        rest = json.dumps(values, default=str).encode() + b"\n"
+        rest = running.encode()
         try:
             os.ftruncate(descriptor, 0)
             while rest:
@@ -348,30 +311,9 @@ class RuntimeFiles:
                 f"{self.pid_file(key)} cannot be written: {error.strerror}; make room there, or set RAWDAQ_RUNTIME_DIR"
             ) from error
 
-    def keep_error(self, key: str, config: Path, error: Exception) -> None:
-        """Leave *error* behind for those who look why *key*, started from *config*, does not run (any more)."""
-        text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # the component's log has it too
-            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "config": str(config), "error": text}))
 
-    def _take(self, key: str) -> int:
-        """Return the locked descriptor of the pid file of *key*."""
-        path, end_s = self.pid_file(key), time.monotonic() + _LOCK_PATIENCE_S
-        while time.monotonic() < end_s:
-            try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise ComponentError(f"{path} cannot be written: {error.strerror}; move what is there away") from error
-            # The file may have been removed by the one who held it, between our opening and our locking it.
-            if _lock(descriptor, fcntl.LOCK_EX) and path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-            os.close(descriptor)
-            time.sleep(_POLL_S)
-        holder = self.running(key)
-        raise AlreadyRunning(key, holder.pid if holder else 0)
-
-
-def _lock(descriptor: int, kind: int) -> bool:
+def _try_lock(descriptor: int, kind: int) -> bool:
+    """Take the lock of a file if no other process has it; return whether it was taken."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -379,27 +321,18 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _parse(text: str, is_alive: bool) -> Running:
-    """Return what *text* says; a file that is not whole (just made, or a disk that was full) says nothing."""
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the file that is open as *descriptor* is the one at *path*."""
     try:
-        values = json.loads(text)
-        return Running(
-            int(values["pid"]),
-            Path(values["config"]),
-            int(values["started_ns"]),
-            float(values["stop_timeout_s"]),
-            is_alive,
-            values.get("group"),
-        )
-    except (ValueError, KeyError, TypeError):
-        return Running(0, Path(), 0, 10.0, is_alive)
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
-def _system_folder(given: Mapping[str, str]) -> Path:
+def _user_folders(given: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return the runtime folder and the log folder that this user has without a variable of ours."""
+    is_root = os.geteuid() == 0
+    logs = Path("/var/log/rawdaq") if is_root else platformdirs.user_log_path("rawdaq")
     if base := given.get("XDG_RUNTIME_DIR"):
-        return Path(base) / "rawdaq"
-    return Path("/run/rawdaq") if os.geteuid() == 0 else platformdirs.user_state_path("rawdaq") / "run"
-
-
-def _system_logs() -> Path:
-    return Path("/var/log/rawdaq") if os.geteuid() == 0 else platformdirs.user_log_path("rawdaq")
+        return Path(base) / "rawdaq", logs
+    return Path("/run/rawdaq") if is_root else platformdirs.user_state_path("rawdaq") / "run", logs

@@ -1,4 +1,4 @@
-"""Fewer samples of the same signal: anti-alias filters in stages, the same whatever the cutting of what comes in.
+"""Decimates samples with anti-alias filters in stages; the result does not depend on how the samples are cut.
 
 The only module that imports scipy, and only when a `Decimator` is built; see ``docs/decisions/decimation.md``.
 """
@@ -15,16 +15,16 @@ from rawdaq.packet import Samples
 
 Floats = npt.NDArray[np.float64]
 
-#: What each cascade keeps flat, as a part of the new Nyquist frequency: the usual choice of digitizers.
+#: Up to this part of the new Nyquist frequency the response is flat: the usual choice of digitizers.
 PASSBAND = 0.8
-#: By how much the level changes in the passband at most.
+#: The highest change of the level in the passband.
 RIPPLE_DB = 0.001
-#: How far everything above the new Nyquist frequency is attenuated, of which the rest is folded back: the dynamic
-#: range of a good 24-bit digitizer.
+#: Everything above the new Nyquist frequency, where it would alias, is attenuated by this: the dynamic range of a good
+#: 24-bit digitizer.
 ATTENUATION_DB = 120.0
 
 MAX_FACTOR = 10_000_000
-#: A prime is a stage of its own, and a stage that divides by more needs a filter too long to be quick.
+#: A prime factor is a stage of its own; a larger one would need a filter that is too long to be fast.
 MAX_PRIME = 100
 
 _DESIGN_DB = 123.0  # Kaiser's formula for the length is good to a decibel or two
@@ -35,7 +35,7 @@ _USUAL_CHUNK = 4096
 
 
 class _Stage(NamedTuple):
-    """One filter of a cascade: each *factor*-th sample of what it lets pass."""
+    """One filter of a cascade, which keeps each *factor*-th sample of its output."""
 
     factor: int
     coefficients: Floats
@@ -49,7 +49,7 @@ def load() -> Any:
 
 
 def _factors(number: int) -> list[int]:
-    """Return the prime factors of *number*, in order; of what is beyond `MAX_PRIME` the product."""
+    """Return the prime factors of *number*, in order; those above `MAX_PRIME` as their product."""
     found: list[int] = []
     prime = 2
     while number > 1 and prime <= MAX_PRIME:
@@ -78,8 +78,7 @@ def refusal(factor: int) -> str | None:
 def _transition(done: int, factor: int, total: int) -> tuple[float, float]:
     """Return where a stage's passband ends and its stopband begins, in units of its own Nyquist frequency.
 
-    Of what a stage folds back it stops only what would fall below the last Nyquist frequency: the stages behind it
-    stop the rest.
+    A stage stops only what would alias to below the last Nyquist frequency: the later stages stop the rest.
     """
     edge = done / total
     return PASSBAND * edge, 2 / factor - edge
@@ -110,7 +109,7 @@ def _plan(total: int) -> list[int]:
 def _stage_cost(done: int, factor: int, total: int) -> float:
     """Return about how many multiplications a stage costs for each sample of the source."""
     outputs = 2 * _half_length(done, factor, total)  # that one filter spans
-    of_call = _CALL_COST + outputs * outputs * factor  # with the outputs at both ends that are thrown away
+    of_call = _CALL_COST + outputs * outputs * factor  # with the outputs at both ends that are not used
     return (outputs + _COPY_COST) / done + of_call / _USUAL_CHUNK
 
 
@@ -134,7 +133,7 @@ def cascade(total: int) -> tuple[_Stage, ...]:
 
 def _design(done: int, factor: int, total: int) -> Floats:
     signal = load()
-    # A multiple of the factor and one: so the outputs that see real samples only are whole steps from the first.
+    # A multiple of the factor, plus one: the outputs that depend on real samples only are whole steps from the first.
     length = 2 * factor * _half_length(done, factor, total) + 1
     passed, stopped = _transition(done, factor, total)
     window = "kaiser", float(signal.kaiser_beta(_DESIGN_DB))
@@ -144,7 +143,7 @@ def _design(done: int, factor: int, total: int) -> Floats:
 
 
 class _Filter:
-    """One stage at work: keeps the samples that outputs still to come need."""
+    """The state of one stage: keeps the samples that later outputs need."""
 
     def __init__(self, stage: _Stage) -> None:
         self._upfirdn = load().upfirdn
@@ -163,15 +162,15 @@ class _Filter:
         count = (end - self._begin - self._coefficients.size) // self._factor + 1
         if count <= 0:
             return self._buffer[:0]
-        # scipy's output also has those at both ends that would need samples which are not there. A sum is made in the
-        # order of its samples, each for itself, so it does not depend on where a chunk ends.
+        # scipy also returns outputs at both ends that would need samples outside of the buffer. Each output is a sum in
+        # the order of its samples, so it does not depend on where a chunk ends.
         made = self._upfirdn(self._coefficients, self._buffer[self._begin : end], 1, self._factor)
         self._begin += count * self._factor
         outputs: Floats = made[self._skipped : self._skipped + count]
         return outputs
 
     def _make_room(self, count: int) -> int:
-        """Move what waits to the start of a buffer with room for *count* more; return where these will end."""
+        """Move the waiting samples to the start of a buffer with room for *count* more; return where these will end."""
         waiting = self._buffer[self._begin : self._end]
         needed = waiting.size + count
         if 2 * needed > self._buffer.size:
@@ -185,10 +184,10 @@ class Decimator:
     """Decimates one run of contiguous samples by a whole factor.
 
     Output *n* belongs to input sample ``delay + n * factor``, the one in the middle of its filter: linear phase, no
-    shift in time. An output comes as soon as all samples that it depends on are there, and only then, so there are
-    none at the ends of a run, half a filter long each. However the samples are cut into chunks, the outputs are the
-    same to the last bit. Below `PASSBAND` of the new Nyquist frequency the level is right to `RIPPLE_DB`; what is
-    above the new Nyquist frequency is attenuated by `ATTENUATION_DB`.
+    shift in time. An output is made when all samples that it depends on are there, so at each end of a run half a
+    filter length has no output. The outputs are the same to the last bit however the samples are cut into chunks. Up
+    to `PASSBAND` of the new Nyquist frequency the level is right to `RIPPLE_DB`; all above the new Nyquist frequency
+    is attenuated by `ATTENUATION_DB`.
 
     >>> decimator = Decimator(10)
     >>> outputs = np.concatenate([decimator.push(np.full(100, 7)) for _ in range(20)])
@@ -206,7 +205,7 @@ class Decimator:
         count: outputs so far.
 
     Raises:
-        InvalidValue: no filter can do that; the text says why.
+        InvalidValue: there is no such filter; the text says why.
     """
 
     def __init__(self, factor: int) -> None:

@@ -5,25 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq.control.processes import supervisor
+from rawdaq.control.processes import children
+from rawdaq.control.processes.stop import stop
 from rawdaq.process.runtime_files import RuntimeFiles
 from tests import outside
+from tests.control import forks
 from tests.control.cli_words import Said
 
 
 @pytest.fixture
-def station(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A station file that ``$RAWDAQ_CONFIG`` names; what runs is stopped at the end."""
+def runtime(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RuntimeFiles]:
+    """Runtime files of this test alone, and a package from outside; what still runs at the end is stopped."""
     with monkeypatch.context() as patch:
         outside.install(tmp_path, patch)
-        file = tmp_path / "station.yaml"
-        file.write_text(outside.STATION)
+        patch.setattr(children, "spawn", forks.spawn)
+        with RuntimeFiles.find() as files:
+            yield files
+            stop([key for key in files.keys() if not key.startswith("group.")], files)
+    outside.forget()
+
+
+@pytest.fixture
+def station(runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A station file that ``$RAWDAQ_CONFIG`` names."""
+    file = tmp_path / "station.yaml"
+    file.write_text(outside.STATION)
+    with monkeypatch.context() as patch:
         patch.setenv("RAWDAQ_CONFIG", str(file))
         yield file
-        with RuntimeFiles.find() as runtime:
-            for key in runtime.keys():
-                supervisor.stop(key, runtime)
-    outside.forget()
 
 
 @pytest.fixture

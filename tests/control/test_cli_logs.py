@@ -45,6 +45,7 @@ def test_a_reader_of_a_log_who_has_seen_enough_ends_it_quietly(station: Path, op
         runtime.log_file("XX.OUT.Main").write_text("a line\n")
     reader, writer = os.pipe()
     os.close(reader)
+    # In an interpreter, which flushes its output once more when it ends.
     code = f"import os, sys\nsys.argv[1:] = ['logs', 'Main', *{options}]\nos.dup2({writer}, 1)\n"
     done = run_python(f"{code}from rawdaq.control import cli\ncli.main()", writer)
     os.close(writer)

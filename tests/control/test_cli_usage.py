@@ -24,7 +24,7 @@ def test_only_one_component_runs_in_the_foreground(station: Path, said: Said) ->
     [
         (["start", "Mian"], "no component is called 'Mian'"),
         (["stop", "Mian"], "no component is called 'Mian'"),
-        (["logs", "all"], "This is about one component; say which."),
+        (["logs", "all"], "This command takes one component; give its name."),
         (["start", "receiver"], "start receiver WHICH?"),
         (["start"], "Missing argument"),
         (
@@ -54,7 +54,7 @@ def test_a_word_that_names_several_components_is_answered_with_them(station: Pat
     for code in ("AAA", "BBB"):
         (folder / f"{code}.yaml").write_text(outside.STATION.replace("OUT", code))
     status, _, err = said.run("-c", str(folder), "start", "Main")
-    assert (status, err) == (2, "control-rawdaq: 'Main' can be any of AAA/Main, BBB/Main; say which\n")
+    assert (status, err) == (2, "control-rawdaq: 'Main' can be any of AAA/Main, BBB/Main; give more of the name\n")
 
 
 def test_check_tells_every_mistake_and_starts_nothing(station: Path, said: Said) -> None:

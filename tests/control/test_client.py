@@ -55,10 +55,10 @@ def test_a_refusal_is_told_in_the_components_words(address: str) -> None:
         client.send("DEMO/Main", address, "x", timeout_s=30)
 
 
-def test_an_answer_that_is_none_is_told(address: str) -> None:
+def test_an_invalid_answer_is_reported(address: str) -> None:
     with (
         _component(address, lambda _: [b"hello"]),
-        pytest.raises(CommandError, match=r"DEMO/Main answered what is no reply: .* another version"),
+        pytest.raises(CommandError, match=r"DEMO/Main sent an invalid reply: .* another version"),
     ):
         client.send("DEMO/Main", address, "x", timeout_s=30)
 

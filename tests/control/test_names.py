@@ -8,11 +8,12 @@ import pytest
 
 from rawdaq.config.settings import ComponentSettings, StationFile, StationSettings
 from rawdaq.control import names
-from rawdaq.process.runtime_files import Running, RuntimeFiles
+from rawdaq.process.runs import Running
+from rawdaq.process.runtime_files import RuntimeFiles
 
 
 def _target(key: str, state: str = "stopped") -> names.Target:
-    running = None if state == "stopped" else Running(1, Path("a"), 0, 1, state == "running")
+    running = None if state == "stopped" else Running(1, Path("a"), 0, 1, is_alive=state == "running")
     return names.Target(key, "/".join(key.split(".")[1:]), None, running)
 
 
@@ -28,7 +29,7 @@ def test_a_word_names_the_one_component_that_it_can_mean(word: str, target: name
 
 
 def test_a_word_that_names_several_or_none_is_answered_with_the_candidates() -> None:
-    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw; say which"):
+    with pytest.raises(names.NoSuchComponent, match="'Raw' can be any of AAA/Raw, BBB/Raw; give more of the name"):
         names.resolve("Raw", [A, B, C])
     with pytest.raises(
         names.NoSuchComponent, match=r"called 'BBB/Othr'; did you mean 'BBB/Other'\? known: AAA/Raw"
@@ -62,7 +63,7 @@ def test_others_are_meant_only_by_a_name_that_none_of_the_known_has() -> None:
 
 def test_a_shared_process_means_all_that_it_runs() -> None:
     def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
-        return replace(target, running=Running(1, Path("a"), 0, 1, is_alive, group))
+        return replace(target, running=Running(1, Path("a"), 0, 1, group, is_alive))
 
     a, b, c = sharing(A, "group.1"), sharing(B, "group.2"), sharing(C, "group.1")
     assert names.resolve_all(["group.1"], [a, b, c]) == [a, c]

@@ -11,7 +11,7 @@ from rawdaq.process import log
 from rawdaq.process import member_log
 from rawdaq.disk.threads import disk_thread
 
-logs = member_log.configure(Path("group.log"))
+logs = member_log.configure_shared(Path("group.log"))
 log_of = logging.getLogger("rawdaq.receivers.Same")
 """
 
@@ -32,7 +32,7 @@ def _run(code: str, folder: Path) -> dict[str, list[str]]:
 def test_lines_go_to_the_component_whose_task_tasks_and_callbacks_log_them(tmp_path: Path) -> None:
     code = """
 async def component(name):
-    logs.add(Path(f"{name}.log")).claim()
+    logs.add(Path(f"{name}.log")).attach()
     log_of.info("task of %s", name)
     await asyncio.create_task(later(name))
     asyncio.get_running_loop().call_soon(log_of.info, "callback of %s", name)
@@ -63,7 +63,7 @@ def test_every_component_has_a_level_of_its_own(tmp_path: Path) -> None:
     code = """
 async def component(name, level):
     member = logs.add(Path(f"{name}.log"))
-    member.claim()
+    member.attach()
     assert member_log.level() == "INFO"
     member_log.set_level(level)
     assert member_log.level() == level
@@ -93,7 +93,7 @@ def test_no_log_file_stays_open_and_each_is_rotated(tmp_path: Path) -> None:
     code = """
 log.MAX_FILE_BYTES = 300
 member = logs.add(Path("A.log"))
-member.claim()
+member.attach()
 for letter in "xyz":
     log_of.info(letter * 200)
 kept = {os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")}
@@ -108,7 +108,7 @@ def test_a_log_that_cannot_be_written_harms_nobody_and_is_told_in_that_of_the_pr
     (tmp_path / "A").mkdir()
     code = """
 async def main():
-    logs.add(Path("A")).claim()
+    logs.add(Path("A")).attach()
     log_of.info("lost")
 
 asyncio.run(main())
@@ -125,7 +125,7 @@ def test_a_full_disk_costs_lines_only_and_afterwards_every_log_goes_on(tmp_path:
 import resource
 
 member = logs.add(Path("A.log"))
-member.claim()
+member.attach()
 log_of.info("before")
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 log_of.info("lost")
@@ -140,7 +140,7 @@ logs.remove(member)
 
 def test_a_line_that_cannot_be_made_harms_nobody_and_is_told_in_that_of_the_process(tmp_path: Path) -> None:
     code = """
-logs.add(Path("A.log")).claim()
+logs.add(Path("A.log")).attach()
 log_of.info("%d apples", "many")
 """
     told = _run(code, tmp_path)["group.log"]

@@ -15,7 +15,8 @@ import zmq
 
 from rawdaq.errors import ComponentError
 from rawdaq.process import runtime_files as module
-from rawdaq.process.runtime_files import AlreadyRunning, Ended, RuntimeFiles
+from rawdaq.process.runs import AlreadyRunning, Ended
+from rawdaq.process.runtime_files import RuntimeFiles
 from tests.helpers import environment
 
 KEY = "XX.DEMO.Main"
@@ -123,10 +124,32 @@ def test_a_component_runs_only_once(files: RuntimeFiles, monkeypatch: pytest.Mon
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize("is_made_anew", [True, False])
+def test_a_pid_file_that_was_replaced_while_it_was_locked_is_noticed(
+    files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch, is_made_anew: bool
+) -> None:
+    path, flock, replaced = files.pid_file(KEY), fcntl.flock, list[Path]()
+
+    def replace_first(descriptor: int, kind: int) -> None:
+        if not replaced:  # its former holder removes the file, and perhaps another process makes a new one
+            path.unlink()
+            replaced.append(path)
+            if is_made_anew:
+                path.touch()
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", replace_first)
+    with files.hold(KEY, Path("a"), 1):
+        running = files.running(KEY)
+        assert running is not None
+        assert (running.pid, running.is_alive) == (os.getpid(), True), "others see who holds it"
+    assert replaced == [path]
+
+
 def test_looking_at_a_lock_does_not_keep_a_component_from_starting(files: RuntimeFiles) -> None:
     files.pid_file(KEY).touch()
     descriptor = os.open(files.pid_file(KEY), os.O_RDONLY)
-    assert module._lock(descriptor, fcntl.LOCK_SH)
+    assert module._try_lock(descriptor, fcntl.LOCK_SH)
     asked = iter([None])
 
     def look_away(_: float) -> None:
@@ -164,9 +187,9 @@ def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_pro
             raise error
         assert files.keys() == []
         assert [files.has_failed(KEY, os.getpid() + more) for more in (0, 1)] == [True, False]
-        assert files.error_at_end(KEY, os.getpid() + 1) is None
-        assert files.error_at_end(KEY, os.getpid()) == text
-        assert files.error_at_end(KEY, os.getpid()) is None
+        assert files.take_error(KEY, os.getpid() + 1) is None
+        assert files.take_error(KEY, os.getpid()) == text
+        assert files.take_error(KEY, os.getpid()) is None
 
 
 def test_a_run_that_nobody_ended_in_order_is_told_until_the_next_one_which_logs_it(
@@ -178,7 +201,7 @@ def test_a_run_that_nobody_ended_in_order_is_told_until_the_next_one_which_logs_
     assert ended == Ended(os.getpid(), Path("a"), files.log_file(KEY), "OSError: oh")
     assert files.failed_keys() == [KEY]
     with files.hold(KEY, Path("a"), 1):
-        assert (files.ended(KEY), files.error_at_end(KEY, os.getpid())) == (None, None)
+        assert (files.ended(KEY), files.take_error(KEY, os.getpid())) == (None, None)
     assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", str(ended))]
     assert (files.ended(KEY), files.failed_keys()) == (None, [])
 
@@ -193,10 +216,10 @@ def test_an_error_of_an_earlier_start_is_forgotten(files: RuntimeFiles) -> None:
     with pytest.raises(OSError, match="oh"), files.hold(KEY, Path("a"), 1):
         raise OSError("oh")
     with files.hold(KEY, Path("a"), 1):
-        assert files.error_at_end(KEY, os.getpid()) is None
+        assert files.take_error(KEY, os.getpid()) is None
     assert list(files.folder.iterdir()) == []
     (files.folder / f"{KEY}.end").write_text("{")
-    assert files.error_at_end(KEY, os.getpid()) is None
+    assert files.take_error(KEY, os.getpid()) is None
 
 
 def test_a_pid_file_that_cannot_be_written_whole_is_told_and_not_left_behind(
@@ -228,7 +251,7 @@ def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_told_to_who_
     reason = r"Main\.pid cannot be written: Is a directory; move what is there away"
     with pytest.raises(ComponentError, match=reason), files.hold(KEY, Path("a"), 1):
         pass
-    assert re.search(reason, files.error_at_end(KEY, os.getpid()) or "")
+    assert re.search(reason, files.take_error(KEY, os.getpid()) or "")
 
 
 def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:

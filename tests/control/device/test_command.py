@@ -339,7 +339,7 @@ def test_the_seismogram_arrives_once_at_full_speed_and_the_totals_are_told() -> 
         "  channel 1     100 Hz int32 little  BW.RJOB..EHZ",
         "  channel 2     100 Hz int32 little  BW.RJOB..EHN",
         "  channel 3     100 Hz int32 little  BW.RJOB..EHE",
-        "played 90 packets, 9000 samples; clients: 1, packets that nobody heard: 0",
+        "played 90 packets, 9000 samples; clients: 1, packets without a client: 0",
     ]
     assert "started: RAW 2.0" in err
 
@@ -375,7 +375,7 @@ def test_ctrl_c_while_it_waits_for_a_client_ends_it_quietly() -> None:
         process.send_signal(signal.SIGINT)
         out, err = _outputs(process)
     assert (process.returncode, err) == (0, "")
-    assert out.endswith("played 0 packets, 0 samples; clients: 0, packets that nobody heard: 0\n")
+    assert out.endswith("played 0 packets, 0 samples; clients: 0, packets without a client: 0\n")
 
 
 @pytest.mark.parametrize(
@@ -421,4 +421,4 @@ def test_help_comes_without_loading_obspy() -> None:
 def test_a_number_without_an_end_is_refused(option: str, value: str) -> None:
     done = CliRunner().invoke(main, [option, value])
     assert done.exit_code == 2
-    assert f"Invalid value for '{option}': {value} is no finite number above 0." in done.output
+    assert f"Invalid value for '{option}': {value} is not a finite number above 0." in done.output

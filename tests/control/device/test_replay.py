@@ -39,9 +39,8 @@ async def _go_wrong(session: Session) -> None:
             option = struct.pack("ii", 1, 0)
             await asyncio.sleep(0.05)
             session.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-        case 4:
+        case 4:  # an impossible date, which costs its packet only
             await session.send(packet(base)[:2] + bytes(2) + packet(base)[4:])
-            await session.until_closed()
         case _:
             await session.send(b"".join(packet(base + number, number) for number in range(5)))
             await session.until_closed()
@@ -157,7 +156,7 @@ def test_a_receiver_that_says_something_else_is_told_and_played_to(
     monkeypatch.setattr(device_replay, "_ANSWER_S", 0.1)
     with Replaying(write(tmp_path / "a", HANDSHAKE)) as playing:
         assert talk(playing.port, b"hey\n")[0] == b"welcome\n"
-    assert "the receiver says b'hey\\n', the captured one said b'hello\\n'" in caplog.text
+    assert "the receiver sent b'hey\\n', the captured one sent b'hello\\n'" in caplog.text
 
 
 def test_a_capture_that_begins_in_a_connection_refuses_other_versions_as_the_device_did(
@@ -171,7 +170,7 @@ def test_a_capture_that_begins_in_a_connection_refuses_other_versions_as_the_dev
             assert talk(playing.port, b"hey--\n")[:2] == (b"", "closed")
         assert talk(playing.port, b"hey--\n")[0] == b"welcome\n"  # it never says what is right
         assert playing.result() == "replayed 1 connections, 8 bytes"
-    assert "the receiver says b'hey--\\n'" in caplog.text
+    assert "the receiver sent b'hey--\\n'" in caplog.text
 
 
 def test_a_receiver_that_closes_earlier_is_told_and_the_next_connection_played(
@@ -267,7 +266,7 @@ def test_what_cannot_be_played_is_told_with_what_would_help(tmp_path: Path) -> N
     datagram: Row = (Kind.DATAGRAM, 1, 0.0, "a", b"x")
     lost: Row = (Kind.LOST, 0, 0.0, "", b"1 entries")
     assert "is empty" in why([], None)
-    assert "say where to with --udp HOST:PORT" in why([datagram], None)
+    assert "give their target with --udp HOST:PORT" in why([datagram], None)
     assert "play it without --udp" in why(HANDSHAKE, ("127.0.0.1", 9))
     assert "connections and datagrams" in why([lost, datagram], None)
     assert "nowhere.invalid cannot be resolved" in why([datagram], ("nowhere.invalid", 9))

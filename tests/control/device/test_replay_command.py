@@ -58,8 +58,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     ("args", "reason"),
     [
         (["--replay", "none"], "there is no capture none"),
-        (["--replay", "none", "--sine", "1"], "--replay plays what was captured, without --sine"),
-        (["--replay", "none", "--packet-s", "1"], "without --packet-s"),
+        (["--replay", "none", "--sine", "1"], "--replay plays what was captured: leave out --sine"),
+        (["--replay", "none", "--packet-s", "1"], "leave out --packet-s"),
     ],
 )
 def test_a_wrong_call_is_told(tmp_path: Path, args: list[str], reason: str) -> None:

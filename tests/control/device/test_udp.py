@@ -39,7 +39,8 @@ async def test_a_receiver_gets_the_seismogram_sample_for_sample() -> None:
     assert re.fullmatch(rf"pushing the earthquake .*, once, to {target}", lines[0])
     assert lines[1].split() == "channel 1 100 Hz int32 little BW.RJOB..EHZ".split()
     assert lines[-1] == (
-        "played 90 packets, 9000 samples; datagrams: 90, not taken by the network: 0, answers that nobody listens: 0"
+        "played 90 packets, 9000 samples; datagrams: 90, not taken by the network: 0, "
+        "refused by the receiver's machine: 0"
     )
     begin_ns = read_waveforms()[0].start_ns
     played = list(file_programme(None, [], None, loop=False).blocks(1.0))

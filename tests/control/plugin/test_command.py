@@ -1,24 +1,24 @@
 """rawdaq-plugin: what its command line means, and what its process does around the components."""
 
-import logging
-import os
-import resource
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rawdaq import station
 from rawdaq.control.plugin import command as plugin
 from rawdaq.control.plugin import component as plugin_component
 from rawdaq.control.plugin import process as plugin_process
+from rawdaq.control.processes.main import Member, Process
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.process import log
+from rawdaq.process.runtime_files import RuntimeFiles
+from tests.control import forks
 from tests.helpers import DEADLINE_S, environment
 from tests.seedlink_server import short, write_station
 
@@ -166,101 +166,77 @@ def components(tmp_path: Path, runtime_dir: Path) -> list[Any]:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """What `station.run_components` was called with; logging is as before afterwards."""
-    calls: list[Any] = []
-    root, own = logging.getLogger(), logging.getLogger("rawdaq")
-    before = root.level, list(root.handlers), own.level
-    monkeypatch.setattr(station, "run_components", calls.append)
-    yield calls
-    for handler in set(root.handlers) - set(before[1]):
-        handler.close()
-    root.level, root.handlers[:], own.level = before
-    logging.captureWarnings(False)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Process, Sequence[Member]]]:
+    """The processes that were run, with their members; nothing happens in them, and logging stays as it is."""
+    calls: list[tuple[Process, Sequence[Member]]] = []
+
+    def run(process: Process, members: Sequence[Member]) -> int:
+        calls.append((process, members))
+        return 0
+
+    def configure(*_: object, **__: object) -> None:
+        """Leave logging as it is."""
+
+    monkeypatch.setattr(Process, "run", run)
+    monkeypatch.setattr(log, "configure", configure)
+    return calls
 
 
-def test_no_component_takes_longer_to_stop_than_the_server_waits(components: list[Any], started: list[Any]) -> None:
+def test_no_component_takes_longer_to_stop_than_the_server_waits(
+    components: list[Any], started: list[tuple[Process, Sequence[Member]]]
+) -> None:
     assert plugin_process.run(components) == 0
-    [[(first, address), (second, _)]] = started
-    assert (first.daemon.stop_timeout_s, second.daemon.stop_timeout_s) == (3, 4)
-    assert address.endswith("XX.DEMO.One.sock")
-    assert logging.getLogger("rawdaq").level == logging.DEBUG
-
-
-def test_it_may_open_as_many_files_as_the_system_ever_allows(components: list[Any], started: list[Any]) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
-    try:
-        assert plugin_process.run(components) == 0
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_a_component_that_runs_already_runs_here_without_commands(
-    components: list[Any], started: list[Any], runtime_dir: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert plugin_process.run([components[0], components[0]], "ERROR") == 0
-    [[(_, address), (_, none)]] = started
-    assert address is not None
-    assert none is None
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [(ComponentError("the pipe is closed"), "the pipe is closed"), (ZeroDivisionError("oh"), "nobody foresaw")],
-)
-def test_what_ends_it_is_in_the_log_and_the_status_is_1(
-    components: list[Any],
-    started: list[Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    error: Exception,
-    said: str,
-) -> None:
-    def fail(_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(station, "run_components", fail)
-    assert plugin_process.run(components) == 1
-    assert said in capfd.readouterr().err
+    [(process, members)] = started
+    assert [member.load().daemon.stop_timeout_s for member in members] == [3, 4]
+    assert [member.key for member in members] == ["XX.DEMO.One", "XX.DEMO.Two"]
+    assert process.log_level == "DEBUG", "the lowest that a component asks for"
 
 
 def test_the_cores_of_all_components_are_those_of_the_process(
-    components: list[Any], started: list[Any], monkeypatch: pytest.MonkeyPatch
+    components: list[Any], started: list[tuple[Process, Sequence[Member]]]
 ) -> None:
-    bound: list[Any] = []
-
-    def bind(_: int, cores: set[int]) -> None:
-        bound.append(cores)
-
-    monkeypatch.setattr(os, "sched_setaffinity", bind)
     daemon = components[0].daemon
-    wanting = [
+    bound = [
         replace(component, daemon=daemon.model_copy(update={"core_id": core}))
         for component, core in zip([*components, components[0]], [1, 3, None], strict=True)
     ]
-    assert plugin_process.run(wanting) == 0
-    assert bound == [{1, 3}]
+    assert plugin_process.run(bound) == 0
+    assert started[0][0].core_ids == {1, 3}
 
 
-def test_it_logs_to_the_systems_log_when_told(
-    components: list[Any], started: list[Any], monkeypatch: pytest.MonkeyPatch, runtime_dir: Path
+def test_what_ends_it_is_in_the_log_and_the_status_is_1(components: list[Any]) -> None:
+    status, said = forks.run(lambda: plugin_process.run(components))
+    assert status == 1
+    assert " ERROR rawdaq.process publisher seedlink: descriptor 63 is not open; let seedlink" in said
+    assert "Two has stopped" in said, "with the other one"
+
+
+def test_a_component_that_runs_already_runs_here_without_commands(
+    components: list[Any], runtime_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RuntimeFiles.find() as runtime:
+        process = Process(runtime, needs_commands=False)
+        with process.hold(components[0]) as address, process.hold(components[0]) as none:
+            assert address == runtime.command_address("XX.DEMO.One")
+            assert none is None
+    assert "control-rawdaq cannot talk to XX.DEMO.One: XX.DEMO.One is already running" in caplog.text
+
+
+def test_it_logs_to_the_systems_log_when_asked(
+    components: list[Any], monkeypatch: pytest.MonkeyPatch, runtime_dir: Path
 ) -> None:
     address = str(runtime_dir.parent / "log")
     monkeypatch.setattr(log, "SYSTEM_LOGS", ("/nowhere/log", address))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as system:
         system.bind(address)
         system.settimeout(DEADLINE_S)
-        plugin_process.run([components[0], components[0]], to_system_log=True)
+        assert forks.run(lambda: plugin_process.run(components[:1], to_system_log=True)) == (1, "")
         line = system.recv(1000)
-    assert line.startswith(f"<132>rawdaq[{os.getpid()}]: ".encode())
-    assert b" WARNING rawdaq.plugin control-rawdaq cannot talk to XX.DEMO.One" in line
+    assert re.match(rb"<13[0-7]>rawdaq\[\d+\]: ", line)
+    assert b" rawdaq." in line
 
 
-def test_without_a_system_log_it_logs_to_standard_error(
-    components: list[Any], started: list[Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_system_log_it_logs_to_standard_error(components: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "SYSTEM_LOGS", ("/nowhere/log",))
-    plugin_process.run(components, to_system_log=True)
-    assert "this system has no log at /nowhere/log" in capfd.readouterr().err
+    _, said = forks.run(lambda: plugin_process.run(components[:1], to_system_log=True))
+    assert "this system has no log at /nowhere/log" in said

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.control.cli_words import Said
 from tests.fake_device import Described, Session, device
-from tests.helpers import run_cli, wait_for
+from tests.helpers import wait_for
 from tests.seedlink_server import (
     NEARLY_FULL_BYTES,
     RATE_HZ,
@@ -23,32 +24,30 @@ from tests.seedlink_server import (
 
 
 @pytest.mark.usefixtures("runtime_dir")
-def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones() -> None:
+def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones(said: Said) -> None:
     data = {1: noise(10 * SIZE, 1), 2: noise(10 * SIZE, 2)}
     words = ("-e", "FLOAT32", "--flush-after", "600")
     with (
         device(playing(*(packets(*each) for each in data.items()))) as port,
         seedlink(*short(port, *words, channels="00.HHZ:1,.HHN:2,")) as server,
     ):
-        wait_for(lambda: _stats(server) == 20)
+        wait_for(lambda: _stats(server, said) == 20)
         server.process.send_signal(signal.SIGTERM)
         arrived = server.take_samples(20 * SIZE)
         assert not list(server.frames())
-        status, said = server.end()
+        status, log = server.end()
     assert status == 0
-    assert "has stopped" in said
+    assert "has stopped" in log
     assert set(arrived) == {"XX.DEMO.00.HHZ", "XX.DEMO..HHN"}
     for name, samples in zip(("XX.DEMO.00.HHZ", "XX.DEMO..HHN"), data.values(), strict=True):
         assert arrived[name].tolist() == samples.tolist()
 
 
-def _stats(server: Server) -> int:
+def _stats(server: Server, said: Said) -> int:
     """Return how many packets the plugin has received; asked as a user would."""
     assert server.process.poll() is None
-    result = run_cli(["control-rawdaq", "send", "DEMO/seedlink-rawdaq0", "stats", "--json"])
-    if result.returncode:  # it does not answer yet
-        return 0
-    streams: dict[str, dict[str, int]] = json.loads(result.stdout)
+    status, out, _ = said.run("send", "DEMO/seedlink-rawdaq0", "stats", "--json")
+    streams: dict[str, dict[str, int]] = {} if status else json.loads(out)  # it may not answer yet
     return sum(stream["packets"] for stream in streams.values())
 
 
@@ -78,12 +77,12 @@ def test_a_server_that_stops_reading_under_load_gets_every_sample_once_and_in_or
 
 @pytest.mark.usefixtures("runtime_dir")
 def test_several_components_share_the_process_and_the_pipe(tmp_path: Path) -> None:
-    data = noise(400 * SIZE, 1), noise(400 * SIZE, 2)
+    data = noise(200 * SIZE, 1), noise(200 * SIZE, 2)
     with device(playing(packets(1, data[0]))) as first, device(playing(packets(1, data[1]))) as other:
         second = f"Two:\n  Receiver: {{class: RawReceiver, port: {other}, channels: {{1: HHN}}}}\n  Publishers:\n"
         second += "    seedlink: {class: SeedLinkPluginPublisher, flush_after_s: 0.05}\n"
         with seedlink("--config", str(write_station(tmp_path, first, second=second))) as server:
-            arrived = server.take_samples(800 * SIZE)
+            arrived = server.take_samples(400 * SIZE)
             server.process.terminate()
             status, said = server.end()
     assert status == 0, said
@@ -105,7 +104,7 @@ def test_a_closed_pipe_ends_it_with_a_reason_and_what_it_cannot_write_elsewhere_
         status, said = server.end()
     assert status == 1
     assert "control-rawdaq cannot talk to XX.DEMO.seedlink-rawdaq0" in said
-    assert "pipe" in [line for line in said.splitlines() if " ERROR rawdaq.plugin " in line][-1]
+    assert "pipe" in [line for line in said.splitlines() if " ERROR rawdaq.process " in line][-1]
     assert said.count(" CRITICAL ") == 1
     assert "still busy" not in said
 

@@ -156,7 +156,7 @@ def test_uninstall_takes_back_exactly_what_install_wrote(
 def test_an_empty_folder_is_empty_again_and_doubted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capfd, "install", "--root", str(tmp_path))
     assert status == 0
-    assert "is it really the folder of SeisComP?" in err
+    assert "is it the folder of SeisComP?" in err
     seiscomp.uninstall(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

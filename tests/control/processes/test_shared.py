@@ -1,4 +1,4 @@
-"""Components that share processes, in real processes."""
+"""Components that share processes, in real children."""
 
 import contextlib
 import json
@@ -17,53 +17,26 @@ from typing import Any
 import pytest
 
 from rawdaq import config
-from rawdaq.config.settings import ComponentSettings
 from rawdaq.control import client
-from rawdaq.control.processes import children as processes
-from rawdaq.control.processes import file_limits as open_files
-from rawdaq.control.processes import sharing, supervisor
-from rawdaq.control.processes.spread import spread
+from rawdaq.control.processes import children, groups
+from rawdaq.control.processes import start as starting
+from rawdaq.control.processes import stop as stopping
+from rawdaq.control.processes.errors import NotStopped, StartFailed
+from rawdaq.control.processes.jobs import Results, run_each
+from rawdaq.control.processes.start import start
+from rawdaq.control.processes.stop import stop
 from rawdaq.errors import ComponentError
-from rawdaq.process.runtime_files import AlreadyRunning, RuntimeFiles
-from tests import outside
+from rawdaq.process.runs import AlreadyRunning
+from rawdaq.process.runtime_files import RuntimeFiles
+from tests.control.processes.components import named_component, named_components, pids, start_one, stop_one
 from tests.helpers import wait_for
-
-
-@pytest.fixture
-def runtime(runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RuntimeFiles]:
-    with monkeypatch.context() as patch:
-        outside.install(tmp_path, patch)
-        with RuntimeFiles.find() as files:
-            yield files
-            sharing.stop(_keys(files), files)
-    outside.forget()
 
 
 def _keys(runtime: RuntimeFiles) -> list[str]:
     return [key for key in runtime.keys() if key.startswith("XX.")]
 
 
-def _components(folder: Path, **more: str) -> list[ComponentSettings]:
-    """Return a component for each name in *more*, whose value is what else its receiver's block says; one file each."""
-    return [_component(folder, name, words) for name, words in more.items()]
-
-
-def _component(folder: Path, name: str, words: str = "", daemon: str = "{}") -> ComponentSettings:
-    file = folder / f"{name}.yaml"
-    file.write_text(
-        f"station: {{network: XX, code: {name}}}\n"
-        f"Main:\n  Receiver: {{class: OutsideReceiver{words}}}\n  Daemon: {daemon}\n"
-    )
-    return config.load(file).components[0]
-
-
-def _pids(results: sharing.Results) -> list[int]:
-    """Return the pids, in the order of the components; fails when one has none."""
-    assert all(isinstance(result, int) for result in results.values()), results
-    return [result for result in results.values() if isinstance(result, int)]
-
-
-def _error(results: sharing.Results, key: str) -> str:
+def _error(results: Results, key: str) -> str:
     return str(results[key])
 
 
@@ -82,8 +55,8 @@ def _has_gone(runtime: RuntimeFiles, key: str) -> bool:
 def test_components_are_spread_over_processes_and_each_is_there_by_itself(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
-    components = _components(tmp_path, A="", B="", C="", D="")
-    a, b, c, d = _pids(sharing.start(spread(components, 2), runtime))
+    components = named_components(tmp_path, A="", B="", C="", D="")
+    a, b, c, d = pids(start(groups.spread(components, 2), runtime))
     assert (a, c) == (b, d)
     assert a != c
     running = [runtime.running(component.key) for component in components]
@@ -103,16 +76,16 @@ def test_components_are_spread_over_processes_and_each_is_there_by_itself(
     assert stat, "each is a session of its own"
     assert len(list(Path(f"/proc/{a}/task").iterdir())) <= 4, "a component brings no thread"
 
-    assert _pids(sharing.stop([component.key for component in components], runtime)) == [a, a, c, c]
-    assert processes.is_gone(a)
-    assert processes.is_gone(c)
+    assert pids(stop([component.key for component in components], runtime)) == [a, a, c, c]
+    assert children.is_gone(a)
+    assert children.is_gone(c)
     assert [path for path in runtime.folder.iterdir() if path != runtime.logs] == []
     assert _log(runtime, "XX.A.Main").endswith("Main has stopped\n")
 
 
 def test_one_that_cannot_start_fails_alone_and_the_reason_is_told(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B=", trouble: refuse", C="")
-    results = sharing.start([components], runtime)
+    components = named_components(tmp_path, A="", B=", trouble: refuse", C="")
+    results = start([components], runtime)
     expected = "XX.B.Main did not start: OutsideReceiver cannot be built: the port is taken; take another"
     assert _error(results, "XX.B.Main").splitlines()[0] == expected
     assert (
@@ -126,28 +99,28 @@ def test_one_that_cannot_start_fails_alone_and_the_reason_is_told(runtime: Runti
 
 
 def test_full_disks_of_their_logs_keep_none_from_starting_and_end_none(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B="")
+    components = named_components(tmp_path, A="", B="")
     runtime.prepare()
     for key in ("group.1", "XX.A.Main", "XX.B.Main"):
         runtime.log_file(key).symlink_to("/dev/full")
-    _pids(sharing.start([components], runtime))
+    pids(start([components], runtime))
     assert _send(runtime, "XX.A.Main", "pause") == "paused", "which is logged"
     runtime.log_file("XX.B.Main").unlink()
     assert _send(runtime, "XX.B.Main", "pause") == "paused"
     assert _log(runtime, "XX.B.Main").endswith("paused by command\n"), "where there is room again"
-    _pids(sharing.stop([component.key for component in components], runtime))
+    pids(stop([component.key for component in components], runtime))
 
 
 def test_a_bug_in_one_class_and_another_that_cannot_be_imported_fail_alone(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
-    bug, good, broken = _components(tmp_path, A=", trouble: bug", B="", C="")
+    bug, good, broken = named_components(tmp_path, A=", trouble: bug", B="", C="")
     broken.file.write_text(broken.file.read_text().replace("OutsideReceiver", "Broken"))
     (broken,) = config.load(broken.file).components
-    assert open_files.shortage([bug, good, broken]) is None
-    results = sharing.start([[bug, good, broken]], runtime)
+    assert groups.shortage([bug, good, broken]) is None
+    results = start([[bug, good, broken]], runtime)
     assert "XX.A.Main did not start: KeyError: 'a bug'" in _error(results, "XX.A.Main")
-    assert "XX.A.Main ended with an error that nobody foresaw" in _log(runtime, "XX.A.Main")
+    assert "XX.A.Main ended with an unexpected error" in _log(runtime, "XX.A.Main")
     assert "Traceback" in _log(runtime, "XX.A.Main")
     assert "Broken cannot be imported" in _error(results, "XX.C.Main")
     assert _send(runtime, "XX.B.Main", "ping") == "pong"
@@ -156,11 +129,11 @@ def test_a_bug_in_one_class_and_another_that_cannot_be_imported_fail_alone(
 def test_one_that_never_answers_is_told_and_the_others_are_there(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 0.5)
-    monkeypatch.setattr(sharing, "_ANSWER_TIMEOUT_S", 30.0)
-    silent = _component(tmp_path, "B", ", trouble: silent", "{stop_timeout_s: 0.1}")
-    a, c = _components(tmp_path, A="", C="")
-    wait = supervisor.wait_for_answer
+    monkeypatch.setattr(stopping, "_STOP_MARGIN_S", 0.1)
+    monkeypatch.setattr(starting, "_ANSWER_TIMEOUT_S", 30.0)
+    silent = named_component(tmp_path, "B", ", trouble: silent", "{stop_timeout_s: 0.1}")
+    a, c = named_components(tmp_path, A="", C="")
+    wait = starting.wait_for_answer
 
     def wait_less(pid: int, key: str, runtime: RuntimeFiles, trouble: Callable[[], str | None]) -> str | None:
         """Let the time be over as soon as the silent one is waited for."""
@@ -170,88 +143,89 @@ def test_one_that_never_answers_is_told_and_the_others_are_there(
             patch.setattr(time, "monotonic", lambda: sys.float_info.max)
             return trouble()
 
-    monkeypatch.setattr(supervisor, "wait_for_answer", wait_less)
-    results = sharing.start([[a, silent, c]], runtime)
+    monkeypatch.setattr(starting, "wait_for_answer", wait_less)
+    results = start([[a, silent, c]], runtime)
     assert re.search(
         r"B.Main did not start: it did not answer within .*group.1 still runs", _error(results, silent.key)
     )
     assert results["XX.A.Main"] == results["XX.C.Main"]
-    assert "was not killed" in _error(sharing.stop(["XX.B.Main"], runtime), "XX.B.Main")
+    assert "was not killed" in _error(stop(["XX.B.Main"], runtime), "XX.B.Main")
     assert _send(runtime, "XX.A.Main", "ping") == _send(runtime, "XX.C.Main", "ping") == "pong"
 
 
 def test_when_none_can_start_the_process_is_gone(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    results = sharing.start([_components(tmp_path, A=", trouble: refuse", B=", trouble: refuse")], runtime)
-    assert all(isinstance(result, supervisor.StartFailed) for result in results.values()), results
+    results = start([named_components(tmp_path, A=", trouble: refuse", B=", trouble: refuse")], runtime)
+    assert all(isinstance(result, StartFailed) for result in results.values()), results
     assert runtime.keys() == []
 
 
 def test_one_that_breaks_later_ends_alone_and_its_error_stays(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    a, _ = _pids(sharing.start([_components(tmp_path, A="", B="")], runtime))
+    a, _ = pids(start([named_components(tmp_path, A="", B="")], runtime))
     with contextlib.suppress(ComponentError):
         _send(runtime, "XX.A.Main", "break")
     wait_for(lambda: _has_gone(runtime, "XX.A.Main"))
-    assert runtime.error_at_end("XX.A.Main", a) == "Main stopped: breaking ended with RuntimeError('it broke')"
+    assert runtime.take_error("XX.A.Main", a) == "Main stopped: breaking ended with RuntimeError('it broke')"
     assert "RuntimeError: it broke" in _log(runtime, "XX.A.Main")
     assert "it broke" not in _log(runtime, "XX.B.Main")
     assert _send(runtime, "XX.B.Main", "ping") == "pong"
-    assert supervisor.stop("XX.B.Main", runtime) == a
+    assert _send(runtime, "XX.B.Main", "stop") == "stopping"
     assert os.waitstatus_to_exitcode(os.waitpid(a, 0)[1]) == 1, "with the last one the process ends"
 
 
 def test_one_is_stopped_alone_and_the_others_live_on(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B="", C="")
-    (pid, *_) = _pids(sharing.start([components], runtime))
-    assert supervisor.stop("XX.B.Main", runtime) == pid
+    components = named_components(tmp_path, A="", B="", C="")
+    (pid, *_) = pids(start([components], runtime))
+    assert stop_one("XX.B.Main", runtime) == pid
     assert _has_gone(runtime, "XX.B.Main")
-    assert _pids(sharing.stop(["XX.A.Main"], runtime)) == [pid]
+    assert pids(stop(["XX.A.Main"], runtime)) == [pid]
     assert _send(runtime, "XX.C.Main", "ping") == "pong"
-    alone = supervisor.start(components[0], runtime)
+    alone = start_one(components[0], runtime)
     assert alone != pid
-    assert _pids(sharing.stop(["XX.A.Main", "XX.C.Main"], runtime)) == [alone, pid]
+    assert pids(stop(["XX.A.Main", "XX.C.Main"], runtime)) == [alone, pid]
 
 
 def test_one_that_does_not_stop_takes_nobody_with_it_until_all_are_stopped(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_STOP_MARGIN_S", 1.8)
-    clinging = _component(tmp_path, "A", ", trouble: clinging", "{stop_timeout_s: 0.1}")
-    sibling = _component(tmp_path, "B", daemon="{stop_timeout_s: 0.1}")
-    pid, _ = _pids(sharing.start([[clinging, sibling]], runtime))
-    with pytest.raises(supervisor.NotStopped, match=r"^XX.A.Main did not stop within 2 s and was not killed") as caught:
-        supervisor.stop("XX.A.Main", runtime)
+    monkeypatch.setattr(stopping, "_STOP_MARGIN_S", 0.1)
+    clinging = named_component(tmp_path, "A", ", trouble: clinging", "{stop_timeout_s: 0.1}")
+    sibling = named_component(tmp_path, "B", daemon="{stop_timeout_s: 0.1}")
+    pid, _ = pids(start([[clinging, sibling]], runtime))
+    with pytest.raises(NotStopped, match=r"^XX.A.Main did not stop within 0.3 s and was not killed") as caught:
+        stop_one("XX.A.Main", runtime)
     assert str(caught.value).endswith("`control-rawdaq stop group.1` stops them all")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert _send(runtime, "XX.B.Main", "ping") == "pong"
 
-    results = sharing.stop(["XX.A.Main", "XX.B.Main"], runtime)
-    assert "XX.A.Main did not stop within 2 s and was killed" in _error(results, "XX.A.Main")
+    monkeypatch.setattr(stopping, "_STOP_MARGIN_S", 0.8)  # in which the sibling stops
+    results = stop(["XX.A.Main", "XX.B.Main"], runtime)
+    assert "XX.A.Main did not stop within 1 s and was killed" in _error(results, "XX.A.Main")
     assert results["XX.B.Main"] == pid
-    assert processes.is_gone(pid)
+    assert children.is_gone(pid)
     assert [path for path in runtime.folder.iterdir() if path != runtime.logs] == []
 
 
 def test_when_the_process_is_killed_all_are_dead_and_can_be_started_again(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
-    components = _components(tmp_path, A="", B="")
-    pid, _ = _pids(sharing.start([components], runtime))
+    components = named_components(tmp_path, A="", B="")
+    pid, _ = pids(start([components], runtime))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     dead = [runtime.running(component.key) for component in components]
     assert [each and (each.pid, each.is_alive) for each in dead] == [(pid, False)] * 2
     log_file = runtime.log_file("group.1")
     assert [each and each.log_file for each in map(runtime.ended, _keys(runtime))] == [log_file] * 2
-    results = sharing.stop(["XX.A.Main"], runtime)
+    results = stop(["XX.A.Main"], runtime)
     assert "its process " + str(pid) + " ended without tidying up" in _error(results, "XX.A.Main")
     assert _error(results, "XX.A.Main").endswith(str(log_file)), "which has what the process said at its end"
-    again, same = _pids(sharing.start([components], runtime))
+    again, same = pids(start([components], runtime))
     assert again == same != pid
 
 
 def test_the_log_level_is_that_of_one_component(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    chatty = _component(tmp_path, "A", daemon="{log_level: DEBUG}")
-    sharing.start([[chatty, *_components(tmp_path, B="", C="")]], runtime)
+    chatty = named_component(tmp_path, "A", daemon="{log_level: DEBUG}")
+    start([[chatty, *named_components(tmp_path, B="", C="")]], runtime)
     keys = ["XX.A.Main", "XX.B.Main", "XX.C.Main"]
     assert _send(runtime, "XX.B.Main", "log_level", "debug") == "DEBUG"
     assert [_send(runtime, key, "log_level") for key in keys] == ["DEBUG", "DEBUG", "INFO"]
@@ -264,9 +238,9 @@ def test_those_of_one_core_run_on_it_and_a_core_that_is_not_there_is_told_of_eac
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
     core = min(os.sched_getaffinity(0))
-    bound = [_component(tmp_path, name, daemon=f"{{core_id: {core}}}") for name in "AB"]
-    lost = [_component(tmp_path, name, daemon="{core_id: 100000}") for name in "CD"]
-    results = sharing.start(spread([*bound, *lost], 1), runtime)
+    bound = [named_component(tmp_path, name, daemon=f"{{core_id: {core}}}") for name in "AB"]
+    lost = [named_component(tmp_path, name, daemon="{core_id: 100000}") for name in "CD"]
+    results = start(groups.spread([*bound, *lost], 1), runtime)
     pid = results["XX.A.Main"]
     assert isinstance(pid, int)
     assert os.sched_getaffinity(pid) == {core}
@@ -275,30 +249,30 @@ def test_those_of_one_core_run_on_it_and_a_core_that_is_not_there_is_told_of_eac
 
 
 def test_a_file_that_was_changed_meanwhile_fails_only_its_own_components(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B="", C="", D="")
+    components = named_components(tmp_path, A="", B="", C="", D="")
     components[0].file.write_text("station: 1")
     components[1].file.write_text(components[2].file.read_text())
-    _component(tmp_path, "D", daemon="{core_id: 0}")
-    results = sharing.start([components], runtime)
+    named_component(tmp_path, "D", daemon="{core_id: 0}")
+    results = start([components], runtime)
     assert f"{components[0].file}:1: station: 1 is wrong" in _error(results, "XX.A.Main")
     assert "has no component XX.B.Main (any more)" in _error(results, "XX.B.Main")
     assert _send(runtime, "XX.C.Main", "ping") == "pong"
-    assert "its Daemon.core_id was changed just now: start it again" in _error(results, "XX.D.Main")
+    assert "its Daemon.core_id was changed just now; start it again" in _error(results, "XX.D.Main")
 
 
 def test_one_that_runs_already_is_left_alone(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B="", C="")
-    pid = supervisor.start(components[1], runtime)
-    results = sharing.start([components], runtime)
+    components = named_components(tmp_path, A="", B="", C="")
+    pid = start_one(components[1], runtime)
+    results = start([components], runtime)
     assert isinstance(results["XX.B.Main"], AlreadyRunning)
     assert results["XX.A.Main"] == results["XX.C.Main"] != pid
     assert _send(runtime, "XX.B.Main", "status")["pid"] == pid  # type: ignore[index]  # it is a JSON object
 
 
 def test_a_process_that_just_ends_is_told_of_each_component_with_its_log(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    results = sharing.start([_components(tmp_path, A="", B=", trouble: exit", C="")], runtime)
+    results = start([named_components(tmp_path, A="", B=", trouble: exit", C="")], runtime)
     for key in ("XX.A.Main", "XX.B.Main", "XX.C.Main"):
-        assert "did not start: group.1 ended with exit status 3; the last that it said in " in _error(results, key)
+        assert "did not start: group.1 ended with exit status 3; the last line of " in _error(results, key)
         assert _error(results, key).splitlines()[0].endswith("group.1.log: a library said goodbye")
     assert _log(runtime, "group.1") == "a library said goodbye\n"
     for key in _keys(runtime):
@@ -308,7 +282,7 @@ def test_a_process_that_just_ends_is_told_of_each_component_with_its_log(runtime
 def test_one_that_has_answered_is_not_called_started_when_its_process_ends_while_another_starts(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait = supervisor.wait_for_answer
+    wait = starting.wait_for_answer
 
     def wait_and_kill(pid: int, key: str, runtime: RuntimeFiles, trouble: Callable[[], str | None]) -> str | None:
         answer = wait(pid, key, runtime, trouble)
@@ -318,10 +292,10 @@ def test_one_that_has_answered_is_not_called_started_when_its_process_ends_while
                 log.write("2026-11-21T00:00:00.123Z ERROR rawdaq.x it is not this\n")
         return answer
 
-    monkeypatch.setattr(supervisor, "wait_for_answer", wait_and_kill)
-    results = sharing.start([_components(tmp_path, A="", B="")], runtime)
+    monkeypatch.setattr(starting, "wait_for_answer", wait_and_kill)
+    results = start([named_components(tmp_path, A="", B="")], runtime)
     for key in ("XX.A.Main", "XX.B.Main"):
-        expected = f"{key} did not start: group.1 ended with exit status -9; the last that it said in "
+        expected = f"{key} did not start: group.1 ended with exit status -9; the last line of "
         assert _error(results, key).startswith(f"{expected}{runtime.log_file('group.1')}: ")
         runtime.forget(key)
 
@@ -329,7 +303,7 @@ def test_one_that_has_answered_is_not_called_started_when_its_process_ends_while
 def test_one_whose_process_ends_while_it_stops_is_told_with_the_log_of_that(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid, _ = _pids(sharing.start([_components(tmp_path, A="", B="")], runtime))
+    pid, _ = pids(start([named_components(tmp_path, A="", B="")], runtime))
 
     kill = os.kill
 
@@ -337,30 +311,30 @@ def test_one_whose_process_ends_while_it_stops_is_told_with_the_log_of_that(
         kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(os, "kill", kill_at_once)
-    results = sharing.stop(["XX.A.Main", "XX.B.Main"], runtime)
+    results = stop(["XX.A.Main", "XX.B.Main"], runtime)
     for key in ("XX.A.Main", "XX.B.Main"):
         assert "before it was done" in _error(results, key)
         assert _error(results, key).endswith(f"; see {runtime.log_file('group.1')}")
-    assert processes.is_gone(pid)
+    assert children.is_gone(pid)
 
 
 def test_a_process_that_hangs_is_killed_and_that_is_told_of_each_component(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spawned: list[int] = []
-    spawn = processes.spawn
+    spawn = children.spawn
 
     def remember(*args: Any) -> int:
         spawned.append(spawn(*args))
         return spawned[0]
 
-    monkeypatch.setattr(processes, "spawn", remember)
-    monkeypatch.setattr(supervisor, "START_TIMEOUT_S", 0.0)
-    monkeypatch.setattr(sharing, "_GONE_TIMEOUT_S", 0.0)
-    results = sharing.start([_components(tmp_path, A="", B=", trouble: hang")], runtime)
+    monkeypatch.setattr(children, "spawn", remember)
+    monkeypatch.setattr(starting, "START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(starting, "_GONE_TIMEOUT_S", 0.0)
+    results = start([named_components(tmp_path, A="", B=", trouble: hang")], runtime)
     for key in ("XX.A.Main", "XX.B.Main"):
         assert "did not start: it did not answer within 0.2 s" in _error(results, key)
-    assert processes.is_gone(wait_for(lambda: spawned)[0])
+    assert children.is_gone(wait_for(lambda: spawned)[0])
     for key in _keys(runtime):
         runtime.forget(key)
 
@@ -374,10 +348,10 @@ def test_nobody_stays_when_the_start_is_interrupted(
         pids.append(pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(supervisor, "wait_for_answer", interrupt)
+    monkeypatch.setattr(starting, "wait_for_answer", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        sharing.start([_components(tmp_path, A="", B="")], runtime)
-    wait_for(lambda: processes.is_gone(pids[0]))
+        start([named_components(tmp_path, A="", B="")], runtime)
+    wait_for(lambda: children.is_gone(pids[0]))
     for key in _keys(runtime):
         runtime.forget(key)
 
@@ -389,7 +363,7 @@ def test_a_process_that_cannot_be_told_what_to_run_is_not_started(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    results = sharing.start([_components(tmp_path, A="", B="")], runtime)
+    results = start([named_components(tmp_path, A="", B="")], runtime)
     assert "cannot be written: No space left on device; make room, or set TMPDIR" in _error(results, "XX.B.Main")
     assert runtime.keys() == []
 
@@ -400,26 +374,26 @@ def test_a_name_that_another_start_has_just_taken_is_told(
     def taken(_: RuntimeFiles) -> Iterator[str]:
         yield "group.1"
 
-    monkeypatch.setattr(sharing, "_free_names", taken)
+    monkeypatch.setattr(starting, "_free_names", taken)
     with runtime.hold("group.1", Path(), 0):
-        results = sharing.start([_components(tmp_path, A="", B="")], runtime)
+        results = start([named_components(tmp_path, A="", B="")], runtime)
     assert "another start has just taken the name group.1; start these components again" in _error(results, "XX.A.Main")
 
 
 def test_components_come_back_as_they_ran(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    components = _components(tmp_path, A="", B="", C="", D="", E="", F="")
+    components = named_components(tmp_path, A="", B="", C="", D="", E="", F="")
     a, b, c, d, e, _ = components
-    sharing.start([[a, b], [c, d], [e]], runtime)
+    start([[a, b], [c, d], [e]], runtime)
     meant = [*components[:3], *components[4:]]
-    names = [[each.key[3] for each in group] for group in sharing.as_they_run(meant, runtime)]
+    names = [[each.key[3] for each in group] for group in groups.running_groups(meant, runtime)]
     assert names == [["A", "B"], ["C"], ["E"], ["F"]]
-    bound = _component(tmp_path, "B", daemon="{core_id: 0}")
-    parted = sharing.as_they_run([a, bound], runtime)
+    bound = named_component(tmp_path, "B", daemon="{core_id: 0}")
+    parted = groups.running_groups([a, bound], runtime)
     assert [[each.key[3] for each in group] for group in parted] == [["A"], ["B"]]
 
 
 def test_a_process_that_the_system_tells_to_end_stops_all_in_order(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    pid, _ = _pids(sharing.start([_components(tmp_path, A="", B="")], runtime))
+    pid, _ = pids(start([named_components(tmp_path, A="", B="")], runtime))
     os.kill(pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert runtime.keys() == []
@@ -429,36 +403,36 @@ def test_a_process_that_the_system_tells_to_end_stops_all_in_order(runtime: Runt
 def test_the_longest_time_that_one_may_take_to_stop_is_that_of_the_process(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
-    quick, slow = _component(tmp_path, "A"), _component(tmp_path, "B", daemon="{stop_timeout_s: 77}")
-    sharing.start([[quick, slow]], runtime)
-    ((running, keys),) = sharing._whole_processes(["XX.A.Main", "XX.B.Main"], runtime)
+    quick, slow = named_component(tmp_path, "A"), named_component(tmp_path, "B", daemon="{stop_timeout_s: 77}")
+    start([[quick, slow]], runtime)
+    ((running, keys),) = groups.whole_processes(["XX.A.Main", "XX.B.Main"], runtime)
     assert (running.stop_timeout_s, keys) == (77, ["XX.A.Main", "XX.B.Main"])
     assert json.loads(runtime.pid_file("XX.A.Main").read_text())["stop_timeout_s"] == 10
 
 
 def test_two_starts_at_the_same_time_take_different_names(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    groups = [_components(tmp_path, A="", B=""), _components(tmp_path, C="", D="")]
-    results = supervisor.each(lambda group: sharing.start([group], runtime), groups)
-    pids = {pid for result in results if isinstance(result, dict) for pid in _pids(result)}
-    assert len(pids) == 2
+    both = [named_components(tmp_path, A="", B=""), named_components(tmp_path, C="", D="")]
+    results = run_each(lambda group: start([group], runtime), both)
+    started = {pid for result in results if isinstance(result, dict) for pid in pids(result)}
+    assert len(started) == 2
     assert {running.group for key in _keys(runtime) if (running := runtime.running(key))} == {"group.1", "group.2"}
 
 
 def test_ctrl_c_while_components_start_leaves_none_of_them(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    components = _components(tmp_path, A="", B="")
+    components = named_components(tmp_path, A="", B="")
     started: list[int] = []
-    spawn = processes.spawn
+    spawn = children.spawn
 
     def watched(*args: Any) -> int:
         started.append(spawn(*args))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return started[0]
 
-    monkeypatch.setattr(processes, "spawn", watched)
+    monkeypatch.setattr(children, "spawn", watched)
     with pytest.raises(KeyboardInterrupt):
-        sharing.start([components], runtime)
+        start([components], runtime)
     assert len(started) == 1
-    wait_for(lambda: processes.is_gone(started[0]))
+    wait_for(lambda: children.is_gone(started[0]))
     assert all(_has_gone(runtime, component.key) for component in components)

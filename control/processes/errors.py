@@ -1,0 +1,90 @@
+"""Why a component did not start, or did not stop as it should."""
+
+from pathlib import Path
+
+from rawdaq.errors import ComponentError
+
+_OTHER_LOG = "the log of what started it (of rawdaq-plugin that is seedlink's)"
+
+
+def log_hint(log_file: Path) -> str:
+    """Return where to look for more: *log_file*, or in words when the component was not started from here."""
+    return str(log_file) if log_file.exists() else _OTHER_LOG
+
+
+class StartFailed(ComponentError):
+    """A component did not come up.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        reason: why, in one line.
+        lines: the other lines at the end of its log, since this start.
+    """
+
+    def __init__(self, key: str, reason: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(key, reason, lines)
+        self.key, self.reason, self.lines = key, reason, lines
+
+    def __str__(self) -> str:
+        """Return the reason, then the lines."""
+        lines = "".join(f"\n    {line}" for line in self.lines)
+        return f"{self.key} did not start: {self.reason}" + (f"\n  its last log lines:{lines}" if lines else "")
+
+
+class Killed(ComponentError):
+    """A component did not stop in time and was killed.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        timeout_s: how long it was given.
+    """
+
+    def __init__(self, key: str, timeout_s: float) -> None:
+        super().__init__(key, timeout_s)
+        self.key, self.timeout_s = key, timeout_s
+
+    def __str__(self) -> str:
+        """Return what happened and the remedy."""
+        return (
+            f"{self.key} did not stop within {self.timeout_s:g} s and was killed: what waited in its queues is lost; "
+            "Daemon.stop_timeout_s gives it longer"
+        )
+
+
+class NotStopped(ComponentError):
+    """A component did not stop in time, and others need its process.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        timeout_s: how long it was given.
+        group: what the process is called.
+    """
+
+    def __init__(self, key: str, timeout_s: float, group: str) -> None:
+        super().__init__(key, timeout_s, group)
+        self.key, self.timeout_s, self.group = key, timeout_s, group
+
+    def __str__(self) -> str:
+        """Return what happened and the remedy."""
+        return (
+            f"{self.key} did not stop within {self.timeout_s:g} s and was not killed, others share its process; "
+            f"`control-rawdaq stop {self.group}` stops them all"
+        )
+
+
+class EndedWithError(ComponentError):
+    """A component has stopped when asked to, but not in order.
+
+    Args:
+        key: its ``NET.STA.NAME``.
+        reason: what went wrong.
+        hint: where more may be found.
+    """
+
+    def __init__(self, key: str, reason: str, hint: str) -> None:
+        super().__init__(key, reason, hint)
+        self.key, self.reason, self.hint = key, reason, hint
+
+    def __str__(self) -> str:
+        """Return the reason and where to look."""
+        return f"{self.key} has stopped, but with an error: {self.reason}; see {self.hint}"

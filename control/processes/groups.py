@@ -1,0 +1,90 @@
+"""Which components share a process, and whether one process may open the files that they need."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+
+from rawdaq.config import ComponentSettings, registry
+from rawdaq.config.hooks import publisher_hooks, receiver_hooks
+from rawdaq.errors import ComponentError
+from rawdaq.process.limits import highest_open_files
+from rawdaq.process.runs import Running
+from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.stream_id import StreamId
+
+_PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
+_COMPONENT_FILES = 5  # pid file, two of the command socket and one of its client, the device
+_PUBLISHER_FILES = 2  # a socket and its client; of an archive a file for each stream
+
+
+def spread(components: Sequence[ComponentSettings], count: int) -> list[list[ComponentSettings]]:
+    """Return *components* as about *count* groups of similar size, in their order; none is empty.
+
+    Components share a process only with those of the same ``Daemon.core_id``. Every core gets a process, so there can
+    be more than *count*; the rest of *count* goes where most components would share one.
+    """
+    by_core: dict[int | None, list[ComponentSettings]] = {}
+    for component in components:
+        by_core.setdefault(component.daemon.core_id, []).append(component)
+    counts = dict.fromkeys(by_core, 1)
+    for _ in range(min(count, len(components)) - len(by_core)):
+        counts[max(by_core, key=lambda core: len(by_core[core]) / counts[core])] += 1
+    return [group for core, members in by_core.items() for group in _parts(members, counts[core])]
+
+
+def _parts(members: list[ComponentSettings], count: int) -> list[list[ComponentSettings]]:
+    """Return *members* in *count* pieces; those of one station stay together where possible."""
+    edges = [len(members) * index // count for index in range(count + 1)]
+    return [members[begin:end] for begin, end in pairwise(edges)]
+
+
+def running_groups(components: Sequence[ComponentSettings], runtime: RuntimeFiles) -> list[list[ComponentSettings]]:
+    """Return *components* in the groups in which they share processes now.
+
+    Where only some components of a process are among them, each of these gets a process of its own.
+    """
+    alone = {component.key: component for component in components}
+    together = [[alone.pop(key) for key in keys] for _, keys in whole_processes(list(alone), runtime)]
+    # By now the station files may bind them to different cores.
+    return [part for group in together for part in spread(group, 1)] + [[component] for component in alone.values()]
+
+
+def whole_processes(keys: Sequence[str], runtime: RuntimeFiles) -> list[tuple[Running, list[str]]]:
+    """Return the shared processes that run nothing but *keys*: the longest stop timeout of each, and its components."""
+    members_of: dict[int, dict[str, Running]] = {}
+    for key in runtime.keys():
+        running = runtime.running(key)
+        if running and running.is_alive and running.group:
+            members_of.setdefault(running.pid, {})[key] = running
+    whole = [members for members in members_of.values() if members.keys() <= set(keys)]
+    return [(max(members.values(), key=lambda running: running.stop_timeout_s), list(members)) for members in whole]
+
+
+def shortage(group: Sequence[ComponentSettings]) -> str | None:
+    """Return why one process may not open enough files for *group*, and the remedy; None when it may."""
+    highest = highest_open_files()
+    needed = _PROCESS_FILES + sum(map(_count_files, group))
+    if highest is None or needed <= highest:
+        return None
+    return (
+        f"{len(group)} components in one process may need {needed} open files, and it may have {highest}: "
+        "give --processes a larger number, or raise the limit (ulimit -Hn, LimitNOFILE= in systemd)"
+    )
+
+
+def _count_files(component: ComponentSettings) -> int:
+    files = _COMPONENT_FILES
+    with suppress(ComponentError):  # a class that cannot be imported: its component reports that when it starts
+        streams = _streams(component)
+        for publisher in component.publishers:
+            hooks = publisher_hooks(registry.publisher_class(publisher.class_name))
+            is_archive = hooks.exclusive_by_stream(publisher.options) is not None
+            files += sum(stream.matches(publisher.streams) for stream in streams) if is_archive else _PUBLISHER_FILES
+    return files
+
+
+def _streams(component: ComponentSettings) -> list[StreamId]:
+    """Return the streams of *component* with the decimated ones; empty when they are not known before they come."""
+    hooks = receiver_hooks(registry.receiver_class(component.receiver.class_name))
+    sources = hooks.streams(component.station, component.receiver.options)
+    return sources + [name for entry in component.decimation.values() for name in entry.names(sources).values()]

@@ -1,0 +1,258 @@
+"""The process of components, one or many in one event loop: ``python -m rawdaq.control.processes.main NAME``.
+
+Its standard input says what to run, as JSON: ``{"core_id": null, "members": [[STATION_FILE, KEY], ...]}``. NAME is the
+key of a component that has the process to itself, or what a shared process is called, such as ``group.1``. What becomes
+of one component concerns no other; see ``docs/decisions/many-stations.md``.
+"""
+
+import asyncio
+import functools
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence, Set
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rawdaq import config, station
+from rawdaq.config import ComponentSettings
+from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.process import limits, log, member_log
+from rawdaq.process.member_log import MemberLogs
+from rawdaq.process.runs import AlreadyRunning
+from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.process.signals import stopping_on_signal
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.sockets.zmq_context import large_context
+
+_LOG = logging.getLogger("rawdaq.process")
+
+_GROUP_START_TIMEOUT_S = 30.0  # a component of a shared process that does not open by then fails
+_LAST_ANSWERS_S = 2.0  # for the answers to `stop` that are still on their way
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A component that a process is to run.
+
+    Attributes:
+        key: its ``NET.STA.NAME``.
+        file: its station file.
+        load: returns its settings; raises a `RawdaqError` when they are wrong.
+    """
+
+    key: str
+    file: Path
+    load: Callable[[], ComponentSettings]
+
+    @classmethod
+    def of(cls, component: ComponentSettings) -> "Member":
+        """Return the member with the settings *component*."""
+        return cls(component.key, component.file, lambda: component)
+
+
+@dataclass(slots=True)
+class Process:
+    """Runs components in one event loop until all have ended.
+
+    Attributes:
+        runtime: where their pid files and command sockets are.
+        core_ids: the processor cores of the process; empty leaves that to the system.
+        group: what the process is called when components share it; None when a component has it to itself.
+        logs: the logs of the components; None: they log where the process logs.
+        log_level: the least severe messages that are shown; None: what the settings of each component say.
+        ends_together: whether one that fails stops the others.
+        needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
+    """
+
+    runtime: RuntimeFiles
+    core_ids: Set[int] = frozenset()
+    group: str | None = None
+    logs: MemberLogs | None = None
+    log_level: str | None = None
+    ends_together: bool = False
+    needs_commands: bool = True
+
+    def run(self, members: Sequence[Member]) -> int:
+        """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
+
+        Raises:
+            ComponentError: another process has the name of the group.
+        """
+        limits.raise_open_files()
+        with ExitStack() as stack:
+            if self.group is not None:
+                stack.enter_context(self._hold_name(self.group))
+            if len(members) > 1:
+                stack.enter_context(_one_zmq_context())
+            return asyncio.run(_Run(self, members).serve())
+
+    @contextmanager
+    def _hold_name(self, name: str) -> Generator[None]:
+        try:
+            with self.runtime.hold(name, Path(), 0):
+                yield
+        except AlreadyRunning as error:
+            raise ComponentError(
+                f"another start has just taken the name {name}; start these components again"
+            ) from error
+
+    @contextmanager
+    def hold(self, settings: ComponentSettings) -> Generator[str | None]:
+        """Hold the pid file of a component and yield the address of its command socket; None when it has none.
+
+        Raises:
+            ComponentError: it cannot have them, and needs them.
+        """
+        with ExitStack() as stack:
+            try:
+                if not self.needs_commands:
+                    self.runtime.prepare()
+                stop_timeout_s = settings.daemon.stop_timeout_s
+                stack.enter_context(self.runtime.hold(settings.key, settings.file, stop_timeout_s, self.group))
+                address = self.runtime.command_address(settings.key)
+            except (ComponentError, OSError) as error:
+                if self.needs_commands:
+                    raise
+                _LOG.warning("control-rawdaq cannot talk to %s: %s", settings.key, error)
+                address = None
+            yield address
+
+
+class _Run:
+    """One run of a process: its members, each in a task of its own."""
+
+    def __init__(self, process: Process, members: Sequence[Member]) -> None:
+        self._process = process
+        self._members = members
+        self._servers: list[ReceiverServer] = []
+        self._are_built = asyncio.Event()
+        self._is_stopping = False
+
+    async def serve(self) -> int:
+        """Serve all members; return the exit status."""
+        with stopping_on_signal(self._stop):
+            tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
+            await asyncio.sleep(0)  # the first step of each task builds its component
+            station.spare_collector()
+            self._are_built.set()
+            if self._process.group:
+                _LOG.info("%s runs %d components", self._process.group, len(tasks))
+            ends = await asyncio.gather(*tasks)
+        failures = ends.count(False)
+        if self._process.group:
+            _LOG.info("%s has stopped, %d components ended with an error", self._process.group, failures)
+        return 1 if failures else 0
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        for server in self._servers:
+            server.stop()
+
+    async def _run(self, member: Member) -> bool:
+        """Run *member* to its end; return whether it ended in order. Its errors are logged."""
+        logs, runtime = self._process.logs, self._process.runtime
+        own_log = logs.add(runtime.log_file(member.key)) if logs else None
+        if own_log:
+            own_log.attach()
+        try:
+            await self._serve(member)
+        except RawdaqError as error:
+            _LOG.error("%s", error)
+        except Exception:
+            _LOG.critical("%s ended with an unexpected error", member.key, exc_info=True)
+        else:
+            return True
+        finally:
+            if logs and own_log:
+                logs.remove(own_log)
+        if self._process.ends_together:
+            self._stop()
+        return False
+
+    async def _serve(self, member: Member) -> None:
+        process = self._process
+        try:
+            settings = member.load()
+        except Exception as error:
+            process.runtime.keep_error(member.key, member.file, error)  # as `hold` does with later errors
+            raise
+        if process.log_level is None:
+            member_log.set_level(settings.daemon.log_level)
+        with process.hold(settings) as address:
+            limits.bind_cores(process.core_ids)
+            server = station.prepare(settings, address)
+            if process.group is not None:
+                server.start_timeout_s = _GROUP_START_TIMEOUT_S
+            self._servers.append(server)
+            await self._are_built.wait()
+            if not self._is_stopping:
+                await server.serve()
+
+
+@contextmanager
+def _one_zmq_context() -> Generator[None]:
+    """Let all receivers use one ZMQ context."""
+    context = ReceiverServer.shared_context = large_context()
+    try:
+        yield
+    finally:
+        ReceiverServer.shared_context = None
+        # It would wait for ever for a socket that a receiver forgot to close.
+        ending = threading.Thread(target=context.term, name="zmq ends", daemon=True)
+        ending.start()
+        ending.join(_LAST_ANSWERS_S)
+
+
+def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
+    """Run *component* in this process, which logs to standard error; return the exit status.
+
+    Raises:
+        ComponentError: the runtime folder cannot be used.
+    """
+    runtime.prepare()
+    log.configure(component.daemon.log_level)
+    core_id = component.daemon.core_id
+    return Process(runtime, frozenset() if core_id is None else {core_id}).run([Member.of(component)])
+
+
+def main(args: Sequence[str]) -> int:
+    """Run the components that standard input names in a process that is called *args*; return the exit status."""
+    order = json.load(sys.stdin)
+    name, core_id = args[0], order["core_id"]
+    load_file = functools.cache(config.load)  # a station file may have several components
+    members = [
+        Member(key, Path(file), functools.partial(_load, load_file, Path(file), key, core_id))
+        for file, key in order["members"]
+    ]
+    is_alone = [member.key for member in members] == [name]
+    try:
+        with RuntimeFiles.find() as runtime:
+            runtime.prepare()
+            log_file = runtime.log_file(name)
+            logs = None if is_alone else member_log.configure_shared(log_file)
+            if is_alone:
+                log.configure("INFO", log_file)
+            core_ids = frozenset() if core_id is None else {core_id}
+            return Process(runtime, core_ids, None if is_alone else name, logs).run(members)
+    except RawdaqError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _load(
+    load_file: Callable[[Path], config.StationFile], file: Path, key: str, core_id: int | None
+) -> ComponentSettings:
+    """Return the settings of the component *key* of *file*, which must run on the core *core_id*."""
+    for component in load_file(file).components:
+        if component.key == key:
+            if component.daemon.core_id != core_id:
+                raise ComponentError("its Daemon.core_id was changed just now; start it again")
+            return component
+    raise ComponentError(f"{file} has no component {key} (any more)")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
