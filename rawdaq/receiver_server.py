@@ -23,6 +23,7 @@ from rawdaq.errors import CommandError, ComponentError
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands, member_log
 from rawdaq.process.signals import serve_until_signal
+from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
 from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
@@ -99,8 +100,7 @@ class ReceiverServer(ReceiverHooks):
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._failure: str | None = None
+        self._tasks = Tasks(self.log, self.stop)
         self._started_s = 0.0
         self._close_by_s = 0.0
         self._state = "new"
@@ -232,15 +232,12 @@ class ReceiverServer(ReceiverHooks):
         if not self._silence.is_watching:
             self._silence.watch()
         if self.stats.came_back:
-            self._silence.end(self.stats.came_back)
-            self.stats.came_back.clear()
+            self._silence.end()
         return has_room
 
     def expect(self, streams: Iterable[StreamId]) -> None:
         """Expect packets of *streams* from now on: a stream whose packets do not come is reported as silent."""
-        self.stats.expect(streams)
-        if not self._silence.is_watching:
-            self._silence.watch()
+        self._silence.expect(streams)
 
     def on_anomaly(self, anomaly: Anomaly) -> None:
         """Log a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
@@ -248,22 +245,7 @@ class ReceiverServer(ReceiverHooks):
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run *coroutine* beside the others; the component stops if it fails."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-        return task
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        expected = isinstance(error, ComponentError)
-        failure = str(error) if expected else f"{task.get_name()} ended with {error!r}"
-        if failure != self._failure:  # the writer and the watcher of a closed pipe report the same
-            self.log.critical("%s", failure, exc_info=None if expected else error)
-        self._failure = self._failure or failure
-        self.stop()
+        return self._tasks.spawn(coroutine, name)
 
     # ------------------------------------------------------------------ life
 
@@ -298,11 +280,11 @@ class ReceiverServer(ReceiverHooks):
             await self._stop_reading()
             if lost := await self._fanout.drain(self.stop_timeout_s, read_out_s):
                 self.log.error("%s", lost)
-                self._failure = self._failure or lost
+                self._tasks.add_failure(lost)
         finally:
             await self._close()
-        if self._failure is not None:
-            raise ComponentError(f"{self.name} stopped: {self._failure}")
+        if self._tasks.failure is not None:
+            raise ComponentError(f"{self.name} stopped: {self._tasks.failure}")
         self.log.info("%s has stopped", self.name)
 
     def stop(self) -> None:
@@ -355,7 +337,7 @@ class ReceiverServer(ReceiverHooks):
         for lost in await asyncio.gather(*(endpoint.read_out(timeout_s) for endpoint in self.endpoints)):
             if lost:
                 self.log.error("%s", lost)
-                self._failure = self._failure or lost
+                self._tasks.add_failure(lost)
         return min(self.loop.time() - began_s, timeout_s)
 
     async def _stop_reading(self) -> None:
@@ -367,28 +349,24 @@ class ReceiverServer(ReceiverHooks):
         while seen != (seen := self._fanout.put_count) and self.loop.time() < end_s:
             for _ in range(5):  # a relay needs a few turns of the loop for one item
                 await asyncio.sleep(0)
-        await self._cancel(lambda name: name.startswith(("ct_", "endpoint ")) and name != "ct_commands")
+        is_reading = ("ct_", "endpoint ")
+        await self._tasks.cancel(
+            lambda name: name.startswith(is_reading) and name != "ct_commands", f"{self.name} stops"
+        )
 
     async def _close(self) -> None:
         self._silence.close()
-        await self._cancel(lambda name: True)
+        await self._tasks.cancel(lambda name: True, f"{self.name} stops")
         for endpoint in self.endpoints:
             await endpoint.aclose()
         # Side by side: one that hangs takes the time of no other.
         within_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
         closing = [close_publisher(publisher, within_s, self.log) for publisher in self.publishers]
-        failures = [self._failure, *await asyncio.gather(*closing)]
-        self._failure = "; ".join(filter(None, failures)) or None
+        failures = [self._tasks.failure, *await asyncio.gather(*closing)]
+        self._tasks.failure = "; ".join(filter(None, failures)) or None
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
         self._state = "stopped"
-
-    async def _cancel(self, is_meant: Callable[[str], bool]) -> None:
-        tasks = [task for task in self._tasks if is_meant(task.get_name())]
-        for task in tasks:
-            task.cancel(f"{self.name} stops")
-        if tasks:
-            await asyncio.wait(tasks)
 
     # ------------------------------------------------------------------ coroutines and commands of every receiver
 

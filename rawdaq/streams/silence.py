@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.stats import Stats, StreamStats
@@ -71,8 +71,15 @@ class Silence:
         if left_s:
             self._look_in(min(left_s))
 
-    def end(self, came_back: Sequence[tuple[StreamId, float]]) -> None:
-        """Log that packets of some streams, with the seconds of their silence, come again."""
+    def expect(self, streams: Iterable[StreamId]) -> None:
+        """Expect packets of *streams* from now on."""
+        self._stats.expect(streams)
+        if not self.is_watching:
+            self.watch()
+
+    def end(self) -> None:
+        """Log that packets of streams that were silent come again."""
+        came_back, self._stats.came_back = self._stats.came_back, []
         longest_s = max(silent_s for _, silent_s in came_back)
         names = _listed([stream for stream, _ in came_back])
         self._log.warning("packets of %s come again after %s", names, duration_text(longest_s))

@@ -50,7 +50,7 @@ async def test_silence_is_logged_once_and_its_end_once(clock: Clock, caplog: pyt
     assert [stats.of(each).report()["silent_s"] for each in (STREAM, OTHER)] == [10.9, None]
     clock.now_s += 128.0
     feed(stats, STREAM)
-    silence.end(stats.came_back)
+    silence.end()
     assert caplog.messages[1:] == [f"packets of {STREAM} come again after 2 min 18 s"]
     assert stats.of(STREAM).report()["silent_s"] is None
     silence.close()
@@ -109,7 +109,7 @@ async def test_it_wakes_up_only_while_packets_are_expected(clock: Clock) -> None
 async def test_an_expected_stream_that_never_comes_is_silent(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     stats = Stats()
     silence = Silence(stats, LOG, clock=clock)
-    stats.expect([STREAM, OTHER])
+    silence.expect([STREAM, OTHER])
     feed(stats, STREAM)
     clock.now_s += 9.0
     feed(stats, STREAM)

@@ -1,12 +1,13 @@
 """RAW packets in datagrams: one whole packet or several, without a handshake, so both sides know the channels before.
 
-A datagram counts as a whole: when anything in it is wrong, nothing of it is used. Its length must be that of its
+A datagram counts as a whole: when its framing is broken, nothing of it is used. Its length must be that of its
 packets to the byte, which shows when a sender has other samples or another version.
 
 >>> from rawdaq.protocols.raw import Endianness, encode_packet
 >>> formats = {7: ChannelFormat(100, Endianness.LITTLE, SampleType.INT16)}
->>> DatagramReader(formats).decode(encode_packet(RawVersion.V2_0, 7, 0, 100, bytes(4), 2))
-[SampleBlock(channel=7, start_ns=0, timing_quality=100, samples=array([0, 0], dtype=int16))]
+>>> (block,) = DatagramReader(formats).decode(encode_packet(RawVersion.V2_0, 7, 0, 100, bytes(4), 2))
+>>> block.channel, block.start_ns, block.timing_quality, block.samples.tolist()
+(7, 0, 100, [0, 0])
 """
 
 from collections.abc import Mapping
