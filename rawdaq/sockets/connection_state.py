@@ -49,7 +49,7 @@ _KINDS = "PUB goes with SUB, PUSH with PULL"
 _CONNECTING = _Words(
     "nothing answers there: does it run, and are host and port right?",
     "what listens there does not speak ZMQ with us: is the port right, or does its log say why it refuses us?",
-    "it is not the owner of the key in `server_key`, or what listens there does not speak ZMQ with us",
+    "what listens there does not have the key in `server_key`, or does not encrypt",
     "it refuses our key: is our public key file in its folder of clients?",
     f"a ZMQ socket of another kind listens there: {_KINDS}",
     "the connection has ended",
@@ -58,7 +58,7 @@ _CONNECTING = _Words(
 _BOUND = _Words(
     "no peer is connected: do the other programs run, and do they connect to this address?",
     "a program that connects does not speak ZMQ with us: which program connects to this address?",
-    "a program that connects has another key in `server_key` than ours",
+    "a program that connects has another key in `server_key` than ours, or does not encrypt",
     "a program that connects has a key that is not in our folder of clients",
     f"a ZMQ socket of another kind connects: {_KINDS}",
     "the last peer has disconnected",

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import re
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 
 import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
@@ -31,6 +33,16 @@ def check_zmq_address(address: str) -> str:
     if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
         raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
     return address
+
+
+def exclusive_addresses(addresses: Iterable[str]) -> list[str]:
+    """Return those of *addresses* that only one socket can bind, with ``0.0.0.0`` for ``*``.
+
+    >>> exclusive_addresses(["tcp://*:9004", "tcp://127.0.0.1:*", "ipc:///run/live"])
+    ['tcp://0.0.0.0:9004', 'ipc:///run/live']
+    """
+    fixed = [address for address in addresses if not address.endswith((":*", ":0"))]  # there the system chooses
+    return [address.replace("//*:", "//0.0.0.0:") for address in fixed]
 
 
 def set_common_options(opened: "zmq.Socket[bytes]") -> None:
@@ -106,12 +118,16 @@ class ZmqSocket:
         self._socket = context.socket(socket_type)
         try:
             set_common_options(self._socket)
+            if self.is_bound and self._address.startswith(tuple(f"tcp://{name}:" for _, name in socket.if_nameindex())):
+                self._socket.setsockopt(zmq.IPV6, 0)  # ZMQ would take an IPv6 address of the interface, and no other
             for option, value in options.items():
                 self._socket.setsockopt(option, value)
             if self._curve is not None:
                 self._curve.apply(self._socket)
             # Before it is bound: what happens before the monitor is there is not reported.
             self._monitor = self._socket.get_monitor_socket(EVENTS)
+            if self.is_bound and _is_taken(self._address):  # ZMQ would take the path of an ipc address from its owner
+                raise zmq.ZMQError(errno.EADDRINUSE)
             (self._socket.bind if self.is_bound else self._socket.connect)(self._address)
         except (ComponentError, zmq.ZMQError) as error:
             await self.aclose()
@@ -120,7 +136,8 @@ class ZmqSocket:
             cause = OSError(error.errno, error.strerror)
             raise cannot_open_zmq("bind" if self.is_bound else "connect", self._address, cause) from error
         if self.is_bound:
-            self.state.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+            port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+            self.state.address = re.sub(r":[*0]$", f":{port}", self._address)
         asyncio.get_running_loop().add_reader(self._monitor.fileno(), self._read_monitor)
         self._read_monitor()
         return self._socket
@@ -168,3 +185,13 @@ class ZmqSocket:
                 self._monitor.close()
             self._socket.close(linger_ms)
         self._socket = self._monitor = self._authenticator = None
+
+
+def _is_taken(address: str) -> bool:
+    """Return whether a program listens at an ipc address."""
+    if not address.startswith("ipc://"):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(address.removeprefix("ipc://").replace("@", "\0", 1))
+        return True
+    return False

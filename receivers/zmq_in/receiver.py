@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import zmq
 from pydantic import AfterValidator, Field
 
+from rawdaq.config.curve import CurveSettings, curve_files
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
@@ -15,7 +16,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
 from rawdaq.sockets.zmq_endpoint import ZmqEndpoint, ZmqOptions
-from rawdaq.sockets.zmq_socket import check_zmq_address
+from rawdaq.sockets.zmq_socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages
 
@@ -50,7 +51,9 @@ class ZMQReceiver(ReceiverServer):
         array: messages are ``array-1.0``, of these streams.
         raw: every frame is passed on unchanged, as a message of its own.
         high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB).
-        max_message_mb: a peer that sends a larger frame is disconnected; one that we dial is dialled again after 5 s.
+        max_message_mb: a peer that sends a larger frame is disconnected; where we connect, we do so again after 5 s.
+        curve: key files that encrypt the connection: ``key`` is ours, ``server_key`` that of the peers we connect to;
+            with `bind` ``clients`` may be a folder of the keys of those that may connect.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ZMQReceiver(ReceiverServer):
         raw: bool = False,
         high_water_mark: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000,
         max_message_mb: Annotated[float, Field(ge=0.001, le=2000)] = 64.0,
+        curve: CurveSettings | None = None,
         name: str = "ZMQReceiver",
     ) -> None:
         super().__init__("", 0, publishers, name)
@@ -83,6 +87,7 @@ class ZMQReceiver(ReceiverServer):
             high_water_mark,
             int(max_message_mb * 1e6),
             is_by_frame=raw,
+            curve=curve_files(curve, is_bound=bind),
         )
         for address in endpoints:
             endpoint = ZmqEndpoint(address, options, self._plain_context, self._pass if raw else self._take, self.log)
@@ -100,13 +105,13 @@ class ZMQReceiver(ReceiverServer):
         described: ArraySettings | None = options["array"]
         _check(options["pattern"], options["streams"], options["topics"], described, options["raw"])
         _check_bind(options["bind"], options["endpoints"])
+        curve_files(options["curve"], is_bound=options["bind"])
         return described.streams(station) if described else []
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
         """Return the addresses that peers connect to, in the words of publishers."""
-        addresses = [address.replace("//*:", "//0.0.0.0:") for address in options["endpoints"] if options["bind"]]
-        return [address for address in addresses if not address.endswith((":*", ":0"))]  # which the system chooses
+        return exclusive_addresses(options["endpoints"]) if options["bind"] else []
 
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
         """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""

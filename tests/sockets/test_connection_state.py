@@ -207,7 +207,7 @@ NO_DETAIL = (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, 32)
     [
         (AUTH, False, True, "it refuses our key"),
         (AUTH, True, True, "has a key that is not in our folder of clients"),
-        (NO_DETAIL, False, True, "is not the owner of the key in `server_key`"),
+        (NO_DETAIL, False, True, "does not have the key in `server_key`"),
         (CRYPTO, True, True, "has another key in `server_key` than ours"),
         (MECHANISM, False, False, "only one of the two sides encrypts"),
         (MECHANISM, True, True, "only one of the two sides encrypts"),
