@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
+    from rawdaq.publishers.zmq_any import ZMQPublisher
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
-__all__ = ["MiniSeedPublisher", "RawWriter", "SeedLinkPluginPublisher", "ZMQTCPPublisher"]
+__all__ = ["MiniSeedPublisher", "RawWriter", "SeedLinkPluginPublisher", "ZMQPublisher", "ZMQTCPPublisher"]
 
 _HOMES = {
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "SeedLinkPluginPublisher": "rawdaq.publishers.seedlink_pipe",
+    "ZMQPublisher": "rawdaq.publishers.zmq_any",
     "ZMQTCPPublisher": "rawdaq.publishers.zmq_pub",
 }
 

@@ -25,8 +25,10 @@ from rawdaq.process import commands, member_log
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import OverflowPolicy, Publisher
-from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
-from rawdaq.sockets.endpoint import Endpoint, StreamEndpoint, UdpEndpoint
+from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
+from rawdaq.sockets.dialling import Backoff
+from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.listening import StreamEndpoint, UdpEndpoint
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
@@ -161,7 +163,7 @@ class ReceiverServer(ReceiverHooks):
         factory: Callable[[], DialledProtocol],
         host: str | None = None,
         port: int | None = None,
-        reconnect: Reconnect | None = None,
+        backoff: Backoff | None = None,
     ) -> DialEndpoint:
         """Dial a TCP peer, and again whenever the connection ends; return the endpoint.
 
@@ -169,13 +171,13 @@ class ReceiverServer(ReceiverHooks):
             factory: makes one protocol per attempt.
             host: another host than the server's.
             port: another port than the server's.
-            reconnect: how long to wait between attempts.
+            backoff: the pauses between attempts.
         """
         endpoint = DialEndpoint(
             factory,
             self.ip if host is None else host,
             self.port if port is None else port,
-            reconnect or Reconnect(),
+            backoff or Backoff(),
             self.log,
         )
         self._add(endpoint)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.capture.file import End
 from rawdaq.capture.recorder import Capture
+from rawdaq.config.channels import ChannelCodes, station_streams
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun, rate_text
@@ -33,8 +34,9 @@ from rawdaq.protocols.raw import (
 from rawdaq.protocols.raw.format import Word
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.sockets.dialling import DialEndpoint, DialledProtocol, Reconnect
-from rawdaq.stream_id import StreamId, check_code, split_code
+from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
+from rawdaq.sockets.dialling import Backoff
+from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
 from rawdaq.streams.stats import StreamStats
 
@@ -58,16 +60,6 @@ class NoCommonVersion(RemoteProtocolError):
         )
 
 
-def _channels(channels: dict[int, str]) -> dict[int, str]:
-    if not channels:
-        raise ValueError("at least one channel is needed, such as 1: HHZ")
-    codes = list(channels.values())
-    twice = {code for code in codes if codes.count(code) > 1}
-    if twice:
-        raise ValueError(f"two channels cannot be one stream: {', '.join(sorted(twice))}")
-    return channels
-
-
 def _host(host: str) -> str:
     try:
         is_good = bool(host) and not re.search(r"[\s\x00-\x1f]", host) and bool(host.encode("idna"))
@@ -76,12 +68,6 @@ def _host(host: str) -> str:
     if not is_good:
         raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local")
     return host
-
-
-ChannelMap = Annotated[
-    dict[Annotated[int, Field(ge=0, le=0xFFFF_FFFF)], Annotated[str, AfterValidator(check_code)]],
-    AfterValidator(_channels),
-]
 
 
 class _Source(NamedTuple):
@@ -121,7 +107,7 @@ class RawReceiver(ReceiverServer):
         publishers: Sequence[Publisher],
         station: StationSettings,
         *,
-        channels: ChannelMap,
+        channels: ChannelCodes,
         host: Annotated[str, AfterValidator(_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=1, le=65535)] = 65535,
         version: Literal["auto", "2.0", "1.1", "1.0"] = "auto",
@@ -137,7 +123,7 @@ class RawReceiver(ReceiverServer):
         super().__init__(host, port, publishers, name)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.timeout_s = timeout_s
-        self.names = _streams(station, channels)
+        self.names = station_streams(station, channels)
         self.formats: dict[int, ChannelFormat] = {}
         self._sources: dict[int, _Source] = {}
         self.problems = PacketProblems(self.log, clock_tolerance_s)
@@ -148,7 +134,7 @@ class RawReceiver(ReceiverServer):
         self._versions = [each for each in self._versions if max(channels) <= each.max_channel]
         self.endpoint: DialEndpoint = self.connect_stream(
             lambda: _Connection(self, self.next_version()),
-            reconnect=Reconnect(reconnect_first_s, max(reconnect_first_s, reconnect_max_s)),
+            backoff=Backoff(reconnect_first_s, max(reconnect_first_s, reconnect_max_s)),
         )
 
     @classmethod
@@ -163,10 +149,7 @@ class RawReceiver(ReceiverServer):
             raise InvalidValue(
                 f"channel id {highest} is above {RawVersion(version).max_channel}, RAW {version} has no such"
             )
-        streams = list(_streams(station, options["channels"]).values())
-        if len(set(streams)) < len(streams):
-            raise InvalidValue("two channels are one stream: give one of them another location or channel code")
-        return streams
+        return list(station_streams(station, options["channels"]).values())
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
@@ -268,16 +251,6 @@ class RawReceiver(ReceiverServer):
         return shown | {"capture": self.capture.status()} if self.capture else shown
 
 
-def _streams(station: StationSettings, channels: Mapping[int, str]) -> dict[int, StreamId]:
-    named: dict[int, StreamId] = {}
-    for channel, code in channels.items():
-        location, letters = split_code(code)
-        named[channel] = StreamId(
-            station.network, station.code, station.location if location is None else location, letters
-        )
-    return named
-
-
 class _Connection(DialledProtocol):
     """One connection to the device: feed the codec, take its events, flush, dispatch."""
 
@@ -298,7 +271,7 @@ class _Connection(DialledProtocol):
                 self._tap.sent(data)
             self.transport.write(data)
 
-    def received(self, chunk: memoryview) -> None:
+    def received(self, chunk: bytes) -> None:
         """Publish what is whole, also when something wrong follows it."""
         if self._tap:
             self._tap.received(chunk)
@@ -313,7 +286,7 @@ class _Connection(DialledProtocol):
         elif self._tap:
             self._tap.held(plugin.buffered_bytes)
 
-    def _negotiate(self, chunk: memoryview) -> list[PacketEvent]:
+    def _negotiate(self, chunk: bytes) -> list[PacketEvent]:
         """Go on with the handshake; return the packets that follow it in *chunk*."""
         packets: list[PacketEvent] = []
         with contextlib.suppress(RemoteProtocolError):  # it is in `RawPlugin.failure`

@@ -14,7 +14,7 @@ from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.sockets.endpoint import UdpEndpoint
+from rawdaq.sockets.listening import UdpEndpoint
 from tests.helpers import DEADLINE_S, until
 from tests.servers import Datagrams, Idle, Keeper, serving
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rawdaq.capture.file import End, Entry, Kind, read_capture
 from rawdaq.errors import InvalidValue
-from rawdaq.streamer.server import listen
+from rawdaq.streamer.server import open_listener
 from rawdaq.times import NS_PER_S
 
 _POLL_S = 0.05
@@ -313,7 +313,7 @@ def replay(
             datagrams = DatagramReplay(target, pace)
             datagrams.play(entries)
             return f"replayed {datagrams.datagrams} datagrams, {datagrams.size_bytes} bytes"
-        with listen(*listen_at) as listener:
+        with open_listener(*listen_at) as listener:
             host, port = listener.getsockname()[:2]
             announce(f"replaying {capture}, on {host}:{port}")
             streams = StreamReplay(listener, pace)

@@ -136,9 +136,9 @@ def _told(error: OSError) -> str:
 
 
 def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
-    from rawdaq.control.dump.session import Listener
+    from rawdaq.subscriber import Subscriber
 
-    subscriber = Listener(addresses, streams, session.note_loss)
+    subscriber = Subscriber(addresses, streams, on_loss=session.note_loss)
     try:
         subscriber.open()
     except InvalidValue as error:

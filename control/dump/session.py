@@ -10,12 +10,10 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 import click
-import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId, selects_nothing
-from rawdaq.subscriber import Loss, Subscriber
+from rawdaq.subscriber import Loss, PacketReader, Subscriber
 from rawdaq.times import NS_PER_S, to_iso
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
@@ -73,43 +71,6 @@ class Teller(logging.Handler):
         tell(record.getMessage())
 
 
-class Listener(Subscriber):
-    """A subscriber that knows which publishers have answered.
-
-    Args:
-        addresses: where publishers are.
-        streams: patterns of the wanted streams.
-        on_loss: called for messages that are missing.
-    """
-
-    def __init__(self, addresses: Sequence[str], streams: Sequence[str], on_loss: Callable[[Loss], None]) -> None:
-        super().__init__(addresses, streams, on_loss=on_loss)
-        self._monitors: dict[str, zmq.Socket[bytes]] = {}
-        self._events: dict[str, set[int]] = {}
-
-    def unanswered(self) -> dict[str, bool]:
-        """Return the addresses at which nobody who speaks ZMQ has answered so far, and whether anybody is there."""
-        for address, monitor in self._monitors.items():
-            while monitor.poll(0):
-                self._events[address].add(recv_monitor_message(monitor)["event"])
-        silent = {each: events for each, events in self._events.items() if zmq.EVENT_HANDSHAKE_SUCCEEDED not in events}
-        return {address: zmq.EVENT_CONNECTED in events for address, events in silent.items()}
-
-    def _prepared(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> "zmq.Socket[bytes]":
-        subscription = super()._prepared(context, address)
-        # Now, because an answer that comes before somebody listens is not told.
-        events = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
-        self._monitors[address] = subscription.get_monitor_socket(events)
-        self._events[address] = set()
-        return subscription
-
-    def _release(self) -> None:
-        for monitor in self._monitors.values():
-            monitor.close()
-        self._monitors.clear()
-        super()._release()
-
-
 class Session:
     """Reads a subscriber until a limit is reached or *stop* is set.
 
@@ -145,7 +106,7 @@ class Session:
         self._missing = loss.missing
         self._losses.add(loss, self._monotonic())
 
-    def run(self, subscriber: Subscriber) -> None:
+    def run(self, subscriber: PacketReader) -> None:
         """Show what *subscriber* receives, then say the totals."""
         self._began_s = self._monotonic()
         is_patient = True
@@ -184,16 +145,18 @@ class Session:
         for view in self._views:
             view.show(arrival)
 
-    def _tell_silence(self, subscriber: Subscriber) -> None:
+    def _tell_silence(self, subscriber: PacketReader) -> None:
         """Say which publishers are not there, and that those which are send nothing."""
         unanswered = _tell_unanswered(subscriber)
+        if self.packets or not isinstance(subscriber, Subscriber):
+            return
         there = [address for address in subscriber.addresses if address not in unanswered]
-        if self.packets or not there or not subscriber.is_live:
+        if not there:
             return
         reason = f": {_passed_over(subscriber)}" if subscriber.passed_over else _doubts(subscriber.streams)
         tell(f"waiting for data at {', '.join(there)}{reason}")
 
-    def _tell_totals(self, subscriber: Subscriber) -> None:
+    def _tell_totals(self, subscriber: PacketReader) -> None:
         lost = subscriber.lost.total()
         streams = f"{len(subscriber.received)} stream{'s' * (len(subscriber.received) != 1)}"
         text = f"{self.packets} packet{'s' * (self.packets != 1)} of {streams}"
@@ -218,16 +181,16 @@ def _doubts(streams: Sequence[str]) -> str:
     )
 
 
-def _passed_over(subscriber: Subscriber) -> str:
+def _passed_over(subscriber: PacketReader) -> str:
     """Return which streams came that the patterns do not name."""
     names = subscriber.passed_over
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
     return f"{' or '.join(subscriber.streams)} {selects_nothing([*names[:_NAMED], *more])}"
 
 
-def _tell_unanswered(subscriber: Subscriber) -> list[str]:
+def _tell_unanswered(subscriber: PacketReader) -> list[str]:
     """Say where nobody has answered, and return these addresses."""
-    unanswered = subscriber.unanswered() if isinstance(subscriber, Listener) else {}
+    unanswered = subscriber.unanswered()
     for address, is_there in unanswered.items():
         if is_there:
             tell(

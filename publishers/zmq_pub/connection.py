@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import cast
 
 from rawdaq.delivery.items import Waiting, stream_of
 from rawdaq.errors import RemoteProtocolError
+from rawdaq.outage import Outage
 from rawdaq.process.limits import first_for_commands
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer
+from rawdaq.sockets.dialling import Connection
 from rawdaq.sockets.refusals import Refusals
 
 Pieces = list[bytes | memoryview]
@@ -39,7 +40,7 @@ class PubCounts:
     dropped: Counter[str] = field(default_factory=Counter[str])
 
 
-class PubConnection(asyncio.Protocol):
+class PubConnection(Connection, asyncio.Protocol):
     """One subscriber: its subscriptions, and what waits for it in the transport's buffer.
 
     The transport reports when the buffer passes the high-water mark and when it is down to half of it; between the two
@@ -69,15 +70,15 @@ class PubConnection(asyncio.Protocol):
         admit: Callable[[], bool],
         refusals: Refusals,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        super().__init__()
         self.address = "?"
         self.topics: Counter[bytes] = Counter()
         self.is_full = False
-        self.closed: asyncio.Future[None] = loop.create_future()
         self._peer = ZmtpPeer(SocketType.PUB)
         self._high_water_bytes = high_water_bytes
         self._log, self._register, self._counts, self._admit = log, register, counts, admit
         self._refusals = refusals
+        loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(_HANDSHAKE_S, self._refuse, f"no handshake within {_HANDSHAKE_S:.0f} s")
         self._transport: asyncio.Transport
         self._answers: dict[bytes, bool] = {}
@@ -85,8 +86,7 @@ class PubConnection(asyncio.Protocol):
         self._pending_bytes = 0
         self._sent = 0
         self._dropped = 0
-        self._outage: Counter[str] = Counter()
-        self._outage_began_s = 0.0
+        self._outage = Outage(log)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
@@ -119,6 +119,7 @@ class PubConnection(asyncio.Protocol):
                 self._deadline.cancel()
                 self._log.info("subscriber %s connected", self.address)
             case Subscribed(topic):
+                self.is_useful = True
                 self.topics[topic] += 1
             case Cancelled(topic):
                 self.topics -= Counter({topic: 1})  # never below zero
@@ -130,7 +131,7 @@ class PubConnection(asyncio.Protocol):
         """Called by asyncio."""
         self._deadline.cancel()
         self._register.discard(self)
-        self._end_outage("is gone")
+        self._outage.end(f"subscriber {self.address} is gone: dropped %s", "messages")
         if self._peer.is_ready:
             self._log.info("subscriber %s disconnected%s", self.address, f": {exc}" if exc else "")
         self.topics.clear()
@@ -147,7 +148,7 @@ class PubConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Called by asyncio: it is down to half of it."""
         self.is_full = False
-        self._end_outage("keeps up again")
+        self._outage.end(f"subscriber {self.address} keeps up again: dropped %s", "messages")
 
     def wants(self, topic: bytes) -> bool:
         """Whether a subscription is a prefix of *topic*."""
@@ -188,27 +189,13 @@ class PubConnection(asyncio.Protocol):
     def _drop(self, stream: str) -> None:
         """Count a message that this subscriber does not get; the first one of an outage is logged."""
         self._counts.dropped[stream] += 1
-        if not self._outage:
-            self._outage_began_s = time.monotonic()
-            self._log.warning(
-                "subscriber %s does not keep up: %.1f MB wait for it; dropping its messages",
-                self.address,
-                self._transport.get_write_buffer_size() / 1e6,
-            )
         self._dropped += 1
-        self._outage[stream] += 1
-
-    def _end_outage(self, how: str) -> None:
-        if self._outage:
-            self._log.warning(
-                "subscriber %s %s: dropped %d messages in %.1f s (%s)",
-                self.address,
-                how,
-                self._outage.total(),
-                time.monotonic() - self._outage_began_s,
-                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
+        if not self._outage.is_on:
+            waiting_mb = self._transport.get_write_buffer_size() / 1e6
+            self._outage.log(
+                "subscriber %s does not keep up: %.1f MB wait for it; dropping its messages", self.address, waiting_mb
             )
-            self._outage.clear()
+        self._outage.counts[stream] += 1
 
     def close(self) -> "asyncio.Future[None]":
         """Close once everything written is on its way; the result is done when that is so."""

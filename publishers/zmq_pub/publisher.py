@@ -4,13 +4,8 @@ The connections are ours and not libzmq's, because libzmq drops without a report
 """
 
 import asyncio
-import contextlib
-import errno
 import ipaddress
 import logging
-import os
-import random
-import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -24,21 +19,15 @@ from rawdaq.protocols.message import encode, encode_run
 from rawdaq.protocols.zmtp import frame_message
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
-from rawdaq.sockets.endpoint import listen
+from rawdaq.sockets.dialling import Backoff, Dialler
+from rawdaq.sockets.endpoint import host_port
+from rawdaq.sockets.listening import listen
 from rawdaq.sockets.refusals import Refusals
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
 _LINGER_S = 1.0  # how long the last messages may take on stop
-_DIAL_TIMEOUT_S = 10.0
-_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 30.0
-_REFUSED_S = 60.0  # connections refused for one reason are logged this often
-_TELL_S = 10.0
-_REMEDIES = {
-    errno.EADDRINUSE: "another program publishes there: stop it, or choose another port",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address: choose one that has, or 0.0.0.0 for all",
-    errno.EACCES: "ports below 1024 need privileges: choose a higher one",
-    errno.EMFILE: "raise the limit (ulimit -n), or let fewer components share the process",
-}
+_REFUSED_S = 60.0  # connections that are refused for the same reason are logged this often
+_CHECK_S = 10.0
 
 
 class ZMQTCPPublisher(Publisher):
@@ -83,8 +72,8 @@ class ZMQTCPPublisher(Publisher):
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)
         self._server: asyncio.Server | None = None
+        self._dialler: Dialler[PubConnection] | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._is_missed = asyncio.Event()
         self._connections: set[PubConnection] = set()
         self._published = 0
         self._counts = PubCounts()
@@ -114,16 +103,12 @@ class ZMQTCPPublisher(Publisher):
             ComponentError: the address cannot be used, or is not a loopback address with mode local.
         """
         if self.mode == "remote":
-            self._dialling = asyncio.create_task(self._dial(), name=f"{self.name} dials {self.address}")
+            self._dialler = Dialler(self._connection, self.ip, self.port, Backoff(), self.log)
+            self._dialling = asyncio.create_task(self._dialler.run(), name=f"{self.name} dials {self.address}")
             return
         if reason := _refusal(self.mode, self.ip):
             raise ComponentError(reason)
-        try:
-            self._server = await listen(self._connection, _host(self.ip), self.port)
-        except OSError as error:
-            remedy = _REMEDIES.get(error.errno or 0, "check ip and port")
-            raise ComponentError(f"cannot publish on {self.address}: {_reason(error)}; {remedy}") from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server, self.port = await listen(self._connection, _host(self.ip), self.port, self.address)
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
@@ -133,31 +118,6 @@ class ZMQTCPPublisher(Publisher):
 
     def _admit(self) -> bool:
         return len(self._connections) < self.max_subscribers
-
-    async def _dial(self) -> None:
-        """Keep a connection to the subscriber that listens at our address; dial also whenever a delivery needs it."""
-        delay_s = _RETRY_FIRST_S
-        while True:
-            self._is_missed.clear()
-            try:
-                async with asyncio.timeout(_DIAL_TIMEOUT_S):
-                    _, connection = await asyncio.get_running_loop().create_connection(
-                        self._connection, self.ip, self.port
-                    )
-            except OSError as error:  # a timeout is one too
-                self.log.log(
-                    logging.WARNING if delay_s == _RETRY_FIRST_S else logging.DEBUG,
-                    "no connection to %s: %s; trying again",
-                    self.address,
-                    error.strerror or str(error) or "no answer",
-                )
-            else:
-                await asyncio.shield(connection.closed)
-                delay_s = _RETRY_FIRST_S if connection.topics else delay_s
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay_s * random.uniform(0.8, 1.2)):
-                    await self._is_missed.wait()
-            delay_s = min(2 * delay_s, _RETRY_MAX_S)
 
     async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
         """Write *batch* to every subscriber that wants it and keeps up.
@@ -207,7 +167,8 @@ class ZMQTCPPublisher(Publisher):
             PublisherUnavailable: with mode remote, while there is none.
         """
         if self._is_away():
-            self._is_missed.set()
+            if self._dialler is not None:
+                self._dialler.hurry()
             raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
         return [connection for connection in self._connections if connection.topics]
 
@@ -226,16 +187,14 @@ class ZMQTCPPublisher(Publisher):
     async def watch(self) -> None:
         """Log how many connections were refused since the last line."""
         while True:
-            await asyncio.sleep(_TELL_S)
-            self._refusals.tell()
+            await asyncio.sleep(_CHECK_S)
+            self._refusals.log()
 
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""
         await super().aclose()
-        if self._dialling is not None:
-            self._dialling.cancel()
-            await asyncio.wait([self._dialling])
-            self._dialling = None
+        if self._dialler is not None:
+            self._dialler.stop()
         if self._server is not None:
             self._server.close()
         closing = [connection.close() for connection in list(self._connections)]
@@ -245,10 +204,14 @@ class ZMQTCPPublisher(Publisher):
                 connection.abort()
             if late:
                 await asyncio.wait(late)
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.wait([self._dialling])
+            self._dialler = self._dialling = None
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
-        self._refusals.tell(at_once=True)
+        self._refusals.log(at_once=True)
 
     def status(self) -> dict[str, object]:
         """Return address, counters, and one entry for each subscriber."""
@@ -265,14 +228,8 @@ class ZMQTCPPublisher(Publisher):
         }
 
 
-def _reason(error: OSError) -> str:
-    """Return what the system says; asyncio wraps that into a sentence which repeats the address."""
-    is_of_system = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
-    return os.strerror(error.errno or 0) if is_of_system else error.strerror or str(error)
-
-
 def _address(ip: str, port: int) -> str:
-    return f"tcp://{f'[{ip}]' if ':' in ip else ip}:{port}"
+    return f"tcp://{host_port(ip, port)}"
 
 
 def _host(ip: str) -> str:

@@ -97,6 +97,8 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
 
 
 def _resolved(value: Any, folder: Path) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _resolved(each, folder) for name, each in value})
     return plain(folder / value.expanduser()) if isinstance(value, Path) else value
 
 

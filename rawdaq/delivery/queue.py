@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic
 
 from rawdaq.delivery.items import Item, count_of, size_bytes, stream_of
+from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy
 
 _BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
@@ -55,7 +56,6 @@ class DeliveryQueue(Generic[Item]):
         self.max_bytes = max_bytes
         self.delivered_count = 0
         self.dropped: Counter[str] = Counter()
-        self._log = log
         self._clock = clock
         self.waiting = 0
         self._items: deque[Item] = deque()
@@ -70,8 +70,7 @@ class DeliveryQueue(Generic[Item]):
         self._taken_s = -math.inf
         self._enough: asyncio.Event | None = None  # set while `take` gathers
         self._enough_bytes = 0
-        self._outage: Counter[str] = Counter()
-        self._outage_began = 0.0
+        self._outage = Outage(log, clock=clock)
 
     def __len__(self) -> int:
         """Return `waiting`."""
@@ -135,9 +134,8 @@ class DeliveryQueue(Generic[Item]):
 
     def _drop(self, item: Item) -> None:
         stream = stream_of(item)
-        if not self._outage:
-            self._outage_began = self._clock()
-            self._log.warning(
+        if not self._outage.is_on:
+            self._outage.log(
                 "%s does not keep up: its queue is full (%d items, %.1f MB); dropping by %s",
                 self.name,
                 self.waiting,
@@ -145,7 +143,7 @@ class DeliveryQueue(Generic[Item]):
                 self.policy,
             )
         self.dropped[stream] += count_of(item)
-        self._outage[stream] += count_of(item)
+        self._outage.counts[stream] += count_of(item)
 
     async def room(self) -> None:
         """Return when the queue is below its limits (at once unless the policy is block), or its end begins."""
@@ -211,18 +209,7 @@ class DeliveryQueue(Generic[Item]):
             self._empty.set()
         if not self.is_full:
             self._room.set()
-            self._end_outage()
-
-    def _end_outage(self) -> None:
-        if self._outage:
-            self._log.warning(
-                "%s keeps up again: dropped %d items in %.1f s (%s)",
-                self.name,
-                self._outage.total(),
-                self._clock() - self._outage_began,
-                ", ".join(f"{stream}: {count}" for stream, count in self._outage.most_common(10)),
-            )
-            self._outage.clear()
+            self._outage.end(f"{self.name} keeps up again: dropped %s", "items")
 
     def status(self) -> dict[str, object]:
         """Return the counters as `status` shows them."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,9 @@ from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.sockets.dialling import Backoff
 
-_RETRY_FIRST_S = 0.5
-_RETRY_MAX_S = 30.0
+_END_RETRY_S = 0.5  # once the end has begun
 _SINGLE = (Packet, bytes)
 
 
@@ -100,7 +99,7 @@ class Worker:
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
-        delay_s = _RETRY_FIRST_S
+        backoff = Backoff()
         while batch:
             self.queue.set_policy(_policy(self.publisher))
             try:
@@ -110,13 +109,12 @@ class Worker:
                 self._pause(error.reason)
                 batch = _rest(batch, error.delivered)
             if batch:
-                await self._wait(delay_s * random.uniform(0.8, 1.2))
-                delay_s = min(2 * delay_s, _RETRY_MAX_S)
+                await self._wait(backoff.next_s())
 
     async def _wait(self, delay_s: float) -> None:
         """Return after *delay_s*; sooner when the end begins, and once it has begun."""
         if self._is_ending.is_set():
-            await asyncio.sleep(min(delay_s, _RETRY_FIRST_S))
+            await asyncio.sleep(min(delay_s, _END_RETRY_S))
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay_s):

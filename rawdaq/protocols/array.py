@@ -55,12 +55,14 @@ class TimeUnit(IntEnum):
 class ArrayFramesWrong(MessageMalformed):
     """A message has another number of frames than two, or three."""
 
+    reason = "wrong number of frames"
+
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.count = count
 
     def __str__(self) -> str:
-        """Say both numbers."""
+        """Return both numbers."""
         return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
 
 

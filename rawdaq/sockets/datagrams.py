@@ -1,23 +1,30 @@
-"""A UDP socket for any rate: drained in bursts, with a verified buffer, multicast groups, and a watch on lost ones."""
+"""A UDP socket for any rate: read in bursts, with a verified buffer, multicast groups, and a count of what was lost."""
 
 import asyncio
-import errno
+import contextlib
 import ipaddress
+import itertools
 import logging
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rawdaq.errors import ComponentError
-from rawdaq.sockets.datagram_drain import Burst, Drain, drain_of
-from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.outage import Outage
+from rawdaq.sockets.endpoint import Endpoint, host_port
+from rawdaq.sockets.remedies import cannot_listen
+
+#: As many are read before others on the event loop get their turn.
+BURST_DATAGRAMS = 256
+
+_LARGEST_BYTES = 65_536  # more than UDP can carry, so nothing is ever cut
+_BUFFER_BYTES = 1 << 20
 
 _CHECK_S = 1.0  # how often the drops of the system are read
-_TELL_S = 10.0  # and told at most
+_LOG_S = 10.0  # and logged at most
 _LAST_READS_S = 1.0  # on stop, for what has arrived by then
 
 # Linux; Python's socket module does not name them.
@@ -25,12 +32,78 @@ _SO_RCVBUFFORCE, _SO_MEMINFO, _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 33, 55, 4
 _MEMINFO: Final = struct.Struct("=9I")  # the first is what waits, the last what was dropped
 _IS_LINUX = sys.platform == "linux"
 
-_REMEDIES: Final = {
-    errno.EADDRINUSE: "another program uses it; `ss -lunp` names it: stop it, or take another port",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address; take one that has, or 0.0.0.0 (or ::) for all",
-    errno.EACCES: "ports below 1024 need privileges; take a higher one",
-    errno.ENODEV: "there is no such interface; `ip link` names those that there are",
-}
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Datagrams that were read together; valid until the next ones are read.
+
+    Attributes:
+        data: their bytes, one after the other.
+        sizes: how many bytes each has.
+        origins: the socket addresses that they came from.
+    """
+
+    data: memoryview
+    sizes: Sequence[int]
+    origins: Sequence[Any]
+
+    def sender(self, index: int) -> str:
+        """Return the address that a datagram came from."""
+        return plain_address(self.origins[index][0])
+
+    def peer(self, index: int) -> str:
+        """Return ``HOST:PORT`` of the sender of a datagram."""
+        return host_port(self.sender(index), self.origins[index][1])
+
+    def groups(self, without: Collection[int] = ()) -> Iterator[tuple[range, bytes]]:
+        """Yield indices and bytes of each group of neighbours that have one size, leaving out those of *without*."""
+        marks = list(self.sizes)
+        for index in without:
+            marks[index] = ~marks[index]  # below zero, so that they make groups of their own
+        begin = at = 0
+        for mark, group in itertools.groupby(marks):
+            indices = range(begin, begin + len(list(group)))
+            begin, end = indices.stop, at + len(indices) * max(mark, ~mark)
+            if mark >= 0:
+                yield indices, bytes(self.data[at:end])
+            at = end
+
+
+def read_burst(sock: socket.socket, buffer: memoryview) -> Burst | None:
+    """Return the datagrams that wait in *sock*, at most `BURST_DATAGRAMS`; None when there are none.
+
+    Args:
+        sock: a socket that does not block.
+        buffer: where they are read to, one after the other.
+
+    Raises:
+        OSError: the system reports an error of the socket.
+    """
+    sizes: list[int] = []
+    origins: list[Any] = []
+    end, last = 0, len(buffer) - _LARGEST_BYTES
+    try:
+        while len(sizes) < BURST_DATAGRAMS and end <= last:
+            size, origin = sock.recvfrom_into(buffer[end:])
+            sizes.append(size)
+            origins.append(origin)
+            end += size
+    except BlockingIOError:
+        pass
+    except OSError:
+        if not sizes:
+            raise
+    return Burst(buffer[:end], sizes, origins) if sizes else None
+
+
+def plain_address(text: str) -> str:
+    """Return *text* without its zone; an IPv4 address that came through an IPv6 socket as what it is.
+
+    >>> plain_address("::ffff:192.0.2.1"), plain_address("fe80::1%eth0")
+    ('192.0.2.1', 'fe80::1')
+    """
+    address = text.partition("%")[0]
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +129,12 @@ class DatagramEndpoint(Endpoint):
         port: the port; 0 lets the system choose.
         listening: buffer and groups.
         take: gets every burst, and must have copied what it needs when it returns.
-        log: where drops and a buffer that is too small are told.
+        log: where drops and a buffer that is too small are logged.
+
+    Attributes:
+        datagrams: how many were read.
+        bytes: their size.
+        buffer_bytes: what the system granted; None before it is open.
     """
 
     def __init__(
@@ -74,11 +152,11 @@ class DatagramEndpoint(Endpoint):
         self.buffer_bytes: int | None = None
         self._take = take
         self._log = log
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._sock: socket.socket | None = None
-        self._drain: Drain | None = None
         self._drops = 0
-        self._told_drops = 0
-        self._told_s: float | None = None
+        self._logged_drops = 0
+        self._outage = Outage(log, _LOG_S)
 
     async def open(self) -> None:
         """Bind the socket, enlarge its buffer, join the groups, and read.
@@ -91,12 +169,10 @@ class DatagramEndpoint(Endpoint):
             found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
             self._sock = self._bound(found[0][0], found[0][4])
         except OSError as error:
-            remedy = _REMEDIES.get(error.errno or 0, "see that the address exists on this machine and may be used")
-            raise ComponentError(f"cannot listen on UDP {self.address}: {error.strerror or error}; {remedy}") from error
+            raise cannot_listen(f"UDP {self.address}", error) from error
         self.port = self._sock.getsockname()[1]
-        self._drain = drain_of(self._sock)
         self._apply_holds()
-        self._tell_buffer()
+        self._log_buffer()
 
     def _bound(self, family: int, address: Any) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -115,14 +191,14 @@ class DatagramEndpoint(Endpoint):
             raise
         return sock
 
-    def _tell_buffer(self) -> None:
+    def _log_buffer(self) -> None:
         wanted, granted = self.listening.buffer_bytes, self.buffer_bytes or 0
         if granted >= wanted:
             self._log.info("listening on UDP %s with a buffer of %.1f MB", self.address, granted / 1e6)
             return
         setting = f"net.core.rmem_max={wanted}" if _IS_LINUX else f"kern.ipc.maxsockbuf={2 * wanted}"
         self._log.warning(
-            "listening on UDP %s: the system granted a buffer of %.3f MB, asked for were %.3f MB; bursts may be lost. "
+            "listening on UDP %s: the system granted a buffer of %.3f MB instead of %.3f MB; bursts may be lost. "
             "Raise the limit with `sysctl -w %s`, and write that into /etc/sysctl.conf; or ask for less",
             self.address,
             granted / 1e6,
@@ -136,20 +212,19 @@ class DatagramEndpoint(Endpoint):
             if self._holds:
                 loop.remove_reader(self._sock)
             else:
-                loop.add_reader(self._sock, self._read)
+                loop.add_reader(self._sock, self._read, self._sock)
 
-    def _read(self) -> bool:
+    def _read(self, sock: socket.socket) -> bool:
         """Take one burst; return whether there was one."""
-        assert self._drain is not None  # noqa: S101 - it lives as long as the socket
         try:
-            burst = self._drain.read()
+            burst = read_burst(sock, self._buffer)
         except OSError as error:  # such as an interface that went down; the socket stays
             self._log.warning("UDP %s: %s", self.address, error.strerror or error)
             return False
         if burst is None:
             return False
-        self.datagrams += len(burst)
-        self.bytes += int(burst.sizes.sum())
+        self.datagrams += len(burst.sizes)
+        self.bytes += len(burst.data)
         self._take(self, burst)
         return True
 
@@ -157,32 +232,27 @@ class DatagramEndpoint(Endpoint):
         """Watch what the system drops."""
         while True:
             await asyncio.sleep(_CHECK_S)
-            self.tell_drops(asyncio.get_running_loop().time())
+            if self._outage.is_due:
+                self.log_drops()
 
     def kernel_drops(self) -> int | None:
-        """Return how many datagrams the system dropped at this socket so far; None where it does not tell."""
+        """Return how many datagrams the system dropped at this socket so far; None where it does not count them."""
         if self._sock is not None:
             self._drops = _meminfo(self._sock)[-1]
         return self._drops if _IS_LINUX else None
 
-    def tell_drops(self, now_s: float | None = None) -> None:
-        """Log new drops of the system, at *now_s* at most once in ten seconds, without it at once."""
-        new = (self.kernel_drops() or 0) - self._told_drops
-        is_due = now_s is None or self._told_s is None or now_s - self._told_s >= _TELL_S
-        if new > 0 and is_due:
-            self._told_drops += new
-            self._told_s = now_s
-            self._log.warning(
+    def log_drops(self) -> None:
+        """Log what the system dropped since the last line, if it dropped anything."""
+        new = (self.kernel_drops() or 0) - self._logged_drops
+        if new > 0:
+            self._logged_drops += new
+            self._outage.log(
                 "the system dropped %d datagrams at UDP %s: its buffer of %.3f MB was full; raise receive_buffer_mb, "
                 "or give this component a processor of its own (core_id)",
                 new,
                 self.address,
                 (self.buffer_bytes or 0) / 1e6,
             )
-
-    def transports(self) -> list[Any]:
-        """Return none: there is no transport between us and the socket."""
-        return []
 
     async def aclose(self) -> None:
         """Take what has arrived by now (unless reading is held), and close."""
@@ -191,9 +261,9 @@ class DatagramEndpoint(Endpoint):
             return
         asyncio.get_running_loop().remove_reader(sock)
         end_s = time.monotonic() + _LAST_READS_S
-        while not self._holds and time.monotonic() < end_s and self._read():
+        while not self._holds and time.monotonic() < end_s and self._read(sock):
             pass
-        self.tell_drops()
+        self.log_drops()
         if left_bytes := _meminfo(sock)[0]:
             self._log.error(
                 "UDP %s closes while %d bytes still wait in its buffer: they are lost", self.address, left_bytes
@@ -213,31 +283,19 @@ class DatagramEndpoint(Endpoint):
 
 def enlarge_buffer(sock: socket.socket, wanted_bytes: int) -> int:
     """Ask the system for a receive buffer of *wanted_bytes*, and return how much it granted."""
-    factor = 2 if _IS_LINUX else 1  # Linux doubles what is asked for, to have room for its own records
+    for halvings in range(10):  # some systems refuse what is too large, others grant less
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes >> halvings)
+            break
     if _IS_LINUX:
-        try:
+        with contextlib.suppress(PermissionError):  # only an administrator may go beyond the limit
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
-        except PermissionError:  # only an administrator may go beyond the limit
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes)
-    else:
-        _ask_for_less(sock, wanted_bytes)
+    factor = 2 if _IS_LINUX else 1  # Linux doubles what is asked for, to have room for its own records
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // factor
 
 
-def _ask_for_less(sock: socket.socket, wanted_bytes: int) -> None:
-    """Ask for ever smaller buffers until one is granted, where the system refuses what is too large."""
-    while True:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes)
-            return
-        except OSError:
-            if wanted_bytes < 1 << 16:
-                return
-            wanted_bytes //= 2
-
-
 def join(sock: socket.socket, group: str, interface: str | None) -> None:
-    """Let *sock* get what is sent to *group*, and of all groups only those that it has joined.
+    """Let *sock* get what is sent to *group*, and nothing of groups that it has not joined.
 
     Raises:
         OSError: the system cannot, or has no such interface.
@@ -246,24 +304,22 @@ def join(sock: socket.socket, group: str, interface: str | None) -> None:
     address = ipaddress.ip_address(group)
     if address.version == 6:
         request = address.packed + struct.pack("@I", index)
-        _set_if_there(sock, socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+        _leave_out_other_groups(sock, socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
     else:
         request = address.packed + bytes(4) + struct.pack("@i", index)
-        _set_if_there(sock, socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        _leave_out_other_groups(sock, socket.IPPROTO_IP, _IP_MULTICAST_ALL)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
 
 
-def _set_if_there(sock: socket.socket, level: int, option: int, value: int) -> None:
+def _leave_out_other_groups(sock: socket.socket, level: int, option: int) -> None:
     if _IS_LINUX:
-        try:
-            sock.setsockopt(level, option, value)
-        except OSError:  # a kernel before 4.20 has not both of them; then it is a convenience less
-            pass
+        with contextlib.suppress(OSError):  # a kernel before 4.20 has not both options
+            sock.setsockopt(level, option, 0)
 
 
 def _meminfo(sock: socket.socket) -> tuple[int, ...]:
-    """Return what Linux tells of a socket's memory; zeros elsewhere."""
+    """Return Linux's account of a socket's memory; zeros elsewhere."""
     if not _IS_LINUX:
         return (0,) * 9
     values: tuple[int, ...] = _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))

@@ -1,38 +1,29 @@
-"""Counts what is refused by sender and reason, and tells it at a bounded rate, whoever sends however much of it."""
+"""Counts what is refused by sender and reason, and logs it at a bounded rate, however much is sent."""
 
 import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from rawdaq.outage import Outage
 
 MAX_SENDERS = 1000  # each costs some hundred bytes; senders can be forged, so the table has an end
 OTHERS = "others"
 INTERVAL_S = 10.0
 
-_TELL_S = 1.0
+_CHECK_S = 1.0
 _SHOWN_SENDERS = 20
-
-
-@dataclass(slots=True)
-class _Untold:
-    """What came of one reason since its last line."""
-
-    count: int = 0
-    sender: str = ""
-    detail: object = ""
-    told_s: float | None = None
 
 
 class Refusals:
     """The table, and its lines in the log: for each reason the first one at once, then one in an interval at most.
 
     Args:
-        log: where it is told.
+        log: where the lines go.
         clock: seconds that only run forward.
         what: the word for one of what is refused.
-        interval_s: between two lines of a reason; by default `INTERVAL_S`.
+        interval_s: between two lines of a reason.
     """
 
     def __init__(
@@ -40,15 +31,15 @@ class Refusals:
         log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
         what: str = "datagram",
-        interval_s: float | None = None,
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self.by_reason: Counter[str] = Counter()
         self._by_sender: dict[str, Counter[str]] = {}
-        self._untold: dict[str, _Untold] = {}
+        self._newest: dict[str, tuple[Outage, str, object]] = {}
         self._log = log
         self._clock = clock
         self._what = what
-        self._interval_s = INTERVAL_S if interval_s is None else interval_s
+        self._interval_s = interval_s
 
     def count(self, reason: str, sender: str, detail: object = "") -> None:
         """Count one.
@@ -56,43 +47,40 @@ class Refusals:
         Args:
             reason: one of a few words.
             sender: the address that it came from; beyond `MAX_SENDERS` of them all are `OTHERS`.
-            detail: what is told with the newest one; its text is asked for only then.
+            detail: what is logged with the newest one; its text is asked for only then.
         """
         self.by_reason[reason] += 1
         counts = self._by_sender.get(sender)
         if counts is None:
             counts = self._by_sender.setdefault(sender if len(self._by_sender) < MAX_SENDERS else OTHERS, Counter())
         counts[reason] += 1
-        untold = self._untold.get(reason)
-        if untold is None:
-            untold = self._untold[reason] = _Untold()
-        untold.count += 1
-        untold.sender, untold.detail = sender, detail
-        self._tell(reason, untold)
+        newest = self._newest.get(reason)
+        outage = Outage(self._log, self._interval_s, self._clock) if newest is None else newest[0]
+        outage.counts[reason] += 1
+        self._newest[reason] = (outage, sender, detail)
+        if outage.is_due:
+            self._log_newest(reason)
 
-    def tell(self, *, at_once: bool = False) -> None:
-        """Tell what is due by now; call it once a second, and at the end with *at_once*."""
-        for reason, untold in self._untold.items():
-            if untold.count:
-                self._tell(reason, untold, at_once=at_once)
+    def _log_newest(self, reason: str) -> None:
+        outage, sender, detail = self._newest[reason]
+        count = outage.counts[reason]
+        many = f"a {self._what}" if count == 1 else f"{count} {self._what}s, the last one"
+        outage.log("refused %s from %s: %s%s", many, sender, reason, f": {detail}" if detail else "")
 
-    async def tell_regularly(self) -> None:
-        """Tell what is due, until cancelled; then the rest."""
+    def log(self, *, at_once: bool = False) -> None:
+        """Log what is due by now; call it once a second, and at the end with *at_once*."""
+        for reason, (outage, _, _) in self._newest.items():
+            if outage.counts and (at_once or outage.is_due):
+                self._log_newest(reason)
+
+    async def log_regularly(self) -> None:
+        """Log what is due, until cancelled; then the rest."""
         try:
             while True:
-                await asyncio.sleep(_TELL_S)
-                self.tell()
+                await asyncio.sleep(_CHECK_S)
+                self.log()
         finally:
-            self.tell(at_once=True)
-
-    def _tell(self, reason: str, untold: _Untold, *, at_once: bool = False) -> None:
-        now_s = self._clock()
-        if not at_once and untold.told_s is not None and now_s - untold.told_s < self._interval_s:
-            return
-        many = f"a {self._what}" if untold.count == 1 else f"{untold.count} {self._what}s, the last one"
-        detail = f": {untold.detail}" if untold.detail else ""
-        self._log.warning("refused %s from %s: %s%s", many, untold.sender, reason, detail)
-        untold.count, untold.told_s = 0, now_s
+            self.log(at_once=True)
 
     def table(self) -> dict[str, dict[str, int]]:
         """Return the counts of every sender, those with most first."""

@@ -1,9 +1,7 @@
 """The network half of `rawdaq.streamer.tcp`: one thread that serves every client, and a way to hand it packets."""
 
 import contextlib
-import errno
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -14,13 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from rawdaq.errors import ComponentError, RemoteProtocolError
+from rawdaq.errors import RemoteProtocolError
+from rawdaq.outage import Outage
 from rawdaq.protocols.raw import ChannelFormat, RawDevice, RawVersion, StartRequested, encode_packet
 from rawdaq.protocols.raw.errors import listed
+from rawdaq.sockets.remedies import cannot_listen
 
 _READ_BYTES = 65_536
 _BUFFERS_PER_SEND = 1024  # IOV_MAX of Linux and macOS
 _ACCEPT_PAUSE_S = 1.0  # when the process has no file left, accepting is tried again after this
+_REMIND_S = 60.0  # and logged again after this
 _JOIN_MARGIN_S = 5.0
 
 #: Packets that feeding itself sends in a row, if they come no faster than one a millisecond in the long run: waking
@@ -28,11 +29,6 @@ _JOIN_MARGIN_S = 5.0
 _SENT_AT_ONCE = 16
 _CLIENTS_AT_ONCE = 4
 _NS_PER_PACKET = 1_000_000
-_REMEDIES = {
-    errno.EADDRINUSE: "stop the program that has it (`ss -ltnp` names it) or choose another port",
-    errno.EACCES: "ports below 1024 need more rights, choose another port",
-    errno.EADDRNOTAVAIL: "no network interface of this machine has this address",
-}
 
 
 class Limits(NamedTuple):
@@ -128,7 +124,7 @@ class Counters:
     clients_dropped: int = 0
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Return a listening socket that does not block.
 
     Raises:
@@ -137,13 +133,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listener = socket.create_server(found[0][4], family=found[0][0], backlog=128)
-    except socket.gaierror as error:
-        raise ComponentError(
-            f"cannot listen on {host}:{port}: {error.strerror}; give an address of this machine"
-        ) from error
     except OSError as error:
-        reason, remedy = os.strerror(error.errno or 0), _REMEDIES.get(error.errno or 0, "give another address or port")
-        raise ComponentError(f"cannot listen on {host}:{port}: {reason}; {remedy}") from error
+        raise cannot_listen(f"{host}:{port}", error) from error
     listener.setblocking(False)
     return listener
 
@@ -170,6 +161,7 @@ class RawServer:
         self._fed_ns = 0
         self._stop_at_s: float | None = None
         self._accept_at_s: float | None = None
+        self._full = Outage(log, _REMIND_S)
         self._clients: list[Client] = []
         self.has_client = threading.Event()
 
@@ -179,7 +171,7 @@ class RawServer:
         Raises:
             ComponentError: the address cannot be had.
         """
-        self._listener = listen(host, port)
+        self._listener = open_listener(host, port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -391,7 +383,8 @@ class RawServer:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:  # no file left: the listener stays readable, so look away for a while
-            self._log.warning("cannot accept a client: %s; trying again in %g s", error, _ACCEPT_PAUSE_S)
+            if self._full.is_due:
+                self._full.log("cannot accept a client: %s; trying again each %g s", error, _ACCEPT_PAUSE_S)
             self._selector.unregister(self._listener)
             self._accept_at_s = time.monotonic() + _ACCEPT_PAUSE_S
             return

@@ -17,7 +17,6 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import ComponentError, InvalidValue, LocalProtocolError
+from rawdaq.outage import Outage
 from rawdaq.packet import Samples
 from rawdaq.protocols.raw import RawVersion, encode_packet
 from rawdaq.protocols.raw.datagram import samples_that_fit
@@ -41,8 +41,8 @@ __all__ = ["Channel", "UDPStreamer", "UdpCounters"]
 DATAGRAM_BYTES = 1400
 
 _SEND_BUFFER_BYTES = 4_000_000
-_TELL_S = 10.0
-_TOLD_REASONS = 5
+_LOG_S = 10.0
+_LOGGED_REASONS = 5
 _RECOVER_S = 1.0  # a broken socket is made again at most this often
 
 
@@ -118,8 +118,7 @@ class UDPStreamer:
         self._target: tuple[int, Any] | None = None  # family and address; None: not started
         self._sock: socket.socket | None = None
         self._retry_s = 0.0
-        self._told_s: float | None = None
-        self._untold: Counter[str] = Counter()
+        self._outage = Outage(self._log, _LOG_S)
 
     def _samples_of_a_datagram(self, number: int, datagram_bytes: int) -> int:
         described = self._formats[number]
@@ -158,7 +157,7 @@ class UDPStreamer:
             self._target = None
             self._retry_s = 0.0
             self._close()
-            self._tell()
+            self._log_losses()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -288,14 +287,13 @@ class UDPStreamer:
         self._note(reason)
 
     def _note(self, reason: str) -> None:
-        self._untold[reason] += 1
-        if self._told_s is None or time.monotonic() - self._told_s >= _TELL_S:
-            self._tell()
+        self._outage.counts[reason] += 1
+        if self._outage.is_due:
+            self._log_losses()
 
-    def _tell(self) -> None:
-        """Log what went wrong since the last line."""
-        if self._untold:
-            told = "; ".join(f"{count} {reason}" for reason, count in self._untold.most_common(_TOLD_REASONS))
-            self._log.warning("datagrams to %s: %s", self.address, told)
-            self._untold.clear()
-            self._told_s = time.monotonic()
+    def _log_losses(self) -> None:
+        """Log what went wrong since the last line, if anything did."""
+        if self._outage.counts:
+            reasons = self._outage.counts.most_common(_LOGGED_REASONS)
+            text = "; ".join(f"{count} {reason}" for reason, count in reasons)
+            self._outage.log("datagrams to %s: %s", self.address, text)

@@ -1,8 +1,10 @@
-"""Reading packets in Python: `Subscriber` reads live streams (`live`), and files in the same way (`files`).
+"""Reading packets in Python: `Subscriber` reads live streams, and its `from_files` reads files in the same way.
 
-What both have in common, and what a program may rely on, is `reader.PacketReader`.
+`reader` has what both can do, `live` and `files` are the two, `messages` is for all that read live messages.
 """
 
-from rawdaq.subscriber.live import Loss, Subscriber
+from rawdaq.subscriber.live import Subscriber
+from rawdaq.subscriber.messages import Loss
+from rawdaq.subscriber.reader import PacketReader
 
-__all__ = ["Loss", "Subscriber"]
+__all__ = ["Loss", "PacketReader", "Subscriber"]

@@ -1,41 +1,49 @@
-"""The channels of a device that sends datagrams: without a handshake, the station file says how their samples come."""
+"""The channels of a device that sends datagrams: without a handshake, the station file describes their samples."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from rawdaq.config.settings import Settings, StationSettings
+from rawdaq.config.channels import ChannelCode, ChannelId
+from rawdaq.config.settings import Settings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw import ChannelFormat, Endianness
-from rawdaq.stream_id import StreamId, check_code, split_code
 
 SampleTypeName = Literal["int8", "int16", "int32", "float32", "float64"]
 EndiannessName = Literal["little", "big"]
 Rate = Annotated[float, Field(ge=1e-9, le=1e9)]
 
 
+class UdpDefaults(Settings):
+    """The format of channels that do not have their own."""
+
+    rate_hz: Rate | None = None
+    type: SampleTypeName = "int32"
+    endianness: EndiannessName = "little"
+
+
 class UdpChannel(Settings):
-    """A channel that comes in datagrams; what is not said is as the receiver's own options say.
+    """A channel that comes in datagrams; what it leaves out is as the receiver's own options say.
 
     Attributes:
-        code: what it is called here: ``[location.]channel``.
+        code: its name: ``[location.]channel``.
         rate_hz: its sampling rate.
         type: the type of its samples.
         endianness: their byte order.
     """
 
-    code: Annotated[str, AfterValidator(check_code)]
+    code: ChannelCode
     rate_hz: Rate | None = None
     type: SampleTypeName | None = None
     endianness: EndiannessName | None = None
 
-    def format(self, defaults: "UdpDefaults") -> ChannelFormat:
-        """Return how the samples come.
+    def format(self, defaults: UdpDefaults) -> ChannelFormat:
+        """Return the format of its samples.
 
         Raises:
-            InvalidValue: neither the channel nor the receiver says the rate.
+            InvalidValue: neither the channel nor the receiver has a rate.
         """
         rate_hz = self.rate_hz or defaults.rate_hz
         if rate_hz is None:
@@ -44,25 +52,12 @@ class UdpChannel(Settings):
             rate_hz, Endianness(self.endianness or defaults.endianness), SampleType(self.type or defaults.type)
         )
 
-    def stream(self, station: StationSettings) -> StreamId:
-        """Return its name."""
-        location, channel = split_code(self.code)
-        return StreamId(station.network, station.code, station.location if location is None else location, channel)
-
-
-class UdpDefaults(Settings):
-    """What channels are that do not say it."""
-
-    rate_hz: Rate | None = None
-    type: SampleTypeName = "int32"
-    endianness: EndiannessName = "little"
-
 
 def as_channel(value: Any) -> Any:
-    """Return *value* as the fields of a channel: a code alone is one.
+    """Return *value* as the fields of a channel; a code alone is one of them.
 
     Raises:
-        ValueError: keys that a channel has not.
+        ValueError: keys that a channel does not have.
     """
     if isinstance(value, str):
         return {"code": value}
@@ -75,14 +70,11 @@ def as_channel(value: Any) -> Any:
 
 
 #: By the id that the device gives them: each a code, or a block of the fields of `UdpChannel`.
-ChannelMap = dict[
-    Annotated[int, Field(ge=0, le=0xFFFF_FFFF)],
-    Annotated[UdpChannel, BeforeValidator(as_channel)],
-]
+UdpChannels = dict[ChannelId, Annotated[UdpChannel, BeforeValidator(as_channel)]]
 
 
 def formats(channels: Mapping[int, UdpChannel], defaults: UdpDefaults) -> dict[int, ChannelFormat]:
-    """Return how the samples of every channel come.
+    """Return the format of every channel's samples.
 
     Raises:
         InvalidValue: channels without a rate; the text names all of them.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, Field
 
 from rawdaq.capture.recorder import Capture
+from rawdaq.config.channels import station_streams
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun
@@ -20,17 +21,16 @@ from rawdaq.protocols.raw.datagram import REASONS, DatagramReader
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.raw_udp.channels import (
-    ChannelMap,
     EndiannessName,
     Rate,
     SampleTypeName,
     UdpChannel,
+    UdpChannels,
     UdpDefaults,
     as_channel,
     formats,
 )
-from rawdaq.sockets.datagram_drain import Burst
-from rawdaq.sockets.datagrams import DatagramEndpoint, Listening
+from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, Listening
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
@@ -47,7 +47,7 @@ def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is no address or network; it should look like 192.0.2.7 or 192.0.2.0/24") from None
+        raise ValueError(f"{text!r} is not an address or network like 192.0.2.7 or 192.0.2.0/24") from None
     return text
 
 
@@ -57,7 +57,7 @@ def _group(text: str) -> str:
     except ValueError:
         is_group = False
     if not is_group:
-        raise ValueError(f"{text!r} is no multicast group; it should look like 239.1.2.3 or ff15::7")
+        raise ValueError(f"{text!r} is not a multicast group like 239.1.2.3 or ff15::7")
     return text
 
 
@@ -84,7 +84,7 @@ class RawUDPReceiver(ReceiverServer):
         port: the port; 65535 when neither this nor ``ports`` is given, 0 lets the system choose.
         ports: several ports instead.
         version: whose packet header the devices write.
-        senders: addresses and networks that are ours; without any everybody is.
+        senders: addresses and networks whose datagrams are taken; without any all are.
         multicast: groups to join, of the address' family.
         interface: the name of the network interface on which to join them; the system chooses when there is none.
         receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
@@ -100,7 +100,7 @@ class RawUDPReceiver(ReceiverServer):
         publishers: Sequence[Publisher],
         station: StationSettings,
         *,
-        channels: ChannelMap | None = None,
+        channels: UdpChannels | None = None,
         rate_hz: Rate | None = None,
         type: SampleTypeName = "int32",
         endianness: EndiannessName = "little",
@@ -164,7 +164,7 @@ class RawUDPReceiver(ReceiverServer):
             await super().serve()
 
     async def ct_order(self) -> None:
-        """Publish what has waited long enough for something that is missing."""
+        """Publish what has waited long enough for missing packets."""
         try:
             while True:
                 await self._waits.wait()
@@ -177,9 +177,9 @@ class RawUDPReceiver(ReceiverServer):
         finally:
             self._publish(self.reorder.flush())
 
-    async def ct_tell(self) -> None:
+    async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate."""
-        await self.refusals.tell_regularly()
+        await self.refusals.log_regularly()
 
     def cmd_refused(self) -> dict[str, dict[str, int]]:
         """Show how many datagrams were refused, by sender and reason."""
@@ -198,37 +198,39 @@ class RawUDPReceiver(ReceiverServer):
     def _take(self, endpoint: DatagramEndpoint, burst: Burst) -> None:
         """Publish a burst."""
         received_ns = time.time_ns()
-        foreign = burst.foreign(self._is_ours) if self._networks else []
-        for index in foreign:
-            self.refusals.count(_FOREIGN, burst.sender(index))
         events: list[PacketEvent] = []
         plain: list[bytes] = []
-        for begin, end, size_bytes in burst.stretches(foreign):
-            joined = burst.joined(begin, end)
+        for indices, joined in burst.groups(self._refuse_foreign(burst) if self._networks else ()):
+            datagrams = _split(joined, len(indices)) if self.capture or self._reader is None else []
             if self.capture is not None:
-                arrived = zip(map(burst.peer, range(begin, end)), _split(joined, size_bytes, end - begin), strict=True)
+                arrived = zip(map(burst.peer, indices), datagrams, strict=True)
                 self.capture.datagrams(endpoint.port, arrived, received_ns)
             if self._reader is None:
-                plain += _split(joined, size_bytes, end - begin)
+                plain += datagrams
             else:
-                events += self._read(self._reader, burst, (begin, end, size_bytes), joined)
+                events += self._read(self._reader, burst, indices, joined)
         self._publish(plain or self._ordered(self._named(events, received_ns)), endpoint)
+
+    def _refuse_foreign(self, burst: Burst) -> list[int]:
+        """Return which datagrams of *burst* are not from our senders; they are counted."""
+        foreign = [index for index in range(len(burst.sizes)) if not self._is_ours(burst.sender(index))]
+        for index in foreign:
+            self.refusals.count(_FOREIGN, burst.sender(index))
+        return foreign
 
     def _is_in_a_network(self, sender: str) -> bool:
         address = ipaddress.ip_address(sender)
         return any(address in network for network in self._networks)
 
-    def _read(
-        self, reader: DatagramReader, burst: Burst, stretch: tuple[int, int, int], joined: bytes
-    ) -> list[PacketEvent]:
-        """Return what the datagrams of a stretch hold; what is wrong is counted."""
-        begin, end, size_bytes = stretch
-        events, done = reader.decode_many(joined, size_bytes)
-        for index in range(done, end - begin):
-            try:
-                events += reader.decode(joined[index * size_bytes : (index + 1) * size_bytes])
-            except RemoteProtocolError as error:
-                self.refusals.count(REASONS[type(error)], burst.sender(begin + index), error)
+    def _read(self, reader: DatagramReader, burst: Burst, indices: range, joined: bytes) -> list[PacketEvent]:
+        """Return what a group of datagrams of one size holds; invalid ones are counted."""
+        events, done = reader.decode_many(joined, len(joined) // len(indices))
+        if done < len(indices):
+            for index, datagram in zip(indices[done:], _split(joined, len(indices))[done:], strict=True):
+                try:
+                    events += reader.decode(datagram)
+                except RemoteProtocolError as error:
+                    self.refusals.count(REASONS[type(error)], burst.sender(index), error)
         return events
 
     def _named(self, events: Sequence[PacketEvent], received_ns: int) -> list[Item]:
@@ -262,12 +264,13 @@ class RawUDPReceiver(ReceiverServer):
         return ordered
 
 
-def _split(joined: bytes, size_bytes: int, count: int) -> list[bytes]:
+def _split(joined: bytes, count: int) -> list[bytes]:
+    size_bytes = len(joined) // count
     return [joined[index * size_bytes : (index + 1) * size_bytes] for index in range(count)]
 
 
 class _Plan(NamedTuple):
-    """What the options say together: names and formats of the channels, and who reads them (None: nobody, raw)."""
+    """What the options say together: names and formats of the channels, and what reads them (None: raw, nothing)."""
 
     names: dict[int, StreamId]
     formats: dict[int, ChannelFormat]
@@ -283,11 +286,13 @@ class _Plan(NamedTuple):
         given: Mapping[int, Any] = options["channels"] or {}
         channels = {number: _channel(each) for number, each in given.items()}
         mistakes = [*_address_mistakes(options), *_channel_mistakes(options["raw"], channels)]
-        names = {number: channel.stream(station) for number, channel in channels.items()}
-        if len(set(names.values())) < len(names):
-            mistakes.append("two channels are one stream: give one of them another location or channel code")
+        names: dict[int, StreamId] = {}
         described: dict[int, ChannelFormat] = {}
         reader: DatagramReader | None = None
+        try:
+            names = station_streams(station, {number: channel.code for number, channel in channels.items()})
+        except InvalidValue as error:
+            mistakes.append(str(error))
         try:
             defaults = UdpDefaults(**{key: options[key] for key in UdpDefaults.model_fields})
             described = formats(channels, defaults)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field
 
+from rawdaq.config.channels import check_distinct, station_stream
 from rawdaq.config.settings import Settings, StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
@@ -15,28 +16,27 @@ from rawdaq.protocols.message import Frame
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, span_ns
 
+_EXAMPLE = StationSettings(network="X", code="X")
 
-def _names(names: str | list[str]) -> str | list[str]:
+
+def _check_names(names: str | list[str]) -> str | list[str]:
     if not names:
         raise ValueError("at least one stream is needed, such as XX.DEMO.00.HHZ")
     for name in [names] if isinstance(names, str) else names:
         try:
-            named(name, "X", "X", "")
+            named_stream(name, _EXAMPLE)
         except InvalidValue as error:
             raise ValueError(f"{name!r} is not NET.STA.LOC.CHA or [location.]channel: {error}") from error
     return names
 
 
-def named(name: str, network: str, station: str, location: str) -> StreamId:
-    """Return the stream of a whole name, or of ``[location.]channel`` at a station.
+def named_stream(name: str, station: StationSettings) -> StreamId:
+    """Return the stream of a whole name, or of ``[location.]channel`` at *station*.
 
     Raises:
         InvalidValue: it is neither.
     """
-    if name.count(".") == 3:
-        return StreamId.parse(name)
-    own, dot, channel = name.rpartition(".")
-    return StreamId(network, station, own if dot else location, channel)
+    return StreamId.parse(name) if name.count(".") == 3 else station_stream(station, name)
 
 
 class ArraySettings(Settings):
@@ -52,7 +52,7 @@ class ArraySettings(Settings):
         resync_s: without a time key, how far counted samples and arrival may part before the count begins anew.
     """
 
-    stream: Annotated[str | list[str], AfterValidator(_names)]
+    stream: Annotated[str | list[str], AfterValidator(_check_names)]
     rate_hz: Annotated[float, Field(ge=1e-9, le=1e9)]
     time_key: Annotated[str, Field(min_length=1)] | None = None
     time_unit: Literal["s", "ms", "us", "ns"] = "ns"
@@ -65,9 +65,8 @@ class ArraySettings(Settings):
             InvalidValue: one of them twice.
         """
         names = [self.stream] if isinstance(self.stream, str) else self.stream
-        streams = [named(name, station.network, station.code, station.location) for name in names]
-        if len(set(streams)) < len(streams):
-            raise InvalidValue("two columns of `array` are one stream: give one of them another name")
+        streams = [named_stream(name, station) for name in names]
+        check_distinct(streams, "columns of `array`")
         return streams
 
 

@@ -1,54 +1,32 @@
 """ZMQReceiver: reads ZMQ streams: of another rawdaq, of detectors, or any bytes to pass on."""
 
-import re
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import zmq
 from pydantic import AfterValidator, Field
 
+from rawdaq.config.curve import CurveSettings, curve_files
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
-from rawdaq.protocols.array import ArrayFramesWrong
-from rawdaq.protocols.message import decode, is_waveform
-from rawdaq.protocols.message_errors import (
-    FrameCountWrong,
-    HeaderUnreadable,
-    HeaderValueWrong,
-    MessageMalformed,
-    SampleBytesWrong,
-    UnsupportedLayout,
-)
+from rawdaq.protocols.message_errors import MessageMalformed
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
-from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zmq_endpoint import ZmqEndpoint, ZmqOptions
+from rawdaq.sockets.zmq_socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
-
-_ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
-_MAX_CACHED = 10_000  # streams for which the patterns' answer is remembered
-_REASONS: dict[type[MessageMalformed], str] = {
-    FrameCountWrong: "wrong number of frames",
-    ArrayFramesWrong: "wrong number of frames",
-    HeaderUnreadable: "unreadable header",
-    HeaderValueWrong: "wrong header",
-    UnsupportedLayout: "later layout",
-    SampleBytesWrong: "wrong size",
-}
+from rawdaq.subscriber.messages import LiveMessages
 
 #: Gives the packets of a message that arrived at an endpoint at a time.
 _Reader = Callable[[ZmqEndpoint, list[bytes], int], Sequence[Packet]]
 
 
-def _addresses(addresses: list[str]) -> list[str]:
+def _check_addresses(addresses: list[str]) -> list[str]:
     for address in addresses:
-        match = _ADDRESS.fullmatch(address)
-        if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
-            raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
+        check_zmq_address(address)
     if len(set(addresses)) < len(addresses):
         raise ValueError("one address is there twice; remove one")
     return addresses
@@ -73,7 +51,9 @@ class ZMQReceiver(ReceiverServer):
         array: messages are ``array-1.0``, of these streams.
         raw: every frame is passed on unchanged, as a message of its own.
         high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB).
-        max_message_mb: a peer that sends a larger frame is disconnected; one that we dial is dialled again after 5 s.
+        max_message_mb: a peer that sends a larger frame is disconnected; where we connect, we do so again after 5 s.
+        curve: key files that encrypt the connection: ``key`` is ours, ``server_key`` that of the peers we connect to;
+            with `bind` ``clients`` may be a folder of the keys of those that may connect.
     """
 
     def __init__(
@@ -81,26 +61,23 @@ class ZMQReceiver(ReceiverServer):
         publishers: Sequence[Publisher],
         station: StationSettings,
         *,
-        endpoints: Annotated[list[str], Field(min_length=1), AfterValidator(_addresses)],
+        endpoints: Annotated[list[str], Field(min_length=1), AfterValidator(_check_addresses)],
         pattern: Literal["sub", "pull"] = "sub",
         bind: bool = False,
-        streams: list[str] = [],  # noqa: B006 - nobody changes it
-        topics: list[str] = [],  # noqa: B006 - nobody changes it
+        streams: list[str] = [],  # noqa: B006 - it is never changed
+        topics: list[str] = [],  # noqa: B006 - it is never changed
         array: ArraySettings | None = None,
         raw: bool = False,
         high_water_mark: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000,
         max_message_mb: Annotated[float, Field(ge=0.001, le=2000)] = 64.0,
+        curve: CurveSettings | None = None,
         name: str = "ZMQReceiver",
     ) -> None:
         super().__init__("", 0, publishers, name)
         _check(pattern, streams, topics, array, raw)
         _check_bind(bind, endpoints)
         self.numbers_packets = array is not None
-        self.refusals = Refusals(self.log, what="message")
-        self.lost: Counter[str] = Counter()
-        self._patterns = tuple(streams)
-        self._wanted: dict[StreamId, bool] = {}
-        self._expected: dict[tuple[ZmqEndpoint, StreamId], int] = {}
+        self.messages = LiveMessages(streams, self.log)
         self._arrays: dict[ZmqEndpoint, ArrayStreams] = {}
         self._read: _Reader = self._read_packet if array is None else self._read_array
         options = ZmqOptions(
@@ -110,6 +87,7 @@ class ZMQReceiver(ReceiverServer):
             high_water_mark,
             int(max_message_mb * 1e6),
             is_by_frame=raw,
+            curve=curve_files(curve, is_bound=bind),
         )
         for address in endpoints:
             endpoint = ZmqEndpoint(address, options, self._plain_context, self._pass if raw else self._take, self.log)
@@ -127,60 +105,53 @@ class ZMQReceiver(ReceiverServer):
         described: ArraySettings | None = options["array"]
         _check(options["pattern"], options["streams"], options["topics"], described, options["raw"])
         _check_bind(options["bind"], options["endpoints"])
+        curve_files(options["curve"], is_bound=options["bind"])
         return described.streams(station) if described else []
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
         """Return the addresses that peers connect to, in the words of publishers."""
-        addresses = [address.replace("//*:", "//0.0.0.0:") for address in options["endpoints"] if options["bind"]]
-        return [address for address in addresses if not address.endswith((":*", ":0"))]  # which the system chooses
+        return exclusive_addresses(options["endpoints"]) if options["bind"] else []
 
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
         """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
         return zmq.Context(self._context)
 
-    async def ct_tell(self) -> None:
+    async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate."""
-        await self.refusals.tell_regularly()
+        await self.messages.refusals.log_regularly()
 
     def receiver_status(self) -> dict[str, object]:
         """Return the endpoints, what was lost before it arrived, and what was refused."""
         lost = {endpoint.address: streams.lost for endpoint, streams in self._arrays.items() if streams.lost}
-        return super().receiver_status() | {"lost": dict(self.lost) | lost} | self.refusals.report()
+        lost |= {str(stream): missing for stream, missing in self.messages.lost.items()}
+        return super().receiver_status() | {"lost": lost} | self.messages.refusals.report()
 
     def _pass(self, endpoint: ZmqEndpoint, burst: list[bytes]) -> None:
         """Publish frames as they are."""
         self.publish_now(burst, endpoint)
 
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
-        """Publish what the messages of a burst hold; what is wrong is counted."""
+        """Publish what the messages of a burst hold."""
         received_ns = time.time_ns()
         packets: list[Packet] = []
         for frames in burst:
-            try:
-                packets += self._read(endpoint, frames, received_ns)
-            except MessageMalformed as error:
-                self.refusals.count(_REASONS[type(error)], endpoint.address, error)
+            packets += self._read(endpoint, frames, received_ns)
         if packets:
             self.publish_now(packets, endpoint)
 
-    def _read_array(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> list[Packet]:
-        return self._arrays[endpoint].packets(frames, received_ns)
+    def _read_array(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> Sequence[Packet]:
+        try:
+            return self._arrays[endpoint].packets(frames, received_ns)
+        except MessageMalformed as error:
+            self.messages.refuse(endpoint.address, error)
+            return ()
 
-    def _read_packet(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> tuple[Packet, ...]:
+    def _read_packet(self, endpoint: ZmqEndpoint, frames: list[bytes], received_ns: int) -> Sequence[Packet]:
         """Return the packet of one of rawdaq's messages, with our own time of arrival."""
-        if not is_waveform(frames[0]):
+        sent = self.messages.packet(endpoint.address, frames)
+        if sent is None or not sent.samples.size:  # without samples its time means nothing
             return ()
-        sent = decode(frames)
-        if not self._wants(sent.stream):
-            return ()
-        key = (endpoint, sent.stream)
-        missing = sent.sequence - self._expected.get(key, sent.sequence)
-        self._expected[key] = sent.sequence + 1
-        if missing > 0:  # below zero: the other side was started again
-            self.lost[str(sent.stream)] += missing
-        if not sent.samples.size:
-            return ()  # it carries nothing, and its time means nothing
         return (
             Packet(
                 sent.stream,
@@ -192,14 +163,6 @@ class ZMQReceiver(ReceiverServer):
                 received_ns,
             ),
         )
-
-    def _wants(self, stream: StreamId) -> bool:
-        wanted = self._wanted.get(stream)
-        if wanted is None:
-            wanted = stream.matches(self._patterns)
-            if len(self._wanted) < _MAX_CACHED:
-                self._wanted[stream] = wanted
-        return wanted
 
 
 def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: ArraySettings | None, raw: bool) -> None:

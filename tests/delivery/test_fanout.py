@@ -9,6 +9,7 @@ import pytest
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.sockets.dialling import Backoff
 from tests.fanouts import HHN, LOG, AtOnce, Keeper, RecordKeeper, running
 from tests.helpers import DEADLINE_S, until
 from tests.makers import STREAM, packet
@@ -128,13 +129,13 @@ async def test_what_could_not_be_delivered_is_tried_again_without_what_was(caplo
 async def test_a_stop_ends_the_pause_of_a_publisher_and_tries_it_until_it_delivers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rawdaq.delivery.worker._RETRY_FIRST_S", 3600.0)
+    monkeypatch.setattr("rawdaq.delivery.worker.Backoff", lambda: Backoff(3600.0, 3600.0))
+    monkeypatch.setattr("rawdaq.delivery.worker._END_RETRY_S", 0.01)
     keeper = Keeper(failures=[PublisherUnavailable("disk full")] * 3)
     fanout = Fanout([keeper], LOG)
     async with running(fanout):
         fanout.put([b"1", b"2"])
         await until(lambda: fanout.status()["keeper"]["state"] == "paused")
-        monkeypatch.setattr("rawdaq.delivery.worker._RETRY_FIRST_S", 0.01)
         assert await fanout.drain(DEADLINE_S) is None
     assert keeper.kept == [b"1", b"2"]
 

@@ -19,6 +19,7 @@ from rawdaq.miniseed.maker import Encoding, Record, RecordFormat
 from rawdaq.packet import Packet
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
+from rawdaq.sockets.dialling import Backoff
 from rawdaq.stream_id import StreamId
 from rawdaq.times import from_iso
 from tests.disks import Disk, let_no_sync_succeed
@@ -137,7 +138,7 @@ async def test_records_are_safe_at_each_batch_when_asked(tmp_path: Path, monkeyp
 
 
 async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.delivery.worker._RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("rawdaq.delivery.worker.Backoff", lambda: Backoff(0.01, 0.01))
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.0, flush_after_s=0.0, name="archive")
     await publisher.open()
     async with running(fanout := Fanout([publisher], publisher.log)):

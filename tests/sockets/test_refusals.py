@@ -24,14 +24,14 @@ def table(clock: Clock) -> Refusals:
     return Refusals(logging.getLogger("rawdaq.receivers.test"), clock)
 
 
-def test_the_first_of_each_reason_is_told_at_once_then_one_line_in_ten_seconds(
+def test_the_first_of_each_reason_is_logged_at_once_then_one_line_in_ten_seconds(
     table: Refusals, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(1000):
         table.count("packet cut", "192.0.2.7", f"lacks {number} bytes")
         table.count("foreign sender", "192.0.2.9")
         clock.now_s += 0.02
-        table.tell()
+        table.log()
     assert caplog.messages == [
         "refused a datagram from 192.0.2.7: packet cut: lacks 0 bytes",
         "refused a datagram from 192.0.2.9: foreign sender",
@@ -40,17 +40,17 @@ def test_the_first_of_each_reason_is_told_at_once_then_one_line_in_ten_seconds(
     ]
 
 
-def test_what_came_last_is_told_when_it_is_due_although_nothing_follows(
+def test_what_came_last_is_logged_when_it_is_due_although_nothing_follows(
     table: Refusals, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         table.count("empty", "192.0.2.7")
-    table.tell()
+    table.log()
     assert len(caplog.messages) == 1
     clock.now_s += refusals.INTERVAL_S
-    table.tell()
+    table.log()
     assert caplog.messages[1:] == ["refused 2 datagrams, the last one from 192.0.2.7: empty"]
-    table.tell(at_once=True)
+    table.log(at_once=True)
     assert len(caplog.messages) == 2
 
 
@@ -59,21 +59,21 @@ def test_the_interval_can_be_longer(clock: Clock, caplog: pytest.LogCaptureFixtu
     for _ in range(1000):
         table.count("too many", "192.0.2.7")
         clock.now_s += 0.1
-        table.tell()
+        table.log()
     assert caplog.messages == [
         "refused a connection from 192.0.2.7: too many",
         "refused 600 connections, the last one from 192.0.2.7: too many",
     ]
 
 
-def test_at_the_end_everything_is_told(table: Refusals, caplog: pytest.LogCaptureFixture) -> None:
+def test_at_the_end_everything_is_logged(table: Refusals, caplog: pytest.LogCaptureFixture) -> None:
     table.count("empty", "192.0.2.7")
     table.count("empty", "192.0.2.8")
-    table.tell(at_once=True)
+    table.log(at_once=True)
     assert caplog.messages[-1] == "refused a datagram from 192.0.2.8: empty"
 
 
-def test_a_detail_is_put_into_words_only_when_it_is_told(table: Refusals) -> None:
+def test_a_detail_is_put_into_words_only_when_it_is_logged(table: Refusals) -> None:
     class Detail:
         asked = 0
 

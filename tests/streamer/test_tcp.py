@@ -276,7 +276,8 @@ def test_a_port_in_use_is_told_at_once_with_what_to_do() -> None:
     with int32() as first:
         second = Streamer([Channel(1, 100, samptype="int32")], port=first.port)
         with pytest.raises(
-            ComponentError, match=rf"cannot listen on 127.0.0.1:{first.port}: Address already in use; stop"
+            ComponentError,
+            match=rf"cannot listen on 127.0.0.1:{first.port}: Address already in use; another program uses it",
         ):
             second.start()
         first.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -167,7 +168,7 @@ def test_busy_publisher_does_not_silence_another(feed: Feed) -> None:
         second.await_subscriber()
         feed.send(*(packet(sequence=index) for index in range(100)))
         second.send(packet(stream=OTHER))
-        wait_for(lambda: all(each.poll(0) for each in subscriber._sockets.values()))
+        wait_for(lambda: all(each._socket.poll(0) for each in subscriber._publishers))
         assert {got.stream for got in (subscriber.receive(30) for _ in range(2)) if got} == {STREAM, OTHER}
     second.close()
 
@@ -182,12 +183,15 @@ def test_malformed_messages_are_counted_and_skipped(feed: Feed, caplog: pytest.L
         feed.send(packet())
         assert subscriber.receive(30) == packet()
     assert subscriber.malformed == 13
-    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == [1, 10]
-    assert feed.address in caplog.text
+    assert [line.partition(": header")[0].partition(": message")[0] for line in caplog.messages] == [
+        f"refused a message from {feed.address}: wrong header",
+        f"refused a message from {feed.address}: later layout",
+        f"refused 11 messages, the last one from {feed.address}: wrong header",
+    ]
 
 
 def test_topics_beyond_those_remembered_are_matched_all_the_same(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.subscriber.live._MAX_CACHED", 0)
+    monkeypatch.setattr("rawdaq.subscriber.messages._MAX_CACHED", 0)
     with Subscriber(feed.address, "XX.*.HHZ") as subscriber:
         feed.await_subscriber()
         feed.send(packet(stream=OTHER), packet())
@@ -233,8 +237,8 @@ async def test_async_reader_of_a_busy_stream_lets_others_run(feed: Feed, monkeyp
     async with Subscriber(feed.address) as subscriber:
         feed.await_subscriber()
         feed.send(*(packet(sequence=index) for index in range(6)))
-        (socket,) = subscriber._sockets.values()
-        await until(lambda: socket.poll(0))
+        (publisher,) = subscriber._publishers
+        await until(lambda: publisher._socket.poll(0))
         asyncio.get_running_loop().call_soon(ran.append, 1)
         for _ in range(6):
             assert await subscriber.areceive(30) is not None
@@ -277,3 +281,28 @@ def test_subscriber_needs_an_address() -> None:
 def test_pattern_that_can_name_no_stream_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"'HHZ' can name no stream, .*; a pattern is like XX\.\*\.00\.HH\?"):
         Subscriber(streams=["XX.*", "HHZ"])
+
+
+def test_publishers_that_have_not_answered_are_known(feed: Feed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stranger = "tcp://{}:{}".format(*silent.getsockname())
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            absent = "tcp://{}:{}".format(*free.getsockname())
+        with Subscriber([feed.address, stranger, absent]) as subscriber:
+            feed.await_subscriber()
+            assert subscriber.receive(0.01) is None
+            wait_for(lambda: subscriber.unanswered() == {stranger: True, absent: False})
+    assert subscriber.unanswered() == {}
+
+
+def test_a_peer_that_refuses_again_and_again_does_not_stop_zmq(feed: Feed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as refusing, Subscriber("tcp://127.0.0.1:1") as subscriber:
+        refusing.settimeout(30)
+        (publisher,) = subscriber._publishers
+        publisher._socket.setsockopt(zmq.RECONNECT_IVL, 1)
+        publisher._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1)
+        publisher._socket.connect("tcp://{}:{}".format(*refusing.getsockname()))
+        for _ in range(2500):
+            refusing.accept()[0].close()
+            subscriber.receive(0)

@@ -316,7 +316,7 @@ async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there
         (["--count", "many"], "--count"),
         (["--seconds", "0"], "--seconds"),
         (["--connect", "nonsense"], "'nonsense' is not like tcp://127.0.0.1:9004"),
-        (["--connect", "tcp://127.0.0.1:99999", "--seconds", "0.1"], "its port is no number in 1-65535"),
+        (["--connect", "tcp://127.0.0.1:99999", "--seconds", "0.1"], "its port is not a number in 1-65535"),
         (["--stream", "HHZ"], "Invalid value for '--stream': 'HHZ' can name no stream"),
         (["--write", "/tmp"], "--write"),
         (["--plot", "a.foo"], "Invalid value for --plot: no picture is called .foo; a.foo should end in .avif, .eps,"),

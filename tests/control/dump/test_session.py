@@ -15,7 +15,7 @@ import zmq
 
 from rawdaq.control.dump import files as dump_files
 from rawdaq.control.dump.files import Picture, RecordFile
-from rawdaq.control.dump.session import Arrival, Listener, Session, View, _why_unreached
+from rawdaq.control.dump.session import Arrival, Session, View, _why_unreached
 from rawdaq.control.dump.stats import JsonTable
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
@@ -88,7 +88,7 @@ def test_waiting_is_told_once_and_only_until_something_came(capsys: pytest.Captu
 def test_streams_that_came_instead_of_those_that_are_wanted_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     subscriber = Scripted(*[None] * 100)
     subscriber.streams = ("*.BH?", "*.HHN")
-    subscriber._wanted.update({b"XX.S%d..HHZ" % number: False for number in range(7)})
+    subscriber._messages._selected.update({b"XX.S%d..HHZ" % number: False for number in range(7)})
     run(subscriber, 9)
     waiting, total = capsys.readouterr().err.splitlines()
     named = "*.BH? or *.HHN selects none of XX.S0..HHZ, XX.S1..HHZ, XX.S2..HHZ, XX.S3..HHZ, XX.S4..HHZ, 2 more; "
@@ -121,7 +121,7 @@ def test_arrival_carries_what_was_lost_before_it() -> None:
 
 def test_messages_that_were_skipped_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
     subscriber = Scripted()
-    subscriber.malformed = 3
+    subscriber._messages.refusals.by_reason["wrong header"] = 3
     run(subscriber, 1)
     assert "0 lost, 3 skipped that are no waveforms of ours" in capsys.readouterr().err
 
@@ -224,7 +224,7 @@ def test_a_host_that_the_system_does_not_find_is_told_with_its_reason(monkeypatc
 def test_what_listens_but_does_not_speak_zmq_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as device:
         address = f"tcp://127.0.0.1:{device.getsockname()[1]}"
-        with closing(Listener([address], [], lambda loss: None)) as listener:
+        with closing(Subscriber(address)) as listener:
             listener.open()
             wait_for(lambda: any(listener.unanswered().values()))
             Session([], threading.Event(), seconds=0.01).run(listener)
@@ -246,6 +246,6 @@ async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkey
 
     monkeypatch.setattr(zmq.Socket, "connect", slow)
     async with publishing() as publisher:
-        with closing(Listener([publisher.address], [], lambda loss: None)) as listener:
+        with closing(Subscriber(publisher.address)) as listener:
             await asyncio.wait_for(asyncio.to_thread(listener.open), 60)
             await until(lambda: not listener.unanswered())

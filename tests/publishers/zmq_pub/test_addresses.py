@@ -31,13 +31,13 @@ async def test_port_in_use_is_told_with_address_and_remedy() -> None:
         with pytest.raises(ComponentError) as caught:
             await second.open()
     assert str(caught.value) == (
-        f"cannot publish on {first.address}: Address already in use; "
-        "another program publishes there: stop it, or choose another port"
+        f"cannot listen on {first.address}: Address already in use; "
+        "another program uses it (`ss -lntup` shows which): stop it, or take another port"
     )
 
 
 async def test_host_that_nobody_knows_is_told_in_the_words_of_the_resolver() -> None:
-    with pytest.raises(ComponentError, match=r"^cannot publish on tcp://no host:0: [A-Z].*; check ip and port$"):
+    with pytest.raises(ComponentError, match=r"^cannot listen on tcp://no host:0: [A-Z].*; give an address"):
         await ZMQTCPPublisher("no host", 0, mode="outbound").open()
 
 

@@ -72,7 +72,7 @@ async def test_one_too_many_is_refused(caplog: pytest.LogCaptureFixture) -> None
 async def test_one_that_is_refused_again_and_again_fills_no_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zmq_pub, "_TELL_S", 0.01)
+    monkeypatch.setattr(zmq_pub, "_CHECK_S", 0.01)
     async with publishing(max_subscribers=1) as publisher, Subscriber(publisher.address):
         await subscribed(publisher)
         watching = asyncio.ensure_future(publisher.watch())
@@ -82,7 +82,7 @@ async def test_one_that_is_refused_again_and_again_fills_no_log(
         reason = "there are as many subscribers as max_subscribers allows"
         assert caplog.messages == [f"refused a connection from 127.0.0.1: {reason}"]
         assert publisher.status()["turned_away"] == {reason: 20}
-        monkeypatch.setattr(publisher._refusals, "_interval_s", 0.0)  # a minute has passed
+        publisher._refusals._newest[reason][0].interval_s = 0.0  # a minute has passed
         await until(lambda: len(caplog.messages) == 2)
         watching.cancel()
         with SlowSubscriber(publisher) as one:

@@ -17,6 +17,7 @@ from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.zmq_pub import publisher as zmq_pub
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.receivers.raw_tcp import RawReceiver
+from rawdaq.sockets.dialling import Backoff
 from rawdaq.subscriber import Subscriber
 from tests.fake_device import Described, Session, fake_device, wire
 from tests.helpers import until
@@ -242,14 +243,14 @@ async def test_remote_mode_dials_and_keeps_what_comes_before_somebody_listens() 
 async def test_remote_mode_dials_again_after_a_refusal_and_after_a_loss(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(zmq_pub, "_RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(zmq_pub, "Backoff", lambda: Backoff(0.001, 0.001))
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: whoever dials is refused
         port = reserved.getsockname()[1]
         publisher = ZMQTCPPublisher("127.0.0.1", port, mode="remote")
         await publisher.open()
         try:
-            await until(lambda: [text for text in caplog.messages if "no connection to" in text])
+            await until(lambda: [text for text in caplog.messages if "nothing listens there" in text])
         finally:
             await publisher.aclose()
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
@@ -258,7 +259,7 @@ async def test_remote_mode_dials_again_after_a_refusal_and_after_a_loss(
 
 
 async def test_remote_mode_dials_at_once_when_there_is_something_to_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zmq_pub, "_RETRY_FIRST_S", 3600.0)
+    monkeypatch.setattr(zmq_pub, "Backoff", lambda: Backoff(3600.0, 3600.0))
     async with dialling() as (publisher, subscriber):
         with pytest.raises(PublisherUnavailable):
             await publisher.deliver([packet()])

@@ -3,14 +3,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw import ChannelFormat, Endianness
 from rawdaq.receivers.raw_udp.channels import UdpChannel, UdpDefaults, as_channel, formats
-from rawdaq.stream_id import StreamId
-
-STATION = StationSettings(network="XX", code="DEMO", location="00")
 
 
 def channel(value: Any) -> UdpChannel:
@@ -31,13 +27,6 @@ def test_what_a_channel_says_itself_holds() -> None:
 def test_channels_without_a_rate_are_all_named() -> None:
     with pytest.raises(InvalidValue, match=r"channel 1: HHZ has no rate_hz: write .*; channel 3: HHE has no rate_hz"):
         formats({1: channel("HHZ"), 2: channel({"code": "HHN", "rate_hz": 1}), 3: channel("HHE")}, UdpDefaults())
-
-
-@pytest.mark.parametrize(
-    ("code", "name"), [("HHZ", "XX.DEMO.00.HHZ"), ("10.HHZ", "XX.DEMO.10.HHZ"), (".HHZ", "XX.DEMO..HHZ")]
-)
-def test_a_code_may_have_a_location_of_its_own(code: str, name: str) -> None:
-    assert channel(code).stream(STATION) == StreamId.parse(name)
 
 
 @pytest.mark.parametrize(

@@ -75,17 +75,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "channels.1: unknown key rate; a channel has code, rate_hz",
     ),
     "channel id": ({"channels": {-1: "HHZ"}}, "channels"),
-    "twice": ({"channels": {1: "HHZ", 2: "00.HHZ"}}, "two channels are one stream"),
+    "twice": ({"channels": {1: "HHZ", 2: "00.HHZ"}}, "two channels cannot be one stream"),
     "id of the version": ({"channels": {70_000: "HHZ"}}, "channel 70000 is not in 0-65535 of RAW 2.0"),
     "type of the version": ({"type": "float32", "version": "1.0"}, "RAW 1.0 has no float32 samples"),
     "version": ({"version": "auto"}, "version"),
     "port": ({"port": 65_536}, "port"),
     "port and ports": ({"port": 9000, "ports": [9001]}, "either port or ports"),
     "ports": ({"ports": [9000, -1]}, "ports"),
-    "sender": ({"senders": ["device"]}, "'device' is no address or network"),
+    "sender": ({"senders": ["device"]}, "'device' is not an address or network"),
     "senders": ({"senders": "192.0.2.7"}, "senders"),
-    "group": ({"multicast": ["192.0.2.7"]}, "'192.0.2.7' is no multicast group"),
-    "group word": ({"multicast": ["all"]}, "'all' is no multicast group"),
+    "group": ({"multicast": ["192.0.2.7"]}, "'192.0.2.7' is not a multicast group"),
+    "group word": ({"multicast": ["all"]}, "'all' is not a multicast group"),
     "group at an address": ({"multicast": ["239.1.2.3"], "ip": "192.0.2.7"}, "group 239.1.2.3 needs ip: '0.0.0.0'"),
     "group of IPv6": ({"multicast": ["ff15::7"]}, "group ff15::7 needs ip: '::'"),
     "interface": ({"interface": "eth0"}, "name the groups"),
@@ -105,7 +105,12 @@ def test_a_wrong_option_is_told_before_anything_starts(name: str) -> None:
 
 def test_options_that_do_not_go_together_are_all_told_at_once() -> None:
     told = problems(port=1, ports=[2], interface="eth0", channels={1: "HHZ", 2: "HHZ"})
-    for text in ("either port or ports", "name the groups", "two channels are one stream", "channel 2: HHZ has no"):
+    for text in (
+        "either port or ports",
+        "name the groups",
+        "two channels cannot be one stream",
+        "channel 2: HHZ has no",
+    ):
         assert text in told
     with pytest.raises(InvalidValue, match="either port or ports"):
         RawUDPReceiver([], STATION, channels={}, port=1, ports=[2])

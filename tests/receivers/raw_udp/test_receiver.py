@@ -344,13 +344,14 @@ async def test_wrong_datagrams_amid_a_burst_of_right_ones_cost_only_themselves()
     assert running.keeper.indices == list(range(200))
 
 
-async def test_what_is_refused_goes_on_being_told(
+async def test_what_is_refused_is_logged_again_and_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rawdaq.sockets.refusals._TELL_S", 0.01)
-    monkeypatch.setattr("rawdaq.sockets.refusals.INTERVAL_S", 0.05)
+    monkeypatch.setattr("rawdaq.sockets.refusals._CHECK_S", 0.01)
     async with receiving() as running:
         running.send(b"?", b"?", b"?")
+        await until(lambda: running.status["refused"] == 3)
+        running.receiver.refusals._newest["header cut"][0].interval_s = 0.0
         await until(lambda: "refused 2 datagrams, the last one from 127.0.0.1: header cut" in caplog.text)
 
 

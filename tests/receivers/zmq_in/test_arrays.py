@@ -146,5 +146,5 @@ def test_wrong_settings_are_told(settings: dict[str, Any], why: str) -> None:
 
 
 def test_one_stream_twice_is_told() -> None:
-    with pytest.raises(InvalidValue, match="two columns of `array` are one stream"):
+    with pytest.raises(InvalidValue, match="two columns of `array` cannot be one stream"):
         made(stream=["HHZ", "XX.DEMO.00.HHZ"])

@@ -1,4 +1,4 @@
-"""ZMQReceiver says who is at the other end, with sockets as they really behave."""
+"""ZMQReceiver logs whether it is connected, and why not, with sockets as they really behave."""
 
 import contextlib
 import socket
@@ -9,8 +9,7 @@ import pytest
 import zmq
 
 from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
-from rawdaq.sockets import connection_state as zmq_presence
-from rawdaq.sockets import zmq_endpoint
+from rawdaq.sockets import connection_state, zmq_socket
 from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet
@@ -18,10 +17,10 @@ from tests.receivers.zmq_senders import ANY_PORT, address_of, receiving, sending
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_patient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(zmq_presence, "_PATIENCE_S", 0.05)
-    monkeypatch.setattr(zmq_presence, "_GIVEN_UP_S", 0.05)
-    monkeypatch.setattr(zmq_endpoint, "_LOOK_S", 0.01)
+def _short_waits(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(connection_state, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(connection_state, "_GIVEN_UP_S", 0.05)
+    monkeypatch.setattr(zmq_socket, "_CHECK_S", 0.01)
     caplog.set_level("INFO", "rawdaq")
 
 
@@ -45,7 +44,7 @@ def is_bound(publisher: "zmq.Socket[bytes]", address: str) -> bool:
     return False
 
 
-async def test_a_dead_address_is_told_and_then_who_comes(context: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_dead_address_is_logged_and_then_the_connection(context: Any, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -60,7 +59,7 @@ async def test_a_dead_address_is_told_and_then_who_comes(context: Any, caplog: p
                 assert (shown(receiver)["connected"], shown(receiver)["last_failure"]) == (True, None)
 
 
-async def test_another_protocol_is_told(listener: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+async def test_another_protocol_is_logged(listener: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     async with receiving("tcp://{}:{}".format(*listener.getsockname())) as (receiver, _):
         listener.accept()[0].close()
         await until(lambda: "does not speak ZMQ with us" in caplog.text)
@@ -68,7 +67,7 @@ async def test_another_protocol_is_told(listener: socket.socket, caplog: pytest.
         assert "does not speak ZMQ with us" in shown(receiver)["last_failure"]
 
 
-async def test_a_restart_of_the_publisher_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_restart_of_the_publisher_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with publishing() as publisher:
         async with receiving(publisher.address) as (receiver, items):
             await subscribed(publisher)
@@ -83,7 +82,7 @@ async def test_a_restart_of_the_publisher_is_told(caplog: pytest.LogCaptureFixtu
             await until(lambda: items)
 
 
-async def test_a_socket_of_another_kind_is_told_and_its_successor_is_found(
+async def test_a_socket_of_another_kind_is_logged_and_its_successor_is_found(
     context: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sending(context, zmq.PUSH) as pusher:
@@ -106,15 +105,17 @@ async def test_a_publisher_that_sends_too_much_is_dialled_again(context: Any, ca
                 publisher.send(b"good")
                 publisher.send(bytes(2000))
             await until(lambda: items == [b"good"] * 2)
-            await until(lambda: "a message larger than max_message_mb" in caplog.text)
+            await until(lambda: "a message that is too large (max_message_mb)" in caplog.text)
 
 
-async def test_where_senders_connect_it_is_told_who_is_there(context: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_where_senders_connect_the_first_and_the_last_are_logged(
+    context: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async with receiving(ANY_PORT, pattern="pull", bind=True) as (receiver, _):
         address = receiver.endpoints[0].address
-        await until(lambda: f"{address}: nobody is connected" in caplog.text)
+        await until(lambda: f"{address}: no peer is connected" in caplog.text)
         with sending(context, zmq.PUSH, address), sending(context, zmq.PUSH, address):
             await until(lambda: shown(receiver)["peers"] == 2)
-            assert f"a sender is connected to {address}" in caplog.messages
-        await until(lambda: f"{address}: the last sender has gone" in caplog.messages)
+            assert f"a peer is connected to {address}" in caplog.messages
+        await until(lambda: f"{address}: the last peer has disconnected" in caplog.messages)
         assert not shown(receiver)["connected"]

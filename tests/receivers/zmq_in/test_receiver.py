@@ -65,7 +65,7 @@ async def test_lost_messages_are_counted_by_stream_and_a_restart_is_no_loss(cont
 async def test_only_streams_that_match_are_published_and_log_messages_are_not_samples(
     context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.zmq_in.receiver._MAX_CACHED", 1)
+    monkeypatch.setattr("rawdaq.subscriber.messages._MAX_CACHED", 1)
     names = ["XX.DEMO.00.HHZ", "XX.DEMO.00.HHN", "XX.DEMO.00.BHZ", "YY.DEMO.00.HHZ"]
     with sending(context, zmq.XPUB) as publisher:
         async with receiving(address_of(publisher), streams=["XX.*.HH?"]) as (receiver, items):
@@ -97,7 +97,7 @@ MALFORMED = {
 }
 
 
-async def test_malformed_messages_are_counted_told_at_a_bounded_rate_and_harm_nothing(
+async def test_malformed_messages_are_counted_logged_at_a_bounded_rate_and_harm_nothing(
     context: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sending(context, zmq.PUSH) as pusher:
@@ -117,14 +117,14 @@ async def test_malformed_messages_are_counted_told_at_a_bounded_rate_and_harm_no
     assert sum("refused 299 messages" in line for line in caplog.messages) == 5  # at the end
 
 
-async def test_refusals_are_told_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.sockets.refusals._TELL_S", 0.001)
-    told: list[bool] = []
+async def test_refusals_are_logged_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.sockets.refusals._CHECK_S", 0.001)
+    logged: list[bool] = []
     async with receiving(ANY_PORT, bind=True) as (receiver, _):
-        monkeypatch.setattr(receiver.refusals, "tell", lambda at_once=False: told.append(at_once))
-        await until(lambda: len(told) > 3)
-    assert told[-1]
-    assert not any(told[:-1])
+        monkeypatch.setattr(receiver.messages.refusals, "log", lambda at_once=False: logged.append(at_once))
+        await until(lambda: len(logged) > 3)
+    assert logged[-1]
+    assert not any(logged[:-1])
 
 
 def array_frames(array: np.ndarray[Any, Any], frame: int, **header: Any) -> list[bytes]:

@@ -1,0 +1,197 @@
+"""A ZMQ socket of any kind: watched by libzmq's monitor, encrypted where asked, with a remedy when it cannot open."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+
+import zmq
+from zmq.auth.asyncio import AsyncioAuthenticator
+from zmq.utils.monitor import recv_monitor_message
+
+from rawdaq.errors import ComponentError
+from rawdaq.sockets.connection_state import EVENTS, ConnectionState
+from rawdaq.sockets.curve import ClientKeys, CurveFiles
+from rawdaq.sockets.remedies import cannot_open_zmq
+
+_HEARTBEAT_MS = 10_000  # a peer whose machine has vanished is noticed after three of them, and connected to again
+_RECONNECT_MAX_MS = 5_000
+_CHECK_S = 1.0
+_ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
+
+
+def check_zmq_address(address: str) -> str:
+    """Return *address* when it is one of ZMQ.
+
+    Raises:
+        ValueError: it is not, or its port is too high; ZMQ would take what fits of that.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
+        raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
+    return address
+
+
+def exclusive_addresses(addresses: Iterable[str]) -> list[str]:
+    """Return those of *addresses* that only one socket can bind, with ``0.0.0.0`` for ``*``.
+
+    >>> exclusive_addresses(["tcp://*:9004", "tcp://127.0.0.1:*", "ipc:///run/live"])
+    ['tcp://0.0.0.0:9004', 'ipc:///run/live']
+    """
+    fixed = [address for address in addresses if not address.endswith((":*", ":0"))]  # there the system chooses
+    return [address.replace("//*:", "//0.0.0.0:") for address in fixed]
+
+
+def set_common_options(opened: "zmq.Socket[bytes]") -> None:
+    """Let a socket close at once, use IPv6 too, notice a peer that has vanished, and connect to it again soon."""
+    opened.setsockopt(zmq.LINGER, 0)
+    opened.setsockopt(zmq.IPV6, 1)
+    opened.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
+    opened.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+
+
+class ZmqSocket:
+    """A socket and its monitor.
+
+    Args:
+        address: a ZMQ address.
+        is_bound: whether the peers connect to us.
+        log: where it is logged who connects, and why nothing does.
+        curve: the key files, where the connection is encrypted.
+        needs_peer: False where it is normal that no peer is there.
+
+    Attributes:
+        state: whether there are peers.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        is_bound: bool,
+        log: logging.Logger,
+        curve: CurveFiles | None = None,
+        needs_peer: bool = True,
+    ) -> None:
+        self.is_bound = is_bound
+        self.state = ConnectionState(address, is_bound, log, has_key=curve is not None, needs_peer=needs_peer)
+        self._address = address
+        self._log = log
+        self._curve = curve
+        self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._authenticator: AsyncioAuthenticator | None = None
+        self._own_context: zmq.Context[zmq.Socket[bytes]] | None = None
+
+    @property
+    def address(self) -> str:
+        """The ZMQ address; once bound, with the port that the system chose."""
+        return self.state.address
+
+    async def open(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]] | None",
+        socket_type: int,
+        options: Mapping[zmq.SocketOption, int],
+    ) -> "zmq.Socket[bytes]":
+        """Return the socket, bound or about to connect; the peers of a connecting socket may come and go.
+
+        Args:
+            context: where the socket is made; None: in a context of its own, as one that checks the keys of clients
+                is in any case, because a context can have one authenticator.
+            socket_type: such as ``zmq.PULL``.
+            options: values of further socket options.
+
+        Raises:
+            ComponentError: the address or a key file cannot be used; the text says why and what to do.
+        """
+        clients = None
+        if self._curve is not None and self._curve.clients is not None:
+            clients = ClientKeys(self._curve.clients, self._log)
+        if context is None or clients is not None:
+            context = self._own_context = zmq.Context()
+        if clients is not None:
+            self._authenticator = clients.start(context)
+        self._socket = context.socket(socket_type)
+        try:
+            set_common_options(self._socket)
+            if self.is_bound and self._address.startswith(tuple(f"tcp://{name}:" for _, name in socket.if_nameindex())):
+                self._socket.setsockopt(zmq.IPV6, 0)  # ZMQ would take an IPv6 address of the interface, and no other
+            for option, value in options.items():
+                self._socket.setsockopt(option, value)
+            if self._curve is not None:
+                self._curve.apply(self._socket)
+            # Before it is bound: what happens before the monitor is there is not reported.
+            self._monitor = self._socket.get_monitor_socket(EVENTS)
+            if self.is_bound and _is_taken(self._address):  # ZMQ would take the path of an ipc address from its owner
+                raise zmq.ZMQError(errno.EADDRINUSE)
+            (self._socket.bind if self.is_bound else self._socket.connect)(self._address)
+        except (ComponentError, zmq.ZMQError) as error:
+            await self.aclose()
+            if isinstance(error, ComponentError):
+                raise
+            cause = OSError(error.errno, error.strerror)
+            raise cannot_open_zmq("bind" if self.is_bound else "connect", self._address, cause) from error
+        if self.is_bound:
+            port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+            self.state.address = re.sub(r":[*0]$", f":{port}", self._address)
+        asyncio.get_running_loop().add_reader(self._monitor.fileno(), self._read_monitor)
+        self._read_monitor()
+        return self._socket
+
+    def _read_monitor(self) -> None:
+        """Take note of all events that wait; until then the monitor's descriptor, too, does not report new ones."""
+        assert self._monitor is not None  # noqa: S101 - it is read as long as it is open
+        with contextlib.suppress(zmq.Again):
+            while True:
+                message = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                self.state.note(message["event"], message["value"])
+
+    async def run(self, may_reconnect: Callable[[], bool] = lambda: True) -> None:
+        """Log who connects and why nothing does, and connect again where ZMQ no longer does.
+
+        Args:
+            may_reconnect: False while what waits in the socket, which disconnecting would drop, is still to be read.
+        """
+        while self._socket is not None:
+            self.state.check()
+            if self.state.is_given_up and may_reconnect():
+                with contextlib.suppress(zmq.ZMQError):  # there is nothing left to disconnect
+                    self._socket.disconnect(self._address)
+                self._socket.connect(self._address)
+            await asyncio.sleep(_CHECK_S)
+
+    async def aclose(self, linger_s: float = 0.0) -> None:
+        """Close; may be called twice.
+
+        Args:
+            linger_s: how long messages that are not sent yet may take.
+        """
+        self._close(round(linger_s * 1000))
+        if self._own_context is not None:
+            await asyncio.to_thread(self._own_context.term)  # waits for them
+            self._own_context = None
+
+    def _close(self, linger_ms: int) -> None:
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        if self._socket is not None:
+            if self._monitor is not None:
+                asyncio.get_running_loop().remove_reader(self._monitor.fileno())
+                self._socket.disable_monitor()
+                self._monitor.close()
+            self._socket.close(linger_ms)
+        self._socket = self._monitor = self._authenticator = None
+
+
+def _is_taken(address: str) -> bool:
+    """Return whether a program listens at an ipc address."""
+    if not address.startswith("ipc://"):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(address.removeprefix("ipc://").replace("@", "\0", 1))
+        return True
+    return False
