@@ -301,16 +301,13 @@ class ReceiverServer(ReceiverHooks):
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            raise ComponentError(
-                f"{self.name} did not open within {self.start_timeout_s:g} s: do its disks and networks answer?"
-            ) from error
+            reason = f"did not open within {self.start_timeout_s:g} s: do its disks and networks answer?"
+            raise ComponentError(f"{self.name} {reason}") from error
 
     async def _open(self) -> None:
         if not self._setup:
-            raise ComponentError(
-                f"{self.name} listens to nothing: call setup_udp, setup_stream or connect_stream in __init__, "
-                "or set self._setup = True when it has sockets of its own"
-            )
+            remedy = "call setup_udp, setup_stream or connect_stream in __init__, or set self._setup = True"
+            raise ComponentError(f"{self.name} listens to nothing: {remedy} when it has sockets of its own")
         if self.decimation:
             self._decimation = Decimation(self.decimation, self.log)
             await asyncio.to_thread(self._decimation.open)
@@ -351,10 +348,8 @@ class ReceiverServer(ReceiverHooks):
         while seen != (seen := self._fanout.put_count) and self.loop.time() < end_s:
             for _ in range(5):  # a relay needs a few turns of the loop for one item
                 await asyncio.sleep(0)
-        is_reading = ("ct_", "endpoint ")
-        await self._tasks.cancel(
-            lambda name: name.startswith(is_reading) and name != "ct_commands", f"{self.name} stops"
-        )
+        reading, reason = ("ct_", "endpoint "), f"{self.name} stops"
+        await self._tasks.cancel(lambda name: name.startswith(reading) and name != "ct_commands", reason)
 
     async def _close(self) -> None:
         self._silence.close()

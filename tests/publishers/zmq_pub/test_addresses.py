@@ -32,7 +32,7 @@ async def test_port_in_use_is_told_with_address_and_remedy() -> None:
             await second.open()
     assert str(caught.value) == (
         f"cannot listen on {first.address}: Address already in use; "
-        "another program uses it (`ss -lntup` shows which): stop it, or take another port"
+        "another program uses it (`ss -lntup`, `ss -lx` show which): stop it, or take another port"
     )
 
 
