@@ -15,7 +15,7 @@ from rawdaq.control.dump.files import RecordFile
 from rawdaq.control.dump.session import Arrival
 from rawdaq.packet import Packet
 from rawdaq.subscriber.files import FileSubscriber
-from tests.helpers import run_cli
+from tests.forks import run_cli
 from tests.makers import START_NS, STREAM
 from tests.waveform_makers import NORTH, noise, pairs, write
 
