@@ -161,7 +161,8 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
             os.dup2(source, target)
         first_other = max(descriptors) + 1
         os.closerange(first_other, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))  # locks among them
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", 1)
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+        sys.stderr = open(2, "w", 1, closefd=False)
         sys.modules.pop("rawdaq_outside", None)  # a test may have changed it
         status = main()
     except SystemExit as ended:
