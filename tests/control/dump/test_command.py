@@ -18,8 +18,8 @@ from typing import Any, TextIO
 import numpy as np
 import pytest
 
-from rawdaq.control.dump import session
-from rawdaq.control.dump.command import _told
+from rawdaq.control.dump import run as dump_run
+from rawdaq.control.dump.command import _with_remedy
 from rawdaq.packet import Packet
 from rawdaq.protocols.message import header
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
@@ -117,7 +117,7 @@ async def test_only_wanted_streams_are_shown() -> None:
     assert out.count("\n") == 1
 
 
-async def test_lost_messages_are_told_and_summed_up() -> None:
+async def test_lost_messages_are_reported_and_summed_up() -> None:
     packets = [packet(index, sequence=index) for index in (0, 1, 5, 6, 9)]
     _, err, status = await dump(packets)
     told = err.splitlines()
@@ -128,7 +128,7 @@ async def test_lost_messages_are_told_and_summed_up() -> None:
     assert status == 0
 
 
-async def test_outage_is_told_when_it_is_over() -> None:
+async def test_outage_is_reported_when_it_is_over() -> None:
     async with publishing() as publisher, dumping(publisher) as process:
         await publisher.deliver([packet(sequence=0), packet(1, sequence=3)])
         assert "lost 2 messages" in await next_line(process.stderr)
@@ -171,7 +171,7 @@ async def test_closed_pipe_ends_it_quietly() -> None:
 
 
 async def test_seconds_end_it_without_data_and_it_says_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 1.0)
     async with publishing() as publisher:
         pattern = ["--stream", "YY.*", "--stream", "ZZ.*"]
         async with dumping(publisher, "--seconds", "1.6", *pattern, wait=False) as process:
@@ -223,7 +223,7 @@ async def test_miniseed_file_reads_back_sample_for_sample(tmp_path: Path) -> Non
     assert trace.data.tolist() == list(range(2000))
 
 
-async def test_stream_that_miniseed_cannot_name_is_told_once(tmp_path: Path) -> None:
+async def test_stream_that_miniseed_cannot_name_is_reported_once(tmp_path: Path) -> None:
     long = StreamId("XX", "LONGNAME", "00", "HHZ")
     path = tmp_path / "live.mseed"
     _, err, _ = await dump([packet(stream=long), packet(1, stream=long, sequence=1)], "--write", str(path))
@@ -265,8 +265,8 @@ def test_file_that_cannot_be_written_fails_at_once(tmp_path: Path, option: str) 
         (OSError("strange"), "the output: strange; choose another path"),
     ],
 )
-def test_error_of_a_file_is_told_with_the_remedy(error: OSError, text: str) -> None:
-    assert _told(error) == text
+def test_error_of_a_file_is_reported_with_the_remedy(error: OSError, text: str) -> None:
+    assert _with_remedy(error) == text
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def silent_address() -> Iterator[str]:
         yield f"tcp://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def test_address_where_nothing_publishes_is_told_however_short_the_run_is(silent_address: str) -> None:
+def test_address_where_nothing_publishes_is_reported_however_short_the_run_is(silent_address: str) -> None:
     result = run_cli(["rawdaq-dump", "--connect", silent_address, "--seconds", "0.1"])
     told = result.stderr.splitlines()
     assert told[0] == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)"
@@ -285,17 +285,17 @@ def test_address_where_nothing_publishes_is_told_however_short_the_run_is(silent
     assert (len(told), result.returncode) == (2, 1)
 
 
-def test_host_that_is_not_found_is_told() -> None:
+def test_host_that_is_not_found_is_reported() -> None:
     result = run_cli(["rawdaq-dump", "--connect", "tcp://not..there:9004", "--seconds", "0.1"])
     told = result.stderr.splitlines()
-    assert told[0] == "rawdaq-dump: host not..there of tcp://not..there:9004 is not found: that is no host name"
+    assert told[0] == "rawdaq-dump: host not..there of tcp://not..there:9004 is not found: that is not a host name"
     assert (len(told), result.returncode) == (2, 1)
 
 
 async def test_address_where_nothing_publishes_is_reported_once_though_another_sends(
     silent_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 0.5)
     async with publishing() as publisher, dumping(publisher, "--connect", silent_address) as process:
         await publisher.deliver([packet()])
         line = await next_line(process.stderr)
@@ -305,17 +305,17 @@ async def test_address_where_nothing_publishes_is_reported_once_though_another_s
     assert rest.startswith("rawdaq-dump: 1 packet of 1 stream in ")
 
 
-async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there(
+async def test_a_publisher_that_turns_us_away_is_reported_from_one_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 1.0)
     async with publishing(max_subscribers=1) as publisher, Subscriber(publisher.address):
         await subscribed(publisher)
         async with dumping(publisher) as process:
             line = await next_line(process.stderr)
     assert line == (
-        f"rawdaq-dump: {publisher.address} takes connections, but does not publish to us: it turns us away "
-        "(the receiver's log says why), or is no ZMQTCPPublisher\n"
+        f"rawdaq-dump: {publisher.address} takes connections, but does not publish to us: it refuses us "
+        "(the receiver's log says why), or is not a ZMQTCPPublisher\n"
     )
 
 
