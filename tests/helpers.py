@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 30.0  # generous: a loaded machine may be slow, a broken program never gets there
 
 _POLL_S = 0.01
-_MODULES = {
+MODULES = {
     "control-rawdaq": "rawdaq.control.cli",
     "rawdaq-dump": "rawdaq.control.dump.command",
     "rawdaq-device": "rawdaq.control.device.command",
@@ -42,7 +42,7 @@ async def until(predicate: Callable[[], T], deadline_s: float = DEADLINE_S) -> T
 
 def command(name: str, *args: str) -> list[str]:
     """Return the command line that runs one of our commands with this interpreter, installed or not."""
-    code = f"import sys; sys.argv[0] = {name!r}; from {_MODULES[name]} import main; main()"
+    code = f"import sys; sys.argv[0] = {name!r}; from {MODULES[name]} import main; main()"
     return [sys.executable, "-c", code, *args]
 
 

@@ -1,8 +1,8 @@
 """``rawdaq-dump``: shows a live stream, or files, as lines, JSON or a table, and writes it as miniSEED or a picture.
 
-It ends after ``--count`` or ``--seconds``, on Ctrl-C, at the end of the files, or when the reader of its output goes
-away; the exit status is 0 then, or 1 when nothing came. Totals, lost messages and files that are skipped are told on
-stderr, so that stdout holds nothing but data.
+It ends after ``--count`` or ``--seconds``, on Ctrl-C, at the end of the files, or when the reader of its output closes
+it. The exit status is 0 then, or 1 when nothing came. Totals, lost messages and skipped files are reported on stderr:
+stdout has only data.
 """
 
 import errno
@@ -18,9 +18,9 @@ from click.core import ParameterSource
 
 from rawdaq.errors import InvalidValue, RawdaqError
 
-# ZMQ, numpy and rich are loaded where they are used: --help is to come at once.
+# ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
 if TYPE_CHECKING:
-    from rawdaq.control.dump.session import Session, View
+    from rawdaq.control.dump.run import DumpRun, View
     from rawdaq.subscriber import Subscriber
     from rawdaq.subscriber.files import FileSubscriber
 
@@ -43,7 +43,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     default=["tcp://127.0.0.1:9004"],
     show_default=True,
     metavar="ADDRESS",
-    help="Publisher to listen to; repeatable.",
+    help="Publisher to connect to; repeatable.",
 )
 @click.option(
     "--from",
@@ -91,38 +91,39 @@ def main(
     record_file: Path | None,
     picture: Path | None,
 ) -> None:
-    """Show the live stream of a receiver, or what waveform files hold, one packet a line.
+    """Show the live stream of a receiver, or the content of waveform files, one packet a line.
 
-    A line says stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
-    does not say), sequence number, and latency: the clock of this machine minus the time of the last sample. In JSON
-    gap_s is the time that is missing between a packet and the one before it in its stream, negative for an overlap.
-    Files come in order of time, one record or trace a line, and have no latency. Exit status 1 says that nothing came.
+    A line has stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
+    does not give one), sequence number, and latency: the clock of this machine minus the time of the last sample. In
+    JSON gap_s is the time that is missing between a packet and the one before it in its stream, negative for an
+    overlap. Files are shown in order of time, one record or trace a line, without latency. The exit status is 1 when
+    nothing came.
     """
-    from rawdaq.control.dump.session import Session, tell
+    from rawdaq.control.dump.run import DumpRun, report
     from rawdaq.process.signals import stop_event
 
     if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--from reads files, --connect a publisher: say one of them")
+        raise click.UsageError("--from reads files, --connect a publisher; choose one")
     with stop_event() as stop:
         try:
-            # Opened first: a file that is to be read must not be overwritten.
-            opened = _opened(files, streams, record_file, picture) if files else None
-            views = [_shown(as_json, with_samples, as_table), *_kept(record_file, picture, is_live=not files)]
-            session = Session(views, stop, count, seconds)
-            with opened or _subscriber(addresses, streams, session) as subscriber:
-                session.run(subscriber)
-            if not session.packets:
+            # First, because a file that is read must not be overwritten.
+            opened = _open_files(files, streams, record_file, picture) if files else None
+            views = [_view(as_json, with_samples, as_table), *_file_views(record_file, picture, is_live=not files)]
+            run = DumpRun(views, stop, count, seconds)
+            with opened or _subscriber(addresses, streams, run) as reader:
+                run.run(reader)
+            if not run.packets:
                 sys.exit(1)
         except BrokenPipeError:
             # Python flushes stdout once more when it exits, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (RawdaqError, OSError) as error:
-            tell(_told(error) if isinstance(error, OSError) else str(error))
+            report(_with_remedy(error) if isinstance(error, OSError) else str(error))
             sys.exit(1)
 
 
-def _told(error: OSError) -> str:
-    """Return what the system says of which file, and a remedy."""
+def _with_remedy(error: OSError) -> str:
+    """Return the system's error, the file, and a remedy."""
     match error.errno:
         case errno.ENOENT:
             remedy = "make its folder, or choose another path"
@@ -135,10 +136,10 @@ def _told(error: OSError) -> str:
     return f"{error.filename or 'the output'}: {error.strerror or error}; {remedy}"
 
 
-def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Session") -> "Subscriber":
+def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun") -> "Subscriber":
     from rawdaq.subscriber import Subscriber
 
-    subscriber = Subscriber(addresses, streams, on_loss=session.note_loss)
+    subscriber = Subscriber(addresses, streams, on_loss=run.note_loss)
     try:
         subscriber.open()
     except InvalidValue as error:
@@ -146,12 +147,12 @@ def _subscriber(addresses: Sequence[str], streams: Sequence[str], session: "Sess
     return subscriber
 
 
-def _opened(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "FileSubscriber":
-    from rawdaq.control.dump.session import Teller
+def _open_files(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "FileSubscriber":
+    from rawdaq.control.dump.run import ReportHandler
     from rawdaq.subscriber.files import FileSubscriber
 
     logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [Teller()]
+    logger.handlers = [ReportHandler()]
     subscriber = FileSubscriber(files, streams, logger=logger)
     subscriber.open()
     read = {path.resolve() for path in subscriber.paths}
@@ -161,7 +162,7 @@ def _opened(files: Sequence[str], streams: Sequence[str], *written: Path | None)
     return subscriber
 
 
-def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
+def _view(as_json: bool, with_samples: bool, as_table: bool) -> "View":
     from rawdaq.control.dump.stats import JsonTable, LiveTable, PlainTable
     from rawdaq.control.dump.views import JsonLines, TextLines
 
@@ -172,7 +173,7 @@ def _shown(as_json: bool, with_samples: bool, as_table: bool) -> "View":
     return JsonLines(with_samples) if as_json else TextLines(with_samples)
 
 
-def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> list["View"]:
+def _file_views(record_file: Path | None, picture: Path | None, *, is_live: bool) -> list["View"]:
     views: list[View] = []
     if picture is not None:
         from rawdaq.control.dump.files import Picture
@@ -181,10 +182,10 @@ def _kept(record_file: Path | None, picture: Path | None, *, is_live: bool) -> l
             views.append(Picture(picture))
         except InvalidValue as error:
             raise click.BadParameter(str(error), param_hint="--plot") from error
-    if record_file is not None:  # after that, because it replaces an old file
-        from rawdaq.control.dump.files import RecordFile
+    if record_file is not None:  # last, because it replaces an old file
+        from rawdaq.control.dump.files import MiniSeedFile
 
-        views.append(RecordFile(record_file, is_live))
+        views.append(MiniSeedFile(record_file, is_live))
     return views
 
 

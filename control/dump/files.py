@@ -1,22 +1,22 @@
-"""What arrives, kept: as a miniSEED file, and as a picture."""
+"""Views that keep packets: in a miniSEED file, and as a picture."""
 
 import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from rawdaq.control.dump.session import Arrival, View, tell
+from rawdaq.control.dump.run import Arrival, View, report
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 
 _NEVER_S = 1e9
-_MAX_PICTURE_BYTES = 256_000_000  # samples that a picture may hold: bounds what an endless run can make us keep
+_MAX_PICTURE_BYTES = 256_000_000  # of samples in a picture: bounds the memory of an endless run
 
 
-class RecordFile(View):
-    """A new miniSEED file of what arrives.
+class MiniSeedFile(View):
+    """A new miniSEED file with the packets.
 
     Args:
         path: the file.
@@ -24,7 +24,7 @@ class RecordFile(View):
     """
 
     def __init__(self, path: Path, is_live: bool = True) -> None:
-        # What comes from files need not leave before its record is full.
+        # Packets from files can wait until their record is full.
         self._format = RecordFormat() if is_live else RecordFormat(flush_after_s=_NEVER_S)
         self._maker = RecordMaker(self._format)
         self._can: dict[StreamId, bool] = {}
@@ -37,7 +37,7 @@ class RecordFile(View):
             reason = why_not(self._format, stream)
             self._can[stream] = reason is None
             if reason is not None:
-                tell(f"{stream} is not written: {reason}")
+                report(f"{stream} is not written: {reason}")
         if self._can[stream]:
             self._write(self._maker.add([arrival.packet], time.time_ns()))
 
@@ -59,20 +59,20 @@ class RecordFile(View):
 
 
 class Picture(View):
-    """A picture of what arrived, drawn at the end; when that is too much, of the latest.
+    """A picture of the packets, drawn at the end; of the latest ones when there are too many.
 
     Args:
         path: the file.
 
     Raises:
-        InvalidValue: its name does not end as that of a picture.
+        InvalidValue: its name does not have the ending of a picture.
         OSError: it could not be written.
     """
 
     def __init__(self, path: Path) -> None:
         from rawdaq.replay.waveforms import check_picture
 
-        check_picture(path)  # now: at the end all would be lost
+        check_picture(path)  # now: at the end all data would be lost
         self._path = path
         self._packets: deque[Packet] = deque()
         self._bytes = 0
@@ -87,7 +87,7 @@ class Picture(View):
             self._is_cut = True
 
     def close(self) -> None:
-        """Draw.
+        """Draw the picture.
 
         Raises:
             RawdaqError: nothing arrived, or the file cannot be written.
@@ -97,5 +97,5 @@ class Picture(View):
         if not self._packets:
             raise RawdaqError(f"{self._path} is not drawn: nothing arrived")
         if self._is_cut:
-            tell(f"{self._path} shows only the latest {_MAX_PICTURE_BYTES // 1_000_000} MB of samples")
+            report(f"{self._path} shows only the latest {_MAX_PICTURE_BYTES // 1_000_000} MB of samples")
         plot(self._packets, self._path)

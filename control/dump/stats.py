@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rawdaq.control.dump.session import Arrival, View, seconds
+from rawdaq.control.dump.run import Arrival, View, seconds
 from rawdaq.control.dump.views import print_line
 from rawdaq.packet import rate_text
 from rawdaq.stream_id import StreamId
@@ -23,9 +23,9 @@ _PLAIN_WIDTH = 200  # no terminal, no width: wide enough for every column
 
 @dataclass(slots=True)
 class Figures:
-    """What arrived of one stream; a gap or an overlap is one of more than half a sample.
+    """Counters of one stream; gaps and overlaps of up to half a sample do not count.
 
-    Latencies are None for what was read from files.
+    Latencies are None for packets from files.
     """
 
     packets: int = 0

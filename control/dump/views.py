@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterable
 
-from rawdaq.control.dump.session import Arrival, View, seconds
+from rawdaq.control.dump.run import Arrival, View, seconds
 from rawdaq.packet import Packet, rate_text
 from rawdaq.protocols.message import header
 from rawdaq.times import to_iso
@@ -25,7 +25,7 @@ class TextLines(View):
 
 
 class JsonLines(View):
-    """One JSON object a line: the message's header, and what its arrival tells."""
+    """One JSON object a line: the header of the message, and the facts of its arrival."""
 
     def __init__(self, with_samples: bool = False) -> None:
         self._with_samples = with_samples
@@ -56,7 +56,7 @@ def text_line(arrival: Arrival) -> str:
 
 
 def json_values(packet: Packet) -> Iterable[int | float | None]:
-    """Return the samples as JSON can say them: exact, and null for NaN and the infinities."""
+    """Return the samples as JSON has them: exact, and null for NaN and the infinities."""
     values: list[int | float] = packet.samples.tolist()
     if packet.sample_type.startswith("float"):
         return (value if math.isfinite(value) else None for value in values)
@@ -64,6 +64,6 @@ def json_values(packet: Packet) -> Iterable[int | float | None]:
 
 
 def print_line(line: str) -> None:
-    """Print *line* so that the next program in a pipe has it now."""
+    """Print *line* so that the next program in a pipe gets it at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

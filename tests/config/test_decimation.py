@@ -7,11 +7,14 @@ import pytest
 
 from rawdaq import Subscriber, config
 from rawdaq.config import ConfigError
+from rawdaq.control.processes import children
 from rawdaq.station import build
 from rawdaq.stream_id import StreamId
 from rawdaq.streamer import Channel, Streamer
 from rawdaq.streams.decimator import Decimator
-from tests.helpers import run_cli, wait_for
+from tests import forks
+from tests.forks import run_cli
+from tests.helpers import wait_for
 from tests.makers import START_NS
 
 STATION = """\
@@ -235,7 +238,10 @@ def _archived(folder: Path) -> dict[StreamId, list[Any]]:
     return streams
 
 
-def test_a_running_component_archives_the_source_and_its_decimated_stream(tmp_path: Path, runtime_dir: Path) -> None:
+def test_a_running_component_archives_the_source_and_its_decimated_stream(
+    tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "spawn", forks.spawn)
     samples = np.random.default_rng(1).integers(-30_000, 30_000, PACKETS * PACKET).astype("<i2")
     with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in (1, 2)], port=0) as streamer:
         control = ["control-rawdaq", "-c", str(_station(tmp_path, streamer.port))]

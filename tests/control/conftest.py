@@ -8,8 +8,7 @@ import pytest
 from rawdaq.control.processes import children
 from rawdaq.control.processes.stop import stop
 from rawdaq.process.runtime_files import RuntimeFiles
-from tests import outside
-from tests.control import forks
+from tests import forks, outside
 from tests.control.cli_words import Said
 
 

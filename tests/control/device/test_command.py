@@ -27,7 +27,8 @@ from rawdaq.packet import Samples, SampleType
 from rawdaq.protocols.raw import ChannelDescribed, Endianness, RawPlugin, SampleBlock
 from rawdaq.replay.waveforms import read_waveforms
 from rawdaq.times import NS_PER_S
-from tests.helpers import DEADLINE_S, environment, run_cli, start_cli
+from tests.forks import Process, run_cli, start_cli
+from tests.helpers import DEADLINE_S, environment
 
 obspy: Any = import_module("obspy")  # it has no types
 ALL_TYPES = [
@@ -287,27 +288,13 @@ def test_a_client_that_reads_gets_its_last_samples_and_one_that_does_not_is_not_
 
 
 @contextmanager
-def _device(*args: str) -> Generator[tuple[subprocess.Popen[str], int]]:
+def _device(*args: str) -> Generator[tuple[Process, int]]:
     """Run the command on a free port; give its process and its port, with stdout read up to the address."""
-    process = start_cli(["rawdaq-device", "--port", "0", *args])
-    try:
-        assert process.stdout is not None
+    with start_cli(["rawdaq-device", "--port", "0", *args]) as process:
         match = re.search(r"on 127\.0\.0\.1:(\d+)$", process.stdout.readline())
         assert match is not None, process.communicate()
         yield process, int(match[1])
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def _outputs(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Return what else comes on stdout and stderr until the command ends."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out, err = process.stdout.read(), process.stderr.read()
-    process.wait(DEADLINE_S)
-    return out, err
+        process.kill()
 
 
 def _receive(
@@ -329,7 +316,7 @@ def _receive(
 def test_the_seismogram_arrives_once_at_full_speed_and_the_totals_are_told() -> None:
     with _device("--once", "--speed", "max", "--time", "original") as (process, port):
         _, blocks = _receive(port, [1, 2, 3])
-        out, err = _outputs(process)
+        out, err = process.communicate()
     assert process.returncode == 0, err
     assert len(blocks) == 90
     assert blocks[0].start_ns == 1_251_073_203_000_000_000
@@ -362,7 +349,7 @@ def test_real_time_begins_at_the_second_that_has_just_begun_and_a_signal_ends_it
         _, blocks = _receive(port, [7], blocks=3)
         after_ns = time.time_ns()
         process.send_signal(signal.SIGTERM)
-        out, err = _outputs(process)
+        out, err = process.communicate()
     assert (process.returncode, "Traceback" in err) == (0, False)
     assert "played" in out
     assert blocks[0].start_ns % 100_000_000 == 0
@@ -373,7 +360,7 @@ def test_real_time_begins_at_the_second_that_has_just_begun_and_a_signal_ends_it
 def test_ctrl_c_while_it_waits_for_a_client_ends_it_quietly() -> None:
     with _device("--wait-client") as (process, _):
         process.send_signal(signal.SIGINT)
-        out, err = _outputs(process)
+        out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert out.endswith("played 0 packets, 0 samples; clients: 0, packets without a client: 0\n")
 

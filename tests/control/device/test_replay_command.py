@@ -1,27 +1,22 @@
 """``rawdaq-device --replay``."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from rawdaq.capture.file import Kind
 from tests.control.captures import HANDSHAKE, listening, talk, write
-from tests.helpers import DEADLINE_S, run_cli, start_cli
+from tests.forks import run_cli, start_cli
 
 
 def test_the_command_plays_it_to_whoever_connects_and_ends(tmp_path: Path) -> None:
     capture = write(tmp_path / "a", [*HANDSHAKE, (Kind.ENDED, 1, 0.0, "", b"closed")])
-    process = start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0", "--speed", "max"])
-    try:
-        assert process.stdout is not None
+    with start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0", "--speed", "max"]) as process:
         line = process.stdout.readline()
         assert line.startswith(f"replaying {capture}, on 127.0.0.1:")
         assert talk(int(line.rpartition(":")[2]))[0] == b"welcome\n"
-        out, err = process.communicate(timeout=DEADLINE_S)
-    finally:
-        _end(process)
+        out, err = process.communicate()
     assert (process.returncode, out) == (0, "replayed 1 connections, 8 bytes\n")
     assert "connection 1 of the capture" in err
 
@@ -37,21 +32,11 @@ def test_the_command_sends_datagrams_where_it_is_told(tmp_path: Path) -> None:
 
 def test_a_signal_ends_the_command_quietly(tmp_path: Path) -> None:
     capture = write(tmp_path / "a", HANDSHAKE)
-    process = start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0"])
-    try:
-        assert process.stdout is not None
+    with start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0"]) as process:
         assert process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=DEADLINE_S)
-    finally:
-        _end(process)
+        out, err = process.communicate()
     assert (process.returncode, out, err) == (0, "replayed 0 connections, 0 bytes\n", "")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from rawdaq.control.device.udp import parse_address
 from rawdaq.errors import InvalidValue
 from rawdaq.receivers.raw_udp.receiver import RawUDPReceiver
 from rawdaq.replay.waveforms import read_waveforms
-from tests.helpers import command, environment, run_cli, until
+from tests.forks import run_cli
+from tests.helpers import until
 from tests.packet_keeper import PacketKeeper
 
 STATION = StationSettings(network="XX", code="DEMO")
@@ -26,16 +27,12 @@ async def test_a_receiver_gets_the_seismogram_sample_for_sample() -> None:
     serving = asyncio.ensure_future(receiver.serve())
     await until(lambda: receiver.endpoints[0].port)
     target = f"127.0.0.1:{receiver.endpoints[0].port}"
-    process = await asyncio.create_subprocess_exec(
-        *command("rawdaq-device", "--udp", target, "--once", "--time", "original", "--speed", "60"),
-        env=environment(),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
+    words = ["rawdaq-device", "--udp", target, "--once", "--time", "original", "--speed", "60"]
+    out = (await asyncio.to_thread(run_cli, words)).stdout
     await until(lambda: sum(packet.samples.size for packet in keeper.packets) == 9000)
     receiver.stop()
     await serving
-    lines = out.decode().splitlines()
+    lines = out.splitlines()
     assert re.fullmatch(rf"pushing the earthquake .*, once, to {target}", lines[0])
     assert lines[1].split() == "channel 1 100 Hz int32 little BW.RJOB..EHZ".split()
     assert lines[-1] == (

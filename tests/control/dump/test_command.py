@@ -9,22 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
 
-from rawdaq.control.dump.command import _told
+from rawdaq.control.dump import run as dump_run
+from rawdaq.control.dump.command import _with_remedy
 from rawdaq.packet import Packet
 from rawdaq.protocols.message import header
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.stream_id import StreamId
 from rawdaq.subscriber import Subscriber
-from tests.helpers import command, environment, run_cli
+from tests.forks import Process, run_cli, start_cli
+from tests.helpers import command, environment
 from tests.live import publishing, subscribed
 from tests.makers import START_NS, STREAM, packet
 
@@ -38,24 +40,30 @@ OTHER = StreamId("XX", "DEMO", "00", "HHN")
 @asynccontextmanager
 async def dumping(publisher: ZMQTCPPublisher, *args: str, wait: bool = True) -> AsyncGenerator[Process]:
     """Give a running rawdaq-dump that has subscribed, and end it."""
-    line = command("rawdaq-dump", "--connect", publisher.address, *args)
-    process = await asyncio.create_subprocess_exec(*line, stdout=PIPE, stderr=PIPE, env=environment())
-    try:
-        if wait:
-            await subscribed(publisher)
-        yield process
-    finally:
-        if process.returncode is None:
+    with start_cli(["rawdaq-dump", "--connect", publisher.address, *args]) as process:
+        try:
+            if wait:
+                await subscribed(publisher)
+            yield process
+        finally:
             process.kill()
-        await process.communicate()
+
+
+async def ended(process: Process) -> tuple[str, str]:
+    """Return what *process* writes to stdout and stderr until it has ended."""
+    return await asyncio.wait_for(asyncio.to_thread(process.communicate), 60)
+
+
+async def next_line(stream: TextIO) -> str:
+    return await asyncio.wait_for(asyncio.to_thread(stream.readline), 60)
 
 
 async def dump(packets: Sequence[Packet], *args: str) -> tuple[list[str], str, int | None]:
     """Return stdout's lines, stderr and the exit status after all *packets* were published."""
     async with publishing() as publisher, dumping(publisher, "--count", str(len(packets)), *args) as process:
         await publisher.deliver(packets)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-    return out.decode().splitlines(), err.decode(), process.returncode
+        out, err = await ended(process)
+    return out.splitlines(), err, process.returncode
 
 
 async def test_packet_is_a_line() -> None:
@@ -104,12 +112,12 @@ async def test_json_samples_are_exact_and_null_where_there_is_no_number() -> Non
 async def test_only_wanted_streams_are_shown() -> None:
     async with publishing() as publisher, dumping(publisher, "--stream", "*.HHZ", "--count", "1") as process:
         await publisher.deliver([packet(stream=OTHER), packet()])
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert out.startswith(b"XX.DEMO.00.HHZ ")
-    assert out.count(b"\n") == 1
+        out, _ = await ended(process)
+    assert out.startswith("XX.DEMO.00.HHZ ")
+    assert out.count("\n") == 1
 
 
-async def test_lost_messages_are_told_and_summed_up() -> None:
+async def test_lost_messages_are_reported_and_summed_up() -> None:
     packets = [packet(index, sequence=index) for index in (0, 1, 5, 6, 9)]
     _, err, status = await dump(packets)
     told = err.splitlines()
@@ -120,24 +128,21 @@ async def test_lost_messages_are_told_and_summed_up() -> None:
     assert status == 0
 
 
-async def test_outage_is_told_when_it_is_over() -> None:
+async def test_outage_is_reported_when_it_is_over() -> None:
     async with publishing() as publisher, dumping(publisher) as process:
         await publisher.deliver([packet(sequence=0), packet(1, sequence=3)])
-        assert process.stderr is not None
-        line = await asyncio.wait_for(process.stderr.readline(), 60)
-        assert b"lost 2 messages" in line
+        assert "lost 2 messages" in await next_line(process.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_signal_ends_it_with_totals(number: signal.Signals) -> None:
     async with publishing() as publisher, dumping(publisher) as process:
         await publisher.deliver([packet()])
-        assert process.stdout is not None
-        await asyncio.wait_for(process.stdout.readline(), 60)
+        await next_line(process.stdout)
         process.send_signal(number)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert out == b""
-    assert err.decode().startswith("rawdaq-dump: 1 packet of 1 stream in")
+        out, err = await ended(process)
+    assert out == ""
+    assert err.startswith("rawdaq-dump: 1 packet of 1 stream in")
     assert process.returncode == 0
 
 
@@ -165,17 +170,18 @@ async def test_closed_pipe_ends_it_quietly() -> None:
     assert err == b""
 
 
-async def test_seconds_end_it_though_nobody_publishes_and_it_says_what_to_check() -> None:
+async def test_seconds_end_it_without_data_and_it_says_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 1.0)
     async with publishing() as publisher:
         pattern = ["--stream", "YY.*", "--stream", "ZZ.*"]
-        async with dumping(publisher, "--seconds", "3.5", *pattern, wait=False) as process:
-            out, err = await asyncio.wait_for(process.communicate(), 60)
-    told = err.decode().splitlines()
-    assert out == b""
+        async with dumping(publisher, "--seconds", "1.6", *pattern, wait=False) as process:
+            out, err = await ended(process)
+    told = err.splitlines()
+    assert out == ""
     assert told[0].startswith(f"rawdaq-dump: waiting for data at {publisher.address} for streams like YY.* or ZZ.*. ")
     assert "without --stream" in told[0]
     assert "control-rawdaq status" in told[0]
-    assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in 3.5 s")
+    assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in 1.6 s")
     assert len(told) == 2
     assert process.returncode == 1
 
@@ -217,7 +223,7 @@ async def test_miniseed_file_reads_back_sample_for_sample(tmp_path: Path) -> Non
     assert trace.data.tolist() == list(range(2000))
 
 
-async def test_stream_that_miniseed_cannot_name_is_told_once(tmp_path: Path) -> None:
+async def test_stream_that_miniseed_cannot_name_is_reported_once(tmp_path: Path) -> None:
     long = StreamId("XX", "LONGNAME", "00", "HHZ")
     path = tmp_path / "live.mseed"
     _, err, _ = await dump([packet(stream=long), packet(1, stream=long, sequence=1)], "--write", str(path))
@@ -259,8 +265,8 @@ def test_file_that_cannot_be_written_fails_at_once(tmp_path: Path, option: str) 
         (OSError("strange"), "the output: strange; choose another path"),
     ],
 )
-def test_error_of_a_file_is_told_with_the_remedy(error: OSError, text: str) -> None:
-    assert _told(error) == text
+def test_error_of_a_file_is_reported_with_the_remedy(error: OSError, text: str) -> None:
+    assert _with_remedy(error) == text
 
 
 @pytest.fixture
@@ -271,7 +277,7 @@ def silent_address() -> Iterator[str]:
         yield f"tcp://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def test_address_where_nothing_publishes_is_told_however_short_the_run_is(silent_address: str) -> None:
+def test_address_where_nothing_publishes_is_reported_however_short_the_run_is(silent_address: str) -> None:
     result = run_cli(["rawdaq-dump", "--connect", silent_address, "--seconds", "0.1"])
     told = result.stderr.splitlines()
     assert told[0] == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)"
@@ -279,33 +285,37 @@ def test_address_where_nothing_publishes_is_told_however_short_the_run_is(silent
     assert (len(told), result.returncode) == (2, 1)
 
 
-def test_host_that_is_not_found_is_told() -> None:
+def test_host_that_is_not_found_is_reported() -> None:
     result = run_cli(["rawdaq-dump", "--connect", "tcp://not..there:9004", "--seconds", "0.1"])
     told = result.stderr.splitlines()
-    assert told[0] == "rawdaq-dump: host not..there of tcp://not..there:9004 is not found: that is no host name"
+    assert told[0] == "rawdaq-dump: host not..there of tcp://not..there:9004 is not found: that is not a host name"
     assert (len(told), result.returncode) == (2, 1)
 
 
-async def test_address_where_nothing_publishes_is_told_once_though_another_sends(silent_address: str) -> None:
+async def test_address_where_nothing_publishes_is_reported_once_though_another_sends(
+    silent_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 0.5)
     async with publishing() as publisher, dumping(publisher, "--connect", silent_address) as process:
         await publisher.deliver([packet()])
-        assert process.stderr is not None
-        line = await asyncio.wait_for(process.stderr.readline(), 60)
+        line = await next_line(process.stderr)
         process.send_signal(signal.SIGINT)
-        _, rest = await asyncio.wait_for(process.communicate(), 60)
-    assert line.decode() == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)\n"
-    assert rest.decode().startswith("rawdaq-dump: 1 packet of 1 stream in ")
+        _, rest = await ended(process)
+    assert line == f"rawdaq-dump: nothing publishes at {silent_address} (is the receiver running?)\n"
+    assert rest.startswith("rawdaq-dump: 1 packet of 1 stream in ")
 
 
-async def test_a_publisher_that_turns_us_away_is_told_from_one_that_is_not_there() -> None:
+async def test_a_publisher_that_turns_us_away_is_reported_from_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dump_run, "_PATIENCE_S", 1.0)
     async with publishing(max_subscribers=1) as publisher, Subscriber(publisher.address):
         await subscribed(publisher)
         async with dumping(publisher) as process:
-            assert process.stderr is not None
-            line = await asyncio.wait_for(process.stderr.readline(), 60)
-    assert line.decode() == (
-        f"rawdaq-dump: {publisher.address} takes connections, but does not publish to us: it turns us away "
-        "(the receiver's log says why), or is no ZMQTCPPublisher\n"
+            line = await next_line(process.stderr)
+    assert line == (
+        f"rawdaq-dump: {publisher.address} takes connections, but does not publish to us: it refuses us "
+        "(the receiver's log says why), or is not a ZMQTCPPublisher\n"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rawdaq.control.dump.command import main
-from rawdaq.control.dump.files import RecordFile
-from rawdaq.control.dump.session import Arrival
+from rawdaq.control.dump.files import MiniSeedFile
+from rawdaq.control.dump.run import Arrival
 from rawdaq.packet import Packet
+from rawdaq.replay import waveforms
 from rawdaq.subscriber.files import FileSubscriber
-from tests.helpers import run_cli
+from tests.forks import run_cli
 from tests.makers import START_NS, STREAM
 from tests.waveform_makers import NORTH, noise, pairs, write
 
@@ -94,7 +95,7 @@ def test_what_is_written_holds_the_same(path: Path, tmp_path: Path) -> None:
 def test_records_from_files_wait_until_they_are_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns = START_NS
     monkeypatch.setattr("time.time_ns", lambda: now_ns)
-    view = RecordFile(tmp_path / "a", is_live=False)
+    view = MiniSeedFile(tmp_path / "a", is_live=False)
     view.show(Arrival(noise(size=10), None, None, 0))
     now_ns += 10_000 * S
     view.tick(0)
@@ -103,9 +104,17 @@ def test_records_from_files_wait_until_they_are_full(tmp_path: Path, monkeypatch
     assert (tmp_path / "a").stat().st_size == 512
 
 
-def test_picture_is_drawn(path: Path, tmp_path: Path) -> None:
+def test_picture_is_drawn(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Packet] = []
+
+    def plot(packets: Iterable[Packet], picture: Path) -> None:
+        drawn.extend(packets)
+        picture.touch()
+
+    monkeypatch.setattr(waveforms, "plot", plot)
     assert dump("--from", path, "--plot", tmp_path / "a.png").exit_code == 0
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.png").exists()
+    assert sum(packet.samples.size for packet in drawn) == 3200
 
 
 @pytest.mark.parametrize(
@@ -133,7 +142,7 @@ def test_a_file_that_is_read_is_never_overwritten(path: Path, option: str) -> No
     assert "is one of the files that are read; write another one" in done.stderr
 
 
-def test_what_is_skipped_is_told_apart_from_the_data(path: Path) -> None:
+def test_what_is_skipped_is_reported_apart_from_the_data(path: Path) -> None:
     empty = path.with_name("empty")
     empty.touch()
     done = dump("--from", path.parent)

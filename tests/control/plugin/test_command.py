@@ -18,7 +18,7 @@ from rawdaq.control.processes.main import Member, Process
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.process import log
 from rawdaq.process.runtime_files import RuntimeFiles
-from tests.control import forks
+from tests import forks
 from tests.helpers import DEADLINE_S, environment
 from tests.seedlink_server import short, write_station
 
@@ -205,10 +205,10 @@ def test_the_cores_of_all_components_are_those_of_the_process(
 
 
 def test_what_ends_it_is_in_the_log_and_the_status_is_1(components: list[Any]) -> None:
-    status, said = forks.run(lambda: plugin_process.run(components))
-    assert status == 1
-    assert " ERROR rawdaq.process publisher seedlink: descriptor 63 is not open; let seedlink" in said
-    assert "Two has stopped" in said, "with the other one"
+    done = forks.run(lambda: plugin_process.run(components))
+    assert done.returncode == 1
+    assert " ERROR rawdaq.process publisher seedlink: descriptor 63 is not open; let seedlink" in done.stderr
+    assert "Two has stopped" in done.stderr, "with the other one"
 
 
 def test_a_component_that_runs_already_runs_here_without_commands(
@@ -230,7 +230,8 @@ def test_it_logs_to_the_systems_log_when_asked(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as system:
         system.bind(address)
         system.settimeout(DEADLINE_S)
-        assert forks.run(lambda: plugin_process.run(components[:1], to_system_log=True)) == (1, "")
+        done = forks.run(lambda: plugin_process.run(components[:1], to_system_log=True))
+        assert (done.returncode, done.stderr) == (1, "")
         line = system.recv(1000)
     assert re.match(rb"<13[0-7]>rawdaq\[\d+\]: ", line)
     assert b" rawdaq." in line
@@ -238,5 +239,5 @@ def test_it_logs_to_the_systems_log_when_asked(
 
 def test_without_a_system_log_it_logs_to_standard_error(components: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "SYSTEM_LOGS", ("/nowhere/log",))
-    _, said = forks.run(lambda: plugin_process.run(components[:1], to_system_log=True))
-    assert "this system has no log at /nowhere/log" in said
+    done = forks.run(lambda: plugin_process.run(components[:1], to_system_log=True))
+    assert "this system has no log at /nowhere/log" in done.stderr

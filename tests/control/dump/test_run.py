@@ -14,8 +14,8 @@ import pytest
 import zmq
 
 from rawdaq.control.dump import files as dump_files
-from rawdaq.control.dump.files import Picture, RecordFile
-from rawdaq.control.dump.session import Arrival, Session, View, _why_unreached
+from rawdaq.control.dump.files import MiniSeedFile, Picture
+from rawdaq.control.dump.run import Arrival, DumpRun, View, _why_unreached
 from rawdaq.control.dump.stats import JsonTable
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
@@ -67,18 +67,18 @@ class Recorder(View):
 
 
 def run(subscriber: Scripted, seconds: float, view: View | None = None) -> None:
-    session = Session(
+    dump_run = DumpRun(
         [view or Recorder()],
         threading.Event(),
         seconds=seconds,
         clock=lambda: START_NS,
         monotonic=lambda: subscriber.now_s,
     )
-    subscriber.note = session.note_loss
-    session.run(subscriber)
+    subscriber.note = dump_run.note_loss
+    dump_run.run(subscriber)
 
 
-def test_waiting_is_told_once_and_only_until_something_came(capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiting_is_reported_once_and_only_until_something_came(capsys: pytest.CaptureFixture[str]) -> None:
     run(Scripted(*[None] * 100), 9)
     assert capsys.readouterr().err.count("waiting for data at") == 1
     run(Scripted(packet(), *[None] * 100), 9)
@@ -104,7 +104,7 @@ def test_losses_of_many_streams_at_once_are_one_line(capsys: pytest.CaptureFixtu
     assert told[0].endswith("XX.S4..HHZ: 2 and 2 more streams)")
 
 
-def test_losses_that_go_on_are_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_losses_that_go_on_are_reported_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     run(Scripted(*(packet(sequence=1) for _ in range(120)), step_s=0.1), 12)
     told = [line for line in capsys.readouterr().err.splitlines() if "messages before" in line]
     assert 2 <= len(told) <= 4
@@ -123,7 +123,7 @@ def test_messages_that_were_skipped_are_summed_up(capsys: pytest.CaptureFixture[
     subscriber = Scripted()
     subscriber._messages.refusals.by_reason["wrong header"] = 3
     run(subscriber, 1)
-    assert "0 lost, 3 skipped that are no waveforms of ours" in capsys.readouterr().err
+    assert "0 lost, 3 skipped that are not waveforms of ours" in capsys.readouterr().err
 
 
 def test_view_is_closed_although_another_one_fails() -> None:
@@ -132,9 +132,9 @@ def test_view_is_closed_although_another_one_fails() -> None:
             raise OSError("disk full")
 
     view, subscriber = Recorder(), Scripted(packet())
-    session = Session([view, Failing()], threading.Event(), monotonic=lambda: subscriber.now_s)
+    dump_run = DumpRun([view, Failing()], threading.Event(), monotonic=lambda: subscriber.now_s)
     with pytest.raises(OSError, match="disk full"):
-        session.run(subscriber)
+        dump_run.run(subscriber)
     assert view.is_closed
 
 
@@ -142,7 +142,7 @@ def test_partial_records_are_written_when_they_have_waited(tmp_path: Path, monke
     now_ns = START_NS
     monkeypatch.setattr("time.time_ns", lambda: now_ns)
     path = tmp_path / "live.mseed"
-    view = RecordFile(path)
+    view = MiniSeedFile(path)
     view.tick(0)
     view.show(arrival(packet()))
     view.tick(1)
@@ -206,7 +206,7 @@ async def test_table_is_redrawn_in_place_on_a_terminal() -> None:
     assert b"\x1b[" in shown
 
 
-def test_a_host_that_the_system_does_not_find_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_the_system_does_not_find_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def refuse(host: str, port: None) -> None:
@@ -221,17 +221,17 @@ def test_a_host_that_the_system_does_not_find_is_told_with_its_reason(monkeypatc
     assert _why_unreached("ipc:///a/b") == "nothing publishes at ipc:///a/b (is the receiver running?)"
 
 
-def test_what_listens_but_does_not_speak_zmq_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_listens_but_does_not_speak_zmq_is_reported_as_that(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as device:
         address = f"tcp://127.0.0.1:{device.getsockname()[1]}"
         with closing(Subscriber(address)) as listener:
             listener.open()
             wait_for(lambda: any(listener.unanswered().values()))
-            Session([], threading.Event(), seconds=0.01).run(listener)
+            DumpRun([], threading.Event(), seconds=0.01).run(listener)
     told = capsys.readouterr().err.splitlines()
     assert told[0] == (
-        f"rawdaq-dump: {address} takes connections, but does not publish to us: it turns us away (the receiver's log "
-        "says why), or is no ZMQTCPPublisher"
+        f"rawdaq-dump: {address} takes connections, but does not publish to us: it refuses us (the receiver's log "
+        "says why), or is not a ZMQTCPPublisher"
     )
 
 

@@ -1,4 +1,4 @@
-"""One run of ``rawdaq-dump``: packets from a subscriber to views, until it is over; what is missing goes to stderr."""
+"""One run of ``rawdaq-dump``: packets go from a reader to views until a limit; losses and totals go to stderr."""
 
 import logging
 import socket
@@ -17,14 +17,14 @@ from rawdaq.subscriber import Loss, PacketReader, Subscriber
 from rawdaq.times import NS_PER_S, to_iso
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
-_PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent something
-_OUTAGE_S = 0.5  # jumps of several streams that come so close together are one outage
-_OUTAGE_MAX_S = 5.0  # and one that goes on is told this often
-_NAMED = 5  # streams that a line names
+_PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent data
+_OUTAGE_S = 0.5  # losses of several streams that come so close together are one outage
+_OUTAGE_MAX_S = 5.0  # an outage that goes on is reported this often
+_NAMED = 5  # streams named in one line
 
 
 class Arrival(NamedTuple):
-    """A packet and what its arrival tells.
+    """A packet and the facts of its arrival.
 
     Attributes:
         packet: the packet.
@@ -45,42 +45,42 @@ class Arrival(NamedTuple):
 
 
 class View:
-    """Something that shows or keeps what arrives."""
+    """Shows or keeps packets."""
 
     def show(self, arrival: Arrival) -> None:
-        """Take one packet."""
+        """Show or keep one packet."""
         raise NotImplementedError
 
     def tick(self, now_s: float) -> None:
-        """Do what is due; called several times a second with a clock that only runs forward."""
+        """Do what is due; called several times a second with a monotonic clock."""
 
     def close(self) -> None:
-        """Finish; nothing arrives any more."""
+        """Finish: no more packets arrive."""
 
 
-def tell(text: str) -> None:
-    """Say *text* to the person, away from the data."""
+def report(text: str) -> None:
+    """Print *text* to stderr, away from the data."""
     click.echo(f"rawdaq-dump: {text}", err=True)
 
 
-class Teller(logging.Handler):
-    """Says log lines to the person."""
+class ReportHandler(logging.Handler):
+    """Reports log lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say the line."""
-        tell(record.getMessage())
+        """Report the line."""
+        report(record.getMessage())
 
 
-class Session:
-    """Reads a subscriber until a limit is reached or *stop* is set.
+class DumpRun:
+    """Reads packets until a limit is reached or *stop* is set.
 
     Args:
         views: where packets go.
-        stop: set by a signal.
+        stop: ends the run when it is set.
         count: end after so many packets.
         seconds: end after so long.
         clock: this machine's clock, in nanoseconds.
-        monotonic: seconds that only run forward.
+        monotonic: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -102,35 +102,35 @@ class Session:
         self.packets = 0
 
     def note_loss(self, loss: Loss) -> None:
-        """Take note of messages that did not arrive; for `Subscriber`."""
+        """Count messages that did not arrive; for `Subscriber`."""
         self._missing = loss.missing
         self._losses.add(loss, self._monotonic())
 
-    def run(self, subscriber: PacketReader) -> None:
-        """Show what *subscriber* receives, then say the totals."""
+    def run(self, reader: PacketReader) -> None:
+        """Show what *reader* receives, then report the totals."""
         self._began_s = self._monotonic()
         is_patient = True
         with ExitStack() as finish:
             for view in self._views:
                 finish.callback(view.close)
-            while (left_s := self._left_s()) > 0 and not subscriber.has_ended:
-                packet = subscriber.receive(min(left_s, _TICK_S))
+            while (left_s := self._left_s()) > 0 and not reader.has_ended:
+                packet = reader.receive(min(left_s, _TICK_S))
                 now_s = self._monotonic()
                 if packet is not None:
-                    self._take(packet, subscriber.is_live)
+                    self._take(packet, reader.is_live)
                 if is_patient and now_s - self._began_s > _PATIENCE_S:
                     is_patient = False
-                    self._tell_silence(subscriber)
+                    self._report_silence(reader)
                 for view in self._views:
                     view.tick(now_s)
-                self._losses.tell_when_over(now_s)
+                self._losses.report_when_over(now_s)
             if is_patient and not self.packets:
-                _tell_unanswered(subscriber)
-        self._losses.tell()
-        self._tell_totals(subscriber)
+                _report_unanswered(reader)
+        self._losses.report()
+        self._report_totals(reader)
 
     def _left_s(self) -> float:
-        """Return how long to go on."""
+        """Return how long the run goes on."""
         if self._stop.is_set() or (self._count is not None and self.packets >= self._count):
             return 0.0
         return _TICK_S if self._seconds is None else self._began_s + self._seconds - self._monotonic()
@@ -145,33 +145,33 @@ class Session:
         for view in self._views:
             view.show(arrival)
 
-    def _tell_silence(self, subscriber: PacketReader) -> None:
-        """Say which publishers are not there, and that those which are send nothing."""
-        unanswered = _tell_unanswered(subscriber)
-        if self.packets or not isinstance(subscriber, Subscriber):
+    def _report_silence(self, reader: PacketReader) -> None:
+        """Report which publishers do not answer, and that the others send nothing."""
+        unanswered = _report_unanswered(reader)
+        if self.packets or not isinstance(reader, Subscriber):
             return
-        there = [address for address in subscriber.addresses if address not in unanswered]
+        there = [address for address in reader.addresses if address not in unanswered]
         if not there:
             return
-        reason = f": {_passed_over(subscriber)}" if subscriber.passed_over else _doubts(subscriber.streams)
-        tell(f"waiting for data at {', '.join(there)}{reason}")
+        reason = f": {_passed_over(reader)}" if reader.passed_over else _doubts(reader.streams)
+        report(f"waiting for data at {', '.join(there)}{reason}")
 
-    def _tell_totals(self, subscriber: PacketReader) -> None:
-        lost = subscriber.lost.total()
-        streams = f"{len(subscriber.received)} stream{'s' * (len(subscriber.received) != 1)}"
+    def _report_totals(self, reader: PacketReader) -> None:
+        lost = reader.lost.total()
+        streams = f"{len(reader.received)} stream{'s' * (len(reader.received) != 1)}"
         text = f"{self.packets} packet{'s' * (self.packets != 1)} of {streams}"
         text += f" in {self._monotonic() - self._began_s:.1f} s, {lost} lost"
         if lost:
-            text += f" ({_named(subscriber.lost)})"
-        if subscriber.malformed:
-            text += f", {subscriber.malformed} skipped that are no waveforms of ours"
-        if not self.packets and subscriber.passed_over:
-            text += f": {_passed_over(subscriber)}"
-        tell(text)
+            text += f" ({_named(reader.lost)})"
+        if reader.malformed:
+            text += f", {reader.malformed} skipped that are not waveforms of ours"
+        if not self.packets and reader.passed_over:
+            text += f": {_passed_over(reader)}"
+        report(text)
 
 
 def _doubts(streams: Sequence[str]) -> str:
-    """Return what may be wrong when nothing comes."""
+    """Return what may be wrong when no data come."""
     like = (
         f" for streams like {' or '.join(streams)}. Are there any (without --stream all are shown)?" if streams else "."
     )
@@ -181,24 +181,24 @@ def _doubts(streams: Sequence[str]) -> str:
     )
 
 
-def _passed_over(subscriber: PacketReader) -> str:
-    """Return which streams came that the patterns do not name."""
-    names = subscriber.passed_over
+def _passed_over(reader: PacketReader) -> str:
+    """Return which streams came that no pattern selects."""
+    names = reader.passed_over
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return f"{' or '.join(subscriber.streams)} {selects_nothing([*names[:_NAMED], *more])}"
+    return f"{' or '.join(reader.streams)} {selects_nothing([*names[:_NAMED], *more])}"
 
 
-def _tell_unanswered(subscriber: PacketReader) -> list[str]:
-    """Say where nobody has answered, and return these addresses."""
-    unanswered = subscriber.unanswered()
+def _report_unanswered(reader: PacketReader) -> list[str]:
+    """Report the addresses at which no publisher has answered, and return them."""
+    unanswered = reader.unanswered()
     for address, is_there in unanswered.items():
         if is_there:
-            tell(
-                f"{address} takes connections, but does not publish to us: it turns us away (the receiver's log says "
-                "why), or is no ZMQTCPPublisher"
+            report(
+                f"{address} takes connections, but does not publish to us: it refuses us (the receiver's log says "
+                "why), or is not a ZMQTCPPublisher"
             )
         else:
-            tell(_why_unreached(address))
+            report(_why_unreached(address))
     return list(unanswered)
 
 
@@ -209,13 +209,13 @@ def _why_unreached(address: str) -> str:
         if address.startswith("tcp:"):
             socket.getaddrinfo(host, None)
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "that is no host name"
+        reason = error.strerror if isinstance(error, OSError) else "that is not a host name"
         return f"host {host} of {address} is not found: {reason}"
     return f"nothing publishes at {address} (is the receiver running?)"
 
 
 class _Losses:
-    """Lost messages, told in one line for each outage."""
+    """Lost messages, reported in one line for each outage."""
 
     def __init__(self) -> None:
         self._lost: Counter[StreamId] = Counter()
@@ -228,14 +228,14 @@ class _Losses:
         self._last_s, self._last = now_s, loss
         self._lost[loss.stream] += loss.missing
 
-    def tell_when_over(self, now_s: float) -> None:
+    def report_when_over(self, now_s: float) -> None:
         if self._lost and (now_s - self._last_s > _OUTAGE_S or now_s - self._first_s > _OUTAGE_MAX_S):
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         if self._last is not None and self._lost:
             before = to_iso(self._last.next_packet.start_ns)
-            tell(
+            report(
                 f"lost {self._lost.total()} messages before {before}, from {self._last.address} ({_named(self._lost)})"
             )
             self._lost.clear()
