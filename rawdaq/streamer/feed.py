@@ -3,7 +3,7 @@
 import operator
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from numbers import Integral, Real
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Samples, SampleType
-from rawdaq.protocols.raw import EARLIEST_NS, LATEST_NS, ChannelFormat, Endianness
+from rawdaq.protocols.raw import EARLIEST_NS, LATEST_NS, MAX_SAMPLES, ChannelFormat, Endianness
 from rawdaq.protocols.raw.errors import listed
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_datetime, sample_time
 
@@ -93,6 +93,9 @@ class SampleFeed(ABC):
     Args:
         channels: what the device has.
 
+    Attributes:
+        _fitting: how many samples of each channel a packet has at most.
+
     Raises:
         InvalidValue: no channel, or two with one id.
     """
@@ -105,6 +108,7 @@ class SampleFeed(ABC):
         if len(self._formats) < max(1, len(channels)):
             raise InvalidValue("a streamer needs channels, each with an id of its own")
         self._dtypes = {number: described.dtype for number, described in self._formats.items()}
+        self._fitting = dict.fromkeys(self._formats, MAX_SAMPLES)
 
     @property
     @abstractmethod
@@ -120,8 +124,8 @@ class SampleFeed(ABC):
         """Close; a second time does nothing."""
 
     @abstractmethod
-    def _feed(self, channel_id: int, start_ns: int, quality: int, wire: Samples) -> None:
-        """Send *wire*, samples as they go over the wire."""
+    def _feed(self, channel_id: int, quality: int, parts: Sequence[tuple[int, Samples]]) -> None:
+        """Send packets, each with its time and the samples as they go over the wire."""
 
     def __enter__(self) -> Self:
         """Start."""
@@ -172,9 +176,17 @@ class SampleFeed(ABC):
         wire = _to_wire(samples, dtype)
         if not wire.data.c_contiguous:
             wire = np.ascontiguousarray(wire)
-        if wire.size > 1:
-            _check_time(sample_time(start_ns, wire.size, self._formats[channel_id].rate_hz), samptime)
-        self._feed(channel_id, start_ns, quality, wire)
+        if wire.size:
+            self._feed(channel_id, quality, self._parts(channel_id, start_ns, wire))
+
+    def _parts(self, channel_id: int, start_ns: int, wire: Samples) -> list[tuple[int, Samples]]:
+        """Return *wire* as packets that fit, with the time of each."""
+        fitting, rate_hz = self._fitting[channel_id], self._formats[channel_id].rate_hz
+        if wire.size <= fitting:
+            return [(start_ns, wire)]
+        _check_time(sample_time(start_ns, wire.size, rate_hz))
+        firsts = range(0, wire.size, fitting)
+        return [(sample_time(start_ns, first, rate_hz), wire[first : first + fitting]) for first in firsts]
 
 
 def _time_ns(samptime: datetime | SupportsIndex) -> int:
@@ -184,12 +196,12 @@ def _time_ns(samptime: datetime | SupportsIndex) -> int:
         raise InvalidValue(
             f"samptime {samptime!r} is neither a datetime nor integer nanoseconds since 1970 UTC"
         ) from None
-    return _check_time(time_ns, samptime)
+    return _check_time(time_ns)
 
 
-def _check_time(time_ns: int, samptime: object) -> int:
+def _check_time(time_ns: int) -> int:
     if not EARLIEST_NS <= time_ns <= LATEST_NS:
-        raise InvalidValue(f"samptime {samptime!r} is not in the years {MIN_YEAR}-{MAX_YEAR}")
+        raise InvalidValue(f"samptime {time_ns} ns is not in the years {MIN_YEAR}-{MAX_YEAR}")
     return time_ns
 
 

@@ -9,15 +9,13 @@
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Samples
-from rawdaq.protocols.raw import MAX_SAMPLES
 from rawdaq.streamer.feed import Channel, SampleFeed
 from rawdaq.streamer.server import Counters, Limits, RawServer
-from rawdaq.times import sample_time
 
 __all__ = ["Channel", "Counters", "Streamer"]
 
@@ -128,11 +126,10 @@ class Streamer(SampleFeed):
         """
         return self._running().has_client.wait(timeout_s)
 
-    def _feed(self, channel_id: int, start_ns: int, quality: int, wire: Samples) -> None:
-        server, rate_hz = self._running(), self._formats[channel_id].rate_hz
-        for first in range(0, wire.size, MAX_SAMPLES):
-            part = wire[first : first + MAX_SAMPLES]
-            server.feed(channel_id, sample_time(start_ns, first, rate_hz), quality, part.data, part.size)
+    def _feed(self, channel_id: int, quality: int, parts: Sequence[tuple[int, Samples]]) -> None:
+        server = self._running()
+        for start_ns, part in parts:
+            server.feed(channel_id, start_ns, quality, part.data, part.size)
 
     def _running(self) -> RawServer:
         if self._server is None:

@@ -18,7 +18,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,6 @@ from rawdaq.packet import Samples
 from rawdaq.protocols.raw import RawVersion, encode_packet
 from rawdaq.protocols.raw.datagram import samples_that_fit
 from rawdaq.streamer.feed import Channel, SampleFeed
-from rawdaq.times import sample_time
 
 __all__ = ["Channel", "UDPStreamer", "UdpCounters"]
 
@@ -166,15 +165,11 @@ class UDPStreamer(SampleFeed):
         """A copy of what has been counted since this was built."""
         return replace(self._counters)
 
-    def _feed(self, channel_id: int, start_ns: int, quality: int, wire: Samples) -> None:
-        """Send *wire* in packets that fit."""
-        fitting, rate_hz = self._fitting[channel_id], self._formats[channel_id].rate_hz
+    def _feed(self, channel_id: int, quality: int, parts: Sequence[tuple[int, Samples]]) -> None:
         with self._lock:
-            self._counters.samples += wire.size
-            for first in range(0, wire.size, fitting):
-                part = wire[first : first + fitting]
-                part_ns = sample_time(start_ns, first, rate_hz)
-                self._send(encode_packet(self._version, channel_id, part_ns, quality, part.data, part.size))
+            for start_ns, part in parts:
+                self._counters.samples += part.size
+                self._send(encode_packet(self._version, channel_id, start_ns, quality, part.data, part.size))
 
     def _send(self, datagram: bytes) -> None:
         """Send *datagram*, or count it as lost."""
