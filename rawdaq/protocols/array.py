@@ -1,26 +1,25 @@
 """The ``array-1.0`` message of detector streams: a JSON header and the array, in two frames (or a topic before them).
 
-What such headers have in common is ``htype``, ``type``, ``shape`` and mostly ``frame``, which counts messages. None of
-them says a stream or a rate, and each facility has its own key for the time. A message is whole or it is nothing, so
-this codec has no state.
+What such headers have in common is ``htype``, ``type``, ``shape`` and mostly ``frame``, which counts messages. They
+name neither a stream nor a rate, and each facility has its own key for the time. A message is complete or malformed,
+so this codec has no state.
 
 >>> message = decode([b'{"htype": "array-1.0", "type": "uint16", "shape": [2], "frame": 7}', bytes([1, 0, 2, 0])])
 >>> message.array, message.frame
 (array([1, 2], dtype=int32), 7)
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
-from rawdaq.protocols.message import MAX_HEADER_BYTES, Frame
-from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong
+from rawdaq.protocols.json_header import Frame, read_header, wrong_value
+from rawdaq.protocols.message_errors import MessageMalformed, SampleBytesWrong
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, from_iso
 
 #: The types that arrays have, and the sample type that holds each without loss.
@@ -36,11 +35,10 @@ _TYPES = {
 }
 _HTYPE = "array-1.0"
 _BYTE_ORDERS = {"little": "<", "big": ">"}
-_BYTE_ORDER_KEYS = ("encoding", "endianess", "endianness")  # the one of the convention, and how others write it
+_BYTE_ORDER_KEYS = ("encoding", "endianess", "endianness")  # that of the convention, and how others write it
 _MAX_DIMENSIONS = 32  # what numpy can have
 _MAX_ELEMENTS = 1 << 40  # far above what a message can have, and numpy can still multiply it
 _FIRST_NS, _LAST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
-_SHOWN = 75
 
 
 class TimeUnit(IntEnum):
@@ -88,35 +86,17 @@ def decode(frames: Sequence[Frame]) -> ArrayMessage:
     """
     if len(frames) not in (2, 3):
         raise ArrayFramesWrong(len(frames))
-    header = _header(bytes(frames[-2]))
+    header = read_header(frames[-2])
     htype = header.get("htype")
     if htype != _HTYPE and htype != [_HTYPE]:
-        raise wrong(header, "htype", _HTYPE)
+        raise wrong_value(header, "htype", _HTYPE)
     return ArrayMessage(_array(header, frames[-1]), _frame(header), header)
-
-
-def wrong(header: Mapping[str, Any], key: str, rule: str) -> HeaderValueWrong:
-    """Return the error that says what *key* of *header* is, and what would be right."""
-    value = repr(header[key]) if key in header else "missing"
-    return HeaderValueWrong(key, value if len(value) <= _SHOWN else value[:_SHOWN] + "…", rule)
-
-
-def _header(text: bytes) -> dict[str, Any]:
-    if len(text) > MAX_HEADER_BYTES:
-        raise HeaderUnreadable(len(text), f"limit is {MAX_HEADER_BYTES}")
-    try:
-        header: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise HeaderUnreadable(len(text), f"not JSON ({error})") from None
-    if not isinstance(header, dict):
-        raise HeaderUnreadable(len(text), "not a JSON object")
-    return cast("dict[str, Any]", header)
 
 
 def _array(header: Mapping[str, Any], data: Frame) -> npt.NDArray[Any]:
     name = header.get("type")
     if not isinstance(name, str) or name not in _TYPES:
-        raise wrong(header, "type", " or ".join(_TYPES))
+        raise wrong_value(header, "type", " or ".join(_TYPES))
     dtype = np.dtype(name).newbyteorder(_byte_order(header))
     shape = _shape(header)
     size_bytes, expected_bytes = memoryview(data).nbytes, math.prod(shape) * dtype.itemsize
@@ -130,12 +110,12 @@ def _array(header: Mapping[str, Any], data: Frame) -> npt.NDArray[Any]:
 
 
 def _byte_order(header: Mapping[str, Any]) -> Any:
-    """Return numpy's sign for the byte order; a header that does not say it means little, as all machines now are."""
+    """Return numpy's sign for the byte order; a header without it means little-endian, as all machines now are."""
     for key in _BYTE_ORDER_KEYS:
         value = header.get(key)
         if value is not None:
             if not isinstance(value, str) or value not in _BYTE_ORDERS:
-                raise wrong(header, key, "little or big: compressed arrays are not read")
+                raise wrong_value(header, key, "little or big: compressed arrays are not read")
             return _BYTE_ORDERS[value]
     return "<"
 
@@ -145,9 +125,9 @@ def _shape(header: Mapping[str, Any]) -> list[int]:
         case [*sizes] if len(sizes) <= _MAX_DIMENSIONS and all(type(size) is int and size >= 0 for size in sizes):
             if math.prod(max(1, size) for size in sizes) <= _MAX_ELEMENTS:
                 return sizes
-            raise wrong(header, "shape", f"at most {_MAX_ELEMENTS} elements")
+            raise wrong_value(header, "shape", f"at most {_MAX_ELEMENTS} elements")
         case _:
-            raise wrong(header, "shape", "a list of sizes")
+            raise wrong_value(header, "shape", "a list of sizes")
 
 
 def _frame(header: Mapping[str, Any]) -> int | None:
@@ -155,12 +135,12 @@ def _frame(header: Mapping[str, Any]) -> int | None:
     if value is None:
         return None
     if type(value) is not int:
-        raise wrong(header, "frame", "a whole number")
+        raise wrong_value(header, "frame", "a whole number")
     return value
 
 
 def time_in(header: Mapping[str, Any], key: str, unit: TimeUnit) -> int:
-    """Return the time, in nanoseconds, that *key* of *header* says.
+    """Return the time at *key* of *header*, in nanoseconds.
 
     It may be a number since 1970 in *unit*, ISO 8601 text, or seconds and nanoseconds as ``{"sec": ..., "ns": ...}``.
 
@@ -169,7 +149,7 @@ def time_in(header: Mapping[str, Any], key: str, unit: TimeUnit) -> int:
     """
     time_ns = _time(header.get(key), unit)
     if time_ns is None or not _FIRST_NS <= time_ns < _LAST_NS:
-        raise wrong(header, key, f"a time (a number of {unit.name.lower()}, ISO 8601 text, or sec and ns)")
+        raise wrong_value(header, key, f"a time (a number of {unit.name.lower()}, ISO 8601 text, or sec and ns)")
     return time_ns
 
 

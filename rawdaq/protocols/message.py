@@ -14,16 +14,15 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType
+from rawdaq.protocols.json_header import Frame, read_header, wrong_value
 from rawdaq.protocols.message_errors import (
     FrameCountWrong,
-    HeaderUnreadable,
-    HeaderValueWrong,
     NotWaveform,
     SampleBytesWrong,
     UnsupportedLayout,
@@ -34,9 +33,6 @@ from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 #: The layout that this module writes, and the highest that it reads.
 LAYOUT_VERSION = 1
 
-#: Our own headers have about 250 bytes: bounds what a foreign one can make the JSON reader do.
-MAX_HEADER_BYTES = 1 << 16
-
 _HTYPE = "array-1.0"
 _INT64 = 1 << 63
 _FIRST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0)
@@ -45,9 +41,6 @@ _WHOLE = 1 << 53  # below this a float holds every whole number
 _DTYPES = {kind.value: np.dtype(kind.value).newbyteorder("<") for kind in SampleType}
 _FLAT = frozenset(dtype for dtype in _DTYPES.values() if dtype.isnative)  # little-endian and this machine's own
 _SHOWN = 75  # characters of a foreign value in an error
-
-#: A frame as it comes from a socket, or as it goes to one.
-Frame = bytes | memoryview
 
 #: What a JSON header holds.
 HeaderValue = str | int | float | list[int] | None
@@ -137,7 +130,7 @@ def decode(frames: Sequence[Frame]) -> Packet:
         raise NotWaveform(bytes(frames[0][:_SHOWN]).decode("ascii", "replace"))
     if len(frames) != 3:
         raise FrameCountWrong(len(frames))
-    fields = _fields(bytes(frames[1]))
+    fields = _fields(frames[1])
     stream = _stream(fields, bytes(frames[0]))
     kind = _word(fields, "type", _DTYPES)
     _word(fields, "htype", (_HTYPE,))
@@ -155,39 +148,26 @@ def decode(frames: Sequence[Frame]) -> Packet:
     )
 
 
-def _fields(text: bytes) -> dict[str, Any]:
+def _fields(frame: Frame) -> dict[str, Any]:
     """Return the header's keys once its layout is known to be ours."""
-    if len(text) > MAX_HEADER_BYTES:
-        raise HeaderUnreadable(len(text), f"limit is {MAX_HEADER_BYTES}")
-    try:
-        fields: object = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise HeaderUnreadable(len(text), f"not JSON ({error})") from None
-    if not isinstance(fields, dict):
-        raise HeaderUnreadable(len(text), "not a JSON object")
-    keys = cast("dict[str, Any]", fields)
+    keys = read_header(frame)
     version = _whole(keys, "rawdaq", 1, _INT64)
     if version > LAYOUT_VERSION:
         raise UnsupportedLayout(version, LAYOUT_VERSION)
     return keys
 
 
-def _wrong(fields: dict[str, Any], key: str, rule: str) -> HeaderValueWrong:
-    value = repr(fields[key]) if key in fields else "missing"
-    return HeaderValueWrong(key, value if len(value) <= _SHOWN else value[:_SHOWN] + "…", rule)
-
-
 def _whole(fields: dict[str, Any], key: str, low: int, end: int) -> int:
     value = fields.get(key)
     if type(value) is not int or not low <= value < end:  # True is an int of Python's, not of ours
-        raise _wrong(fields, key, f"a whole number in {low}..{end - 1}")
+        raise wrong_value(fields, key, f"a whole number in {low}..{end - 1}")
     return value
 
 
 def _word(fields: dict[str, Any], key: str, allowed: Sequence[str] | dict[str, Any]) -> str:
     value = fields.get(key)
     if not isinstance(value, str) or value not in allowed:
-        raise _wrong(fields, key, " or ".join(allowed))
+        raise wrong_value(fields, key, " or ".join(allowed))
     return value
 
 
@@ -196,7 +176,7 @@ def _shape(fields: dict[str, Any]) -> int:
         case [count] if type(count) is int and 0 <= count < _INT64:
             return count
         case _:
-            raise _wrong(fields, "shape", "[number of samples]")
+            raise wrong_value(fields, "shape", "[number of samples]")
 
 
 def _quality(fields: dict[str, Any]) -> int | None:
@@ -209,20 +189,20 @@ def _rate(fields: dict[str, Any], count: int, start_ns: int) -> float:
     """Return the rate when all *count* samples that it spaces have times that can be."""
     value = fields.get("rate_hz")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
-        raise _wrong(fields, "rate_hz", "a sampling rate above zero")
+        raise wrong_value(fields, "rate_hz", "a sampling rate above zero")
     if start_ns + count * NS_PER_S / value > _END_NS:
-        raise _wrong(fields, "rate_hz", f"a rate at which {count} samples end before the year {MAX_YEAR + 1}")
+        raise wrong_value(fields, "rate_hz", f"a rate at which {count} samples end before the year {MAX_YEAR + 1}")
     return float(value)
 
 
 def _stream(fields: dict[str, Any], topic: bytes) -> StreamId:
     text = fields.get("stream")
     if not isinstance(text, str) or text.encode("utf-8", "replace") != topic:
-        raise _wrong(fields, "stream", f"the topic {topic[:_SHOWN].decode('ascii', 'replace')!r}")
+        raise wrong_value(fields, "stream", f"the topic {topic[:_SHOWN].decode('ascii', 'replace')!r}")
     try:
         return _parsed(text)
     except InvalidValue as error:
-        raise _wrong(fields, "stream", f"a stream ({error})") from None
+        raise wrong_value(fields, "stream", f"a stream ({error})") from None
 
 
 @lru_cache(maxsize=4096)

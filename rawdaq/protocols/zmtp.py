@@ -1,7 +1,7 @@
 """ZMTP 3, the protocol between ZMQ sockets (rfc.zeromq.org/spec/23 and 37), with the NULL mechanism.
 
-Both sides say the same things: a greeting, a READY command that names the socket type, then messages of frames.
-A SUB socket tells what it wants as one-frame messages (byte 1 or 0, then a topic prefix), later versions as commands.
+Both sides send a greeting, a READY command that names the socket type, then messages of frames. A SUB socket sends its
+subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands.
 
 ::
 
@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 
-#: What a subscriber may send us at once: topics have tens of bytes. Whoever receives messages asks for more.
+#: What a subscriber may send us at once: topics have tens of bytes. A peer that receives messages has a higher limit.
 MAX_SUBSCRIPTION_BYTES = 1 << 16
 
-#: A message of more frames than this is nobody's: bounds what empty frames can make us hold.
+#: No program sends messages of more frames: bounds what empty frames can make us hold.
 MAX_FRAMES = 64
 
 _MORE, _LONG, _COMMAND = 1, 2, 4  # flag bits of a frame
@@ -56,13 +56,13 @@ class Ready(NamedTuple):
 
 
 class Subscribed(NamedTuple):
-    """The peer wants messages whose first frame begins with *topic*."""
+    """The peer subscribed to messages whose first frame begins with *topic*."""
 
     topic: bytes
 
 
 class Cancelled(NamedTuple):
-    """The peer takes back one subscription of *topic*."""
+    """The peer cancelled one subscription of *topic*."""
 
     topic: bytes
 
@@ -84,7 +84,7 @@ class NotZmtp(RemoteProtocolError):
         self.greeting = greeting
 
     def __str__(self) -> str:
-        """Say how the greeting began."""
+        """Return how the greeting began."""
         return f"greeting {self.greeting[:12].hex(' ')} is not that of ZMTP 3 with the NULL mechanism"
 
 
@@ -96,7 +96,7 @@ class WrongSocketType(RemoteProtocolError):
         self.theirs, self.ours = theirs, ours
 
     def __str__(self) -> str:
-        """Say both types."""
+        """Return both types."""
         return f"peer is a {self.theirs[:_SHOWN]!r} socket, which cannot talk with {self.ours}"
 
 
@@ -108,7 +108,7 @@ class FrameWrong(RemoteProtocolError):
         self.what, self.number = what, number
 
     def __str__(self) -> str:
-        """Say what is wrong, with its number."""
+        """Return what is wrong, with its number."""
         return f"{self.what}: {self.number}"
 
 
@@ -120,20 +120,8 @@ class PeerRefused(RemoteProtocolError):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say the peer's reason."""
+        """Return the peer's reason."""
         return f"peer refused the connection: {self.reason[:_SHOWN]!r}"
-
-
-class ConnectionCut(RemoteProtocolError):
-    """The peer closed before the handshake ended, or within a frame."""
-
-    def __init__(self, buffered_bytes: int) -> None:
-        super().__init__(buffered_bytes)
-        self.buffered_bytes = buffered_bytes
-
-    def __str__(self) -> str:
-        """Say how much had come."""
-        return f"connection closed in the middle of a message, {self.buffered_bytes} bytes into it"
 
 
 def _frame(flags: int, body: bytes | memoryview) -> bytes:
@@ -171,7 +159,7 @@ def _ready(socket_type: SocketType) -> bytes:
     return _command(b"READY", b"\x0bSocket-Type" + _VALUE_SIZE.pack(len(value)) + value)
 
 
-def _property(body: bytes, wanted: bytes) -> str:
+def _property(body: bytes, name: bytes) -> str:
     """Return the value of a property of a READY command (its names ignore case), "" when it is not there."""
     at = 0
     while at < len(body):
@@ -182,17 +170,17 @@ def _property(body: bytes, wanted: bytes) -> str:
         value_end = value_at + _VALUE_SIZE.unpack_from(body, name_end)[0]
         if value_end > len(body):
             raise FrameWrong("READY ends within a value, bytes of it", len(body))
-        if body[at + 1 : name_end].lower() == wanted:
+        if body[at + 1 : name_end].lower() == name:
             return body[value_at:value_end].decode("ascii", "replace")
         at = value_end
     return ""
 
 
 class ZmtpPeer:
-    """One end of a ZMTP connection; which end dialled makes no difference.
+    """One end of a ZMTP connection; which end connected makes no difference.
 
     Args:
-        socket_type: what we are; a publishing socket talks only with a subscribing one.
+        socket_type: ours; a publishing socket talks only with a subscribing one.
         max_message_bytes: a longer message of the peer is an error.
     """
 
@@ -229,15 +217,6 @@ class ZmtpPeer:
             self._error = error
             self._buffer.clear()
             raise
-
-    def receive_eof(self) -> None:
-        """Take note that the peer closed.
-
-        Raises:
-            ConnectionCut: before the handshake ended, or in the middle of a message.
-        """
-        if self._error is None and (self.buffered_bytes or self._frames or not self.is_ready):
-            raise ConnectionCut(self.buffered_bytes)
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent by now."""
@@ -321,7 +300,7 @@ class ZmtpPeer:
             return None
         flags, body = frame
         if flags & _COMMAND:
-            return self._obey(body)
+            return self._take_command(body)
         self._frames.append(body)
         self._message_bytes += len(body)
         if len(self._frames) > MAX_FRAMES:
@@ -336,8 +315,8 @@ class ZmtpPeer:
             return Subscribed(frames[0][1:]) if frames[0][0] else Cancelled(frames[0][1:])
         return Message(frames)
 
-    def _obey(self, body: bytes) -> Iterable[Event]:
-        """Answer a PING, understand a subscription; other commands are allowed and mean nothing to us."""
+    def _take_command(self, body: bytes) -> Iterable[Event]:
+        """Answer a PING, return a subscription; other commands are allowed and ignored."""
         if body.startswith(b"\x04PING"):
             self._outgoing.append(_command(b"PONG", body[7:23]))  # after two bytes of time-to-live, 16 of context
         elif body.startswith(b"\x09SUBSCRIBE"):

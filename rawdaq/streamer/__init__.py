@@ -1,8 +1,10 @@
 """The device side: what a digitizer's program imports to serve its samples, with the standard library and numpy only.
 
-`Streamer` (`tcp`, on the network half in `server`) serves clients over TCP; `udp` pushes datagrams.
+`Streamer` (`tcp`, with its thread in `server`) serves clients over TCP, `udp` pushes datagrams; both are fed by `feed`.
 """
 
-from rawdaq.streamer.tcp import Channel, Counters, Streamer
+from rawdaq.streamer.feed import Channel
+from rawdaq.streamer.server import Counters
+from rawdaq.streamer.tcp import Streamer
 
 __all__ = ["Channel", "Counters", "Streamer"]

@@ -1,4 +1,4 @@
-"""The network half of `rawdaq.streamer.tcp`: one thread that serves every client, and a way to hand it packets."""
+"""The network half of `Streamer`: one thread that serves every client, and a way to hand it packets."""
 
 import contextlib
 import logging
@@ -24,12 +24,6 @@ _ACCEPT_PAUSE_S = 1.0  # when the process has no file left, accepting is tried a
 _REMIND_S = 60.0  # and logged again after this
 _JOIN_MARGIN_S = 5.0
 
-#: Packets that feeding itself sends in a row, if they come no faster than one a millisecond in the long run: waking
-#: the thread would make them late. From more packets on, or more clients, the thread's larger writes are cheaper.
-_SENT_AT_ONCE = 16
-_CLIENTS_AT_ONCE = 4
-_NS_PER_PACKET = 1_000_000
-
 
 class Limits(NamedTuple):
     """What clients may cost us."""
@@ -42,9 +36,8 @@ class Limits(NamedTuple):
 class Client:
     """One connection.
 
-    Two threads meet here without a lock between them: who feeds only appends to ``queue`` and adds to
-    ``queued_bytes``, who sends only takes from ``queue`` and adds to ``sent_bytes``. Who feeds may also send while the
-    thread that sends is asleep (`RawServer.feed`).
+    Two threads meet here without a lock between them: feeding only appends to ``queue`` and adds to ``queued_bytes``,
+    the server's thread only takes from ``queue`` and adds to ``sent_bytes``.
     """
 
     def __init__(self, connection: socket.socket, peer: str, codec: RawDevice, deadline_s: float) -> None:
@@ -99,7 +92,7 @@ class Client:
         self.sending.clear()
 
 
-#: Per channel: for each packet layout that is wanted, who wants it.
+#: Per channel: the clients for each packet layout that is wanted.
 Routes = dict[int, tuple[tuple[RawVersion, tuple[Client, ...]], ...]]
 
 
@@ -145,8 +138,8 @@ class RawServer:
     Args:
         formats: what there is, by channel id.
         limits: what clients may cost us.
-        counters: what is counted up, by whoever does it.
-        log: where connections and their ends are told, always from the thread: a log that blocks never blocks feeding.
+        counters: what is counted, here and by feeding.
+        log: where connections are logged, always from the thread: a log that blocks never blocks feeding.
     """
 
     def __init__(
@@ -154,11 +147,9 @@ class RawServer:
     ) -> None:
         """Store; `open` acquires."""
         self._formats, self._limits, self._counters, self._log = formats, limits, counters, log
-        self._lock = threading.Lock()  # who feeds against who feeds, and against falling asleep
+        self._lock = threading.Lock()  # between threads that feed, and against falling asleep
         self._routes: Routes = {}
         self._is_asleep = False
-        self._at_once = _SENT_AT_ONCE * _NS_PER_PACKET  # packets that may be sent at once, in units of time
-        self._fed_ns = 0
         self._stop_at_s: float | None = None
         self._accept_at_s: float | None = None
         self._full = Outage(log, _REMIND_S)
@@ -169,7 +160,7 @@ class RawServer:
         """Listen, and start the thread.
 
         Raises:
-            ComponentError: the address cannot be had.
+            ComponentError: the address cannot be used.
         """
         self._listener = open_listener(host, port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
@@ -183,7 +174,7 @@ class RawServer:
         self._thread.start()
 
     def close(self, flush_s: float) -> None:
-        """Send what waits to those who read, for at most *flush_s*, then close everything and end the thread."""
+        """Send what waits to clients that read, for at most *flush_s*, then close everything and end the thread."""
         with self._lock:
             self._stop_at_s = time.monotonic() + flush_s
         self._wake()
@@ -200,56 +191,25 @@ class RawServer:
         return max((client.backlog_bytes for client in tuple(self._clients)), default=0)
 
     def feed(self, channel: int, start_ns: int, timing_quality: int, payload: memoryview, sample_count: int) -> None:
-        """Queue a packet for all who started its channel: encoded once per layout, the bytes shared by all.
-
-        While the thread sleeps nobody else sends, and it needs the lock to get up; so a packet now and then is sent
-        from here. What the socket does not take at once, an error included, is left to the thread.
-        """
+        """Queue a packet for all clients that started its channel: encoded once per layout, the bytes shared by all."""
         with self._lock:
             routes = self._routes.get(channel, ())
-            sends = self._is_asleep and self._may_send()
-            is_left = False
             for version, clients in routes:
                 wire = encode_packet(version, channel, start_ns, timing_quality, payload, sample_count)
                 for client in clients:
                     if client.backlog_bytes > self._limits.backlog_bytes:
                         client.is_overrun = True
-                    if sends and not (client.is_blocked or client.is_overrun or client.sending or client.queue):
-                        self._send_from_feed(client, wire)
-                    elif not client.is_overrun:
+                    if not client.is_overrun:
                         client.put(wire)
-                    is_left = is_left or client.has_work or client.is_overrun
             self._counters.packets += 1
             self._counters.samples += sample_count
             self._counters.unheard_packets += not routes
-            must_wake = self._is_asleep and is_left
-            if must_wake:
-                self._is_asleep = False
+            must_wake, self._is_asleep = self._is_asleep and bool(routes), self._is_asleep and not routes
         if must_wake:
             self._wake()
 
-    def _may_send(self) -> bool:
-        """Whether packets come rarely enough, and to few enough, to be sent where they are fed."""
-        now_ns = time.monotonic_ns()
-        self._at_once = min(self._at_once + now_ns - self._fed_ns, _SENT_AT_ONCE * _NS_PER_PACKET)
-        self._fed_ns = now_ns
-        if self._at_once < _NS_PER_PACKET or len(self._clients) > _CLIENTS_AT_ONCE:
-            return False
-        self._at_once -= _NS_PER_PACKET
-        return True
-
-    def _send_from_feed(self, client: Client, wire: bytes) -> None:
-        """Send before anything is queued: a signal handler that raises here makes nothing go out twice."""
-        try:
-            sent = client.connection.sendmsg([wire])
-        except OSError:
-            sent = 0
-        if sent < len(wire):
-            client.put(wire[sent:])
-        self._counters.sent_bytes += sent
-
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it will wake up anyway; closed: there is nobody to wake
+        with contextlib.suppress(OSError):  # full: it will wake up anyway; closed: it has ended
             self._wake_out.send(b"\0")
 
     def _drain_wakes(self, _events: int) -> None:
@@ -343,13 +303,13 @@ class RawServer:
             self._leave(client, error)
             return
         except RemoteProtocolError as error:
-            # The answers so far tell the client which of its requests was wrong.
+            # The answers so far show the client which of its requests was wrong.
             client.put(client.codec.data_to_send())
             with contextlib.suppress(OSError):
                 client.send_some()
             self._refuse(client, str(error))
             return
-        # Before the samples that follow START, and sent only after `_start`: who has read STARTING misses nothing.
+        # Before the samples that follow START, and sent only after `_start`: after STARTING nothing is missed.
         client.put(client.codec.data_to_send())
         if started:
             self._start(client, started)
@@ -361,7 +321,7 @@ class RawServer:
         self._log.info("client %s started: RAW %s, channels %s", client.peer, client.codec.version, listed(channels))
 
     def _reroute(self) -> None:
-        """Tell who feeds about those who have started; 1.0 and 1.1 have the same packets."""
+        """Let feeding know which clients have started; 1.0 and 1.1 have the same packets."""
         wanted: dict[int, dict[RawVersion, list[Client]]] = {}
         for client in self._clients:
             layout = RawVersion.V2_0 if client.codec.version is RawVersion.V2_0 else RawVersion.V1_1

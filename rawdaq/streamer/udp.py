@@ -7,7 +7,8 @@
             when, samples = my_digitizer.read()
             streamer.feed_data(1, when, 100, samples)
 
-Nobody answers, so nobody tells what was lost on the way, nor what the channels are: `RawUDPReceiver` has to know.
+There are no answers: what is lost on the way is not known here, and `RawUDPReceiver` must have the channels in its
+station file.
 """
 
 import errno
@@ -17,23 +18,16 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from types import TracebackType
-from typing import Any, Self, SupportsIndex, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from rawdaq.errors import ComponentError, InvalidValue, LocalProtocolError
 from rawdaq.outage import Outage
 from rawdaq.packet import Samples
 from rawdaq.protocols.raw import RawVersion, encode_packet
 from rawdaq.protocols.raw.datagram import samples_that_fit
-from rawdaq.protocols.raw.errors import listed
-from rawdaq.streamer.tcp import Channel, as_quality, as_time_ns, to_wire
-from rawdaq.times import sample_time
+from rawdaq.streamer.feed import Channel, SampleFeed
 
 __all__ = ["Channel", "UDPStreamer", "UdpCounters"]
 
@@ -55,7 +49,7 @@ class UdpCounters:
         datagrams: that the operating system took.
         sent_bytes: in these.
         lost_datagrams: that it did not take: no network, no route, or a send buffer that was full.
-        refused: how often the other machine answered that nobody listens there.
+        refused: how often the other machine answered that no program listens there.
     """
 
     samples: int = 0
@@ -65,7 +59,7 @@ class UdpCounters:
     refused: int = 0
 
 
-class UDPStreamer:
+class UDPStreamer(SampleFeed):
     """Pushes the samples of a device to one receiver, or to a multicast group, as RAW packets in datagrams.
 
     `feed_data` sends at once and never waits: what the operating system does not take is counted and logged, and the
@@ -75,15 +69,15 @@ class UDPStreamer:
         channels: what the device has.
         host: where the samples go: a machine, or a multicast group.
         port: the receiver's port.
-        version: whose packet header is written: "2.0", "1.1" or "1.0"; the receiver must be told the same.
+        version: whose packet header is written: "2.0", "1.1" or "1.0"; the receiver must have the same.
         datagram_bytes: the largest datagram; longer runs of samples go out as several packets. What is larger than
             the network carries in one piece (1472 on Ethernet with IPv4) is lost as a whole when a piece of it is.
         interface: name of the network interface for multicast; the system chooses when there is none.
         hops: how many routers multicast may pass, plus one.
-        logger: where trouble is told; "rawdaq.udp_streamer" when not given.
+        logger: where losses are logged; "rawdaq.udp_streamer" when not given.
 
     Raises:
-        InvalidValue: a value that cannot be; the text says what can.
+        InvalidValue: an invalid value; the text says what is valid.
     """
 
     def __init__(
@@ -99,9 +93,7 @@ class UDPStreamer:
         logger: logging.Logger | None = None,
     ) -> None:
         """Store; `start` acquires."""
-        self._formats = {channel.id: channel.format for channel in channels}
-        if len(self._formats) < max(1, len(channels)):
-            raise InvalidValue("a streamer needs channels, each with an id of its own")
+        super().__init__(channels)
         if not 1 <= port <= 65535:
             raise InvalidValue(f"port {port} is not in 1-65535")
         if not 0 <= hops <= 255:
@@ -109,7 +101,6 @@ class UDPStreamer:
         if version not in tuple(RawVersion):
             raise InvalidValue(f"version {version!r} is not one of {', '.join(RawVersion)}")
         self._version = RawVersion(version)
-        self._dtypes = {number: described.dtype for number, described in self._formats.items()}
         self._fitting = {number: self._samples_of_a_datagram(number, datagram_bytes) for number in self._formats}
         self._host, self._port, self._interface, self._hops = host, port, interface, hops
         self._counters = UdpCounters()
@@ -124,12 +115,17 @@ class UDPStreamer:
         described = self._formats[number]
         if number > self._version.max_channel or described.sample_type not in self._version.sample_types:
             raise InvalidValue(
-                f"RAW {self._version} cannot say channel {number} or its {described.sample_type} samples"
+                f"RAW {self._version} cannot carry channel {number} or its {described.sample_type} samples"
             )
         try:
             return samples_that_fit(self._version, described.sample_type, datagram_bytes)
         except LocalProtocolError as error:
             raise InvalidValue(f"datagram_bytes: {error}") from None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether samples can be fed."""
+        return self._target is not None
 
     def start(self) -> None:
         """Find the address, and get ready to send. Does nothing when it is started.
@@ -159,17 +155,6 @@ class UDPStreamer:
             self._close()
             self._log_losses()
 
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
-
     @property
     def address(self) -> str:
         """``HOST:PORT`` of the receiver."""
@@ -180,51 +165,11 @@ class UDPStreamer:
         """A copy of what has been counted since this was built."""
         return replace(self._counters)
 
-    @overload
-    def feed_data(
-        self, channel_id: int, samptime: datetime | SupportsIndex, timing_quality: int, samples: npt.ArrayLike
-    ) -> None: ...
-    @overload
-    def feed_data(self, channel_id: int, samptime: datetime | SupportsIndex, samples: npt.ArrayLike, /) -> None: ...
-    @overload
-    def feed_data(self, channel_id: int, samptime: datetime | SupportsIndex, *, samples: npt.ArrayLike) -> None: ...
-    def feed_data(
-        self, channel_id: int, samptime: datetime | SupportsIndex, timing_quality: Any = 100, samples: Any = None
-    ) -> None:
-        """Send samples, and return at once; exactly the call of `rawdaq.streamer.tcp.Streamer.feed_data`.
-
-        Args:
-            channel_id: one of the channels.
-            samptime: time of the first sample: a datetime (a naive one means UTC) or integer nanoseconds since 1970.
-            timing_quality: 0 to 100; may be left out, then it is 100.
-            samples: one dimension, an array or a list. Another integer or floating type than the channel's is
-                converted when every value exists in the channel's type, and refused otherwise.
-
-        Raises:
-            InvalidValue: the call is wrong; the text says what is right. Nothing is sent.
-            ComponentError: it is not started.
-        """
-        if samples is None:
-            timing_quality, samples = 100, timing_quality
-        if self._target is None:
-            raise ComponentError("the streamer is not started: call start(), or use it in a with statement")
-        dtype = self._dtypes.get(channel_id)
-        if dtype is None:
-            raise InvalidValue(f"there is no channel {channel_id!r}, only {listed(self._dtypes)}")
-        start_ns, quality = as_time_ns(samptime), as_quality(timing_quality)
-        wire = np.ascontiguousarray(to_wire(samples, dtype))
-        as_time_ns(sample_time(start_ns, wire.size, self._formats[channel_id].rate_hz))
+    def _feed(self, channel_id: int, quality: int, parts: Sequence[tuple[int, Samples]]) -> None:
         with self._lock:
-            self._feed(channel_id, start_ns, quality, wire)
-
-    def _feed(self, channel_id: int, start_ns: int, quality: int, wire: Samples) -> None:
-        """Send *wire* in packets that fit."""
-        fitting, rate_hz = self._fitting[channel_id], self._formats[channel_id].rate_hz
-        self._counters.samples += wire.size
-        for first in range(0, wire.size, fitting):
-            part = wire[first : first + fitting]
-            part_ns = sample_time(start_ns, first, rate_hz)
-            self._send(encode_packet(self._version, channel_id, part_ns, quality, part.data, part.size))
+            for start_ns, part in parts:
+                self._counters.samples += part.size
+                self._send(encode_packet(self._version, channel_id, start_ns, quality, part.data, part.size))
 
     def _send(self, datagram: bytes) -> None:
         """Send *datagram*, or count it as lost."""
@@ -234,7 +179,7 @@ class UDPStreamer:
                 sock.send(datagram)
             except ConnectionRefusedError:  # the answer to an earlier one; this one has not been sent yet
                 self._counters.refused += 1
-                self._note("answered that nobody listens there")
+                self._note("answered that no program listens there")
                 sock.send(datagram)
             self._counters.datagrams += 1
             self._counters.sent_bytes += len(datagram)
@@ -259,7 +204,7 @@ class UDPStreamer:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._prepare_for_groups(sock, address[0])
-            sock.connect(address)  # so that the answer "nobody listens" comes back to us
+            sock.connect(address)  # so that the answer that no program listens comes back to us
         except OSError:
             sock.close()
             raise

@@ -11,8 +11,8 @@ from rawdaq.config.channels import check_distinct, station_stream
 from rawdaq.config.settings import Settings, StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
-from rawdaq.protocols.array import ArrayMessage, TimeUnit, decode, time_in, wrong
-from rawdaq.protocols.message import Frame
+from rawdaq.protocols.array import ArrayMessage, TimeUnit, decode, time_in
+from rawdaq.protocols.json_header import Frame, wrong_value
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, span_ns
 
@@ -118,7 +118,7 @@ class ArrayStreams:
             return array.reshape(1, columns)
         if array.ndim != 2 or array.shape[1] != columns:
             rule = "[samples], or [samples, 1]" if columns == 1 else f"[samples, {columns}], a column for each stream"
-            raise wrong(message.header, "shape", rule)
+            raise wrong_value(message.header, "shape", rule)
         return array
 
     def _missing(self, frame: int | None) -> int:

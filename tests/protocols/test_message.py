@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.packet import Packet, PacketRun, SampleType
-from rawdaq.protocols import message
+from rawdaq.protocols.json_header import MAX_HEADER_BYTES
 from rawdaq.protocols.message import decode, encode, encode_run, header, is_waveform
 from rawdaq.protocols.message_errors import (
     FrameCountWrong,
@@ -195,7 +195,7 @@ def test_message_has_three_frames(count: int) -> None:
         (b"[]", "not a JSON object"),
         (b"[" * 60_000, "not JSON"),
         (b'{"a":' + b"9" * 5000 + b"}", "not JSON"),
-        (b" " * (message.MAX_HEADER_BYTES + 1), "limit is 65536"),
+        (b" " * (MAX_HEADER_BYTES + 1), "limit is 65536"),
     ],
 )
 def test_header_that_is_no_json_object_is_refused(head: bytes, reason: str) -> None:

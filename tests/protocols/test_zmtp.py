@@ -11,7 +11,6 @@ from rawdaq.protocols.zmtp import (
     MAX_FRAMES,
     MAX_SUBSCRIPTION_BYTES,
     Cancelled,
-    ConnectionCut,
     Event,
     FrameWrong,
     Message,
@@ -63,7 +62,6 @@ def test_bytes_mean_the_same_however_they_are_cut(wire: bytes, events: list[Even
     peer = ZmtpPeer(SocketType.PUB)
     assert feed(peer, GREETING + READY_SUB + wire, size) == [Ready(SocketType.SUB), *events]
     assert peer.buffered_bytes == 0
-    peer.receive_eof()
 
 
 def test_we_greet_as_the_specification_says() -> None:
@@ -128,7 +126,7 @@ def test_wrong_calls_queue_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 4096])
-def test_who_does_not_greet_like_a_zmq_socket_is_refused(greeting: bytes, size: int) -> None:
+def test_a_greeting_that_is_not_of_a_zmq_socket_is_refused(greeting: bytes, size: int) -> None:
     with pytest.raises(NotZmtp, match="is not that of ZMTP 3"):
         feed(ZmtpPeer(SocketType.PUB), greeting, size)
 
@@ -163,15 +161,6 @@ def test_what_zmtp_does_not_allow_is_refused_with_its_numbers(
     assert text in str(caught.value)
     with pytest.raises(error):  # the connection is dead and says so again
         list(peer.receive_data(b"more"))
-    peer.receive_eof()  # what it breaks off with is no news
-
-
-def test_closing_in_the_middle_is_told() -> None:
-    for data in (b"", GREETING, GREETING + READY_SUB + b"\x00", GREETING + READY_SUB + b"\x01\x00"):
-        peer = ZmtpPeer(SocketType.PUB)
-        list(peer.receive_data(data))
-        with pytest.raises(ConnectionCut, match="in the middle"):
-            peer.receive_eof()
 
 
 def test_many_small_frames_of_one_message_are_held_up_to_the_limit() -> None:
@@ -184,7 +173,7 @@ def test_many_small_frames_of_one_message_are_held_up_to_the_limit() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [NotZmtp(b"GET"), WrongSocketType("PUB", "PUB"), FrameWrong("flags", 8), PeerRefused("no"), ConnectionCut(3)],
+    [NotZmtp(b"GET"), WrongSocketType("PUB", "PUB"), FrameWrong("flags", 8), PeerRefused("no")],
 )
 def test_errors_survive_pickling(error: RemoteProtocolError) -> None:
     copy = pickle.loads(pickle.dumps(error))
@@ -201,6 +190,5 @@ def test_arbitrary_bytes_raise_nothing_but_a_protocol_error_and_are_bounded(begi
         for chunk in [begin, *chunks]:
             list(peer.receive_data(chunk))
             assert peer.buffered_bytes <= 100 + 64 + 400
-        peer.receive_eof()
     except RemoteProtocolError:
         pass

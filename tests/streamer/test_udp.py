@@ -138,7 +138,7 @@ def test_a_wrong_call_raises_and_sends_nothing(name: str, listener: Listener) ->
         ({"hops": 256}, "hops 256"),
         ({"version": "3.0"}, r"version '3\.0' is not one of 1\.0, 1\.1, 2\.0"),
         ({"datagram_bytes": 20}, "datagram of 20 bytes is not in 22-65507"),
-        ({"channels": [Channel(70_000, 1, samptype="int8")]}, "RAW 2.0 cannot say channel 70000"),
+        ({"channels": [Channel(70_000, 1, samptype="int8")]}, "RAW 2.0 cannot carry channel 70000"),
         ({"channels": [Channel(1, 1, samptype="float32")], "version": "1.0"}, "or its float32 samples"),
     ],
 )
@@ -192,7 +192,7 @@ def test_nobody_listening_is_counted_and_told_once_and_who_comes_later_gets_the_
             streamer.feed_data(1, START_NS, [1])
         wait_for(lambda: streamer.feed_data(1, START_NS, [1]) or streamer.counters.refused)
         assert len(caplog.messages) == 1
-        assert f"datagrams to 127.0.0.1:{port}: 1 answered that nobody listens there" in caplog.text
+        assert f"datagrams to 127.0.0.1:{port}: 1 answered that no program listens there" in caplog.text
         with listening(port=port) as late:
             for value in (2, 3):
                 streamer.feed_data(1, START_NS, [value])

@@ -1,0 +1,39 @@
+"""The JSON header of a ZMQ message: read within a limit, and an error for each value in it that is wrong."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong
+
+#: Our own headers have about 250 bytes: bounds what a foreign one can make the JSON reader do.
+MAX_HEADER_BYTES = 1 << 16
+
+_SHOWN = 75  # characters of a foreign value in an error
+
+#: A frame as it comes from a socket, or as it goes to one.
+Frame = bytes | memoryview
+
+
+def read_header(frame: Frame) -> dict[str, Any]:
+    """Return the keys of a header.
+
+    Raises:
+        HeaderUnreadable: it is too long, or not one JSON object.
+    """
+    text = bytes(frame)
+    if len(text) > MAX_HEADER_BYTES:
+        raise HeaderUnreadable(len(text), f"limit is {MAX_HEADER_BYTES}")
+    try:
+        header: object = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise HeaderUnreadable(len(text), f"not JSON ({error})") from None
+    if not isinstance(header, dict):
+        raise HeaderUnreadable(len(text), "not a JSON object")
+    return cast("dict[str, Any]", header)
+
+
+def wrong_value(header: Mapping[str, Any], key: str, rule: str) -> HeaderValueWrong:
+    """Return the error that names the value of *key* in *header*, and what would be right."""
+    value = repr(header[key]) if key in header else "missing"
+    return HeaderValueWrong(key, value if len(value) <= _SHOWN else value[:_SHOWN] + "…", rule)
