@@ -27,7 +27,6 @@ class NoSuchComponent(RawdaqError):
         self.word, self.titles, self.is_ambiguous = word, titles, is_ambiguous
 
     def __str__(self) -> str:
-        """Return the candidates."""
         if self.is_ambiguous:
             return f"{self.word!r} can be any of {', '.join(self.titles)}; give more of the name"
         close = get_close_matches(self.word, self.titles, n=1)

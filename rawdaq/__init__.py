@@ -18,7 +18,6 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Load `Subscriber`, and zmq with it, or `SeedLinkPlugin` when they are used: the device side needs neither."""
     if name == "Subscriber":
         from rawdaq.subscriber.live import Subscriber
 

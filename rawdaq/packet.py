@@ -178,14 +178,12 @@ class Packet:
         return self.start_ns + span_ns(self.size, self.rate_hz)
 
     def __repr__(self) -> str:
-        """Return all fields but the samples."""
         return (
             f"Packet(stream={self.stream!r}, start_ns={self.start_ns}, rate_hz={self.rate_hz}, size={self.size}, "
             f"timing_quality={self.timing_quality}, sequence={self.sequence}, received_ns={self.received_ns})"
         )
 
     def __eq__(self, other: object) -> bool:
-        """Whether all fields, the sample type and every sample (NaN equal to NaN) are the same."""
         if not isinstance(other, Packet):
             return NotImplemented
         return self._key() == other._key() and np.array_equal(
@@ -193,7 +191,6 @@ class Packet:
         )
 
     def __hash__(self) -> int:
-        """Hash of all that is not a sample."""
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
@@ -201,7 +198,6 @@ class Packet:
         return *fields, self.sample_type, self.size
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return how to make it again: memory that it shares with other packets does not travel."""
         fields = self.stream, self.start_ns, self.rate_hz, self.samples.copy()
         return Packet, (*fields, self.timing_quality, self.sequence, self.received_ns)
 
@@ -300,7 +296,6 @@ class PacketRun:
     received_ns: int = 0
 
     def __len__(self) -> int:
-        """Return how many packets these are."""
         return len(self.starts_ns)
 
     @property
@@ -309,12 +304,10 @@ class PacketRun:
         return len(self.starts_ns)
 
     def __getitem__(self, part: slice) -> "PacketRun":
-        """Return the packets of *part* (without a step)."""
         first = self.sequence + part.indices(len(self))[0]
         return replace(self, starts_ns=self.starts_ns[part], samples=self.samples[part], sequence=first)
 
     def __iter__(self) -> Iterator[Packet]:
-        """Yield the packets."""
         for index, start_ns in enumerate(self.starts_ns):
             yield Packet(
                 self.stream,

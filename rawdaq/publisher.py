@@ -39,7 +39,6 @@ class PublisherUnavailable(RawdaqError):
         self.delivered = delivered
 
     def __str__(self) -> str:
-        """Return the reason alone."""
         return self.reason
 
 
@@ -123,7 +122,6 @@ class Publisher:
         """
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        """Let a class that delivers in its own way not inherit the quick way, or the runs, of its parent."""
         super().__init_subclass__(**kwargs)
         own = vars(cls)
         if "deliver" in own or "apublish" in own:

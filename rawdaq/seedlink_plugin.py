@@ -44,7 +44,6 @@ class PipeClosed(ComponentError):
         self.where = where
 
     def __str__(self) -> str:
-        """Return what happened and what the server does next."""
         return f"the SeedLink server has closed the pipe ({self.where}); it starts its plugins again by itself"
 
 
@@ -96,7 +95,6 @@ class SeedLinkPlugin:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the pipe."""
         self.close()
 
     def close(self) -> None:

@@ -52,7 +52,6 @@ class StreamId(_Codes):
     __slots__ = ()
 
     def __new__(cls, network: str, station: str, location: str, channel: str) -> Self:
-        """Refuse codes that no archive could use in a name."""
         _check("network", network, _NETWORK, "1-8 characters of A-Z 0-9")
         _check("station", station, _STATION, "1-8 characters of A-Z 0-9 -")
         _check("location", location, _LOCATION, "0-8 characters of A-Z 0-9 -")
@@ -85,7 +84,6 @@ class StreamId(_Codes):
         return f"FDSN:{self.network}_{self.station}_{self.location}_{channel}"
 
     def __str__(self) -> str:
-        """Return ``NET.STA.LOC.CHA``, also the topic of the stream's ZMQ messages."""
         return f"{self.network}.{self.station}.{self.location}.{self.channel}"
 
     def matches(self, patterns: Iterable[str]) -> bool:

@@ -25,12 +25,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Return the receiver class of that *name*."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    """Return the names of the receivers too, which are not loaded yet."""
     return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -44,15 +45,13 @@ _HANDSHAKE_TIMEOUT_S = 30.0
 _NEWEST_FIRST = (RawVersion.V2_0, RawVersion.V1_1, RawVersion.V1_0)
 
 
+@dataclass(eq=False, repr=False)
 class NoCommonVersion(RemoteProtocolError):
     """The device refused every version of the protocol that we offered."""
 
-    def __init__(self, refusals: tuple[VersionRefused, ...]) -> None:
-        super().__init__(refusals)
-        self.refusals = refusals
+    refusals: tuple[VersionRefused, ...]
 
     def __str__(self) -> str:
-        """Return what it said to each."""
         return "no RAW device of a version that we speak: " + "; ".join(
             f"to RAW {refusal.version} it "
             + ("closed the connection" if refusal.answer is None else f"answered {refusal.answer!r}")

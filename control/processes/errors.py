@@ -26,7 +26,6 @@ class StartFailed(ComponentError):
         self.key, self.reason, self.lines = key, reason, lines
 
     def __str__(self) -> str:
-        """Return the reason, then the lines."""
         lines = "".join(f"\n    {line}" for line in self.lines)
         return f"{self.key} did not start: {self.reason}" + (f"\n  its last log lines:{lines}" if lines else "")
 
@@ -44,7 +43,6 @@ class Killed(ComponentError):
         self.key, self.timeout_s = key, timeout_s
 
     def __str__(self) -> str:
-        """Return what happened and the remedy."""
         return (
             f"{self.key} did not stop within {self.timeout_s:g} s and was killed: what waited in its queues is lost; "
             "Daemon.stop_timeout_s gives it longer"
@@ -65,7 +63,6 @@ class NotStopped(ComponentError):
         self.key, self.timeout_s, self.group = key, timeout_s, group
 
     def __str__(self) -> str:
-        """Return what happened and the remedy."""
         return (
             f"{self.key} did not stop within {self.timeout_s:g} s and was not killed, others share its process; "
             f"`control-rawdaq stop {self.group}` stops them all"
@@ -86,5 +83,4 @@ class EndedWithError(ComponentError):
         self.key, self.reason, self.hint = key, reason, hint
 
     def __str__(self) -> str:
-        """Return the reason and where to look."""
         return f"{self.key} has stopped, but with an error: {self.reason}; see {self.hint}"

@@ -47,15 +47,12 @@ class OpenFiles:
         self._has_told = False
 
     def __len__(self) -> int:
-        """Return how many are open."""
         return len(self._files)
 
     def __contains__(self, key: str) -> bool:
-        """Return whether the file of *key* is open."""
         return key in self._files
 
     def __getitem__(self, key: str) -> ArchiveFile:
-        """Return the file of *key*, which is open."""
         return self._files[key]
 
     @property

@@ -125,7 +125,6 @@ class FileReader:
         self._file = file
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries."""
         with self._file.open("rb", _READ_BYTES) as stream:
             magic = stream.read(len(MAGIC))
             if magic != MAGIC and not (MAGIC.startswith(magic) and len(magic) < len(MAGIC)):

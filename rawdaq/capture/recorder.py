@@ -120,7 +120,6 @@ class Capture:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write what waits and close the file; a disk that does not answer is given up after 3 s."""
         await self._end()
 
     async def _end(self) -> None:

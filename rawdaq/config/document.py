@@ -24,7 +24,6 @@ class Problem(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Return ``FILE:LINE: KEY: text``."""
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
         return ": ".join(part for part in (where, self.key, self.text) if part)
 
@@ -41,7 +40,6 @@ class ConfigError(RawdaqError):
         self.problems = problems
 
     def __str__(self) -> str:
-        """Return one line for each problem."""
         return "\n".join(map(str, self.problems))
 
 

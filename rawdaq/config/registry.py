@@ -30,7 +30,6 @@ class UnknownClass(RawdaqError):
         self.kind, self.name, self.known = kind, name, known
 
     def __str__(self) -> str:
-        """Return what is unknown, the closest name, and all names."""
         return f"no {self.kind} is called {self.name!r}; {suggestion(self.name, self.known)}"
 
 

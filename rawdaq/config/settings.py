@@ -44,7 +44,6 @@ class StationSettings(Settings):
     location: LocationCode = ""
 
     def __str__(self) -> str:
-        """Return ``NET.STA``."""
         return f"{self.network}.{self.code}"
 
 

@@ -94,7 +94,6 @@ class RepeatedName(str):
     """A name that the mapping has already: equal only to itself, so that the values of both names are checked."""
 
     def __eq__(self, other: object) -> bool:
-        """Whether *other* is this very object."""
         return self is other
 
     __hash__ = object.__hash__

@@ -73,7 +73,6 @@ class DeliveryQueue(Generic[Item]):
         self._outage = Outage(log, clock=clock)
 
     def __len__(self) -> int:
-        """Return `waiting`."""
         return self.waiting
 
     @property

@@ -60,7 +60,6 @@ class RecordFormat:
     flush_after_s: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse what no record can be."""
         if self.version not in (2, 3):
             raise InvalidValue(f"miniSEED version {self.version} is not 2 or 3")
         if self.version == 2 and self.length_bytes not in V2_LENGTHS:
@@ -134,7 +133,6 @@ class RecordRun:
         self.rate_hz, self.data = rate_hz, data
 
     def __len__(self) -> int:
-        """Return how many records these are."""
         return len(self.starts_ns)
 
     @property
@@ -148,13 +146,11 @@ class RecordRun:
         return len(self.data) // len(self.starts_ns)
 
     def __getitem__(self, part: slice) -> "RecordRun":
-        """Return the records of *part* (without a step)."""
         first, end, _ = part.indices(len(self))
         data = self.data[first * self.length_bytes : end * self.length_bytes]
         return RecordRun(self.stream, self.starts_ns[part], self.sample_counts[part], self.rate_hz, data)
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield the records."""
         size = self.length_bytes
         for index, (start_ns, count) in enumerate(zip(self.starts_ns, self.sample_counts, strict=True)):
             end_ns = sample_time(start_ns, count - 1, self.rate_hz)

@@ -42,7 +42,6 @@ class RecordUnreadable(RawdaqError):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Return the reason."""
         return self.reason
 
 

@@ -20,7 +20,6 @@ class AlreadyRunning(ComponentError):
         self.key, self.pid = key, pid
 
     def __str__(self) -> str:
-        """Return what runs, where, and how to stop it."""
         where = f" (pid {self.pid})" if self.pid else ""
         return f"{self.key} is already running{where}; stop it first: control-rawdaq stop {self.key}"
 
@@ -84,7 +83,6 @@ class Ended:
     error: str | None = None
 
     def __str__(self) -> str:
-        """Return which run it was and why it ended, or where that may be found."""
         run = f"the last run (pid {self.pid})" if self.pid > 0 else "the last run"
         if self.error is None:
             return f"{run} ended without tidying up; its log may say why: {self.log_file}"

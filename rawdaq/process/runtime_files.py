@@ -60,13 +60,11 @@ class RuntimeFiles:
         return cls(folder, logs)
 
     def __enter__(self) -> Self:
-        """Return itself, to be closed at the end."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:

@@ -60,7 +60,6 @@ class ArrayFramesWrong(MessageMalformed):
         self.count = count
 
     def __str__(self) -> str:
-        """Return both numbers."""
         return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
 
 

@@ -31,7 +31,6 @@ class MessageTooLarge(RemoteProtocolError):
         self.size_bytes = size_bytes
 
     def __str__(self) -> str:
-        """Return the size and the limit."""
         return f"message of {self.size_bytes} bytes, limit is {MAX_MESSAGE_BYTES}"
 
 

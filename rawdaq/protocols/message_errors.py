@@ -25,7 +25,6 @@ class FrameCountWrong(MessageMalformed):
         self.count = count
 
     def __str__(self) -> str:
-        """Return both numbers."""
         return f"message of {self.count} frames, not 3 (topic, header, samples)"
 
 
@@ -39,7 +38,6 @@ class NotWaveform(MessageMalformed):
         self.topic = topic
 
     def __str__(self) -> str:
-        """Return the topic."""
         return f"topic {self.topic!r} is not a waveform"
 
 
@@ -53,7 +51,6 @@ class HeaderUnreadable(MessageMalformed):
         self.size_bytes, self.cause = size_bytes, cause
 
     def __str__(self) -> str:
-        """Return the size and the cause."""
         return f"header of {self.size_bytes} bytes: {self.cause}"
 
 
@@ -67,7 +64,6 @@ class HeaderValueWrong(MessageMalformed):
         self.key, self.value, self.rule = key, value, rule
 
     def __str__(self) -> str:
-        """Return key, value and rule."""
         return f"header key {self.key!r} is {self.value}, not {self.rule}"
 
 
@@ -81,7 +77,6 @@ class UnsupportedLayout(MessageMalformed):
         self.version, self.supported = version, supported
 
     def __str__(self) -> str:
-        """Return both versions, and the remedy."""
         return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
 
 
@@ -95,5 +90,4 @@ class SampleBytesWrong(MessageMalformed):
         self.size_bytes, self.expected_bytes = size_bytes, expected_bytes
 
     def __str__(self) -> str:
-        """Return both sizes."""
         return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"

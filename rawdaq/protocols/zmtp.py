@@ -84,7 +84,6 @@ class NotZmtp(RemoteProtocolError):
         self.greeting = greeting
 
     def __str__(self) -> str:
-        """Return how the greeting began."""
         return f"greeting {self.greeting[:12].hex(' ')} is not that of ZMTP 3 with the NULL mechanism"
 
 
@@ -96,7 +95,6 @@ class WrongSocketType(RemoteProtocolError):
         self.theirs, self.ours = theirs, ours
 
     def __str__(self) -> str:
-        """Return both types."""
         return f"peer is a {self.theirs[:_SHOWN]!r} socket, which cannot talk with {self.ours}"
 
 
@@ -108,7 +106,6 @@ class FrameWrong(RemoteProtocolError):
         self.what, self.number = what, number
 
     def __str__(self) -> str:
-        """Return what is wrong, with its number."""
         return f"{self.what}: {self.number}"
 
 
@@ -120,7 +117,6 @@ class PeerRefused(RemoteProtocolError):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Return the peer's reason."""
         return f"peer refused the connection: {self.reason[:_SHOWN]!r}"
 
 

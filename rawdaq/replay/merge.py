@@ -49,11 +49,9 @@ class Merge:
             self._push(source.extent.start_ns, partial(self._open, source))
 
     def __iter__(self) -> Iterator[Packet]:
-        """Return the iterator itself."""
         return self
 
     def __next__(self) -> Packet:
-        """Return the next packet."""
         while self._heap:
             _, _, act = heapq.heappop(self._heap)
             packet = act()

@@ -41,7 +41,6 @@ class PeerSilent(RawdaqError):
         self.timeout_s = timeout_s
 
     def __str__(self) -> str:
-        """Return the log line's words."""
         return f"sent nothing for {self.timeout_s:g} s"
 
 

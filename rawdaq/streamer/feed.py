@@ -54,7 +54,6 @@ class Channel:
     sampsize: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be served, and fill in the sample type and size."""
         if isinstance(self.id, bool) or not isinstance(self.id, Integral):
             raise InvalidValue(f"channel id {self.id!r} is not a whole number, such as 1")
         if isinstance(self.samprate, bool) or not isinstance(self.samprate, Real):
@@ -128,14 +127,12 @@ class SampleFeed(ABC):
         """Send packets, each with its time and the samples as they go over the wire."""
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
         self.stop()
 
     @overload

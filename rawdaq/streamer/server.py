@@ -41,7 +41,6 @@ class Client:
     """
 
     def __init__(self, connection: socket.socket, peer: str, codec: RawDevice, deadline_s: float) -> None:
-        """Wait for the handshake until *deadline_s* of the monotonic clock."""
         self.connection = connection
         self.peer = peer
         self.codec = codec
@@ -145,7 +144,6 @@ class RawServer:
     def __init__(
         self, formats: Mapping[int, ChannelFormat], limits: Limits, counters: Counters, log: logging.Logger
     ) -> None:
-        """Store; `open` acquires."""
         self._formats, self._limits, self._counters, self._log = formats, limits, counters, log
         self._lock = threading.Lock()  # between threads that feed, and against falling asleep
         self._routes: Routes = {}

@@ -58,7 +58,6 @@ class Streamer(SampleFeed):
         flush_s: float = 2,
         logger: logging.Logger | None = None,
     ) -> None:
-        """Store; `start` acquires."""
         super().__init__(channels)
         if type(port) is not int or not 0 <= port <= 65535:
             raise InvalidValue(f"port {port!r} is not a number in 0-65535")

@@ -92,7 +92,6 @@ class UDPStreamer(SampleFeed):
         hops: int = 1,
         logger: logging.Logger | None = None,
     ) -> None:
-        """Store; `start` acquires."""
         super().__init__(channels)
         if not 1 <= port <= 65535:
             raise InvalidValue(f"port {port} is not in 1-65535")

@@ -38,7 +38,6 @@ class _Span:
     samples: int
 
     def __str__(self) -> str:
-        """Return the log line."""
         return (
             f"{self.stream} {self.word} of {(self.end_ns - self.start_ns) / NS_PER_S:.6f} s ({self.samples} samples) "
             f"from {to_iso(self.start_ns)} to {to_iso(self.end_ns)}"
@@ -66,7 +65,6 @@ class BackwardTime:
     now_ns: int
 
     def __str__(self) -> str:
-        """Return the log line."""
         return (
             f"{self.stream} time runs backwards by {(self.before_ns - self.now_ns) / NS_PER_S:.6f} s: "
             f"{to_iso(self.now_ns)} after {to_iso(self.before_ns)}"
@@ -82,7 +80,6 @@ class RateMismatch:
     measured_hz: float
 
     def __str__(self) -> str:
-        """Return the log line."""
         measured, nominal = rate_text(float(f"{self.measured_hz:.6g}")), rate_text(self.nominal_hz)
         return (
             f"{self.stream} time stamps advance at {measured} Hz, the device says {nominal} Hz; "

@@ -108,45 +108,37 @@ class PacketReader(ABC):
                 self._release()
 
     def __iter__(self) -> Iterator[Packet]:
-        """Iterate over the packets that come."""
         return self
 
     def __next__(self) -> Packet:
-        """Return the next packet."""
         packet = self.receive(self.timeout_s)
         if packet is None:
             raise StopIteration
         return packet
 
     def __aiter__(self) -> AsyncIterator[Packet]:
-        """Iterate over the packets that come while the event loop runs on."""
         return self
 
     async def __anext__(self) -> Packet:
-        """Return the next packet."""
         packet = await self.areceive(self.timeout_s)
         if packet is None:
             raise StopAsyncIteration
         return packet
 
     def __enter__(self) -> Self:
-        """Open."""
         self.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close."""
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Open."""
         self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close."""
         self.close()

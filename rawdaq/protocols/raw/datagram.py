@@ -11,6 +11,7 @@ packets to the byte, which shows when a sender has other samples or another vers
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
@@ -27,52 +28,47 @@ class DatagramEmpty(RemoteProtocolError):
     """A datagram has no bytes."""
 
     def __str__(self) -> str:
-        """Return just that."""
         return "the datagram is empty"
 
 
+@dataclass(eq=False, repr=False)
 class HeaderCut(RemoteProtocolError):
     """A datagram ends in the middle of a packet's header."""
 
-    def __init__(self, position: int, size_bytes: int, header_bytes: int) -> None:
-        """Store where the header begins, how long the datagram is, and how long a header."""
-        super().__init__(position, size_bytes, header_bytes)
-        self.position, self.size_bytes, self.header_bytes = position, size_bytes, header_bytes
+    position: int
+    size_bytes: int
+    header_bytes: int
 
     def __str__(self) -> str:
-        """Return all three."""
         return (
             f"datagram of {self.size_bytes} bytes: the header at byte {self.position} has "
             f"{self.size_bytes - self.position} of {self.header_bytes} bytes"
         )
 
 
+@dataclass(eq=False, repr=False)
 class PacketCut(RemoteProtocolError):
     """A datagram ends before its packet does: it was cut, or the channel's samples have another type."""
 
-    def __init__(self, channel: int, count: int, missing_bytes: int) -> None:
-        """Store whose packet it is, how many samples it announces, and how many bytes it lacks."""
-        super().__init__(channel, count, missing_bytes)
-        self.channel, self.count, self.missing_bytes = channel, count, missing_bytes
+    channel: int
+    count: int
+    missing_bytes: int
 
     def __str__(self) -> str:
-        """Return all three, and what may be wrong on our side."""
         return (
             f"packet of {self.count} samples of channel {self.channel} lacks {self.missing_bytes} bytes: "
             "cut, or its sample type is another one"
         )
 
 
+@dataclass(eq=False, repr=False)
 class ChannelUnknown(RemoteProtocolError):
     """A datagram has a packet of a channel that is not described."""
 
-    def __init__(self, channel: int, known: tuple[int, ...]) -> None:
-        """Store the packet's channel and those that are described."""
-        super().__init__(channel, known)
-        self.channel, self.known = channel, known
+    channel: int
+    known: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Return both."""
         return f"packet of channel {self.channel}, known are {listed(self.known)}"
 
 
@@ -98,7 +94,6 @@ class DatagramReader:
     """
 
     def __init__(self, formats: Mapping[int, ChannelFormat], version: RawVersion = RawVersion.V2_0) -> None:
-        """Store."""
         if not formats:
             raise LocalProtocolError("no channel is described")
         for channel, described in formats.items():

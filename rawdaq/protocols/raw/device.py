@@ -47,7 +47,6 @@ class RawDevice:
     def __init__(
         self, channels: Mapping[int, ChannelFormat], versions: Collection[RawVersion] = tuple(RawVersion)
     ) -> None:
-        """Wait for the client's version line."""
         self._channels = dict(channels)
         self._versions = {version.line.rstrip(): version for version in versions}
         self._version: RawVersion | None = None

@@ -1,6 +1,7 @@
 """What a peer can do wrong in the RAW protocol; each error carries its numbers and survives pickling."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rawdaq.errors import RemoteProtocolError
 
@@ -25,58 +26,51 @@ def listed(channels: Iterable[int]) -> str:
     return ", ".join(map(str, known[:_SHOWN_CHANNELS])) + (f" and {more} more" if more > 0 else "")
 
 
+@dataclass(eq=False, repr=False)
 class VersionRefused(RemoteProtocolError):
     """The device does not speak our version: it answered with another line, or closed (*answer* is None)."""
 
-    def __init__(self, version: str, answer: str | None) -> None:
-        """Store what we asked for and what came back."""
-        super().__init__(version, answer)
-        self.version, self.answer = version, answer
+    version: str
+    answer: str | None
 
     def __str__(self) -> str:
-        """Return both, so that the reader knows which side to change."""
         said = "closed the connection" if self.answer is None else f"answered '{self.answer}'"
         return f"the device was asked for RAW {self.version} and {said}"
 
 
+@dataclass(eq=False, repr=False)
 class UnexpectedLine(RemoteProtocolError):
     """The peer sent other words than the protocol has at this place; *line* is elided."""
 
-    def __init__(self, line: str, expected: str) -> None:
-        """Store what came and what was right."""
-        super().__init__(line, expected)
-        self.line, self.expected = line, expected
+    line: str
+    expected: str
 
     def __str__(self) -> str:
-        """Return both."""
         return f"the peer sent '{self.line}' where {self.expected} was expected"
 
 
+@dataclass(eq=False, repr=False)
 class LineTooLong(RemoteProtocolError):
     """The peer sent a line without an end; *beginning* is elided."""
 
-    def __init__(self, limit_bytes: int, beginning: str) -> None:
-        """Store the limit and how the line begins."""
-        super().__init__(limit_bytes, beginning)
-        self.limit_bytes, self.beginning = limit_bytes, beginning
+    limit_bytes: int
+    beginning: str
 
     def __str__(self) -> str:
-        """Return both."""
         return f"the peer sent a line of more than {self.limit_bytes} bytes that begins '{self.beginning}'"
 
 
+@dataclass(eq=False, repr=False)
 class BadDescription(RemoteProtocolError):
     """The device described a channel with a value that cannot be; *value* is elided."""
 
     what = "description"
 
-    def __init__(self, channel: int, value: str, expected: str) -> None:
-        """Store whose value it is, the value, and what was right."""
-        super().__init__(channel, value, expected)
-        self.channel, self.value, self.expected = channel, value, expected
+    channel: int
+    value: str
+    expected: str
 
     def __str__(self) -> str:
-        """Return all three."""
         return f"{self.what} '{self.value}' of channel {self.channel} is not {self.expected}"
 
 
@@ -98,54 +92,47 @@ class UnknownSampleType(BadDescription):
     what = "sample type"
 
 
+@dataclass(eq=False, repr=False)
 class ChannelNotRequested(RemoteProtocolError):
     """The device sent a packet of a channel that was not requested."""
 
-    def __init__(self, channel: int, requested: tuple[int, ...]) -> None:
-        """Store the packet's channel and those that we asked for."""
-        super().__init__(channel, requested)
-        self.channel, self.requested = channel, requested
+    channel: int
+    requested: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Return both."""
         return f"packet of channel {self.channel}, requested were {listed(self.requested)}"
 
 
+@dataclass(eq=False, repr=False)
 class PacketTooLarge(RemoteProtocolError):
     """The device announced more samples than a packet may have."""
 
-    def __init__(self, channel: int, count: int, limit: int) -> None:
-        """Store whose packet it is, what it announces and what is allowed."""
-        super().__init__(channel, count, limit)
-        self.channel, self.count, self.limit = channel, count, limit
+    channel: int
+    count: int
+    limit: int
 
     def __str__(self) -> str:
-        """Return all three."""
         return f"packet of {self.count} samples of channel {self.channel}, limit is {self.limit}"
 
 
+@dataclass(eq=False, repr=False)
 class ChannelRefused(RemoteProtocolError):
     """A client asked the device for a channel that it does not have, or that the client's version cannot say."""
 
-    def __init__(self, channel: str, reason: str) -> None:
-        """Store the channel as it was written and why it is refused."""
-        super().__init__(channel, reason)
-        self.channel, self.reason = channel, reason
+    channel: str
+    reason: str
 
     def __str__(self) -> str:
-        """Return both."""
         return f"the client asked for channel '{self.channel}': {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class ConnectionCut(RemoteProtocolError):
     """The peer closed in the middle of something."""
 
-    def __init__(self, where: str, missing_bytes: int | None = None) -> None:
-        """Store where it was, and how many bytes its packet lacks (None: it was no packet)."""
-        super().__init__(where, missing_bytes)
-        self.where, self.missing_bytes = where, missing_bytes
+    where: str
+    missing_bytes: int | None = None
 
     def __str__(self) -> str:
-        """Return both."""
         lacking = "" if self.missing_bytes is None else f", {self.missing_bytes} bytes missing"
         return f"the peer closed the connection {self.where}{lacking}"

@@ -115,7 +115,6 @@ class ChannelFormat:
     sample_type: SampleType
 
     def __post_init__(self) -> None:
-        """Refuse a rate that no record could say."""
         if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
             raise InvalidValue(f"sampling rate {self.rate_hz} Hz is not in {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
 
@@ -157,7 +156,6 @@ class LineReader:
     """Cuts a handshake into lines; holds one incomplete line, at most 256 bytes."""
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
         self.held = bytearray()
 
     def take(self, chunk: bytes, start: int) -> tuple[bytes | None, int]:

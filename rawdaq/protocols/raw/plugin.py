@@ -83,7 +83,6 @@ class RawPlugin:
     def __init__(
         self, channels: Collection[int], version: RawVersion = RawVersion.V2_0, *, joins_packets: bool = False
     ) -> None:
-        """Prepare the version line."""
         self._channels = tuple(dict.fromkeys(channels))
         if not self._channels:
             raise LocalProtocolError("no channel to ask for")
