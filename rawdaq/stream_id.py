@@ -52,6 +52,7 @@ class StreamId(_Codes):
     __slots__ = ()
 
     def __new__(cls, network: str, station: str, location: str, channel: str) -> Self:
+        """Return the stream of these codes; refuse codes that no archive could use in a name."""
         _check("network", network, _NETWORK, "1-8 characters of A-Z 0-9")
         _check("station", station, _STATION, "1-8 characters of A-Z 0-9 -")
         _check("location", location, _LOCATION, "0-8 characters of A-Z 0-9 -")
