@@ -40,7 +40,8 @@ class MiniSeedPublisher(Publisher):
         record_length: bytes of a record, for miniSEED 2 a power of two from 128 to 131072; the longest one for 3.
         encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
             tells which samples each of them can hold.
-        flush_after_s: how long a sample waits at most for its record to fill.
+        flush_after_s: how long a sample waits at most for its record to fill; by default 10 s, of streams below 20 Hz
+            200 sampling intervals.
         fsync_s: how long a record waits at most until it is safe on the disk; 0: a batch counts as delivered only then.
             A disk that refuses that is asked again; see ``docs/decisions/archive-files.md`` for what that is worth.
         max_open_files: how many files stay open, best as many as there are streams; where the process may open too
@@ -61,7 +62,7 @@ class MiniSeedPublisher(Publisher):
         version: Literal[2, 3] = 2,
         record_length: Annotated[int, Field(ge=V3_MIN_BYTES, le=V3_MAX_BYTES)] = 512,
         encoding: Encoding = Encoding.AUTO,
-        flush_after_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0,
+        flush_after_s: Annotated[float, Field(ge=0, le=86_400)] | None = None,
         fsync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0,
         max_open_files: Annotated[int, Field(ge=1)] = 1024,
         name: str = "MiniSeedPublisher",

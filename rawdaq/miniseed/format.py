@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue
 from rawdaq.stream_id import StreamId
-from rawdaq.times import sample_time
+from rawdaq.times import NS_PER_S, sample_time
 
 #: What libmseed can write; the shortest holds the largest header that is written here and a few samples.
 V2_LENGTHS = tuple(1 << exponent for exponent in range(7, 18))
@@ -18,6 +18,7 @@ V3_MAX_BYTES = 10_485_760
 MAX_EXTRA_BYTES = 64
 
 _MAX_SID_CHARACTERS = 63
+_FLUSH_S, _FLUSH_INTERVALS = 10.0, 200
 _V3_FIXED_HEADER_BYTES = 40
 
 
@@ -48,7 +49,8 @@ class RecordFormat:
             miniSEED 3 record, 128 to 10485760.
         encoding: how samples are stored.
         flush_after_s: how long a sample may wait for its record to fill; 0: not at all, records leave with the packets
-            that brought them.
+            that brought them; None: 10 s, of streams below 20 Hz 200 sampling intervals, so that slow channels fill
+            their records.
 
     Raises:
         InvalidValue: a field out of its range; the text says what would be right.
@@ -57,7 +59,7 @@ class RecordFormat:
     version: int = 2
     length_bytes: int = 512
     encoding: Encoding | str = Encoding.AUTO
-    flush_after_s: float = 10.0
+    flush_after_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.version not in (2, 3):
@@ -68,9 +70,20 @@ class RecordFormat:
             raise InvalidValue(f"record length {self.length_bytes} is not in {V3_MIN_BYTES}-{V3_MAX_BYTES}")
         if self.encoding not in list(Encoding):
             raise InvalidValue(f"encoding {self.encoding!r} is not one of {', '.join(Encoding)}")
-        if not 0 <= self.flush_after_s < float("inf"):
+        if self.flush_after_s is not None and not 0 <= self.flush_after_s < float("inf"):
             raise InvalidValue(f"flush_after_s {self.flush_after_s} is not a number of seconds")
         object.__setattr__(self, "encoding", Encoding(self.encoding))
+
+
+def flush_after_ns(record_format: RecordFormat, rate_hz: float) -> int:
+    """Return how long a sample of a stream of *rate_hz* may wait for its record to fill.
+
+    >>> flush_after_ns(RecordFormat(), 100.0), flush_after_ns(RecordFormat(), 0.1)
+    (10000000000, 2000000000000)
+    """
+    if record_format.flush_after_s is not None:
+        return round(record_format.flush_after_s * NS_PER_S)
+    return round(max(_FLUSH_S, _FLUSH_INTERVALS / rate_hz) * NS_PER_S)
 
 
 def why_not(record_format: RecordFormat, stream: StreamId) -> str | None:

@@ -10,7 +10,6 @@ from rawdaq.miniseed.format import Encoding, Record, RecordFormat, RecordRun, wh
 from rawdaq.miniseed.stream import RecordCounts, StreamRecords
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S
 
 __all__ = ["Encoding", "Record", "RecordCounts", "RecordFormat", "RecordMaker", "RecordRun", "why_not"]
 
@@ -35,7 +34,6 @@ class RecordMaker:
     def __init__(self, record_format: RecordFormat) -> None:
         self.due_ns: int | None = None
         self._format = record_format
-        self._flush_after_ns = round(record_format.flush_after_s * NS_PER_S)
         self._plans = plans(record_format.encoding)
         self._streams: dict[StreamId, StreamRecords] = {}
         self._held: dict[StreamRecords, None] = {}
@@ -72,17 +70,19 @@ class RecordMaker:
             else:
                 self._add_parts(records, packet, now_ns, enough, made)
         self._held = {}
+        due_ns = self.due_ns
         for records in touched:
             size = records.pending.size
-            if not self._flush_after_ns:
+            if not records.flush_after_ns:
                 records.make(made, is_closing=True)
             elif at_once == 1 or size >= at_once * records.usual:
                 if size >= records.try_at:
                     records.make(made, is_closing=False)
             else:
                 self._held[records] = None
-        if touched and self._flush_after_ns and (self.due_ns is None or now_ns + self._flush_after_ns < self.due_ns):
-            self.due_ns = now_ns + self._flush_after_ns
+            if records.pending.size and (due_ns is None or now_ns + records.flush_after_ns < due_ns):
+                due_ns = now_ns + records.flush_after_ns
+        self.due_ns = due_ns
         return made
 
     def _add_parts(
@@ -121,11 +121,11 @@ class RecordMaker:
         waiting: list[int] = []
         for records in self._streams.values():
             oldest_ns = records.oldest_ns
-            if oldest_ns is not None and oldest_ns + self._flush_after_ns <= now_ns:
+            if oldest_ns is not None and oldest_ns + records.flush_after_ns <= now_ns:
                 records.make(made, is_closing=True)
             elif oldest_ns is not None:
-                waiting.append(oldest_ns)
-        self.due_ns = min(waiting) + self._flush_after_ns if waiting else None
+                waiting.append(oldest_ns + records.flush_after_ns)
+        self.due_ns = min(waiting, default=None)
         return made
 
     def flush(self) -> list[RecordRun]:

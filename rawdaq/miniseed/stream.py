@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
-from rawdaq.miniseed.format import RecordFormat, RecordRun
+from rawdaq.miniseed.format import RecordFormat, RecordRun, flush_after_ns
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
 from rawdaq.miniseed.pending import PendingSamples
@@ -61,6 +61,7 @@ class StreamRecords:
         counts: what was made so far.
         pending: the samples that wait.
         usual: samples that filled the last record.
+        flush_after_ns: how long a sample may wait for its record to fill.
         try_at: samples with which the next attempt is worth its cost.
     """
 
@@ -68,7 +69,8 @@ class StreamRecords:
         self.counts = RecordCounts()
         self.pending = PendingSamples(NO_PLAN.dtype, 1.0)
         self.usual = self.try_at = 1
-        self._stream = stream
+        self.flush_after_ns = flush_after_ns(record_format, 1.0)
+        self._stream, self._format = stream, record_format
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
         self._plan = NO_PLAN
@@ -101,6 +103,7 @@ class StreamRecords:
             self._plan = plan
             self.pending = PendingSamples(plan.dtype, rate_hz)
             self._packer.set_run(plan.letter, rate_hz)
+            self.flush_after_ns = flush_after_ns(self._format, rate_hz)
             self._log_other_encoding(plan)
             make = _SERIES.get(plan.codes[0]) if is_compiled() else None
             self._header = (self._packer.series_header(plan.codes[0]) if make else None) or b""

@@ -250,3 +250,13 @@ def test_a_timing_quality_may_be_any_number() -> None:
     quality: Any = 99.5  # as somebody's receiver may have computed it
     (record,) = maker.add([Packet(STREAM, START_NS, 100.0, NOISE[:9], quality)], 0)
     assert record.data[60] == 99
+
+
+@pytest.mark.parametrize(("rate_hz", "waits_s"), [(100.0, 10), (1.0, 200), (0.1, 2000)])
+def test_slow_streams_wait_longer_for_their_records_to_fill(rate_hz: float, waits_s: int) -> None:
+    maker = RecordMaker(RecordFormat())
+    assert maker.add([Packet(STREAM, START_NS, rate_hz, NOISE[:3])], 0) == []
+    assert maker.due_ns == waits_s * NS_PER_S
+    assert maker.flush_due(waits_s * NS_PER_S - 1) == []
+    assert [run.sample_counts for run in maker.flush_due(waits_s * NS_PER_S)] == [[3]]
+    assert maker.due_ns is None
