@@ -19,9 +19,9 @@ from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.delivery.backpressure import Held
 from rawdaq.delivery.closing import close_publisher
 from rawdaq.delivery.fanout import Fanout
-from rawdaq.errors import CommandError, ComponentError
+from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.process import commands, member_log
+from rawdaq.process import commands
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import OverflowPolicy, Publisher
@@ -436,12 +436,7 @@ class ReceiverServer(ReceiverHooks):
 
     def cmd_log_level(self, args: list[str]) -> str:
         """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
-        if args:
-            level = args[0].upper()
-            if len(args) != 1 or level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-                raise CommandError("usage: log_level [DEBUG|INFO|WARNING|ERROR]")
-            member_log.set_level(level)
-        return member_log.level()
+        return commands.log_level(args)
 
     def cmd_stop(self) -> str:
         """Stop the component in order: deliver what waits, then end."""

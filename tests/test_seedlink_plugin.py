@@ -75,13 +75,13 @@ def test_a_server_that_does_not_read_makes_the_call_wait_and_loses_nothing(
     assert [value for frame in server.read_to_end() for value in frame.samples] == samples.tolist()
 
 
-def test_a_closed_pipe_is_told(server: PipeServer) -> None:
+def test_a_closed_pipe_is_reported(server: PipeServer) -> None:
     server.stop()
     with pytest.raises(PipeClosed, match=rf"the SeedLink server has closed the pipe \(descriptor {server.fd}\)"):
         SeedLinkPlugin(server.fd).send_flush("S", "C")
 
 
-def test_a_program_that_no_server_started_is_told(server: PipeServer) -> None:
+def test_a_program_that_no_server_started_is_reported(server: PipeServer) -> None:
     closed = os.dup(server.fd)
     os.close(closed)
     with pytest.raises(ComponentError, match="is not open; let seedlink start this program"), SeedLinkPlugin(closed):

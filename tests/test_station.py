@@ -45,7 +45,7 @@ async def test_an_outside_receiver_and_publisher_run_from_a_station_file(folder:
     await task
 
 
-async def test_what_the_file_says_of_outlets_and_the_daemon_holds(folder: Path) -> None:
+async def test_what_the_file_says_of_queues_and_the_daemon_holds(folder: Path) -> None:
     server = build(component(folder))
     publisher = server.publishers[0]
     assert (publisher.name, publisher.overflow) == ("file", OverflowPolicy.DROP_OLDEST)

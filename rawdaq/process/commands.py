@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
+from rawdaq.process import member_log
 from rawdaq.protocols import command
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT_S = 30.0
 
 _PREFIX = "cmd_"
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def commands_of(server: object) -> dict[str, Callable[..., Any]]:
@@ -51,6 +53,20 @@ async def call(server: object, name: str, args: list[str]) -> Any:
         except TimeoutError:
             raise CommandError(f"{name} did not end within {COMMAND_TIMEOUT_S:g} s") from None
     return result
+
+
+def log_level(args: Sequence[str]) -> str:
+    """Set the log level of the component to *args*, if there are any; return its log level.
+
+    Raises:
+        CommandError: *args* are not a level.
+    """
+    if args:
+        level = args[0].upper()
+        if len(args) != 1 or level not in _LEVELS:
+            raise CommandError(f"usage: log_level [{'|'.join(_LEVELS)}]")
+        member_log.set_level(level)
+    return member_log.level()
 
 
 async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:

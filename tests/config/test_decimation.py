@@ -81,7 +81,7 @@ def test_every_mistake_of_an_entry_is_reported_with_its_line_and_key(tmp_path: P
     ]
 
 
-def test_patterns_that_name_no_source_are_told(tmp_path: Path) -> None:
+def test_patterns_that_name_no_source_are_reported(tmp_path: Path) -> None:
     assert _problems(_file(tmp_path, '{g: {rate_hz: 10, streams: ["*.HHZ"]}}')) == [
         "4: AE.Decimation.g.streams: selects none of XX.AE.00.JHZ, XX.AE.01.JHZ; a pattern is like XX.*.00.HH?"
     ]

@@ -67,7 +67,7 @@ def test_the_packaged_demo_is_a_mapping_of_a_station_and_a_receiver_and_stays_ou
     assert config.load(demo).components[0].receiver.options["path"] == elsewhere / "data"
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
     text = """\
 station: {network: xx, code: DEMO, locaton: "00"}
 Main:
@@ -149,13 +149,15 @@ Other: {}
         ("host: \x01", "5: is not YAML: it has a character that no text has (special characters are not allowed)"),
     ],
 )
-def test_a_mistake_is_told_with_line_and_key_and_what_would_be_right(tmp_path: Path, line: str, problem: str) -> None:
+def test_a_mistake_is_reported_with_line_and_key_and_what_would_be_right(
+    tmp_path: Path, line: str, problem: str
+) -> None:
     text = f"station: {{network: XX, code: DEMO}}\nMain:\n  Receiver:\n    class: Receiver\n    {line}\n"
     problems = problems_of(tmp_path, text)
     assert problems[0].startswith(problem)
 
 
-def test_a_value_of_several_types_is_told_once_for_each(tmp_path: Path) -> None:
+def test_a_value_of_several_types_is_reported_once_for_each(tmp_path: Path) -> None:
     text = "station: {network: XX, code: A}\nM:\n  Receiver: {class: Receiver, host: h, copy: [1]}\n"
     assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
         "3: M.Receiver.copy: [1] is wrong"
@@ -274,7 +276,7 @@ M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher,
     ]
 
 
-def test_a_name_that_is_there_again_is_told_from_the_first_one() -> None:
+def test_a_repeated_name_differs_from_the_first_one() -> None:
     again = yaml_values.RepeatedName("M")
     assert {"M": 1, again: 2} == {again: 2, "M": 1}
     assert not again == "M"
@@ -297,12 +299,12 @@ def test_a_class_that_is_installed_but_broken_is_left_to_the_start_of_its_compon
     assert component.receiver.options == {"any": "thing"}
 
 
-def test_a_class_whose_constructor_makes_no_schema_is_told(tmp_path: Path) -> None:
+def test_a_class_whose_constructor_makes_no_schema_is_reported(tmp_path: Path) -> None:
     (told,) = problems_of(tmp_path, "station: {network: XX, code: A}\nM: {Receiver: {class: Unreadable, x: 1}}\n")
     assert told.startswith("2: M.Receiver.class: Unreadable has a constructor that makes no schema: name 'NoSuchType'")
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml: cannot be read: No such file"):
         config.load(tmp_path / "missing.yaml")
 

@@ -88,7 +88,7 @@ def test_a_folder_gives_all_its_stations_by_name(tmp_path: Path) -> None:
     assert [str(station.station) for station in config.load_all(tmp_path / "a.yaml")] == ["XX.AAA"]
 
 
-def test_a_folder_tells_the_mistakes_of_all_its_files_and_components_that_are_there_twice(tmp_path: Path) -> None:
+def test_a_folder_has_the_mistakes_of_all_its_files_and_components_that_are_there_twice(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         station_file(tmp_path, GOOD, name)
     station_file(tmp_path, "", "c.yaml")
@@ -110,7 +110,7 @@ def test_the_good_files_of_a_folder_are_there_in_spite_of_the_others(tmp_path: P
     assert config.load_good(tmp_path / "a.yaml") == (good, ())
 
 
-def test_a_folder_without_a_station_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_station_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no station file"):
         config.load_all(tmp_path)
 

@@ -27,7 +27,7 @@ def test_a_constructor_that_makes_no_schema_is_the_fault_of_its_class(cls: type[
         read_options(cls, {"x": 1}, tmp_path)
 
 
-def test_an_error_of_a_validator_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_an_error_of_a_validator_is_reported_in_its_own_words(tmp_path: Path) -> None:
     def refuse(_: object) -> object:
         raise InvalidValue("not this one; take another")
 

@@ -150,7 +150,7 @@ def test_a_limit_of_open_files_that_will_not_do_is_a_warning(
     assert out.startswith("XX.OUT.Main started")
 
 
-def test_a_dead_component_is_told_with_what_to_do(station: Path, said: Said) -> None:
+def test_a_dead_component_is_reported_with_what_to_do(station: Path, said: Said) -> None:
     assert said.run("start", "all")[0] == 0
     pid = _kill(said)
     reason = f"the last run (pid {pid}) ended without tidying up; its log may say why: "
@@ -185,7 +185,7 @@ def _break(said: Said) -> str:
     return f"the last run (pid {pid}) ended with an error: Main stopped: breaking ended with RuntimeError('it broke')"
 
 
-def test_a_component_that_ended_with_an_error_has_failed_until_that_was_told(station: Path, said: Said) -> None:
+def test_a_component_that_ended_with_an_error_has_failed_until_that_was_reported(station: Path, said: Said) -> None:
     assert said.run("start", "all")[0] == 0
     reason = _break(said)
     for words in ([], ["all"], ["Main"]):
@@ -218,7 +218,7 @@ def test_a_stop_that_goes_wrong_ends_with_1_and_says_so(station: Path, said: Sai
     assert err.startswith("control-rawdaq: XX.OUT.Main has stopped, but with an error: Main stopped: publisher nowhere")
 
 
-def test_a_folder_that_is_called_like_a_pid_file_disturbs_nobody_but_its_component(station: Path, said: Said) -> None:
+def test_a_folder_that_is_called_like_a_pid_file_disturbs_only_its_component(station: Path, said: Said) -> None:
     with RuntimeFiles.find() as runtime:
         runtime.pid_file("XX.OUT.Main").mkdir()
     assert said.run("status") == (0, "OUT/Main  stopped\n", "")
@@ -310,7 +310,7 @@ def test_an_interrupted_command_ends_with_130(station: Path, said: Said, monkeyp
     assert said.run("list")[0] == 130
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(station: Path) -> None:
+def test_a_reader_that_closes_its_input_ends_it_quietly(station: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     # In an interpreter, which flushes its output once more when it ends.
@@ -321,7 +321,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(station: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [["list"], ["list", "--json"], ["status"], ["check"], ["--help"]])
-def test_an_output_that_has_no_room_is_told_with_the_remedy(station: Path, args: list[str]) -> None:
+def test_an_output_that_has_no_room_is_reported_with_the_remedy(station: Path, args: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = forks.run(lambda: cli.run(args), full.fileno())
     reason = "control-rawdaq: the output: No space left on device; make room on its disk\n"

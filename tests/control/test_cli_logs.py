@@ -11,7 +11,7 @@ from rawdaq.process.runtime_files import RuntimeFiles
 from tests.control.cli_words import Said, run_python
 
 
-def test_logs_of_what_was_never_started_are_told(station: Path, said: Said) -> None:
+def test_logs_of_what_was_never_started_are_reported(station: Path, said: Said) -> None:
     status, _, err = said.run("logs", "Main")
     assert (status, "OUT/Main has no log yet" in err) == (1, True)
 
@@ -39,7 +39,7 @@ def test_following_a_log_ends_quietly_with_ctrl_c(station: Path, said: Said, mon
 
 
 @pytest.mark.parametrize("options", [[], ["-f"]])
-def test_a_reader_of_a_log_who_has_seen_enough_ends_it_quietly(station: Path, options: list[str]) -> None:
+def test_a_reader_of_a_log_that_closes_its_input_ends_it_quietly(station: Path, options: list[str]) -> None:
     with RuntimeFiles.find() as runtime:
         runtime.prepare()
         runtime.log_file("XX.OUT.Main").write_text("a line\n")

@@ -57,7 +57,7 @@ def test_a_word_that_names_several_components_is_answered_with_them(station: Pat
     assert (status, err) == (2, "control-rawdaq: 'Main' can be any of AAA/Main, BBB/Main; give more of the name\n")
 
 
-def test_check_tells_every_mistake_and_starts_nothing(station: Path, said: Said) -> None:
+def test_check_prints_every_mistake_and_starts_nothing(station: Path, said: Said) -> None:
     assert said.run("check") == (0, f"{station}: XX.OUT: Main: good\n", "")
     assert said.run("check", str(station), "--json") == (0, "[]\n", "")
     station.write_text(
@@ -98,7 +98,7 @@ def test_init_writes_a_file_to_begin_with_and_never_over_another(
     assert (tmp_path / "NO.HERE.yaml").read_text() == text
 
 
-def test_init_in_a_folder_that_takes_no_file_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_init_in_a_folder_that_takes_no_file_is_reported_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match=r"cannot be written: Not a directory; run init in a folder that you may"):
         template.write("XX.HERE", config.DEMO_FILE, config.DEMO_FILE)
 

@@ -37,7 +37,7 @@ def _states(said: Said, *args: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "1")])
-def test_start_all_tells_what_is_wrong_and_starts_the_others(
+def test_start_all_reports_what_is_wrong_and_starts_the_others(
     folder: Path, said: Said, processes: tuple[str, ...]
 ) -> None:
     status, out, err = said.run("start", "all", *processes)

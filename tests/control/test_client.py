@@ -47,7 +47,7 @@ def test_a_command_gets_its_answer(address: str, result: Result) -> None:
     assert asked == [Request("do", ["this", "ä"])]
 
 
-def test_a_refusal_is_told_in_the_components_words(address: str) -> None:
+def test_a_refusal_is_reported_in_the_components_words(address: str) -> None:
     with (
         _component(address, lambda _: encode_error("no command 'x'")),
         pytest.raises(CommandError, match=r"^DEMO/Main: no command 'x'$"),
@@ -68,7 +68,7 @@ def test_silence_ends(address: str) -> None:
         client.send("DEMO/Main", address, "ping", timeout_s=0.05)
 
 
-def test_an_address_that_cannot_be_is_told() -> None:
+def test_an_address_that_cannot_be_is_reported() -> None:
     with pytest.raises(CommandError, match="DEMO/Main cannot be asked at nowhere: Invalid argument"):
         client.send("DEMO/Main", "nowhere", "ping")
 

@@ -45,7 +45,7 @@ def test_of_several_the_one_that_runs_is_meant() -> None:
     assert names.resolve("Raw", [A, alive, C]) == alive
 
 
-def test_all_means_all_and_nobody_is_meant_twice() -> None:
+def test_all_means_all_and_each_only_once() -> None:
     assert names.resolve_all(["all"], [A, B]) == [A, B]
     assert names.resolve_all(["AAA", "AAA/Raw"], [A, B]) == [A]
 

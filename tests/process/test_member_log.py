@@ -104,7 +104,7 @@ assert os.path.realpath("A.log") not in kept
     assert [told[name][0][-1] for name in ("A.log", "A.log.1", "A.log.2")] == ["z", "y", "x"]
 
 
-def test_a_log_that_cannot_be_written_harms_nobody_and_is_told_in_that_of_the_process(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_harms_no_other_and_is_reported_in_that_of_the_process(tmp_path: Path) -> None:
     (tmp_path / "A").mkdir()
     code = """
 async def main():
@@ -138,7 +138,7 @@ logs.remove(member)
     assert told["group.log"] == [f"INFO rawdaq.receivers.Same lost [{tmp_path}/A.log: File too large]"]
 
 
-def test_a_line_that_cannot_be_made_harms_nobody_and_is_told_in_that_of_the_process(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_made_harms_no_other_and_is_reported_in_that_of_the_process(tmp_path: Path) -> None:
     code = """
 logs.add(Path("A.log")).attach()
 log_of.info("%d apples", "many")

@@ -95,13 +95,13 @@ def test_a_folder_of_another_user_is_refused(files: RuntimeFiles, monkeypatch: p
         files.prepare()
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ComponentError, match="cannot be made: Not a directory; set RAWDAQ_RUNTIME_DIR"):
         RuntimeFiles(tmp_path / "file" / "run", tmp_path).prepare()
 
 
-def test_who_holds_the_pid_file_is_known_to_others_until_he_ends(files: RuntimeFiles) -> None:
+def test_the_holder_of_a_pid_file_is_known_to_others_until_it_ends(files: RuntimeFiles) -> None:
     assert files.running(KEY) is None
     with files.hold(KEY, Path("/etc/station.yaml"), 7.5):
         running = files.running(KEY)
@@ -181,7 +181,7 @@ def test_a_killed_component_leaves_a_file_that_is_recognised_as_dead(files: Runt
         assert again.config == Path("b")
 
 
-def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_process(files: RuntimeFiles) -> None:
+def test_the_error_that_ended_a_component_is_returned_once_and_only_of_that_process(files: RuntimeFiles) -> None:
     for error, text in ((ComponentError("5 packets are lost"), "5 packets are lost"), (OSError("oh"), "OSError: oh")):
         with pytest.raises(type(error)), files.hold(KEY, Path("a"), 1):
             raise error
@@ -192,7 +192,7 @@ def test_the_error_that_a_component_ended_with_is_told_once_and_only_of_that_pro
         assert files.take_error(KEY, os.getpid()) is None
 
 
-def test_a_run_that_nobody_ended_in_order_is_told_until_the_next_one_which_logs_it(
+def test_a_run_that_was_not_stopped_in_order_is_known_until_the_next_one_which_logs_it(
     files: RuntimeFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(OSError, match="oh"), files.hold(KEY, Path("a"), 1):
@@ -222,7 +222,7 @@ def test_an_error_of_an_earlier_start_is_forgotten(files: RuntimeFiles) -> None:
     assert files.take_error(KEY, os.getpid()) is None
 
 
-def test_a_pid_file_that_cannot_be_written_whole_is_told_and_not_left_behind(
+def test_a_pid_file_that_cannot_be_written_whole_is_reported_and_not_left_behind(
     files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, sizes = os.write, iter([3])
@@ -242,7 +242,7 @@ def test_a_pid_file_that_cannot_be_written_whole_is_told_and_not_left_behind(
     assert files.keys() == []
 
 
-def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_told_to_who_needs_the_place(
+def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_reported_when_the_place_is_needed(
     files: RuntimeFiles,
 ) -> None:
     files.pid_file(KEY).mkdir()
@@ -254,7 +254,7 @@ def test_a_folder_in_the_place_of_a_pid_file_is_no_component_and_is_told_to_who_
     assert re.search(reason, files.take_error(KEY, os.getpid()) or "")
 
 
-def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pid_file_that_may_not_be_read_is_reported(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -263,11 +263,11 @@ def test_a_pid_file_that_may_not_be_read_is_told(files: RuntimeFiles, monkeypatc
         files.running(KEY)
 
 
-def test_who_runs_already_without_having_said_its_pid_is_told_without_one() -> None:
+def test_a_component_that_runs_already_without_a_pid_is_reported_without_one() -> None:
     assert str(AlreadyRunning(KEY, 0)).startswith("XX.DEMO.Main is already running; stop it first: ")
 
 
-def test_a_pid_file_tells_the_shared_process_and_one_of_an_older_version_has_none(files: RuntimeFiles) -> None:
+def test_a_pid_file_names_the_shared_process_and_one_of_an_older_version_has_none(files: RuntimeFiles) -> None:
     with files.hold(KEY, Path("a"), 1, "group.3"):
         running = files.running(KEY)
         assert running is not None

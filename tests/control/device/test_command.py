@@ -163,7 +163,7 @@ def test_a_sine_is_one_wherever_it_is_cut() -> None:
     assert np.allclose(sizes[0], np.sin(2 * np.pi * 1.5 * np.arange(500) / 30), atol=1e-9)
 
 
-def test_sines_have_100_hz_and_half_of_the_range_unless_told_otherwise() -> None:
+def test_sines_have_100_hz_and_half_of_the_range_by_default() -> None:
     programme = sine_programme(25.0, parse_channels(["1:int8", "2:int16:big:50"]), None)
     assert [track.rate_hz for track in programme.tracks] == [100.0, 50.0]
     assert _joined(programme.blocks(1.0), 1, 4) == [0, 64, 0, -64]
@@ -313,7 +313,7 @@ def _receive(
     return described, [event for event in events if isinstance(event, SampleBlock)][:blocks]
 
 
-def test_the_seismogram_arrives_once_at_full_speed_and_the_totals_are_told() -> None:
+def test_the_seismogram_arrives_once_at_full_speed_and_the_totals_are_reported() -> None:
     with _device("--once", "--speed", "max", "--time", "original") as (process, port):
         _, blocks = _receive(port, [1, 2, 3])
         out, err = process.communicate()
@@ -376,18 +376,18 @@ def test_ctrl_c_while_it_waits_for_a_client_ends_it_quietly() -> None:
         (["--speed", "-1"], "'-1' is neither a number above 0 nor max"),
     ],
 )
-def test_a_wrong_call_is_told_and_ends_with_2(args: list[str], reason: str) -> None:
+def test_a_wrong_call_is_reported_and_ends_with_2(args: list[str], reason: str) -> None:
     done = CliRunner().invoke(main, args)
     assert (done.exit_code, reason in done.stderr) == (2, True), done.stderr
 
 
-def test_a_file_that_is_none_is_told_and_ends_with_1(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_and_ends_with_1(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["--file", str(tmp_path / "absent")])
     assert done.exit_code == 1
     assert done.stderr == f"Error: cannot read {tmp_path / 'absent'}: No such file or directory\n"
 
 
-def test_a_port_in_use_is_told_and_ends_with_1() -> None:
+def test_a_port_in_use_is_reported_and_ends_with_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         done = run_cli(["rawdaq-device", "--sine", "1", "--port", str(port)])

@@ -150,7 +150,7 @@ def test_where_the_receiver_gave_up_it_is_given_time_to_do_so(
     assert "keeps the connection that the captured one gave up" in caplog.text
 
 
-def test_a_receiver_that_says_something_else_is_told_and_played_to(
+def test_a_receiver_that_sends_something_else_is_logged_and_played_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(device_replay, "_ANSWER_S", 0.1)
@@ -173,7 +173,7 @@ def test_a_capture_that_begins_in_a_connection_refuses_other_versions_as_the_dev
     assert "the receiver sent b'hey--\\n'" in caplog.text
 
 
-def test_a_receiver_that_closes_earlier_is_told_and_the_next_connection_played(
+def test_a_receiver_that_closes_earlier_is_reported_and_the_next_connection_played(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     capture = write(
@@ -257,7 +257,7 @@ def _nothing(text: str) -> None:
     """Announce nothing."""
 
 
-def test_what_cannot_be_played_is_told_with_what_would_help(tmp_path: Path) -> None:
+def test_what_cannot_be_played_is_reported_with_what_would_help(tmp_path: Path) -> None:
     def why(rows: Sequence[Row], target: tuple[str, int] | None) -> str:
         with pytest.raises(InvalidValue) as caught:
             replay(write(tmp_path / "a", rows), ("127.0.0.1", 0), target, None, threading.Event(), _nothing)

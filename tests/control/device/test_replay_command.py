@@ -10,7 +10,7 @@ from tests.control.captures import HANDSHAKE, listening, talk, write
 from tests.forks import run_cli, start_cli
 
 
-def test_the_command_plays_it_to_whoever_connects_and_ends(tmp_path: Path) -> None:
+def test_the_command_plays_it_to_a_receiver_and_ends(tmp_path: Path) -> None:
     capture = write(tmp_path / "a", [*HANDSHAKE, (Kind.ENDED, 1, 0.0, "", b"closed")])
     with start_cli(["rawdaq-device", "--replay", str(capture), "--port", "0", "--speed", "max"]) as process:
         line = process.stdout.readline()
@@ -21,7 +21,7 @@ def test_the_command_plays_it_to_whoever_connects_and_ends(tmp_path: Path) -> No
     assert "connection 1 of the capture" in err
 
 
-def test_the_command_sends_datagrams_where_it_is_told(tmp_path: Path) -> None:
+def test_the_command_sends_datagrams_to_their_target(tmp_path: Path) -> None:
     capture = write(tmp_path / "a", [(Kind.DATAGRAM, 9000, 0.0, "a", b"one"), (Kind.DATAGRAM, 9000, 0.0, "a", b"two")])
     with listening() as (listener, port):
         done = run_cli(["rawdaq-device", "--replay", str(capture), "--udp", f"127.0.0.1:{port}"])
@@ -47,7 +47,7 @@ def test_a_signal_ends_the_command_quietly(tmp_path: Path) -> None:
         (["--replay", "none", "--packet-s", "1"], "leave out --packet-s"),
     ],
 )
-def test_a_wrong_call_is_told(tmp_path: Path, args: list[str], reason: str) -> None:
+def test_a_wrong_call_is_reported(tmp_path: Path, args: list[str], reason: str) -> None:
     done = run_cli(["rawdaq-device", *args], cwd=tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr

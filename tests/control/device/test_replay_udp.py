@@ -38,7 +38,7 @@ def test_datagrams_come_as_they_were_with_their_pauses_and_one_port_for_each_sen
     assert "1 entries are missing here" in caplog.text
 
 
-def test_datagrams_go_out_although_nobody_listens(tmp_path: Path) -> None:
+def test_datagrams_go_out_without_a_receiver(tmp_path: Path) -> None:
     with listening() as (_, port):
         pass
     rows: list[Row] = [(Kind.DATAGRAM, 1, 0.0, "a", b"x")] * 20

@@ -90,7 +90,7 @@ async def test_sample_values_end_the_line(samples: Any, text: str) -> None:
     assert lines[0].endswith("s " + text)
 
 
-async def test_json_line_has_the_header_and_what_the_arrival_tells() -> None:
+async def test_json_line_has_the_header_and_the_facts_of_its_arrival() -> None:
     packets = [packet(0, sequence=0), packet(1, sequence=1), packet(3, sequence=2), packet(3, sequence=3)]
     lines, _, _ = await dump(packets, "--json")
     objects = [json.loads(line) for line in lines]

@@ -52,7 +52,7 @@ def test_several_files_folders_and_patterns_are_read_together(path: Path) -> Non
     assert once[-1].startswith("XX.DEMO.00.HHN 2026-11-21T00:01:40")
 
 
-def test_json_lines_tell_gaps_and_have_no_latency(path: Path) -> None:
+def test_json_lines_have_gaps_and_have_no_latency(path: Path) -> None:
     done = dump("--from", path, "--json", "--samples", "--stream", "*.HHZ")
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     assert [sample for each in objects for sample in each["samples"]] == [value for _, value in pairs(GIVEN)]

@@ -235,7 +235,7 @@ def test_what_listens_but_does_not_speak_zmq_is_reported_as_that(capsys: pytest.
     )
 
 
-async def test_a_publisher_that_answers_before_anybody_looks_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_publisher_that_answers_at_once_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting returns here when the publisher has the subscription, as on a machine that is busy with others."""
     connect = zmq.Socket[bytes].connect
 

@@ -66,7 +66,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
     assert said in err
 
 
-def test_a_component_that_a_station_file_does_not_have_is_told(
+def test_a_component_that_a_station_file_does_not_have_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = write_station(tmp_path, 5, second="Quiet:\n  Receiver: {class: RawReceiver, channels: {1: HHZ}}\n")

@@ -28,7 +28,7 @@ def _limit(monkeypatch: pytest.MonkeyPatch, highest: int) -> None:
     monkeypatch.setattr(resource, "getrlimit", limits)
 
 
-def test_a_process_with_too_many_archives_is_told_with_what_to_do(
+def test_a_process_with_too_many_archives_is_reported_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yaml").write_text(ARCHIVE)
@@ -56,7 +56,7 @@ def test_each_stream_that_an_archive_gets_is_a_file(
     assert f"may need {40 + files} open files" in told
 
 
-def test_streams_that_nobody_knows_before_they_come_do_not_count(
+def test_streams_that_are_not_known_before_they_come_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

@@ -83,7 +83,7 @@ def test_components_are_spread_over_processes_and_each_is_there_by_itself(
     assert _log(runtime, "XX.A.Main").endswith("Main has stopped\n")
 
 
-def test_one_that_cannot_start_fails_alone_and_the_reason_is_told(runtime: RuntimeFiles, tmp_path: Path) -> None:
+def test_one_that_cannot_start_fails_alone_and_the_reason_is_reported(runtime: RuntimeFiles, tmp_path: Path) -> None:
     components = named_components(tmp_path, A="", B=", trouble: refuse", C="")
     results = start([components], runtime)
     expected = "XX.B.Main did not start: OutsideReceiver cannot be built: the port is taken; take another"
@@ -126,7 +126,7 @@ def test_a_bug_in_one_class_and_another_that_cannot_be_imported_fail_alone(
     assert _send(runtime, "XX.B.Main", "ping") == "pong"
 
 
-def test_one_that_never_answers_is_told_and_the_others_are_there(
+def test_one_that_never_answers_is_reported_and_the_others_are_there(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "_STOP_MARGIN_S", 0.1)
@@ -184,7 +184,7 @@ def test_one_is_stopped_alone_and_the_others_live_on(runtime: RuntimeFiles, tmp_
     assert pids(stop(["XX.A.Main", "XX.C.Main"], runtime)) == [alone, pid]
 
 
-def test_one_that_does_not_stop_takes_nobody_with_it_until_all_are_stopped(
+def test_one_that_does_not_stop_ends_no_other_until_all_are_stopped(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "_STOP_MARGIN_S", 0.1)
@@ -234,7 +234,7 @@ def test_the_log_level_is_that_of_one_component(runtime: RuntimeFiles, tmp_path:
     assert ["DEBUG rawdaq.receivers.Main a detail" in _log(runtime, key) for key in keys] == [True, True, False]
 
 
-def test_those_of_one_core_run_on_it_and_a_core_that_is_not_there_is_told_of_each(
+def test_those_of_one_core_run_on_it_and_a_missing_core_is_reported_for_each(
     runtime: RuntimeFiles, tmp_path: Path
 ) -> None:
     core = min(os.sched_getaffinity(0))
@@ -269,7 +269,9 @@ def test_one_that_runs_already_is_left_alone(runtime: RuntimeFiles, tmp_path: Pa
     assert _send(runtime, "XX.B.Main", "status")["pid"] == pid  # type: ignore[index]  # it is a JSON object
 
 
-def test_a_process_that_just_ends_is_told_of_each_component_with_its_log(runtime: RuntimeFiles, tmp_path: Path) -> None:
+def test_a_process_that_just_ends_is_reported_for_each_component_with_its_log(
+    runtime: RuntimeFiles, tmp_path: Path
+) -> None:
     results = start([named_components(tmp_path, A="", B=", trouble: exit", C="")], runtime)
     for key in ("XX.A.Main", "XX.B.Main", "XX.C.Main"):
         assert "did not start: group.1 ended with exit status 3; the last line of " in _error(results, key)
@@ -300,7 +302,7 @@ def test_one_that_has_answered_is_not_called_started_when_its_process_ends_while
         runtime.forget(key)
 
 
-def test_one_whose_process_ends_while_it_stops_is_told_with_the_log_of_that(
+def test_one_whose_process_ends_while_it_stops_is_reported_with_the_log_of_that(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid, _ = pids(start([named_components(tmp_path, A="", B="")], runtime))
@@ -318,7 +320,7 @@ def test_one_whose_process_ends_while_it_stops_is_told_with_the_log_of_that(
     assert children.is_gone(pid)
 
 
-def test_a_process_that_hangs_is_killed_and_that_is_told_of_each_component(
+def test_a_process_that_hangs_is_killed_and_that_is_reported_for_each_component(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spawned: list[int] = []
@@ -339,7 +341,7 @@ def test_a_process_that_hangs_is_killed_and_that_is_told_of_each_component(
         runtime.forget(key)
 
 
-def test_nobody_stays_when_the_start_is_interrupted(
+def test_no_process_stays_when_the_start_is_interrupted(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids: list[int] = []
@@ -356,7 +358,7 @@ def test_nobody_stays_when_the_start_is_interrupted(
         runtime.forget(key)
 
 
-def test_a_process_that_cannot_be_told_what_to_run_is_not_started(
+def test_a_process_whose_order_cannot_be_written_is_not_started(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full() -> None:
@@ -368,7 +370,7 @@ def test_a_process_that_cannot_be_told_what_to_run_is_not_started(
     assert runtime.keys() == []
 
 
-def test_a_name_that_another_start_has_just_taken_is_told(
+def test_a_name_that_another_start_has_just_taken_is_reported(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def taken(_: RuntimeFiles) -> Iterator[str]:
@@ -392,7 +394,7 @@ def test_components_come_back_as_they_ran(runtime: RuntimeFiles, tmp_path: Path)
     assert [[each.key[3] for each in group] for group in parted] == [["A"], ["B"]]
 
 
-def test_a_process_that_the_system_tells_to_end_stops_all_in_order(runtime: RuntimeFiles, tmp_path: Path) -> None:
+def test_a_signal_stops_all_components_of_a_process_in_order(runtime: RuntimeFiles, tmp_path: Path) -> None:
     pid, _ = pids(start([named_components(tmp_path, A="", B="")], runtime))
     os.kill(pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

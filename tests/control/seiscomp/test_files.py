@@ -161,7 +161,7 @@ def test_an_empty_folder_is_empty_again_and_doubted(tmp_path: Path, capfd: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_somebody_changed_is_neither_overwritten_nor_removed(
+def test_a_file_that_was_changed_is_neither_overwritten_nor_removed(
     root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seiscomp.install(root)
@@ -184,7 +184,7 @@ def test_a_file_that_somebody_changed_is_neither_overwritten_nor_removed(
 
 
 @pytest.mark.parametrize("is_link", [True, False])
-def test_a_file_of_somebody_else_is_left_alone(root: Path, is_link: bool) -> None:
+def test_a_file_of_another_program_is_left_alone(root: Path, is_link: bool) -> None:
     (root / XML).symlink_to(root / "bin/seiscomp") if is_link else (root / XML).write_text("theirs")
     before = state(root)
     with pytest.raises(seiscomp.SeiscompError, match=re.escape(str(root / XML))):
@@ -224,7 +224,7 @@ def test_an_install_that_was_interrupted_before_its_manifest_is_taken_up_again(r
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"files": {"../x": "0"}, "folders": []}'])
-def test_a_manifest_that_is_none_is_told(root: Path, text: str) -> None:
+def test_an_invalid_manifest_is_reported(root: Path, text: str) -> None:
     seiscomp.install(root)
     (root / TEMPLATE).with_name("installed.json").write_text(text)
     with pytest.raises(seiscomp.SeiscompError, match="remove it, then run install again"):
@@ -232,7 +232,7 @@ def test_a_manifest_that_is_none_is_told(root: Path, text: str) -> None:
     assert (root / PLUGIN).exists()
 
 
-def test_what_the_disk_refuses_is_told_in_one_line(
+def test_what_the_disk_refuses_is_reported_in_one_line(
     root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, *_: object, **more: object) -> None:
