@@ -51,16 +51,10 @@ class TimeUnit(IntEnum):
 
 
 class ArrayFramesWrong(MessageMalformed):
-    """A message has another number of frames than two, or three."""
+    """A message has another number of frames (its argument) than two, or three."""
 
     reason = "wrong number of frames"
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
-
-    def __str__(self) -> str:
-        return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
+    text = "message of {} frames, not 2 (header, array) or 3 (topic, header, array)"
 
 
 class ArrayMessage(NamedTuple):

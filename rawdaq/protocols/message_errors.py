@@ -1,4 +1,4 @@
-"""What a ZMQ message can have wrong; each error carries its numbers and survives pickling."""
+"""What a ZMQ message can have wrong; each error carries its numbers in ``args`` and survives pickling."""
 
 from typing import ClassVar
 
@@ -10,84 +10,54 @@ class MessageMalformed(RemoteProtocolError):
 
     Attributes:
         reason: the words by which such messages are counted.
+        text: the message of the error, with places for its numbers.
     """
 
     reason: ClassVar[str] = "malformed"
+    text: ClassVar[str] = "malformed message"
+
+    def __str__(self) -> str:
+        """Return the text with its numbers."""
+        return self.text.format(*self.args)
 
 
 class FrameCountWrong(MessageMalformed):
-    """A message has another number of frames than three."""
+    """A message has another number of frames (its argument) than three."""
 
     reason = "wrong number of frames"
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
-
-    def __str__(self) -> str:
-        return f"message of {self.count} frames, not 3 (topic, header, samples)"
+    text = "message of {} frames, not 3 (topic, header, samples)"
 
 
 class NotWaveform(MessageMalformed):
-    """A topic that begins with ``~``: a log or monitoring message, not samples."""
+    """A topic (its argument) begins with ``~``: a log or monitoring message, not samples."""
 
     reason = "not a waveform"
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
-
-    def __str__(self) -> str:
-        return f"topic {self.topic!r} is not a waveform"
+    text = "topic {!r} is not a waveform"
 
 
 class HeaderUnreadable(MessageMalformed):
-    """The header frame is not one JSON object."""
+    """The header frame, of so many bytes, is not one JSON object, for a cause."""
 
     reason = "unreadable header"
-
-    def __init__(self, size_bytes: int, cause: str) -> None:
-        super().__init__(size_bytes, cause)
-        self.size_bytes, self.cause = size_bytes, cause
-
-    def __str__(self) -> str:
-        return f"header of {self.size_bytes} bytes: {self.cause}"
+    text = "header of {} bytes: {}"
 
 
 class HeaderValueWrong(MessageMalformed):
-    """A header key is missing, or its value is invalid."""
+    """A header key is missing, or its value breaks a rule."""
 
     reason = "wrong header"
-
-    def __init__(self, key: str, value: str, rule: str) -> None:
-        super().__init__(key, value, rule)
-        self.key, self.value, self.rule = key, value, rule
-
-    def __str__(self) -> str:
-        return f"header key {self.key!r} is {self.value}, not {self.rule}"
+    text = "header key {!r} is {}, not {}"
 
 
 class UnsupportedLayout(MessageMalformed):
-    """The message is of a later layout than this program reads."""
+    """The message is of a later layout than this program reads: its version, and the highest that is supported."""
 
     reason = "later layout"
-
-    def __init__(self, version: int, supported: int) -> None:
-        super().__init__(version, supported)
-        self.version, self.supported = version, supported
-
-    def __str__(self) -> str:
-        return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
+    text = "message of layout rawdaq={}, this program reads up to {}: update rawdaq"
 
 
 class SampleBytesWrong(MessageMalformed):
-    """The samples frame has another size than the header announces."""
+    """The samples frame has another size in bytes than the header announces."""
 
     reason = "wrong size"
-
-    def __init__(self, size_bytes: int, expected_bytes: int) -> None:
-        super().__init__(size_bytes, expected_bytes)
-        self.size_bytes, self.expected_bytes = size_bytes, expected_bytes
-
-    def __str__(self) -> str:
-        return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"
+    text = "samples of {} bytes, the header announces {}"

@@ -30,7 +30,7 @@ from rawdaq.receivers.raw_udp.channels import (
     as_channel,
     formats,
 )
-from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, Listening
+from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
@@ -77,9 +77,9 @@ class RawUDPReceiver(ReceiverServer):
         name: the component's name.
         channels: the device's channel ids, each a code (``[location.]channel``) or a block of ``code``, ``rate_hz``,
             ``type`` and ``endianness``.
-        rate_hz: sampling rate of the channels that do not say one.
-        type: sample type of the channels that do not say one.
-        endianness: byte order of the channels that do not say one.
+        rate_hz: sampling rate of the channels that do not have their own.
+        type: sample type of the channels that do not have their own.
+        endianness: byte order of the channels that do not have their own.
         ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
         port: the port; 65535 when neither this nor ``ports`` is given, 0 lets the system choose.
         ports: several ports instead.
@@ -134,7 +134,7 @@ class RawUDPReceiver(ReceiverServer):
         self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
         self._is_ours = lru_cache(_MAX_SENDERS)(self._is_in_a_network)
         self._waits = asyncio.Event()
-        listening = Listening(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
+        listening = DatagramOptions(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
         for each in chosen:
             self._add(DatagramEndpoint(ip, each, listening, self._take, self.log))
 
@@ -270,7 +270,7 @@ def _split(joined: bytes, count: int) -> list[bytes]:
 
 
 class _Plan(NamedTuple):
-    """What the options say together: names and formats of the channels, and what reads them (None: raw, nothing)."""
+    """What the options mean together: names and formats of the channels, and what reads them (None with `raw`)."""
 
     names: dict[int, StreamId]
     formats: dict[int, ChannelFormat]
@@ -319,9 +319,9 @@ def _address_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
     if options["ports"] and options["port"] is not None:
         yield "give either port or ports"
     if options["interface"] and not options["multicast"]:
-        yield "interface says where to join multicast groups: name the groups, or leave it out"
+        yield "interface is where multicast groups are joined: name the groups, or leave it out"
     families = {4: "0.0.0.0", 6: "::"}
     for group in options["multicast"]:
         needed = families[ipaddress.ip_address(group).version]
         if options["ip"] != needed:
-            yield f"group {group} needs ip: {needed!r} (interface says where to join it), not {options['ip']}"
+            yield f"group {group} needs ip: {needed!r} (interface is where to join it), not {options['ip']}"

@@ -120,7 +120,7 @@ def test_keys_that_nobody_knows_are_ignored() -> None:
 def test_every_key_must_be_there(key: str) -> None:
     with pytest.raises(HeaderValueWrong, match=f"'{key}' is missing") as caught:
         decode(frames(without=key))
-    assert caught.value.key == key
+    assert caught.value.args[0] == key
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_every_key_must_be_there(key: str) -> None:
 def test_value_that_cannot_be_is_refused_by_its_key(key: str, value: Any) -> None:
     with pytest.raises(HeaderValueWrong) as caught:
         decode(frames(**{key: value}))
-    assert caught.value.key == key
+    assert caught.value.args[0] == key
 
 
 def test_topic_that_is_no_stream_is_refused() -> None:
@@ -201,20 +201,20 @@ def test_message_has_three_frames(count: int) -> None:
 def test_header_that_is_no_json_object_is_refused(head: bytes, reason: str) -> None:
     with pytest.raises(HeaderUnreadable, match=reason) as caught:
         decode([b"XX.DEMO.00.HHZ", head, b""])
-    assert caught.value.size_bytes == len(head)
+    assert caught.value.args[0] == len(head)
 
 
 def test_later_layout_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedLayout, match=r"rawdaq=2, this program reads up to 1") as caught:
         decode(frames(without="shape", rawdaq=2))
-    assert (caught.value.version, caught.value.supported) == (2, 1)
+    assert caught.value.args == (2, 1)
 
 
 @pytest.mark.parametrize("size", [0, 19, 21])
 def test_samples_of_another_size_than_announced_are_refused(size: int) -> None:
     with pytest.raises(SampleBytesWrong, match="announces 20") as caught:
         decode([*frames()[:2], bytes(size)])
-    assert caught.value.size_bytes == size
+    assert caught.value.args[0] == size
 
 
 def test_topic_with_a_tilde_is_no_waveform() -> None:
