@@ -17,7 +17,6 @@ class MessageMalformed(RemoteProtocolError):
     text: ClassVar[str] = "malformed message"
 
     def __str__(self) -> str:
-        """Return the text with its numbers."""
         return self.text.format(*self.args)
 
 

@@ -8,7 +8,7 @@ from rawdaq.stream_id import StreamId
 
 
 def test_default_is_miniseed_2_of_512_bytes() -> None:
-    assert RecordFormat() == RecordFormat(2, 512, Encoding.AUTO, 10.0)
+    assert RecordFormat() == RecordFormat(2, 512, Encoding.AUTO, None)
 
 
 def test_equal_formats_are_one_key() -> None:

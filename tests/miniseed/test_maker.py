@@ -258,5 +258,5 @@ def test_slow_streams_wait_longer_for_their_records_to_fill(rate_hz: float, wait
     assert maker.add([Packet(STREAM, START_NS, rate_hz, NOISE[:3])], 0) == []
     assert maker.due_ns == waits_s * NS_PER_S
     assert maker.flush_due(waits_s * NS_PER_S - 1) == []
-    assert [run.sample_counts for run in maker.flush_due(waits_s * NS_PER_S)] == [[3]]
+    assert [record.sample_count for record in maker.flush_due(waits_s * NS_PER_S)] == [3]
     assert maker.due_ns is None
