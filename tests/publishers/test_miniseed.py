@@ -1,4 +1,4 @@
-"""MiniSeedPublisher: what it is told is in its files, and a bad disk stops nobody else."""
+"""MiniSeedPublisher: what it delivers is in its files, and a bad disk stops nothing else."""
 
 import asyncio
 import os
@@ -105,8 +105,7 @@ async def test_a_full_disk_pauses_and_goes_on(
         Disk(tmp_path, full).room_bytes = 3 * 512 + 100
         with pytest.raises(PublisherUnavailable, match="free space on that disk") as unavailable:
             await publisher.deliver(as_runs(made))
-    assert unavailable.value.delivered == 3
-    await publisher.deliver(as_runs(made[3:]))
+    await publisher.deliver(as_runs(made[unavailable.value.delivered :]))
     assert (tmp_path / "archive" / DAY).read_bytes() == b"".join(record.data for record in made)
 
 
@@ -156,10 +155,10 @@ async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, mon
     assert np.array_equal(read(tmp_path / DAY)[0].data, packets(1)[0].samples)
 
 
-async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
+async def test_a_disk_that_does_not_sync_is_reported_and_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rawdaq.disk.late_sync._AGAIN_S", 0.01)
+    monkeypatch.setattr("rawdaq.disk.late_sync._RETRY_S", 0.01)
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     with monkeypatch.context() as broken:
@@ -203,7 +202,7 @@ async def test_closing_twice_is_fine_and_so_is_closing_what_never_opened(tmp_pat
     await publisher.aclose()
 
 
-async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "archive").touch()
     publisher = MiniSeedPublisher(tmp_path / "archive")
     with pytest.raises(ComponentError, match="File exists; move the file that stands in the way"):
@@ -211,11 +210,11 @@ async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     await publisher.aclose()
 
 
-def test_only_the_path_must_be_said() -> None:
+def test_only_the_path_is_required() -> None:
     assert read_options(MiniSeedPublisher, {"path": "b"}, Path("/a")) == (DEFAULTS, [])
 
 
-def test_every_option_can_be_said() -> None:
+def test_every_option_can_be_given() -> None:
     given = {
         "path": "/b",
         "layout": "%n/%s",
@@ -236,7 +235,7 @@ def test_every_option_can_be_said() -> None:
     ("key", "value", "reason"),
     [
         ("layout", "sdss", "is not sds, bud or a pattern with % letters"),
-        ("layout", "%n/%x", "%x is not known"),
+        ("layout", "%n/%x", "%x is unknown"),
         ("version", 4, "it should be 2 or 3"),
         ("record_length", 64, "greater than or equal to 128"),
         ("record_length", "512", "valid integer"),
@@ -247,7 +246,7 @@ def test_every_option_can_be_said() -> None:
         ("fsync", 1, "did you mean 'fsync_s'?"),
     ],
 )
-def test_a_wrong_option_is_told(key: str, value: object, reason: str) -> None:
+def test_a_wrong_option_is_reported(key: str, value: object, reason: str) -> None:
     _, mistakes = read_options(MiniSeedPublisher, {"path": "b", key: value}, Path("/a"))
     assert [mistake.where for mistake in mistakes] == [(key,)]
     assert reason in mistakes[0].text
@@ -269,7 +268,7 @@ def test_a_station_file_is_checked_before_anything_starts(
     assert MiniSeedPublisher.check_streams(streams, DEFAULTS | options) == reason
 
 
-def test_an_archive_is_told_by_its_folder_and_layout_however_that_is_written() -> None:
+def test_an_archive_is_named_by_its_folder_and_layout_however_that_is_written() -> None:
     sds = MiniSeedPublisher.exclusive_by_stream(DEFAULTS)
     assert sds == f"archive {DEFAULTS['path']} (sds)"
     assert MiniSeedPublisher.exclusive_by_stream(DEFAULTS | {"layout": LAYOUTS["sds"]}) == sds
