@@ -110,8 +110,8 @@ class FileCache:
     def _log_limit(self) -> None:
         if not self._is_limit_logged:
             self._log.warning(
-                "this process has nearly as many open files as it may: some of this archive are opened for each batch "
-                "anew, which is slow; raise the limit (ulimit -Hn, LimitNOFILE= in systemd), or use more processes"
+                "this process has nearly as many open files as it may: some of this archive are opened for each batch, "
+                "which is slow; raise the limit (ulimit -Hn, LimitNOFILE= in systemd), or use more processes"
             )
             self._is_limit_logged = True
 

@@ -403,7 +403,7 @@ def test_a_file_that_is_not_a_capture_is_named(tmp_path: Path) -> None:
         entries(tmp_path / "none")
     other = tmp_path / "other"
     other.write_text("a,b,c")
-    with pytest.raises(NotACapture, match="other is no capture that this rawdaq reads"):
+    with pytest.raises(NotACapture, match="other is not a capture that this rawdaq reads"):
         entries(other)
     with pytest.raises(NotACapture, match="cannot be read: Is a directory"):
         entries(tmp_path)

@@ -8,7 +8,7 @@ from rawdaq.stream_id import StreamId
 
 
 @pytest.mark.parametrize(
-    ("wanted", "name", "is_wanted"),
+    ("selected", "name", "is_selected"),
     [
         ([], "IU.COLA.00.BHZ", True),
         (["IU.*"], "IU.COLA.00.BHZ", True),
@@ -17,8 +17,8 @@ from rawdaq.stream_id import StreamId
         (["iu.*"], "IU.COLA.00.BHZ", False),
     ],
 )
-def test_patterns_choose(wanted: list[str], name: str, is_wanted: bool) -> None:
-    assert StreamNames(wanted).find(name) == (StreamId.parse(name) if is_wanted else None)
+def test_patterns_choose(selected: list[str], name: str, is_selected: bool) -> None:
+    assert StreamNames(selected).find(name) == (StreamId.parse(name) if is_selected else None)
 
 
 @pytest.mark.parametrize(
