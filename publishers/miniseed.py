@@ -144,14 +144,4 @@ class MiniSeedPublisher(Publisher):
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the counters of the queue."""
-        archive = self._archive
-        return {
-            "path": str(self._path),
-            "records": archive.records,
-            "bytes": archive.bytes,
-            "open_files": archive.open_file_count,
-            "unsynced_files": archive.unsynced_file_count,
-            "sync_error": self._late_sync.error,
-            "torn_tails": archive.torn_tails,
-            "held_bytes": archive.held_bytes,
-        }
+        return {"path": str(self._path), **self._archive.status(), "sync_error": self._late_sync.error}

@@ -69,7 +69,7 @@ class Archive:
         clock_ns: the time, for the names of set-aside files and for ``%D``.
 
     Attributes:
-        records: records written.
+        records: how many records were written.
         bytes: their size.
     """
 
@@ -112,24 +112,20 @@ class Archive:
         return self._files.device
 
     @property
-    def torn_tails(self) -> int:
-        """How many torn ends were set aside."""
-        return self._files.torn_tails
-
-    @property
-    def open_file_count(self) -> int:
-        """How many files are open."""
-        return len(self._files)
-
-    @property
-    def unsynced_file_count(self) -> int:
-        """How many files have records that may not be on the disk yet."""
-        return self._files.dirty_count
-
-    @property
     def held_bytes(self) -> int:
         """Size of the records that are held because their own file cannot be written."""
         return sum(held.size_bytes for held in tuple(self._held.values()))
+
+    def status(self) -> dict[str, int]:
+        """Return the counters as `status` shows them."""
+        return {
+            "records": self.records,
+            "bytes": self.bytes,
+            "open_files": len(self._files),
+            "unsynced_files": self._files.dirty_count,
+            "torn_tails": self._files.torn_tails,
+            "held_bytes": self.held_bytes,
+        }
 
     def write(self, runs: Sequence[RecordRun], *, must_sync: bool = False) -> None:
         """Append the records of *runs*, those of one file with one write.

@@ -8,24 +8,15 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-
-class _Call(NamedTuple):
-    future: asyncio.Future[Any]
-    context: contextvars.Context
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-
-
-class _Outcome(NamedTuple):
-    future: asyncio.Future[Any]
-    result: Any
-    error: BaseException | None
+_Call = tuple[asyncio.Future[Any], Callable[[], Any]]
+_Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
 class DiskThread:
@@ -58,7 +49,7 @@ class DiskThread:
         future: asyncio.Future[Result] = self._loop.create_future()
         if not self._submitted:
             self._loop.call_soon(self._hand_over)
-        self._submitted.append(_Call(future, contextvars.copy_context(), function, args))
+        self._submitted.append((future, partial(contextvars.copy_context().run, function, *args)))
         return future
 
     def give_back(self) -> None:
@@ -77,21 +68,20 @@ class DiskThread:
 
     def _work(self) -> None:
         for calls in iter(self._queue.get, None):
-            outcomes: list[_Outcome] = []
-            for call in calls:
-                outcomes.append(_make(call))
-                self.calls_done += 1
+            outcomes = [self._make(future, function) for future, function in calls]
             try:
                 self._loop.call_soon_threadsafe(_resolve, outcomes)
             except RuntimeError:  # the loop is closed: the program ends without waiting for this disk
                 return
+            del calls, outcomes  # megabytes, while it waits for the next
 
-
-def _make(call: _Call) -> _Outcome:
-    try:
-        return _Outcome(call.future, call.context.run(call.function, *call.args), None)
-    except BaseException as error:  # the task that awaits the result gets it
-        return _Outcome(call.future, None, error)
+    def _make(self, future: asyncio.Future[Any], function: Callable[[], Any]) -> _Outcome:
+        try:
+            return future, function(), None
+        except BaseException as error:  # the task that awaits the result gets it
+            return future, None, error
+        finally:
+            self.calls_done += 1
 
 
 def _resolve(outcomes: Iterable[_Outcome]) -> None:

@@ -57,12 +57,19 @@ def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
     archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
     archive.write(as_runs(made[:3]))
     archive.write(as_runs(made[3:]))
-    assert (archive.records, archive.bytes, archive.open_file_count, archive.unsynced_file_count) == (6, 6 * 512, 2, 2)
+    assert archive.status() == {
+        "records": 6,
+        "bytes": 6 * 512,
+        "open_files": 2,
+        "unsynced_files": 2,
+        "torn_tails": 0,
+        "held_bytes": 0,
+    }
     archive.sync()
     archive.sync()
-    assert archive.unsynced_file_count == 0
+    assert archive.status()["unsynced_files"] == 0
     archive.close()
-    assert archive.open_file_count == 0
+    assert archive.status()["open_files"] == 0
     assert [sds(tmp_path / "new", stream).read_bytes() for stream in (Z, N)] == [joined(made, Z), joined(made, N)]
 
 
@@ -96,9 +103,9 @@ def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
     today, tomorrow = records(Z, N), records(Z, start_ns=START_NS + NS_PER_DAY)
     archive.write(as_runs(today))
     archive.write(as_runs(tomorrow))
-    assert archive.open_file_count == 2
+    assert archive.status()["open_files"] == 2
     archive.write(as_runs(records(N, start_ns=START_NS + NS_PER_DAY)))
-    assert archive.open_file_count == 2
+    assert archive.status()["open_files"] == 2
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(today, Z)
     assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(tomorrow, Z)
@@ -108,7 +115,7 @@ def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     both = records(Z, start_ns=START_NS - 10**9, count=2)
     archive.write(as_runs(both))
-    assert archive.open_file_count == 1
+    assert archive.status()["open_files"] == 1
     archive.close()
     assert sds(tmp_path, Z, "2026.324").read_bytes() == both[0].data
     assert sds(tmp_path, Z).read_bytes() == both[1].data
@@ -119,7 +126,7 @@ def test_streams_that_cross_midnight_both_ways_in_one_batch_are_written(tmp_path
     today, tomorrow = records(Z, N, count=2), records(Z, N, count=2, start_ns=START_NS + NS_PER_DAY)
     archive.write(as_runs([tomorrow[0]]))
     archive.write(as_runs([today[1]]))
-    assert archive.open_file_count == 2
+    assert archive.status()["open_files"] == 2
     archive.write(as_runs([tomorrow[1], today[0]]))
     archive.write(as_runs([today[3], tomorrow[2], today[2], tomorrow[3]]))
     archive.close()
@@ -131,7 +138,7 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
     archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
     for record in made:
         archive.write(as_runs([record]))
-        assert archive.open_file_count <= 2
+        assert archive.status()["open_files"] <= 2
     archive.close()
     for stream in (Z, N, E):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
@@ -162,7 +169,7 @@ def test_archives_of_a_process_leave_descriptors_to_others_and_lose_nothing(
         for archive in archives:
             archive.write(as_runs(made[index : index + 6]))
             assert _descriptors(first_kept) == before
-    assert [archive.open_file_count for archive in archives] == [1, 0], "what there is room for stays open"
+    assert [archive.status()["open_files"] for archive in archives] == [1, 0], "what there is room for stays open"
     for archive in archives:
         archive.close()
     for name in "AB":
@@ -174,11 +181,11 @@ def test_a_descriptor_that_yesterday_leaves_is_used(tmp_path: Path, monkeypatch:
     _keep_from_archives(1, monkeypatch)
     archive, today = opened(tmp_path), records(Z, start_ns=START_NS + NS_PER_DAY, count=2)
     archive.write(as_runs(records(Z)))
-    assert archive.open_file_count == 1
+    assert archive.status()["open_files"] == 1
     archive.write(as_runs(today[:1]))
-    assert archive.open_file_count == 0, "today's had no room, and yesterday's is left"
+    assert archive.status()["open_files"] == 0, "today's had no room, and yesterday's is left"
     archive.write(as_runs(today[1:]))
-    assert archive.open_file_count == 1
+    assert archive.status()["open_files"] == 1
     archive.close()
     assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(today, Z)
 
@@ -218,7 +225,7 @@ def test_a_torn_tail_is_logged_and_counted(tmp_path: Path, caplog: pytest.LogCap
     archive.write(as_runs(made[2:]))
     archive.close()
     assert path.read_bytes() == joined(made, Z)
-    assert archive.torn_tails == 1
+    assert archive.status()["torn_tails"] == 1
     assert glob.glob("*/*/*/*/*", root_dir=tmp_path) == [str(path.relative_to(tmp_path))]
     assert "its last 412 bytes are now in .XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
 
@@ -246,7 +253,7 @@ def test_a_full_disk_costs_no_record_and_doubles_none(
     for stream in (Z, N, E):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
     assert archive.records == 9
-    assert archive.torn_tails == 0
+    assert archive.status()["torn_tails"] == 0
 
 
 def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +267,7 @@ def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monke
     archive.write(as_runs(made[lost.value.delivered :]))
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
-    assert archive.torn_tails == 1
+    assert archive.status()["torn_tails"] == 1
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -285,7 +292,7 @@ def test_files_larger_than_the_process_may_write_get_every_record_once(
     archive.close()
     for stream in (Z, N):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
-    assert (archive.records, archive.torn_tails) == (8, 0)
+    assert (archive.records, archive.status()["torn_tails"]) == (8, 0)
 
 
 def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
@@ -441,7 +448,7 @@ def test_a_disk_that_does_not_sync_is_reported(
     let_no_sync_succeed(monkeypatch)
     with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
         archive.sync()
-    assert archive.unsynced_file_count == 1
+    assert archive.status()["unsynced_files"] == 1
     archive.close()
     assert "its last records may not be on the disk: Input/output error" in caplog.text
 
@@ -462,9 +469,9 @@ def test_what_must_be_safe_is_not_delivered_before_and_not_written_twice(
             with pytest.raises(PublisherUnavailable, match="Input/output error") as unavailable:
                 archive.write(runs, must_sync=True)
             assert unavailable.value.delivered == 0
-            assert archive.unsynced_file_count == 2
+            assert archive.status()["unsynced_files"] == 2
     archive.write(runs, must_sync=True)
-    assert (archive.records, archive.unsynced_file_count) == (4, 0)
+    assert (archive.records, archive.status()["unsynced_files"]) == (4, 0)
     archive.close()
     for stream in (Z, N):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
