@@ -144,6 +144,15 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
 
 
+def test_the_file_that_was_written_longest_ago_is_closed_first(tmp_path: Path) -> None:
+    archive = opened(tmp_path, max_open_files=2)
+    for stream in (Z, N, Z, E):
+        archive.write(as_runs(records(stream)))
+    links = {os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors(0)}
+    assert {stream for stream in (Z, N, E) if str(sds(tmp_path, stream)) in links} == {Z, E}
+    archive.close()
+
+
 def _descriptors(first: int) -> set[int]:
     folder = "/proc/self/fd"
     return {int(name) for name in os.listdir(folder) if int(name) >= first and os.path.lexists(f"{folder}/{name}")}

@@ -9,7 +9,7 @@ from rawdaq.miniseed.maker import Record, RecordFormat
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import from_calendar, from_iso
-from tests.record_makers import RecordMaker
+from tests.record_makers import RecordMaker, as_runs
 
 NOW_NS = from_iso("2027-01-02T03:04:05Z")
 
@@ -79,6 +79,15 @@ def test_a_letter_that_does_not_define_a_file_matches_any_text() -> None:
 def test_where_all_letters_define_the_file_the_key_is_its_path() -> None:
     found = ArchiveLayout("%n[1]/%s").path(record(), NOW_NS)
     assert found == ArchivePath("XX[1]/DEMO", "XX[1]/DEMO")
+
+
+def test_paths_are_cached_for_a_bounded_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.archive.layout._MAX_CACHED", 3)
+    layout = ArchiveLayout("%Y.%j")
+    for day in [*range(10, 20), *range(15, 25)]:
+        (run,) = as_runs([record(f"2026-11-{day:02d}T00:00:00Z")])
+        assert [found.path for found, _ in layout.split(run, NOW_NS)] == [f"2026.{day + 304}"]
+        assert len(layout._paths) <= 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from obspy import read
 from rawdaq.archive.layout import LAYOUTS
 from rawdaq.config.options import read_options
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.disk.threads import DiskThread, disk_thread
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.maker import Encoding, Record, RecordFormat
 from rawdaq.packet import Packet
@@ -169,6 +170,67 @@ async def test_a_disk_that_does_not_sync_is_reported_and_asked_again(
     await until(lambda: publisher.status()["sync_error"] is None)
     assert publisher.status()["unsynced_files"] == 0
     await publisher.aclose()
+
+
+async def test_what_a_full_disk_took_is_made_safe_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
+    await publisher.open()
+    first = records(publisher)[0]
+    other = first._replace(stream=StreamId.parse("XX.DEMO.00.HHN"))
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 700
+        with pytest.raises(PublisherUnavailable):
+            await publisher.deliver(as_runs([first, other]))
+    assert publisher.status()["open_files"] == 1
+    await until(lambda: publisher.status()["unsynced_files"] == 0)
+    await publisher.aclose()
+
+
+async def test_archives_that_stop_together_are_written_in_one_hand_over_without_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniSeedPublisher, "gather_s", 1e6)
+    monkeypatch.setattr(MiniSeedPublisher, "gather_bytes", 1 << 30)
+    publishers = [MiniSeedPublisher(tmp_path / name, name=name) for name in "abc"]
+    hand_overs: list[int] = []
+    hand_over = DiskThread._hand_over
+
+    def counted(thread: DiskThread) -> None:
+        hand_overs.append(len(thread._submitted))
+        hand_over(thread)
+
+    for publisher in publishers:
+        await publisher.open()
+    with monkeypatch.context() as counting:
+        counting.setattr(DiskThread, "_hand_over", counted)
+        async with running(fanout := Fanout(publishers, publishers[0].log)):
+            fanout.put([*packets()])
+            await fanout.drain(30.0)
+    assert hand_overs[0] == 3
+    for publisher in publishers:
+        await publisher.aclose()
+        trace = read(tmp_path / publisher.name / DAY)[0]
+        assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
+
+
+async def test_a_slow_disk_that_answers_is_waited_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, others = MiniSeedPublisher(tmp_path), threading.Semaphore(0)
+    await publisher.open()
+    thread = disk_thread(tmp_path.stat().st_dev)
+    calls = [thread.submit(others.acquire) for _ in range(3)]
+
+    async def timed_out(*_: object, **__: object) -> None:
+        done = thread.calls_done
+        others.release()
+        await until(lambda: thread.calls_done > done)
+
+    monkeypatch.setattr("rawdaq.publishers.miniseed.asyncio.wait", timed_out)
+    await publisher.aclose()
+    monkeypatch.undo()
+    assert all(await asyncio.gather(*calls))
+    thread.give_back()
 
 
 async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(

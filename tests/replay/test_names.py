@@ -41,6 +41,14 @@ def test_codes_that_a_file_does_not_say_are_filled_in() -> None:
     assert names.find("XX...HHZ") is None
 
 
+def test_names_that_are_not_selected_are_kept_in_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.replay.names._MAX_NAMES", 3)
+    names = StreamNames(["YY.*"])
+    for number in range(10):
+        assert names.find(f"XX.S{number}.00.HHZ") is None
+    assert names.passed_over == {f"XX.S{number}.00.HHZ" for number in range(3)}
+
+
 @pytest.mark.parametrize("name", ["...", "XX.DEMO.00.", "XX.demo.00.HHZ", "XX.DEMO.00.H Z", "XX.DEMO", "A.B.C.D.E"])
 def test_a_name_that_no_stream_can_have_says_what_to_do(name: str) -> None:
     with pytest.raises(InvalidValue, match=r"^no stream can be called '.*' \(.*\); give it a name with rename$"):

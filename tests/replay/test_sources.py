@@ -218,6 +218,15 @@ def test_the_same_is_logged_once_however_often_a_file_is_played(tmp_path: Path) 
     assert len(logged) == 1
 
 
+def test_problems_are_logged_a_bounded_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.replay.sources._MAX_LOGGED", 3)
+    logged = Logged()
+    problems = logged.problems()
+    for number in range(10):
+        problems.damage(tmp_path / str(number), "damaged")
+    assert (problems.damages, len(logged)) == (10, 3)
+
+
 # ---------------------------------------------------------------------- other formats
 
 
