@@ -256,12 +256,15 @@ def test_a_full_disk_costs_no_record_and_doubles_none(
             rest = rest[full.delivered :]
         disk.room_bytes = more_bytes
     archive.write(as_runs(rest))
+    later = records(Z, N, E, start_ns=START_NS + 3600 * 10**9)
+    archive.write(as_runs(later))
     archive.close()
+    made += later
     assert reasons
     assert all(".2026.325: No space left on device; free space on that disk" in reason for reason in reasons)
     for stream in (Z, N, E):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
-    assert archive.records == 9
+    assert archive.records == 12
     assert archive.status()["torn_tails"] == 0
 
 
@@ -418,9 +421,28 @@ def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
     assert archive.held_bytes == 3 * 512
     sds(tmp_path, Z).rmdir()
     archive.write(as_runs(made[6:]))
+    assert archive.held_bytes == 0
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
     assert "can be written again; nothing of it is lost" in caplog.text
+
+
+def test_what_is_held_is_not_held_twice_when_its_batch_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made = opened(tmp_path), records(Z, N)
+    sds(tmp_path, Z).mkdir(parents=True)
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 0
+        for _ in range(2):
+            with pytest.raises(PublisherUnavailable, match="No space left"):
+                archive.write(as_runs(made))
+            assert archive.held_bytes == 512
+    archive.write(as_runs(made))
+    sds(tmp_path, Z).rmdir()
+    archive.close()
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
 
 
 def test_a_file_that_cannot_be_written_is_not_tried_again_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files are played as if a device sent them: every sample once, at its time, at the speed that is wanted."""
+"""Files are played as if a device sent them: every sample once, at its time, at the given speed."""
 
 import asyncio
 import time
@@ -180,7 +180,7 @@ async def test_slow_publishers_get_everything_before_it_ends(path: Path) -> None
 
         async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
             if self.is_away:
-                raise PublisherUnavailable("nobody is there")
+                raise PublisherUnavailable("no subscriber")
             await super().deliver(batch)
 
     away = Away()

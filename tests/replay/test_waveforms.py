@@ -1,4 +1,4 @@
-"""Waveform files come in as they are, whatever is none is refused in words, and a picture is a picture."""
+"""Waveform files are read as they are, other files are refused with a reason, and pictures are drawn."""
 
 import pickle
 from importlib import import_module
