@@ -5,7 +5,7 @@ A receiver opens a `Capture` around its `serve` and records what passes::
     async with capture:
         tap = capture.connection("192.0.2.7:65535")      # TCP
         tap.received(chunk)
-        capture.datagram(9000, "192.0.2.8:4711", data, time_ns)   # UDP
+        capture.datagrams(9000, [("192.0.2.8:4711", data)], time_ns)   # UDP
 
 Recording never waits and never fails: a thread writes, and what it cannot write is counted, logged and marked.
 """
@@ -136,10 +136,6 @@ class Capture:
         """Record that a connection to *peer* was opened; return what records the rest of it."""
         self._connections += 1
         return ConnectionTap(self, self._connections, peer)
-
-    def datagram(self, port: int, peer: str, data: bytes | memoryview, time_ns: int) -> None:
-        """Record a datagram that came from *peer* to our *port*."""
-        self.record(Kind.DATAGRAM, port, time_ns, peer.encode(), data)
 
     def datagrams(self, port: int, arrived: Iterable[tuple[str, bytes | memoryview]], time_ns: int) -> None:
         """Record a burst of datagrams (sender and data) that were read from the socket of *port* at one time."""

@@ -76,7 +76,7 @@ async def test_a_connection_is_kept_byte_for_byte_with_its_times_and_its_end(pat
 
 async def test_datagrams_are_kept_with_port_sender_and_time(path: Path) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "192.0.2.7:1", b"one", 5)
+        capture.datagrams(9000, [("192.0.2.7:1", b"one")], 5)
         capture.datagrams(9001, [("192.0.2.8:2", b""), ("192.0.2.9:3", memoryview(b"three"))], 6)
         await written(capture)
         assert capture.status() == {
@@ -96,9 +96,9 @@ async def test_datagrams_are_kept_with_port_sender_and_time(path: Path) -> None:
 async def test_what_is_recorded_is_in_the_file_soon_without_anything_more_happening(path: Path) -> None:
     async with made(path) as capture:
         for number in range(3):
-            capture.datagram(9000, "a", b"%d" % number, 5)
+            capture.datagrams(9000, [("a", b"%d" % number)], 5)
             await until(lambda: capture.recorded_bytes == size_of(path) - len(MAGIC) > 0)
-        capture.datagram(9000, "a", bytes(2 << 20), 5)
+        capture.datagrams(9000, [("a", bytes(2 << 20))], 5)
         assert capture._writing is not None  # much is written at once
     assert len(entries(path)) == 4
 
@@ -106,7 +106,7 @@ async def test_what_is_recorded_is_in_the_file_soon_without_anything_more_happen
 async def test_files_rotate_at_their_size_and_as_many_as_wanted_are_kept(path: Path) -> None:
     async with made(path, 0.001, 3) as capture:
         for number in range(100):
-            capture.datagram(9000, "a", b"%03d" % number * 30, number)
+            capture.datagrams(9000, [("a", b"%03d" % number * 30)], number)
     files = files_of(path)
     assert [file.name for file in files] == ["device.capture.2", "device.capture.1", "device.capture"]
     assert all(900 < file.stat().st_size <= 1000 for file in files[:2])
@@ -118,7 +118,7 @@ async def test_files_rotate_at_their_size_and_as_many_as_wanted_are_kept(path: P
 async def test_a_single_file_is_begun_again(path: Path) -> None:
     async with made(path, 0.001, 1) as capture:
         for number in range(30):
-            capture.datagram(9000, "a", bytes(90), number)
+            capture.datagrams(9000, [("a", bytes(90))], number)
     assert files_of(path) == [path]
     assert entries(path)[-1].time_ns == 29
 
@@ -128,17 +128,17 @@ async def test_a_smaller_number_of_files_than_before_removes_the_surplus(path: P
         path.with_name(f"{path.name}.{number}").write_bytes(MAGIC)
     path.with_name(f"{path.name}.old").write_bytes(MAGIC)
     async with made(path, 0.0001, 2) as capture:
-        capture.datagram(9000, "a", bytes(90), 1)
-        capture.datagram(9000, "a", bytes(90), 2)
+        capture.datagrams(9000, [("a", bytes(90))], 1)
+        capture.datagrams(9000, [("a", bytes(90))], 2)
     assert [file.name for file in files_of(path)] == ["device.capture.1", "device.capture"]
 
 
 async def test_a_file_that_was_moved_away_is_left_where_it_is(path: Path) -> None:
     async with made(path, 0.0001) as capture:
-        capture.datagram(9000, "a", bytes(90), 1)
+        capture.datagrams(9000, [("a", bytes(90))], 1)
         await written(capture)
         os.rename(path, path.with_name("mine"))
-        capture.datagram(9000, "a", bytes(90), 2)
+        capture.datagrams(9000, [("a", bytes(90))], 2)
     assert [entry.time_ns for entry in entries(path)] == [2]
     assert [entry.time_ns for entry in entries(path.with_name("mine"))] == [1]
 
@@ -190,7 +190,7 @@ async def test_a_handshake_is_not_torn_apart(path: Path) -> None:
 async def test_another_run_goes_on_in_the_same_file(path: Path) -> None:
     for time_ns in (1, 2):
         async with made(path) as capture:
-            capture.datagram(9000, "a", b"x", time_ns)
+            capture.datagrams(9000, [("a", b"x")], time_ns)
     assert files_of(path) == [path]
     assert [entry.time_ns for entry in entries(path)] == [1, 2]
 
@@ -202,11 +202,11 @@ async def test_a_torn_file_is_kept_and_reported_and_a_new_one_begun(
     path: Path, end: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"x", 1)
+        capture.datagrams(9000, [("a", b"x")], 1)
     size_bytes = size_of(path)
     write(path, end)
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert [entry.time_ns for entry in entries(path)] == [1, 2]
     assert caplog.messages == [f"{path}.1 is cut or damaged after {size_bytes} bytes; what follows is left out"]
 
@@ -214,7 +214,7 @@ async def test_a_torn_file_is_kept_and_reported_and_a_new_one_begun(
 async def test_a_file_of_another_kind_is_kept(path: Path) -> None:
     write(path, b"something that another program wrote here")
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert [entry.time_ns for entry in FileReader(path)] == [2]
     assert path.with_name(f"{path.name}.1").read_text().startswith("something")
 
@@ -225,7 +225,7 @@ async def test_a_large_file_is_not_read_through_and_a_new_one_begun(
     monkeypatch.setattr("rawdaq.capture.writer._MAX_CHECKED_BYTES", 100)
     for time_ns in range(3):
         async with made(path) as capture:
-            capture.datagram(9000, "a", bytes(60 * (time_ns + 1)), time_ns)
+            capture.datagrams(9000, [("a", bytes(60 * (time_ns + 1)))], time_ns)
     assert [file.name for file in files_of(path)] == ["device.capture.1", "device.capture"]
     assert [entry.time_ns for entry in entries(path)] == [0, 1, 2]
 
@@ -234,7 +234,7 @@ async def test_a_large_file_is_not_read_through_and_a_new_one_begun(
 async def test_a_file_of_which_nothing_but_the_beginning_was_written_is_used(path: Path, begun: bytes) -> None:
     write(path, begun)
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert files_of(path) == [path]
     assert len(entries(path)) == 1
 
@@ -313,10 +313,10 @@ async def test_it_is_not_tried_again_at_once(path: Path, monkeypatch: pytest.Mon
         assert capture.problem is not None  # the disk was full at the start: no reason not to start
         disk.room_bytes = None
         for number in range(5):
-            capture.datagram(9000, "a", b"x", number)
+            capture.datagrams(9000, [("a", b"x")], number)
         assert (capture.lost_entries, capture._waiting) == (5, [])
         monkeypatch.setattr(capture, "_retry_s", 0.0)
-        capture.datagram(9000, "a", b"x", 6)
+        capture.datagrams(9000, [("a", b"x")], 6)
     assert [(entry.kind, entry.data) for entry in entries(path)] == [
         (Kind.LOST, b"5 entries of 100 bytes"),
         (Kind.DATAGRAM, b"x"),
@@ -338,13 +338,13 @@ async def test_a_disk_that_hangs_costs_bounded_memory(
 
         monkeypatch.setattr(capture._writer, "write", hang)
         for number in range(20):
-            capture.datagram(9000, "a", bytes(1000), number)
+            capture.datagrams(9000, [("a", bytes(1000))], number)
             capture._flush()
         assert capture.lost_entries == 11
         assert capture.problem == "the disk is too slow"
         lock.set()
         await written(capture)
-        capture.datagram(9000, "a", b"", 99)
+        capture.datagrams(9000, [("a", b"")], 99)
         await written(capture)
         assert capture.problem is None
     assert [entry.time_ns for entry in entries(path)] == [*range(9), 99, 99]
@@ -365,9 +365,9 @@ async def test_a_disk_that_does_not_answer_does_not_hold_up_the_stop(
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", hang)
-    capture.datagram(9000, "a", b"", 1)
+    capture.datagrams(9000, [("a", b"")], 1)
     capture._flush()
-    capture.datagram(9000, "a", b"", 2)
+    capture.datagrams(9000, [("a", b"")], 2)
     await capture.__aexit__(None, None, None)
     answers.set()
     await until(lambda: not any(thread.name.startswith("capture") for thread in threading.enumerate()))
@@ -378,7 +378,7 @@ async def test_an_end_that_cannot_be_written_is_logged(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"", 1)
+        capture.datagrams(9000, [("a", b"")], 1)
         monkeypatch.setattr(os, "write", fail_with(errno.EIO))
     assert "is not written: Input/output error; check the disk" in caplog.text
 
@@ -392,7 +392,7 @@ async def test_a_mistake_of_ours_in_the_thread_is_not_hidden(path: Path, monkeyp
             raise KeyError(batch)
 
         monkeypatch.setattr(capture._writer, "write", fail)
-        capture.datagram(9000, "a", b"", 1)
+        capture.datagrams(9000, [("a", b"")], 1)
         capture._flush()
         await until(lambda: seen)
     assert isinstance(seen[0], KeyError)
