@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from rawdaq.archive.archive import Archive
+from rawdaq.archive.file import ArchiveFile
+from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.maker import Record, RecordFormat
@@ -445,13 +448,25 @@ def test_what_is_held_is_not_held_twice_when_its_batch_is_given_again(
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
 
 
-def test_a_file_that_cannot_be_written_is_not_tried_again_at_once(tmp_path: Path) -> None:
-    archive, made = opened(tmp_path), records(Z, count=2)
+def test_a_file_that_cannot_be_written_is_tried_again_every_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made, attempts = opened(tmp_path), records(Z, count=6), list[float]()
     sds(tmp_path, Z).mkdir(parents=True)
-    archive.write(as_runs(made[:1]))
+    open_file, clock_s = FileCache.open, [0.0]
+
+    def counted(files: FileCache, key: str, path: str) -> ArchiveFile:
+        attempts.append(clock_s[0])
+        return open_file(files, key, path)
+
+    monkeypatch.setattr(FileCache, "open", counted)
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s[0])
+    for index, clock_s[0] in enumerate((100.0, 104.0, 106.0, 110.0, 112.0)):
+        archive.write(as_runs(made[index : index + 1]))
+    assert attempts == [100.0, 106.0, 112.0]
     sds(tmp_path, Z).rmdir()
-    archive.write(as_runs(made[1:]))
-    assert archive.held_bytes == 2 * 512
+    archive.write(as_runs(made[5:]))
+    assert archive.held_bytes == 6 * 512
     archive.close()
     assert archive.held_bytes == 0
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
