@@ -19,8 +19,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.stream_id import StreamId
 
 
-def _layout(text: str) -> str:
-    """Return *text*; refuse what is no layout."""
+def _checked_layout(text: str) -> str:
     ArchiveLayout(text)
     return text
 
@@ -28,8 +27,8 @@ def _layout(text: str) -> str:
 class MiniSeedPublisher(Publisher):
     """Appends miniSEED records to files below a folder.
 
-    Whole records only, each once. What comes within 50 ms of what was written before is written together. All that goes
-    through a thread that serves this disk alone, so one that hangs stops nobody else. A full disk or a lost mount
+    Whole records only, each once. Records wait up to half a second, so that those of all archives on a disk are written
+    together, by a thread that serves this disk alone: one that hangs stops nothing else. A full disk or a lost mount
     pauses this publisher until it is cured. What a crash has torn off the end of a file is kept beside it. Two
     publishers cannot write the same file.
 
@@ -39,26 +38,25 @@ class MiniSeedPublisher(Publisher):
         version: 2 or 3, the version of miniSEED.
         record_length: bytes of a record, for miniSEED 2 a power of two from 128 to 131072; the longest one for 3.
         encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
-            tells which samples each of them can hold.
+            says which samples each of them can hold.
         flush_after_s: how long a sample waits at most for its record to fill; by default 10 s, of streams below 20 Hz
             200 sampling intervals.
-        fsync_s: how long a record waits at most until it is safe on the disk; 0: a batch counts as delivered only then.
-            A disk that refuses that is asked again; see ``docs/decisions/archive-files.md`` for what that is worth.
+        fsync_s: how long after it was written a record is safe on the disk at the latest; 0: a batch counts as
+            delivered only then. A disk that refuses that is asked again, see ``docs/decisions/archive-files.md``.
         max_open_files: how many files stay open, best as many as there are streams; where the process may open too
             few, those of some streams are opened for each batch.
         name: how log lines and ``status`` call it.
         logger: parent of its logger.
     """
 
-    # To a file system a byte in a piece of 16 KB costs twice what it costs in one of 64 KB; see archive-files.md.
     takes_runs = True
     gather_bytes = 4_000_000
-    gather_s = 0.05
+    gather_s = 0.5
 
     def __init__(
         self,
         path: Path,
-        layout: Annotated[str, AfterValidator(_layout)] = "sds",
+        layout: Annotated[str, AfterValidator(_checked_layout)] = "sds",
         version: Literal[2, 3] = 2,
         record_length: Annotated[int, Field(ge=V3_MIN_BYTES, le=V3_MAX_BYTES)] = 512,
         encoding: Encoding = Encoding.AUTO,
@@ -79,12 +77,12 @@ class MiniSeedPublisher(Publisher):
 
     @classmethod
     def check_streams(cls, streams: Sequence[StreamId], options: Mapping[str, Any]) -> str | None:
-        """Return why records with these *options* cannot be, or cannot carry *streams*; None when all is well."""
+        """Return why *options* are invalid or such records cannot carry *streams*; None when all is well."""
         try:
-            wanted = RecordFormat(options["version"], options["record_length"], options["encoding"])
+            record_format = RecordFormat(options["version"], options["record_length"], options["encoding"])
         except InvalidValue as error:
             return str(error)
-        reasons = (why_not(wanted, stream) for stream in streams)
+        reasons = (why_not(record_format, stream) for stream in streams)
         return next((reason for reason in reasons if reason), None)
 
     @classmethod
@@ -94,7 +92,7 @@ class MiniSeedPublisher(Publisher):
         return f"archive {options['path']} ({names.get(options['layout'], options['layout'])})"
 
     async def open(self) -> None:
-        """Create the folder and see that it can be written.
+        """Create the folder and check that it can be written.
 
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
@@ -108,24 +106,23 @@ class MiniSeedPublisher(Publisher):
         Raises:
             PublisherUnavailable: the disk does not take them now.
         """
-        written = self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
         try:
-            await written
+            await self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
         finally:
             if self._fsync_s:
-                self._late_sync.written()
+                self._late_sync.schedule()
 
     def _write(self, runs: Sequence[RecordRun]) -> None:
         self._archive.write(runs, must_sync=not self._fsync_s)
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
-        """Let the thread call *function*; return the future of its end."""
+        """Let the thread of the disk call *function*; return the future of its end."""
         if self._thread is None:
             raise ComponentError(f"{self.name} is not open")
         return self._thread.submit(function, *args)
 
     async def aclose(self) -> None:
-        """Make all records safe and close all files; a disk on which nothing ends is given up in time.
+        """Make all records safe and close all files; a disk that does not answer is given up in time.
 
         Raises:
             ComponentError: records are lost, or may be; the text says why.
@@ -140,22 +137,12 @@ class MiniSeedPublisher(Publisher):
         closing = self._thread.submit(self._archive.close)
         self._thread.give_back()
         while not closing.done():
-            jobs_done = self._thread.jobs_done
+            calls_done = self._thread.calls_done
             await asyncio.wait([closing], timeout=self.close_timeout_s)
-            if self._thread.jobs_done == jobs_done:
+            if self._thread.calls_done == calls_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows besides the queue's counters."""
-        archive = self._archive
-        return {
-            "path": str(self._path),
-            "records": archive.records,
-            "bytes": archive.bytes,
-            "open_files": archive.open_files,
-            "unsynced_files": archive.unsynced_files,
-            "sync_error": self._late_sync.error,
-            "torn_tails": archive.torn_tails,
-            "held_bytes": archive.held_bytes,
-        }
+        """Return what `status` shows besides the counters of the queue."""
+        return {"path": str(self._path), **self._archive.status(), "sync_error": self._late_sync.error}

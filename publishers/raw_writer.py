@@ -1,19 +1,18 @@
-"""Bytes to one file, as they come: nothing is added, nothing is left out, and no batch is ever half in it."""
+"""RawWriter: bytes to one file, as they come; a batch is in it whole or not at all."""
 
 import asyncio
-import errno
 import logging
 import os
-import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.late_sync import LateSync
-from rawdaq.disk.lock import lock
-from rawdaq.disk.mounts import device_below
+from rawdaq.disk.mounts import MountedFolder
+from rawdaq.disk.remedies import describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
@@ -26,9 +25,9 @@ class RawWriter(Publisher):
     """Appends what a receiver publishes to a file.
 
     Plain bytes are written unchanged, one after another. Of a packet the samples alone are written, little-endian:
-    ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several streams could not be told apart,
+    ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several streams could not be distinguished,
     so a receiver of several streams is refused. A file that was renamed or removed meanwhile, as logrotate does, is
-    created anew.
+    created again.
 
     Args:
         path: the file; its folder must exist.
@@ -50,15 +49,15 @@ class RawWriter(Publisher):
         self._written_bytes = 0
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._sync), self.log)
         self._thread: DiskThread | None = None
-        self._is_wanted = False
-        self._device_below: int | None = None
+        self._is_open = False
+        self._folder = MountedFolder(self.path.parent)
 
     @classmethod
     def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
         """Return why the samples of *streams* cannot share a file, None when they can."""
         if len(streams) < 2:
             return None
-        return f"the samples of {len(streams)} streams cannot be told apart in {options.get('path', 'one file')}"
+        return f"the samples of {len(streams)} streams cannot be distinguished in {options.get('path', 'one file')}"
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> str | None:
@@ -69,13 +68,13 @@ class RawWriter(Publisher):
         """Open the file.
 
         Raises:
-            ComponentError: it cannot be written, is no plain file, or another program writes it.
+            ComponentError: it cannot be written, is not a plain file, or another program writes it.
         """
-        self._is_wanted = True
+        self._is_open = True
         try:
             await in_new_thread(f"opening {self.name}", self._open)
         except OSError as error:
-            raise ComponentError(f"cannot write {self.path}: {_told(error)}") from error
+            raise ComponentError(describe_write(error, self.path)) from error
         self._thread = disk_thread(os.fstat(self._fd).st_dev)
 
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
@@ -88,13 +87,13 @@ class RawWriter(Publisher):
         try:
             await self._submit(self._append, data)
         except OSError as error:
-            raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
+            raise PublisherUnavailable(describe_write(error, self.path)) from error
         if self.fsync_s:
-            self._late_sync.written()
+            self._late_sync.schedule()
 
     async def aclose(self) -> None:
         """Make what was written safe and close the file."""
-        self._is_wanted = False
+        self._is_open = False
         await super().aclose()
         self._late_sync.close()
         if self._thread is not None:
@@ -116,9 +115,9 @@ class RawWriter(Publisher):
     # What follows runs in the thread of the disk.
 
     def _open(self) -> None:
-        self._device_below = device_below(self.path.parent)
+        self._folder.watch()
         self._reopen()
-        if not self._is_wanted:  # the disk hung until nobody waited for it any more
+        if not self._is_open:  # the disk hung until the open was given up
             self._close()
 
     def _reopen(self) -> None:
@@ -130,30 +129,12 @@ class RawWriter(Publisher):
             except FileNotFoundError:
                 pass
             self._close()
-        if os.stat(self.path.parent).st_dev == self._device_below:  # its disk is not mounted: do not write below it
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(0, "it is no plain file")
-            lock(fd)
-        except OSError:
-            os.close(fd)
-            raise
-        self._fd = fd
+        self._folder.device()  # raises when its disk is not mounted: nothing must be written below the mount point
+        self._fd = open_locked(self.path, 0o644)
 
     def _append(self, data: bytes) -> None:
         self._reopen()
-        end = os.fstat(self._fd).st_size
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-            if not self.fsync_s:
-                os.fsync(self._fd)
-        except OSError:
-            os.ftruncate(self._fd, end)  # what is half there would be there twice after the next try
-            raise
+        append(self._fd, data, must_sync=not self.fsync_s)
         self._written_bytes += len(data)
 
     def _sync(self) -> None:
@@ -161,7 +142,7 @@ class RawWriter(Publisher):
             if self._fd >= 0:
                 os.fsync(self._fd)
         except OSError as error:
-            raise PublisherUnavailable(f"cannot write {self.path}: {_told(error)}") from error
+            raise PublisherUnavailable(describe_write(error, self.path)) from error
 
     def _close(self) -> None:
         if self._fd < 0:
@@ -172,18 +153,3 @@ class RawWriter(Publisher):
             self.log.error("what was written last may not be on the disk: %s", error)
         os.close(self._fd)
         self._fd = -1
-
-
-def _told(error: OSError) -> str:
-    """Return cause and remedy."""
-    match error:
-        case FileNotFoundError():
-            return "its folder does not exist; create it, or mount its disk"
-        case PermissionError():
-            return "no permission; let this user write there"
-        case IsADirectoryError():
-            return "it is a folder; name a file in it"
-        case BlockingIOError():
-            return "another program writes it; give each writer its own file"
-        case _:
-            return f"{error.strerror}; look at the disk with df and dmesg, or choose another path"

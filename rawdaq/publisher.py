@@ -59,9 +59,10 @@ class Publisher:
         overflow: what its queue does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
             `PublisherUnavailable`: until then its queue blocks, so that a burst does not overflow it.
-        gather_bytes: for a publisher to which few large batches cost less than many small ones: what it would like to
-            get at once when batches follow each other sooner than `gather_s`.
-        gather_s: how long items wait for that at most, counted from the batch before; 0: they do not wait.
+        gather_bytes: for a publisher to which few large batches cost less than many small ones: items wait until there
+            are so many bytes of them.
+        gather_s: how long items wait for that at most: until the next multiple of this time, at which all publishers
+            with it get their batches together. 0: they do not wait.
         queue_packets: how many items may wait in its queue.
         queue_mb: how many megabytes may wait in its queue.
         close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.

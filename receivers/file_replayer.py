@@ -1,4 +1,4 @@
-"""FileReplayer: plays waveform files as if a device sent them."""
+"""FileReplayer: publishes waveform files as if a device sent them now."""
 
 import asyncio
 import contextlib
@@ -48,10 +48,10 @@ class FileReplayer(ReceiverServer):
 
     Args:
         publishers: where the packets go.
-        station: network and station of streams for which a file does not say them.
+        station: network and station of streams that have none in a file.
         name: the component's name.
         files: files, folders (with all that is below them) and patterns such as ``day/**/*.mseed``; one or several.
-        folder: what relative names in *files* start from; itself from the station file's folder.
+        folder: the folder of relative names in *files*; itself relative to the station file's folder.
         speed: data seconds a second, up to a million, or ``max``: as fast as publishers take it. At ``max`` the
             queues of all publishers block, whatever their ``overflow``, so that nothing is dropped.
         time: ``original``, or ``now``: all times are shifted by one offset, so that the first sample is now.
@@ -59,8 +59,8 @@ class FileReplayer(ReceiverServer):
         streams: shell-style patterns of the streams to play, by their names in the files; none means all.
         rename: new names by pattern of the name in the files, such as ``{"IU.COLA.*.*": "XX.TEST.*.*"}``, where a
             ``*`` as a code of the new name keeps what the file has.
-        packet_s: the length of a packet; 0 leaves records and traces as the files have them.
-        strict: end with an error at the first file, or piece of one, that is not what it says, instead of skipping it.
+        packet_s: the length of a packet; 0 leaves records and traces as they are in the files.
+        strict: end with an error at the first file, or part of one, that cannot be read, instead of skipping it.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class FileReplayer(ReceiverServer):
         self._apply_overflow()
         try:
             if not await self.reader.find():
-                raise ComponentError("there are no files to play; see what `files` and `folder` say")
+                raise ComponentError("there are no files to play; check `files` and `folder`")
         except FileRefused as error:
             raise ComponentError(f"{self.name}: {error}") from error
         await super()._open()
 
     def _apply_overflow(self) -> None:
-        """Let every queue block at full speed, so that nothing is dropped, and do as it was told otherwise."""
+        """Let every queue block at full speed, so that nothing is dropped, and follow its own policy otherwise."""
         self.set_overflow(OverflowPolicy.BLOCK if self.clock.speed == inf else None)
 
     async def ct_play(self) -> None:
@@ -124,7 +124,7 @@ class FileReplayer(ReceiverServer):
             self._doing = f"looking at {self.reader.files} files"
             extent = await self.reader.scan()
             if extent is None:
-                raise ComponentError("none of the files can be played; the log names each with the reason")
+                raise ComponentError("none of the files can be played; the log gives the reason for each")
             await self._play(extent)
         except ComponentError:
             raise
@@ -140,19 +140,19 @@ class FileReplayer(ReceiverServer):
             self.reader.rewind()
             await self._play_turn()
             if self._first_ns is None:
-                raise ComponentError("the files hold no waveforms of the streams that are wanted")
+                raise ComponentError("the files hold no waveforms of the selected streams")
             if self._next_ns == self._first_ns:
-                raise ComponentError("nothing is left of the files that were played before")
+                raise ComponentError("the files that were played before are empty now")
             if not self._is_looping:
                 break
             self._begin_again(self._first_ns)
         self._doing = "delivering"
         self.log.info("the files are at their end")
-        # A stop waits so long and no longer; there is no hurry here.
+        # Not by a stop, which waits only for `stop_timeout_s`.
         await self.delivered()
 
     async def _play_turn(self) -> None:
-        """Play the files from where they were put to their end."""
+        """Play the files from the current position to their end."""
         self._doing = "playing"
         batch: list[Packet] = []
         while True:
@@ -175,7 +175,7 @@ class FileReplayer(ReceiverServer):
 
     def _begin(self, first_ns: int) -> None:
         self._first_ns = self._next_ns = first_ns
-        self.clock.put(first_ns)
+        self.clock.go_to(first_ns)
         if self._is_now:
             self._offset_ns = clocks.time_ns() - first_ns
         self._note_begin(first_ns)
@@ -184,8 +184,8 @@ class FileReplayer(ReceiverServer):
         self._began_s, self._began_ns = clocks.monotonic(), time_ns
 
     def _begin_again(self, first_ns: int) -> None:
-        """Begin the next turn at the moment at which the last one ended."""
-        self.clock.turn(self._next_ns, first_ns)
+        """Begin the next turn at the moment at which this one ended."""
+        self.clock.begin_again(self._next_ns, first_ns)
         if self._is_now:
             self._offset_ns += self._next_ns - first_ns
         self._turn += 1
@@ -193,12 +193,12 @@ class FileReplayer(ReceiverServer):
         self._note_begin(first_ns)
 
     def _jump(self, time_ns: int) -> None:
-        """Go on at *time_ns* of the files; what is published with ``now`` goes on in time."""
+        """Continue at *time_ns* of the files; with ``now`` the published time runs on."""
         self._seek_ns = None
         self.reader.rewind(time_ns)
         if self._is_now and self._first_ns is not None:
             self._offset_ns = max(clocks.time_ns(), self._next_ns + self._offset_ns) - time_ns
-        self.clock.put(time_ns)
+        self.clock.go_to(time_ns)
         self._next_ns = self._reached_ns = time_ns
         self._note_begin(time_ns)
 
@@ -230,7 +230,7 @@ class FileReplayer(ReceiverServer):
         self._reached_ns = max(packet.end_ns for packet in batch)
         self._next_ns = max(self._next_ns, *(packet.next_ns for packet in batch))
         if self.clock.speed == inf:
-            self.clock.put(self._reached_ns)
+            self.clock.go_to(self._reached_ns)
 
     async def _sleep(self, delay_s: float) -> None:
         """Return after *delay_s*, or when a command has changed something."""
@@ -240,14 +240,14 @@ class FileReplayer(ReceiverServer):
                 await self._wake.wait()
 
     async def ct_progress(self) -> None:
-        """Show a progress bar to whoever watches."""
+        """Show a progress bar where the log goes to a terminal."""
         if is_watched():
             await show_progress(self.position)
 
     # ------------------------------------------------------------------ commands
 
     def position(self) -> Position:
-        """Return where the play is."""
+        """Return how far the replay is."""
         first_ns, last_ns = self.reader.extent or Extent(0, 0)
         reached_ns = self._reached_ns
         return Position(
@@ -286,20 +286,20 @@ class FileReplayer(ReceiverServer):
         return self.position().report()
 
     def cmd_pause(self) -> str:
-        """Stand still; `resume` goes on from there, and all that follows is later by the pause."""
+        """Pause; `resume` continues there, and all that follows is later by the pause."""
         self.clock.hold()
         self._wake.set()
         return super().cmd_pause()
 
     def cmd_resume(self) -> str:
-        """Go on after `pause`, with what would have come next: nothing is skipped and nothing comes in a burst."""
+        """Continue after `pause`: nothing is skipped and nothing comes in a burst."""
         if self.clock.is_held:
             self.clock.release()
         self._wake.set()
         return super().cmd_resume()
 
     def cmd_seek(self, args: list[str]) -> dict[str, str]:
-        """Go on at a time of the files: seek 2026-11-21T00:00:00, or seek +60 or -60 for seconds from here."""
+        """Continue at a time of the files: seek 2026-11-21T00:00:00, or seek +60 or -60 for seconds from here."""
         extent = self.reader.extent
         if len(args) != 1:
             raise CommandError("usage: seek TIME, such as 2026-11-21T00:00:00Z, or +60 or -60 (seconds)")
@@ -313,12 +313,12 @@ class FileReplayer(ReceiverServer):
         return {"time": to_iso(time_ns)}
 
     def _time(self, text: str) -> int:
-        """Return the time that *text* names, relative ones from where the play is."""
+        """Return the time that *text* names; one with a sign is relative to the current position."""
         try:
             if text[:1] in ("+", "-"):
                 seconds = float(text)
                 if not isfinite(seconds):
-                    raise InvalidValue(f"{text!r} is no number of seconds")
+                    raise InvalidValue(f"{text!r} is not a number of seconds")
                 here_ns = self._first_ns if self._reached_ns is None else self._reached_ns
                 return (here_ns or 0) + round(seconds * NS_PER_S)
             return from_iso(text)

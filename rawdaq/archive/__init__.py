@@ -1,4 +1,4 @@
-"""Files of whole records below one folder: `archive.Archive` appends to them, never twice.
+"""Files of whole records below one folder: `archive.Archive` appends each record once.
 
-`layout` says which file a record belongs in, `file` is one of them, `open_files` are those that are open.
+`layout` says which file a record belongs in, `file` is one file, `file_cache` the files that are open.
 """

@@ -1,14 +1,12 @@
-"""One file of an archive: open, locked, at the end of a whole record; what a crash has torn is set aside first."""
+"""One file of an archive: locked, ending with a whole record; a torn end that a crash left is set aside first."""
 
-import errno
-import itertools
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from rawdaq.archive.layout import TORN
-from rawdaq.disk.lock import lock
+from rawdaq.disk.files import open_locked
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.miniseed.header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.times import to_iso
@@ -18,49 +16,16 @@ _TAIL_BYTES = 1 << 18
 _COPY_BYTES = 1 << 20
 
 
-class Opened(NamedTuple):
-    """A file that is open for appending, and locked.
-
-    Attributes:
-        descriptor: the system's number of it; less than 0: it is not open.
-        device: with `inode`, which file it is.
-        inode: see `device`.
-        size_bytes: how long it is.
-        error: why it is not open (`errno`), else 0.
-    """
-
-    descriptor: int
-    device: int = 0
-    inode: int = 0
-    size_bytes: int = 0
-    error: int = 0
-
-
-class Appended(NamedTuple):
-    """How far the records of one file got.
-
-    Attributes:
-        size_bytes: how long the file was before; less than 0: nothing was written, because its path does not lead to
-            it any more.
-        written_bytes: how much of the records is in it.
-        error: why not all (`errno`), else 0.
-    """
-
-    size_bytes: int
-    written_bytes: int = 0
-    error: int = 0
-
-
 class ArchiveFile:
-    """A file that is appended to by whole records.
+    """A file to which whole records are appended.
 
     Args:
         path: the file; it and its folders are created.
         now_ns: the time, for the name of what is set aside.
-        opened: what `open_all` made of it; by default it is opened now.
 
     Attributes:
         path: the file.
+        descriptor: the system's number of it.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
 
@@ -68,143 +33,98 @@ class ArchiveFile:
         OSError: it cannot be opened, or another program or publisher writes it.
     """
 
-    def __init__(self, path: Path, now_ns: int, opened: Opened | None = None) -> None:
+    def __init__(self, path: Path, now_ns: int) -> None:
         self.path = path
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
-        opened = opened or open_all([path])[0]
-        if opened.error:
-            raise OSError(opened.error, os.strerror(opened.error), str(path))
-        self._fd = opened.descriptor
-        self._identity = opened.device, opened.inode
+        self._error: OSError | None = None
+        self.descriptor = _open(path)
         try:
-            end = end_of_records(self._fd, opened.size_bytes)
-            if end < opened.size_bytes:
-                self.set_aside = _set_aside(self._fd, path, end, now_ns), opened.size_bytes - end
-                os.ftruncate(self._fd, end)
-        except BaseException:
-            os.close(self._fd)
-            raise
+            status = os.fstat(self.descriptor)
+            self._identity = status.st_dev, status.st_ino
+            end = end_of_records(self.descriptor, status.st_size)
+            if end < status.st_size:
+                self.set_aside = _set_aside(self.descriptor, path, end, now_ns), status.st_size - end
+                os.ftruncate(self.descriptor, end)
+        except OSError as error:
+            os.close(self.descriptor)
+            raise _with_path(error, path) from error
 
-    def append(self, runs: Sequence[RecordRun]) -> Appended:
-        """Write the records of *runs*; see `append_all`."""
-        self.is_dirty = True
+    def is_in_place(self) -> bool:
+        """Return whether its path still leads to it: it may have been moved, or its disk may be gone."""
         try:
             status = os.stat(self.path)
-        except OSError as error:
-            return Appended(-1, 0, 0 if error.errno == errno.ENOENT else error.errno or errno.EIO)
-        if self._identity != (status.st_dev, status.st_ino):
-            return Appended(-1)
+        except OSError:
+            return False
+        return self._identity == (status.st_dev, status.st_ino)
+
+    def append(self, runs: Sequence[RecordRun]) -> int:
+        """Append the records of *runs* with one write, and return how many are in the file.
+
+        When not all are, the next call raises the reason, and the file must be closed.
+
+        Raises:
+            OSError: the disk takes no more.
+        """
+        if self._error is not None:
+            raise self._error
+        self.is_dirty = True
         data, written = memoryview(b"".join([run.data for run in runs])), 0
         try:
             while written < len(data):
-                written += os.write(self._fd, data[written:])
+                written += os.write(self.descriptor, data[written:])
         except OSError as error:
-            return Appended(status.st_size, written, error.errno or errno.EIO)
-        return Appended(status.st_size, written)
+            self._error = _with_path(error, self.path)
+            return self._cut(runs, written)
+        return sum(map(len, runs))
 
-    def settle(self, runs: Sequence[RecordRun], appended: Appended) -> tuple[int, OSError | None]:
-        """Return how many records of *runs* are in the file, and why not all; a part of one is cut off."""
-        if not appended.error:
-            return sum(map(len, runs)), None
-        ends = list(itertools.accumulate(run.length_bytes for run in runs for _ in range(len(run))))
-        whole = sum(end <= appended.written_bytes for end in ends)
-        self._truncate(appended.size_bytes + (ends[whole - 1] if whole else 0))
-        return whole, OSError(appended.error, os.strerror(appended.error), str(self.path))
+    def _cut(self, runs: Sequence[RecordRun], written: int) -> int:
+        """Cut off a part of a record; return how many records are in the first *written* bytes of *runs*."""
+        count = whole = 0
+        for length in (run.length_bytes for run in runs for _ in range(len(run))):
+            if whole + length > written:
+                break
+            count, whole = count + 1, whole + length
+        with suppress(OSError):  # the torn end is found, and set aside, when the file is opened again
+            os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size - written + whole)
+        return count
 
-    def _truncate(self, size_bytes: int) -> None:
-        try:
-            os.ftruncate(self._fd, size_bytes)
-        except OSError:
-            pass  # whoever opens the file next finds the torn end and sets it aside
+    def sync(self) -> None:
+        """Return when all records are on the disk.
 
-    @property
-    def descriptor(self) -> int:
-        """The system's number of the open file."""
-        return self._fd
+        Raises:
+            OSError: the disk refuses that.
+        """
+        if self.is_dirty:
+            try:
+                os.fsync(self.descriptor)
+            except OSError as error:
+                raise _with_path(error, self.path) from error
+            self.is_dirty = False
 
     def close(self) -> None:
         """Release the file."""
-        os.close(self._fd)
+        os.close(self.descriptor)
 
 
-def open_all(paths: Sequence[Path]) -> list[Opened]:
-    """Open each of *paths* up to the first error; folders are created.
-
-    Returns:
-        What became of those that were tried; `ArchiveFile` makes files of them.
-    """
-    opened: list[Opened] = []
-    for path in paths:
-        opened.append(_open(path))
-        if opened[-1].error:
-            break
-    return opened
-
-
-def _open(path: Path) -> Opened:
+def _open(path: Path) -> int:
     try:
-        fd = _open_or_create(path)
-    except OSError as error:
-        return Opened(-1, error=error.errno or errno.EIO)
-    try:
-        lock(fd)
-        status = os.fstat(fd)
-    except OSError as error:
-        os.close(fd)
-        return Opened(-1, error=error.errno or errno.EIO)
-    return Opened(fd, status.st_dev, status.st_ino, status.st_size)
-
-
-def _open_or_create(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o666)
+        return open_locked(path)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o666)
+        return open_locked(path)
 
 
-def append_all(wanted: Sequence[tuple[ArchiveFile, Sequence[RecordRun]]]) -> list[Appended]:
-    """Write the records of each file up to the first error.
-
-    Returns:
-        How far those of each file got that was tried; `ArchiveFile.settle` then cuts off what is not a whole record.
-    """
-    appended: list[Appended] = []
-    for file, runs in wanted:
-        appended.append(file.append(runs))
-        if appended[-1].error:
-            break
-    return appended
-
-
-def sync_all(files: Sequence[ArchiveFile]) -> OSError | None:
-    """See that all records of *files* are on the disk.
-
-    Returns:
-        Why that is not so for the first file that is still dirty; None when it is so for all.
-    """
-    safe, error = _sync([file.descriptor for file in files])
-    for file in files[:safe]:
-        file.is_dirty = False
-    return OSError(error, os.strerror(error), str(files[safe].path)) if error else None
-
-
-def _sync(descriptors: Sequence[int]) -> tuple[int, int]:
-    for index, descriptor in enumerate(descriptors):
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            return index, error.errno or errno.EIO
-    return len(descriptors), 0
+def _with_path(error: OSError, path: Path) -> OSError:
+    """Return *error* with the name of the file that it is about."""
+    return OSError(error.errno, error.strerror, error.filename or str(path))
 
 
 def end_of_records(fd: int, size_bytes: int) -> int:
     """Return where the last whole record of a file of *size_bytes* ends; 0 when it does not begin with one.
 
-    A file is not read whole for that: the end of one with records of one length, or with recognizable records near
-    its end, is looked at directly. Only a file that this does not explain is walked from header to header.
+    Most files are not read whole for that: the last record of a file with records of one length, or the records that
+    are found near its end, are enough. Any other file is walked from header to header.
     """
     first = _header_at(fd, 0) if size_bytes else None
     if first is None:
@@ -258,7 +178,7 @@ def _set_aside(fd: int, path: Path, begin: int, now_ns: int) -> Path:
 
 
 def _new_beside(path: Path, now_ns: int) -> tuple[Path, int]:
-    """Create a file beside *path* under a name that nobody has, and return it open.
+    """Create a file beside *path* under a new name; return its path and its descriptor.
 
     It is a hidden one, so that ``archive/*/*/*/*/*`` and programs that read archives find data files only.
     """

@@ -1,4 +1,4 @@
-"""Where a record belongs in an archive: SDS, BUD, or any pattern of ringserver's letters."""
+"""Which file of an archive a record belongs in: SDS, BUD, or any pattern of ringserver's letters."""
 
 import glob
 import re
@@ -18,11 +18,10 @@ LAYOUTS: Mapping[str, str] = {
     "bud": "%n/%s/%s.%n.%l.%c.%Y.%j",
 }
 
-#: What the name of a set-aside file contains; no pattern takes one for a data file.
+#: Part of the name of a set-aside file, which is never continued as a data file.
 TORN = ".torn-"
 
 _TOKEN = re.compile(r"([%#])(.?)|([^%#]+)")
-
 
 _DIGIT = "[0-9]"
 #: The letters, and what each matches in the name of an existing file.
@@ -36,11 +35,11 @@ _WILDCARDS: Mapping[str, str] = {
 _HEADER_LETTERS = frozenset("DqLrR")
 #: How long a letter stays the same; the others do so for a day or more.
 _UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": NS_PER_S, "F": 100_000}
-_MAX_KEPT = 10_000  # places that are remembered: a day of a large network
+_MAX_CACHED = 10_000  # paths: a day of a large network
 
 
 def _texts(record: Record) -> dict[str, str]:
-    """Return what the letters stand for that only need the record's name and time."""
+    """Return the texts of the letters that need only the name and the time of *record*."""
     stream, start = record.stream, to_calendar(record.start_ns)
     return {
         "n": stream.network,
@@ -58,10 +57,10 @@ def _texts(record: Record) -> dict[str, str]:
 
 
 def _header_texts(record: Record, now_ns: int) -> dict[str, str]:
-    """Return what the other letters stand for."""
+    """Return the texts of the other letters."""
     now, header = to_calendar(now_ns), read_header(record.data)
     if header is None:
-        raise InvalidValue(f"record of {record.stream} is no miniSEED record")
+        raise InvalidValue(f"record of {record.stream} is not a miniSEED record")
     return {
         "D": f"{now.year:04d}{now.day_of_year:03d}",
         "q": header.quality,
@@ -71,12 +70,12 @@ def _header_texts(record: Record, now_ns: int) -> dict[str, str]:
     }
 
 
-class Place(NamedTuple):
-    """Where a record belongs.
+class ArchivePath(NamedTuple):
+    """Which file a record belongs in.
 
     Attributes:
-        path: file below the archive's folder, if there is none yet for this key.
-        key: what all records of one file have in common; below the folder, a glob pattern of its name.
+        path: the file, below the archive's folder, when there is none yet for this key.
+        key: what all records of one file have in common: a glob pattern of its name.
     """
 
     path: str
@@ -90,7 +89,7 @@ class ArchiveLayout:
     channel; of its first sample ``Y`` year, ``y`` year with two digits, ``j`` day of year, ``H`` hour, ``M`` minute,
     ``S`` second, ``F`` fraction of it (0.0001 s); ``D`` today (UTC, year and day of year), ``q`` data quality or
     publication version, ``L`` record length, ``r`` sampling rate, rounded, ``R`` the rate with six decimals. ``#``
-    and a letter is replaced likewise, but does not separate files: it tells of the first record in the file.
+    and a letter is replaced likewise, but does not separate files: it describes the first record in the file.
     ``%%`` and ``##`` are the characters themselves.
 
     Args:
@@ -109,56 +108,56 @@ class ArchiveLayout:
         letters = {(part.letter, part.is_defining) for part in self._parts if part.letter}
         if not any(is_defining for _, is_defining in letters):
             raise InvalidValue(f"layout {layout!r} is not {', '.join(LAYOUTS)} or a pattern with % letters")
-        self.has_free_parts = not all(is_defining for _, is_defining in letters)
+        self.keys_are_patterns = not all(is_defining for _, is_defining in letters)
         self._unit_ns = min(_UNITS_NS.get(letter, NS_PER_DAY) for letter, _ in letters)
-        self._places: dict[tuple[StreamId, int], Place] = {}
+        self._paths: dict[tuple[StreamId, int], ArchivePath] = {}
         self._needs_header = any(letter in _HEADER_LETTERS for letter, _ in letters)
 
-    def split(self, run: RecordRun, now_ns: int) -> Iterator[tuple[Place, RecordRun]]:
-        """Yield the parts of *run* that belong in one place, in their order."""
+    def split(self, run: RecordRun, now_ns: int) -> Iterator[tuple[ArchivePath, RecordRun]]:
+        """Yield the parts of *run* that belong in one file each, with its path, in their order."""
         begin, count = 0, len(run)
         while begin < count:
             end = self._end_of_unit(run, begin)
             part = run[begin:end] if end - begin < count else run
-            yield self._place(part, now_ns), part
+            yield self._path_of_run(part, now_ns), part
             begin = end
 
     def _end_of_unit(self, run: RecordRun, begin: int) -> int:
-        """Return where the records from *begin* on leave the shortest time that the pattern tells apart."""
+        """Return the index of the first record after *begin* that the pattern may put into another file."""
         unit, starts_ns = self._unit_ns, run.starts_ns
         if starts_ns[-1] // unit == starts_ns[begin] // unit:
             return len(run)  # times in a run only grow
         return bisect_left(starts_ns, (starts_ns[begin] // unit + 1) * unit, begin)
 
-    def _place(self, run: RecordRun, now_ns: int) -> Place:
-        """Return where the records of *run*, all of one unit of time, belong."""
+    def _path_of_run(self, run: RecordRun, now_ns: int) -> ArchivePath:
+        """Return the file for the records of *run*, which are all of one unit of time."""
         if self._needs_header:
-            return self.place(next(iter(run)), now_ns)
+            return self.path(next(iter(run)), now_ns)
         key = run.stream, run.starts_ns[0] // self._unit_ns
-        place = self._places.get(key)
-        if place is None:
-            if len(self._places) >= _MAX_KEPT:
-                self._places.clear()
-            place = self._places[key] = self.place(next(iter(run)), now_ns)
-        return place
+        path = self._paths.get(key)
+        if path is None:
+            if len(self._paths) >= _MAX_CACHED:
+                self._paths.clear()
+            path = self._paths[key] = self.path(next(iter(run)), now_ns)
+        return path
 
-    def place(self, record: Record, now_ns: int) -> Place:
-        """Return where *record* belongs."""
+    def path(self, record: Record, now_ns: int) -> ArchivePath:
+        """Return the file for *record*."""
         texts = _texts(record)
         if self._needs_header:
             texts |= _header_texts(record, now_ns)
         named = [texts[part.letter] if part.letter else part.text for part in self._parts]
         path = "".join(named)
-        if not self.has_free_parts:
-            return Place(path, path)
+        if not self.keys_are_patterns:
+            return ArchivePath(path, path)
         parts = zip(named, self._parts, strict=True)
-        return Place(
+        return ArchivePath(
             path, "".join(glob.escape(text) if part.is_defining else _WILDCARDS[part.letter] for text, part in parts)
         )
 
 
 class _Part(NamedTuple):
-    """A piece of a pattern: a letter, or fixed text."""
+    """A part of a pattern: a letter, or fixed text."""
 
     letter: str
     text: str
@@ -169,5 +168,5 @@ def _part(layout: str, mark: str, letter: str, text: str) -> _Part:
     if not mark or mark == letter:
         return _Part("", text or mark, is_defining=True)
     if letter not in _WILDCARDS:
-        raise InvalidValue(f"layout {layout!r}: {mark}{letter} is not known; the letters are {' '.join(_WILDCARDS)}")
+        raise InvalidValue(f"layout {layout!r}: {mark}{letter} is unknown; the letters are {' '.join(_WILDCARDS)}")
     return _Part(letter, "", is_defining=mark == "%")

@@ -1,4 +1,4 @@
 """What a device sent, byte for byte, in files that `rawdaq-device --replay` plays again.
 
-`recorder` takes the bytes of connections, `writer` has the files on disk, `file` is their format.
+`recorder` records connections and datagrams, `writer` writes the files, `file` is their format.
 """

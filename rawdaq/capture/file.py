@@ -1,7 +1,7 @@
 """The file of a capture: what a device sent, byte for byte, with arrival times; see ``docs/decisions/capture.md``.
 
 A file is one line that names the format, then entries: a head of 18 bytes, the peer's name, the data. Files of a
-capture are called like rotated logs: ``PATH`` is the newest, ``PATH.1`` the one before it.
+capture are named like rotated logs: ``PATH`` is the newest, ``PATH.1`` the one before it.
 """
 
 import logging
@@ -16,7 +16,7 @@ from rawdaq.errors import InvalidValue
 
 MAGIC = b"rawdaq capture 1\n"
 
-#: Far above what one read from a socket brings: tells damage from data.
+#: Far above what one read from a socket brings: more is damage.
 MAX_DATA_BYTES = 1 << 28
 
 _HEAD = struct.Struct("<BBIqI")  # kind, bytes of the peer's name, connection, time_ns, bytes of data
@@ -28,15 +28,17 @@ _MAX_PEER_BYTES = 255
 
 
 class Kind(IntEnum):
-    """What an entry tells."""
+    """What happened."""
 
     OPENED = 1  #: a connection began
-    RESUMED = 2  #: an open connection goes on; so many entries follow (in digits) that lead a new one to where it is
+    RESUMED = (
+        2  #: an open connection goes on; the number (in digits) of entries follow that lead a new one to its state
+    )
     SENT = 3  #: we sent the data to the device
     RECEIVED = 4  #: the device sent the data
     ENDED = 5  #: a connection ended; the data are an `End`
     DATAGRAM = 6  #: the peer sent the data to the port that stands in place of a connection
-    LOST = 7  #: entries could not be written here; the data say how many, in words
+    LOST = 7  #: entries could not be written here; the data are a text with their number
 
 
 class End(StrEnum):
@@ -44,7 +46,7 @@ class End(StrEnum):
 
     CLOSED = "closed"  #: the device closed its side
     RESET = "reset"  #: the device reset it, or it broke
-    OURS = "ours"  #: we gave it up
+    OURS = "ours"  #: we closed it
 
 
 class Entry(NamedTuple):
@@ -54,7 +56,7 @@ class Entry(NamedTuple):
         kind: what.
         connection: number of the connection, from 1 when the receiver starts; of a datagram, the port that it came to.
         time_ns: when it arrived, by the receiver's clock.
-        peer: who sent it, as ``HOST:PORT``; said where a connection begins, and of each datagram.
+        peer: the sender, as ``HOST:PORT``, where a connection begins and of each datagram; else empty.
         data: byte for byte.
     """
 
@@ -66,7 +68,7 @@ class Entry(NamedTuple):
 
 
 class NotACapture(InvalidValue):
-    """A file is no capture, or of a later version; the text names it."""
+    """A file is not a capture, or of a later version; the text names it."""
 
 
 def encode_head(kind: Kind, connection: int, time_ns: int, peer: bytes, size_bytes: int) -> bytes:
@@ -76,7 +78,7 @@ def encode_head(kind: Kind, connection: int, time_ns: int, peer: bytes, size_byt
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files of the capture *path* that there are, oldest first."""
+    """Return the existing files of the capture *path*, oldest first."""
     numbered: dict[int, Path] = {}
     for file in path.parent.glob("*"):
         match = _NUMBER.fullmatch(file.name.removeprefix(path.name)) if file.name.startswith(path.name) else None
@@ -89,14 +91,14 @@ def files_of(path: Path) -> list[Path]:
 def read_capture(path: Path, log: logging.Logger) -> Generator[Entry]:
     """Yield the entries of all files of the capture *path*, oldest first.
 
-    What follows damage in a file is left out and told.
+    What follows damage in a file is left out, which is logged.
 
     Raises:
-        NotACapture: there is no file, or one that is none or cannot be read.
+        NotACapture: there is no file, or one of them is not a capture or cannot be read.
     """
     files = files_of(path)
     if not files:
-        raise NotACapture(f"there is no capture {path}; give the path that the station file has as `capture`")
+        raise NotACapture(f"there is no capture {path}; give the path of `capture` in the station file")
     for file in files:
         reader = FileReader(file)
         try:
@@ -108,14 +110,14 @@ def read_capture(path: Path, log: logging.Logger) -> Generator[Entry]:
 
 
 class FileReader:
-    """Yields the entries of one file up to its end or to what is no entry.
+    """Yields the entries of one file up to its end or to an invalid entry.
 
     Attributes:
         position: where the last whole entry ends.
         is_whole: whether that is the end of the file; known after the last entry.
 
     Raises:
-        NotACapture: the file is none.
+        NotACapture: the file is not a capture.
         OSError: it cannot be read.
     """
 
@@ -129,7 +131,7 @@ class FileReader:
             magic = stream.read(len(MAGIC))
             if magic != MAGIC and not (MAGIC.startswith(magic) and len(magic) < len(MAGIC)):
                 raise NotACapture(
-                    f"{self._file} is no capture that this rawdaq reads: it does not begin with {MAGIC!r}"
+                    f"{self._file} is not a capture that this rawdaq reads: it does not begin with {MAGIC!r}"
                 )
             self.position = len(magic)
             while (entry := self._entry(stream)) is not None:

@@ -5,24 +5,24 @@ A receiver opens a `Capture` around its `serve` and records what passes::
     async with capture:
         tap = capture.connection("192.0.2.7:65535")      # TCP
         tap.received(chunk)
-        capture.datagram(9000, "192.0.2.8:4711", data, time_ns)   # UDP
+        capture.datagrams(9000, [("192.0.2.8:4711", data)], time_ns)   # UDP
 
 Recording never waits and never fails: a thread writes, and what it cannot write is counted, logged and marked.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rawdaq.capture.file import HEAD_BYTES, MAGIC, End, Kind, encode_head
 from rawdaq.capture.writer import CaptureWriter
+from rawdaq.disk.remedies import describe
+from rawdaq.disk.threads import DiskThread
 from rawdaq.errors import ComponentError
 
 #: What was sent and received, in order.
@@ -30,31 +30,24 @@ Dialogue = list[tuple[Kind, bytes]]
 
 _FLUSH_S = 0.1  # what a killed process may lose of its capture
 _FLUSH_BYTES = 1 << 20
-_MAX_WAITING_BYTES = 32 << 20  # what a disk that hangs may make us hold
+_MAX_WAITING_BYTES = 32 << 20  # bounds the memory when the disk hangs
 _RETRY_S = 5.0
 _CLOSE_TIMEOUT_S = 3.0  # comes after all else that a stop does, and before `control-rawdaq` kills
 
-#: Reasons not to start: somebody made a mistake. A full or broken disk is none.
-_MISTAKES = {
-    errno.ENOENT: "its folder does not exist; create it, or mount its disk",
-    errno.EACCES: "no permission; let this user write there",
-    errno.ENOTDIR: "what should be its folder is a file; name a folder",
-    errno.EISDIR: "it is a folder; name a file in it",
-    errno.ENODEV: "it is no plain file; name one",
-    errno.EAGAIN: "another program writes it; give each capture its own path",
-}
+#: Mistakes of an operator, with which a receiver does not start. A full or broken disk is not one.
+_MISTAKES = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.EISDIR, errno.ENODEV, errno.EAGAIN}
 
 
 class Capture:
     """Writes a capture to *path*; the files before it are *path*.1, *path*.2 and so on.
 
-    Each file can be played for itself: where a connection goes on in a new file, that begins with its handshake.
+    Each file can be played by itself: where a connection goes on in a new file, the file begins with its handshake.
 
     Args:
         path: the newest file.
         max_mb: a new file begins when this one has so many megabytes (and the packet that is being received is whole).
         max_files: how many files are kept.
-        log: where trouble is told.
+        log: where outages are logged.
         clock_ns: the time of what arrives.
 
     Attributes:
@@ -83,9 +76,8 @@ class Capture:
         self.taps: dict[int, ConnectionTap] = {}
         self._max_bytes = int(max_mb * 1e6)
         self._writer = CaptureWriter(path, max_files)
-        self._executor: ThreadPoolExecutor | None = None
-        self._writing: Future[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: DiskThread | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._connections = 0
         self._file_bytes = 0
@@ -100,19 +92,18 @@ class Capture:
     # ------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Self:
-        """Open the file; what another run left in it stays.
+        """Open the file; entries of an earlier run stay in it.
 
         Raises:
-            ComponentError: its folder is missing, is not ours, or somebody else writes this capture.
+            ComponentError: its folder is missing or not ours, or another program writes this capture.
         """
-        self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(1, f"capture {self.path.name}")
+        self._thread = DiskThread(f"capture {self.path.name}", asyncio.get_running_loop())
         try:
-            self._file_bytes = await self._loop.run_in_executor(self._executor, self._writer.open)
+            self._file_bytes = await self._thread.submit(self._writer.open)
         except OSError as error:
             if error.errno in _MISTAKES:
-                await self._end()
-                raise ComponentError(f"cannot capture to {self.path}: {_MISTAKES[error.errno]}") from error
+                await self._close()
+                raise ComponentError(f"cannot capture to {self.path}: {describe(error)}") from error
             self._fail(error)
         self._flush()
         return self
@@ -120,25 +111,23 @@ class Capture:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._end()
+        await self._close()
 
-    async def _end(self) -> None:
-        assert self._executor is not None  # noqa: S101 - it was entered
+    async def _close(self) -> None:
+        assert self._thread is not None  # noqa: S101 - it was entered
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         jobs = [] if self._writing is None else [self._writing]
         if self._waiting:
-            jobs.append(self._executor.submit(self._writer.write, self._waiting))
+            jobs.append(self._thread.submit(self._writer.write, self._waiting))
             self._waiting = []
-        jobs.append(self._executor.submit(self._writer.close))
-        await asyncio.to_thread(wait, jobs, _CLOSE_TIMEOUT_S)
-        are_done = all(job.done() for job in jobs)
-        self._executor.shutdown(wait=are_done)
-        self._executor = None
-        failure = next((job.exception() for job in jobs if job.done() and job.exception()), None)
-        if failure is not None or not are_done:
-            self.log.error("the end of capture %s is not written: %s", self.path, failure or "its disk does not answer")
+        jobs.append(self._thread.submit(self._writer.close))
+        self._thread.give_back()
+        self._thread = None
+        _, hanging = await asyncio.wait(jobs, timeout=_CLOSE_TIMEOUT_S)
+        reasons = ["its disk does not answer"] if hanging else [_reason(job) for job in jobs if job.exception()]
+        if reasons:
+            self.log.error("the end of capture %s is not written: %s", self.path, reasons[0])
 
     # ------------------------------------------------------------------ recording
 
@@ -146,10 +135,6 @@ class Capture:
         """Record that a connection to *peer* was opened; return what records the rest of it."""
         self._connections += 1
         return ConnectionTap(self, self._connections, peer)
-
-    def datagram(self, port: int, peer: str, data: bytes | memoryview, time_ns: int) -> None:
-        """Record a datagram that came from *peer* to our *port*."""
-        self.record(Kind.DATAGRAM, port, time_ns, peer.encode(), data)
 
     def datagrams(self, port: int, arrived: Iterable[tuple[str, bytes | memoryview]], time_ns: int) -> None:
         """Record a burst of datagrams (sender and data) that were read from the socket of *port* at one time."""
@@ -162,71 +147,64 @@ class Capture:
         """Record an entry; if it cannot be written, it is counted."""
         size_bytes = HEAD_BYTES + len(peer) + len(data)
         if self.problem is not None and not self._is_resuming and not self._resume(time_ns):
-            return self._lose(1, size_bytes)
+            return self._count_lost(1, size_bytes)
         if self._waiting_bytes + size_bytes + self._in_flight[1] > _MAX_WAITING_BYTES:
-            self._trouble("the disk is too slow")
-            return self._lose(1, size_bytes)
+            self._begin_outage("the disk is too slow")
+            return self._count_lost(1, size_bytes)
         if self._file_bytes + size_bytes > self._max_bytes and self._file_bytes > len(MAGIC):
             self._begin_file(time_ns)
-        self._put(encode_head(kind, connection, time_ns, peer, len(data)), bytes(data))
+        self._append(encode_head(kind, connection, time_ns, peer, len(data)), bytes(data))
+        self._waiting_bytes += size_bytes
+        self._waiting_entries += 1
+        self._flush_soon()
+
+    def _append(self, head: bytes, data: bytes) -> None:
+        self._waiting += (head, data)
+        self._file_bytes += len(head) + len(data)
 
     def _begin_file(self, time_ns: int) -> None:
-        """Go on in a new file, unless a connection is in the middle of something that could not be understood there."""
+        """Begin a new file, unless the state of a connection cannot be repeated there now."""
         heads = self._heads()
         if heads is not None:
             self._waiting.append(None)
             self._file_bytes = len(MAGIC)
-            self._put_heads(heads, time_ns)
+            self._append_heads(heads, time_ns)
 
     def _heads(self) -> dict[int, Dialogue] | None:
-        """Return what leads to where each open connection is, None when that cannot be told now."""
+        """Return what leads to the state of each open connection, None when that is not known of all of them."""
         heads = {number: tap.head() for number, tap in self.taps.items()}
-        whole = {number: head for number, head in heads.items() if head is not None}
-        return whole if len(whole) == len(heads) else None
+        known = {number: head for number, head in heads.items() if head is not None}
+        return known if len(known) == len(heads) else None
 
-    def _put_heads(self, heads: dict[int, Dialogue], time_ns: int) -> None:
+    def _append_heads(self, heads: dict[int, Dialogue], time_ns: int) -> None:
         for connection, head in heads.items():
             for kind, data in [(Kind.RESUMED, b"%d" % len(head)), *head]:
-                self._repeat(encode_head(kind, connection, time_ns, b"", len(data)), data)
-
-    def _repeat(self, head: bytes, data: bytes) -> None:
-        """Let what nobody records stand before what is put next."""
-        self._waiting += (head, data)
-        self._file_bytes += len(head) + len(data)
-
-    def _put(self, head: bytes, data: bytes) -> None:
-        self._repeat(head, data)
-        self._waiting_bytes += len(head) + len(data)
-        self._waiting_entries += 1
-        if self._waiting_bytes >= _FLUSH_BYTES:
-            self._flush()
-        elif self._timer is None and self._loop is not None:
-            self._timer = self._loop.call_later(_FLUSH_S, self._flush)
+                self._append(encode_head(kind, connection, time_ns, b"", len(data)), data)
 
     # ------------------------------------------------------------------ writing
 
+    def _flush_soon(self) -> None:
+        if self._waiting_bytes >= _FLUSH_BYTES:
+            self._flush()
+        elif self._timer is None and self._thread is not None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+
     def _flush(self) -> None:
-        """Give what waits to the thread, unless it is still busy."""
+        """Hand what waits to the thread, unless it is still busy."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._executor is None or self._writing is not None or not self._waiting:
+        if self._thread is None or self._writing is not None or not self._waiting:
             return
         batch, self._waiting = self._waiting, []
         self._in_flight = (self._waiting_entries, self._waiting_bytes)
         self._waiting_entries = self._waiting_bytes = 0
-        self._writing = self._executor.submit(self._writer.write, batch)
-        self._writing.add_done_callback(self._wake)
+        self._writing = self._thread.submit(self._writer.write, batch)
+        self._writing.add_done_callback(self._end_write)
 
-    def _wake(self, job: Future[None]) -> None:
-        """Called in the thread."""
-        assert self._loop is not None  # noqa: S101 - it was entered
-        with contextlib.suppress(RuntimeError):  # the loop is closed: a disk that hung was given up
-            self._loop.call_soon_threadsafe(self._written, job)
-
-    def _written(self, job: Future[None]) -> None:
+    def _end_write(self, done: "asyncio.Future[None]") -> None:
         self._writing = None
-        error = job.exception()
+        error = done.exception()
         if isinstance(error, OSError):
             self._fail(error)
         elif error is not None:
@@ -234,39 +212,34 @@ class Capture:
         else:
             self.recorded_bytes += self._in_flight[1]
             self._in_flight = (0, 0)
-            self._recover()
+            self._end_outage()
             self._flush()
 
-    # ------------------------------------------------------------------ trouble
+    # ------------------------------------------------------------------ outages
 
     def _fail(self, error: OSError) -> None:
-        """Count what the thread had and what waits for it as lost."""
+        """Count what the thread had, and what waits behind it, as lost."""
         self._retry_s = time.monotonic() + _RETRY_S
-        self._is_resuming = False
-        self._trouble(f"{error.strerror or error}")
-        self._lose(self._in_flight[0] + self._waiting_entries, self._in_flight[1] + self._waiting_bytes)
+        self._begin_outage(describe(error))
+        self._count_lost(self._in_flight[0] + self._waiting_entries, self._in_flight[1] + self._waiting_bytes)
         self._waiting.clear()
         self._waiting_entries = self._waiting_bytes = 0
         self._in_flight = (0, 0)
 
-    def _trouble(self, reason: str) -> None:
+    def _begin_outage(self, reason: str) -> None:
         self._is_resuming = False
         if self.problem is None:
             self._outage = (0, 0)
-            self.log.error(
-                "nothing is captured to %s for now: %s (look at the disk with df and dmesg); receiving goes on",
-                self.path,
-                reason,
-            )
+            self.log.error("nothing is captured to %s for now: %s; receiving goes on", self.path, reason)
         self.problem = reason
 
-    def _lose(self, entries: int, size_bytes: int) -> None:
+    def _count_lost(self, entries: int, size_bytes: int) -> None:
         self.lost_entries += entries
         self.lost_bytes += size_bytes
         self._outage = (self._outage[0] + entries, self._outage[1] + size_bytes)
 
     def _resume(self, time_ns: int) -> bool:
-        """Try to capture again, if it is time: mark what is missing, and let every connection begin anew."""
+        """Try to capture again, if it is time: mark what is missing, and repeat the state of every connection."""
         if self._writing is not None or self._waiting or time.monotonic() < self._retry_s:
             return False
         heads = self._heads()
@@ -274,11 +247,11 @@ class Capture:
             return False
         self._is_resuming = True
         text = b"%d entries of %d bytes" % self._outage
-        self._repeat(encode_head(Kind.LOST, 0, time_ns, b"", len(text)), text)
-        self._put_heads(heads, time_ns)
+        self._append(encode_head(Kind.LOST, 0, time_ns, b"", len(text)), text)
+        self._append_heads(heads, time_ns)
         return True
 
-    def _recover(self) -> None:
+    def _end_outage(self) -> None:
         if self._is_resuming:
             self._is_resuming = False
             self.problem = None
@@ -295,12 +268,17 @@ class Capture:
         }
 
 
+def _reason(job: "asyncio.Future[None]") -> str:
+    error = job.exception()
+    return describe(error) if isinstance(error, OSError) else repr(error)
+
+
 class ConnectionTap:
     """Records one connection."""
 
     def __init__(self, capture: Capture, number: int, peer: str) -> None:
+        self.number = number
         self._capture = capture
-        self._number = number
         self._handshake: Dialogue = []
         self._is_started = False
         self._last: bytes | memoryview = b""
@@ -313,17 +291,17 @@ class ConnectionTap:
         self._record(Kind.SENT, data)
 
     def received(self, chunk: bytes | memoryview) -> None:
-        """Record what the device sent, before anybody looks at it; nothing may overwrite it later."""
+        """Record what the device sent, before it is parsed; the chunk must not be overwritten later."""
         self._record(Kind.RECEIVED, chunk)
         self._last, self._held_bytes = chunk, len(chunk) + 1
 
     def _record(self, kind: Kind, data: bytes | memoryview) -> None:
-        self._capture.record(kind, self._number, self._capture.clock_ns(), data=data)
+        self._capture.record(kind, self.number, self._capture.clock_ns(), data=data)
         if not self._is_started:
             self._handshake.append((kind, bytes(data)))
 
     def started(self, last_words: bytes) -> None:
-        """Take note that the device's part of the handshake ended with *last_words*, in what was received last."""
+        """Remember that the device's part of the handshake ended with *last_words*, in what was received last."""
         said = b"".join(data for kind, data in self._handshake if kind is Kind.RECEIVED)
         surplus = len(said) - said.index(last_words) - len(last_words)
         kind, data = self._handshake.pop()
@@ -331,11 +309,11 @@ class ConnectionTap:
         self._is_started = True
 
     def held(self, size_bytes: int) -> None:
-        """Take note that of what was received so far only the last *size_bytes* are not dealt with yet."""
+        """Remember that of what was received so far only the last *size_bytes* are not parsed yet."""
         self._held_bytes = size_bytes
 
     def head(self) -> Dialogue | None:
-        """Return what leads a new connection to where this one is: the handshake, and the packet that is begun.
+        """Return what leads a new connection to the state of this one: the handshake, and the packet that is begun.
 
         None: it is in the middle of the handshake, or of a packet of which the beginning is no longer known.
         """
@@ -346,5 +324,5 @@ class ConnectionTap:
 
     def ended(self, how: End) -> None:
         """Record that the connection ended, and *how*."""
-        del self._capture.taps[self._number]
-        self._capture.record(Kind.ENDED, self._number, self._capture.clock_ns(), data=how.encode())
+        del self._capture.taps[self.number]
+        self._capture.record(Kind.ENDED, self.number, self._capture.clock_ns(), data=how.encode())

@@ -1,20 +1,18 @@
-"""What happens to the files of a capture on disk: they grow by whole entries, and rotate."""
+"""The files of a capture on disk: they grow by whole entries, and rotate."""
 
 import contextlib
-import errno
 import os
-import stat
 from pathlib import Path
 
 from rawdaq.capture.file import MAGIC, FileReader, NotACapture, files_of
-from rawdaq.disk.lock import lock
+from rawdaq.disk.files import append, open_locked
 
 #: A larger file is not read through at the start; a new one begins instead.
 _MAX_CHECKED_BYTES = 16_000_000
 
 
 class CaptureWriter:
-    """Appends to the newest file of a capture, and begins a new one; a disk that hangs blocks whoever calls.
+    """Appends to the newest file of a capture, and begins new ones; a disk that hangs blocks the caller.
 
     Args:
         path: the newest file.
@@ -28,11 +26,11 @@ class CaptureWriter:
     def open(self) -> int:
         """Open the newest file; return its size.
 
-        A file that does not end with a whole entry, or is no capture, is kept under the next number, and a new one
+        A file that does not end with a whole entry, or is not a capture, is kept under the next number, and a new one
         begins.
 
         Raises:
-            OSError: impossible.
+            OSError: it cannot be opened.
         """
         self._open()
         size_bytes = os.fstat(self._fd).st_size
@@ -41,14 +39,11 @@ class CaptureWriter:
         return os.fstat(self._fd).st_size
 
     def _open(self) -> None:
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
+        fd = open_locked(self._path, 0o640)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):  # /dev/null is not to be called /dev/null.1 one day
-                raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            lock(fd)
             if os.fstat(fd).st_size <= len(MAGIC):
                 os.ftruncate(fd, 0)
-                os.write(fd, MAGIC)
+                append(fd, MAGIC)
         except OSError:
             os.close(fd)
             raise
@@ -58,7 +53,7 @@ class CaptureWriter:
         """Append *batch*, in which None begins a new file.
 
         Raises:
-            OSError: not all of it could be written; no half entry is left behind.
+            OSError: not all of it could be written; no part of an entry is left behind.
         """
         if self._fd < 0:
             self.open()
@@ -70,17 +65,10 @@ class CaptureWriter:
         self._append(batch)
 
     def _append(self, pieces: list[bytes | None]) -> None:
-        end = os.fstat(self._fd).st_size
-        rest = memoryview(b"".join(piece for piece in pieces if piece is not None))
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:
-            os.ftruncate(self._fd, end)
-            raise
+        append(self._fd, b"".join(piece for piece in pieces if piece is not None))
 
     def _rotate(self) -> None:
-        """Call each file by the next number, and begin a new one; as many as are to be kept remain."""
+        """Give each file the next number, remove those beyond the last, and begin a new one."""
         self.close()
         older = [file for file in files_of(self._path) if file != self._path]
         for file in older:  # oldest first
@@ -89,7 +77,7 @@ class CaptureWriter:
                 file.unlink()
             else:
                 file.rename(self._numbered(number))
-        with contextlib.suppress(FileNotFoundError):  # somebody moved it away
+        with contextlib.suppress(FileNotFoundError):  # it was moved away
             if self._max_files > 1:
                 self._path.rename(self._numbered(1))
             else:

@@ -5,10 +5,8 @@ a batch that could not be delivered is still there. In memory today; a journal o
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Generic
@@ -67,8 +65,7 @@ class DeliveryQueue(Generic[Item]):
         self._is_ending = False
         self._empty = asyncio.Event()
         self._empty.set()
-        self._taken_s = -math.inf
-        self._enough: asyncio.Event | None = None  # set while `take` gathers
+        self._enough: asyncio.Event | None = None  # ends the wait for more
         self._enough_bytes = 0
         self._outage = Outage(log, clock=clock)
 
@@ -153,6 +150,8 @@ class DeliveryQueue(Generic[Item]):
         """Let no caller wait for `room` any more: what is still put is the last, and little."""
         self._is_ending = True
         self._room.set()
+        if self._enough is not None:
+            self._enough.set()
 
     async def empty(self) -> None:
         """Return when everything that was put is acknowledged or dropped."""
@@ -164,27 +163,30 @@ class DeliveryQueue(Generic[Item]):
         The batch stays in the queue until `acknowledge`; nothing more is handed out before.
 
         Args:
-            gather_bytes: under load, let so much come first, or a quarter of a limit.
-            gather_s: what is not so soon after the batch before is no load.
+            gather_bytes: return when so much waits, or a quarter of a limit, ...
+            gather_s: ... or at the next multiple of this time, or at once when the end has begun; 0: always at once.
         """
         await self._filled.wait()
         if gather_s:
-            await self._gather(gather_bytes, self._taken_s + gather_s - self._clock())
-            self._taken_s = self._clock()
+            await self._gather(gather_bytes, gather_s)
         self._filled.clear()
         batch = list(itertools.islice(self._items, self._in_flight, None))
         self._in_flight = len(self._items)
         return batch
 
-    async def _gather(self, enough_bytes: int, timeout_s: float) -> None:
+    async def _gather(self, enough_bytes: int, gather_s: float) -> None:
+        """Return at the next multiple of *gather_s*, at which all publishers that gather go on together."""
         self._enough_bytes = enough_bytes
-        if timeout_s <= 0 or self._has_enough:
+        if self._is_ending or self._has_enough:
             return
+        loop = asyncio.get_running_loop()
         self._enough = asyncio.Event()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._enough.wait()
-        self._enough = None
+        timer = loop.call_at((loop.time() // gather_s + 1) * gather_s, self._enough.set)
+        try:
+            await self._enough.wait()
+        finally:
+            timer.cancel()
+            self._enough = None
 
     @property
     def _has_enough(self) -> bool:

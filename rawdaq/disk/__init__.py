@@ -1,4 +1,4 @@
-"""What touches a disk: one thread for each, late fsync, locks, and whether a folder is on a mounted disk.
+"""What every writer of files needs: a thread for each disk, late fsync, locked files, mount points and remedies.
 
-Who writes files (archives, raw files, captures) does it through these.
+Archives, raw files and captures are written with these.
 """

@@ -1,21 +1,21 @@
-"""What was written is made safe some time later, and once more when the disk has refused that."""
+"""Files are made safe on the disk some time after they were written, and again while the disk refuses that."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-_AGAIN_S = 5.0
+_RETRY_S = 5.0
 
 
 class LateSync:
-    """Has the disk asked, some time after something was written, to make it safe; again as long as that fails.
+    """Calls *sync* some time after the first write that it has not covered, and again as long as it fails.
 
     A disk may forget what it has refused: that it takes the rest later does not mean that all is on it.
 
     Args:
-        delay_s: how long after something was written.
-        sync: begins to make safe what was written; its future fails with the reason why it is not.
-        log: where it is told that the disk refuses, and that it does so no more.
+        delay_s: how long after that write.
+        sync: begins to make safe what was written; its future raises the reason when the disk refuses.
+        log: where the first refusal and its end are logged.
 
     Attributes:
         error: why what was written may not be on the disk; None when the disk refuses nothing.
@@ -29,30 +29,30 @@ class LateSync:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def written(self) -> None:
-        """Tell that something was written."""
-        self._ask_in(self._delay_s)
+    def schedule(self) -> None:
+        """Let *sync* be called in time for what was just written."""
+        self._schedule_in(self._delay_s)
 
-    def _ask_in(self, delay_s: float) -> None:
+    def _schedule_in(self, delay_s: float) -> None:
         if self._timer is None and not self._is_closed:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ask)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._begin)
 
-    def _ask(self) -> None:
+    def _begin(self) -> None:
         self._timer = None
         self._sync().add_done_callback(self._end)
 
     def _end(self, done: "asyncio.Future[None]") -> None:
         error = done.exception()
         if error is not None:
-            self._ask_in(_AGAIN_S)
-        was_refused, self.error = self.error is not None, None if error is None else str(error)
-        if error is not None and not was_refused:
-            self._log.error("what was written last may not be on the disk: %s; it is tried again", error)
-        elif error is None and was_refused:
+            self._schedule_in(_RETRY_S)
+            if self.error is None:
+                self._log.error("what was written last may not be on the disk: %s; trying again", error)
+        elif self.error is not None:
             self._log.warning("the disk takes what is written again; some of what was written meanwhile may be missing")
+        self.error = None if error is None else str(error)
 
     def close(self) -> None:
-        """Ask for nothing any more."""
+        """Call *sync* no more."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()

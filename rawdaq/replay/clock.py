@@ -1,4 +1,4 @@
-"""When data of the past are due: a clock that runs at any speed, stands still and jumps, and adds up no rounding."""
+"""The clock of a replay: at which moment a packet is due, at any speed, with pauses and jumps; and `Position`."""
 
 import time
 from collections.abc import Callable
@@ -9,10 +9,9 @@ from rawdaq.times import NS_PER_S, to_iso
 
 
 class ReplayClock:
-    """Says which time of the data it is.
+    """Converts between the time of the data and the time of the real world.
 
-    Every answer is computed from the last change of speed, place or state, so no wait that took too long shifts those
-    that follow.
+    Everything is computed from the last change of speed, position or state, so rounding and late waits never add up.
 
     Args:
         speed: data seconds a second; infinity: everything is due.
@@ -20,7 +19,7 @@ class ReplayClock:
 
     Attributes:
         speed: data seconds a second.
-        is_held: whether it stands still.
+        is_held: whether it is stopped.
     """
 
     def __init__(self, speed: float, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
@@ -32,40 +31,40 @@ class ReplayClock:
 
     @property
     def now_ns(self) -> int:
-        """The time of the data; with infinite speed where it was last put."""
+        """The time of the data; at infinite speed the one of the last `go_to`."""
         if self.is_held or self.speed == inf:
             return self._data_ns
         return self._data_ns + round((self._monotonic_ns() - self._since_ns) * self.speed)
 
-    def put(self, data_ns: int) -> None:
-        """Go to *data_ns*, and on from there."""
+    def go_to(self, data_ns: int) -> None:
+        """Set the time of the data to *data_ns*; it runs on from there."""
         self._data_ns, self._since_ns = data_ns, self._monotonic_ns()
 
-    def turn(self, end_ns: int, begin_ns: int) -> None:
-        """Let *end_ns* and *begin_ns* be the same moment: the data begin again."""
+    def begin_again(self, end_ns: int, begin_ns: int) -> None:
+        """Let *begin_ns* follow *end_ns* without a pause: the data are played once more."""
         if self.speed != inf and not self.is_held:
             self._since_ns += round((end_ns - self._data_ns) / self.speed)
             self._data_ns = begin_ns
         else:
-            self.put(begin_ns + self._data_ns - end_ns if self.is_held else begin_ns)
+            self.go_to(begin_ns + self._data_ns - end_ns if self.is_held else begin_ns)
 
     def hold(self) -> None:
-        """Stand still."""
-        self.put(self.now_ns)
+        """Stop the time of the data."""
+        self.go_to(self.now_ns)
         self.is_held = True
 
     def release(self) -> None:
-        """Go on from where it stands."""
+        """Let the time of the data run on from where it was stopped."""
         self._since_ns = self._monotonic_ns()
         self.is_held = False
 
     def set_speed(self, speed: float) -> None:
-        """Go on at another speed."""
-        self.put(self.now_ns)
+        """Let the time of the data run on at another speed."""
+        self.go_to(self.now_ns)
         self.speed = speed
 
     def due_s(self, data_ns: int) -> float:
-        """Return in how many seconds *data_ns* is due, below zero when it was; infinity when the clock stands still."""
+        """Return in how many seconds *data_ns* is due: less than 0 when it is late, infinity when the clock is held."""
         if self.is_held:
             return inf
         if self.speed == inf:
@@ -75,17 +74,17 @@ class ReplayClock:
 
 
 class Position(NamedTuple):
-    """Where a play is.
+    """How far a replay is.
 
     Attributes:
-        state: what it does, in words.
+        state: what it does, in one or a few words.
         time_ns: time of the last sample that was published, as the files have it; None when there was none.
-        published_ns: the same as it was published.
+        published_ns: the same, as it was published.
         first_ns: time of the first sample in the files.
         last_ns: time of the last one.
         speed: data seconds a second.
-        remaining_s: seconds to the end of the files; None when that cannot be told.
-        late_s: how much the play is behind its schedule, because publishers do not take more.
+        remaining_s: seconds to the end of the files; None when that is not known.
+        late_s: how far it is behind its schedule, because publishers do not take more.
         turn: how often the files were played before.
     """
 
@@ -101,13 +100,13 @@ class Position(NamedTuple):
 
     @property
     def fraction(self) -> float:
-        """The part of the time from first to last that is played, 0 to 1."""
+        """The part of the time from first to last that was played, 0 to 1."""
         if self.time_ns is None or self.last_ns <= self.first_ns:
             return 0.0 if self.time_ns is None else 1.0
         return min(1.0, max(0.0, (self.time_ns - self.first_ns) / (self.last_ns - self.first_ns)))
 
     def report(self) -> dict[str, object]:
-        """Return it as JSON has it."""
+        """Return it as `status` shows it."""
         is_known = self.last_ns > self.first_ns
         return {
             "state": self.state,
@@ -128,7 +127,7 @@ def _iso(time_ns: int | None) -> str | None:
 
 
 def speed_text(speed: float) -> str | float:
-    """Return a speed as a station file says it.
+    """Return *speed* as it is written in a station file.
 
     >>> speed_text(2.0), speed_text(float("inf"))
     (2.0, 'max')

@@ -1,9 +1,9 @@
 """The samples of many files as packets in order of time, in bounded memory.
 
-A source is opened when the play reaches its first sample. Of each of its parts a window of records is held that are
-not decoded yet, so that records a little out of order, and whole small files, come in order; a record that is later
-than its window comes late, never not at all. One heap orders everything by the time when it is due: sources and
-records by their first sample, packets by their last one, because that is when a device sends them.
+A source is opened when its first sample is due. Of each of its parts a window of records is held that are not decoded
+yet, so that records a little out of order, and whole small files, come in order; a record that is later than its window
+comes late, but it comes. One heap orders everything by the time when it is due: sources and records by their first
+sample, packets by their last one, because that is when a device sends them.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from rawdaq.replay.sources import Piece, Source, Unloaded
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, sample_time, span_ns
 
-#: Before everything that a file can hold.
+#: Earlier than any time in a file.
 BEGINNING_NS = -(1 << 63)
 
 #: The largest packet, of whatever length in time: what the RAW protocol allows too.
@@ -34,7 +34,7 @@ class Merge:
 
     Args:
         sources: files.
-        packet_s: the length of a packet; 0 leaves the pieces as the files have them.
+        packet_s: the length of a packet; 0 leaves the pieces as they are in the files.
         begin_ns: leave out every sample before this time.
     """
 
@@ -60,7 +60,7 @@ class Merge:
         raise StopIteration
 
     def batch(self, max_packets: int, max_bytes: int) -> list[Packet]:
-        """Return the next packets, until there are so many, or so many bytes of samples; none at the end."""
+        """Return the next packets, up to a number of packets and of bytes of samples; none at the end."""
         taken: list[Packet] = []
         for packet in self:
             taken.append(packet)
@@ -99,20 +99,20 @@ class Merge:
         for packets in cutter.add(piece):
             self._schedule(packets)
         if cutter.flush_ns is not None:
-            self._push(cutter.flush_ns, partial(self._flush, cutter, cutter.turn))
+            self._push(cutter.flush_ns, partial(self._flush, cutter, cutter.changes))
 
     def _schedule(self, packets: Iterator[Packet]) -> None:
         packet = next(packets, None)
         if packet is not None:
-            self._push(packet.end_ns, partial(self._give, packet, packets))
+            self._push(packet.end_ns, partial(self._return, packet, packets))
 
-    def _give(self, packet: Packet, following: Iterator[Packet]) -> Packet:
+    def _return(self, packet: Packet, following: Iterator[Packet]) -> Packet:
         self._schedule(following)
         return packet
 
-    def _flush(self, cutter: "_Cutter", turn: int) -> Packet | None:
-        """Return what the cutter still holds, unless more has come since."""
-        return cutter.flush() if cutter.turn == turn else None
+    def _flush(self, cutter: "_Cutter", changes: int) -> Packet | None:
+        """Return what waits in the cutter, unless more samples were added since."""
+        return cutter.flush() if cutter.changes == changes else None
 
 
 class _Window:
@@ -133,7 +133,7 @@ class _Window:
         return self._heap[0][0]
 
     def fill(self, limit_bytes: int) -> None:
-        """Read until *limit_bytes* wait, or all of it; at least one piece waits then, unless the part is over."""
+        """Read until *limit_bytes* wait, or to the end of the part."""
         while self._bytes < limit_bytes:
             unloaded = next(self._part, None)
             if unloaded is None:
@@ -154,17 +154,17 @@ class _Cutter:
     the next piece only if that begins where this one ends, to a microsecond; otherwise it is shorter.
 
     Attributes:
-        turn: changes whenever what waits does.
+        changes: how often the samples that wait have changed.
     """
 
     def __init__(self, packet_s: float) -> None:
-        self.turn = 0
+        self.changes = 0
         self._packet_s = packet_s
         self._waiting: list[Piece] = []
 
     @property
     def flush_ns(self) -> int | None:
-        """When nothing can follow any more what waits; None when nothing waits."""
+        """From when on nothing can follow the samples that wait; None when none wait."""
         if not self._waiting:
             return None
         return self._next_ns + span_ns(1, self._waiting[0].rate_hz) // 2
@@ -176,9 +176,9 @@ class _Cutter:
 
     def add(self, piece: Piece) -> list[Iterator[Packet]]:
         """Return the packets that are complete with *piece*."""
-        self.turn += 1
+        self.changes += 1
         made: list[Iterator[Packet]] = []
-        if self._waiting and not self._continues(piece):
+        if self._waiting and not self._is_continued_by(piece):
             made.append(iter([self.flush()]))
         size, done = self._size(piece.rate_hz), 0
         if self._waiting:
@@ -200,14 +200,14 @@ class _Cutter:
             min(max(round(self._packet_s * rate_hz), 1), MAX_PACKET_SAMPLES) if self._packet_s else MAX_PACKET_SAMPLES
         )
 
-    def _continues(self, piece: Piece) -> bool:
+    def _is_continued_by(self, piece: Piece) -> bool:
         first = self._waiting[0]
-        is_alike = piece.rate_hz == first.rate_hz and piece.samples.dtype == first.samples.dtype
-        return is_alike and abs(piece.start_ns - self._next_ns) < _STEP_NS
+        has_same_format = piece.rate_hz == first.rate_hz and piece.samples.dtype == first.samples.dtype
+        return has_same_format and abs(piece.start_ns - self._next_ns) < _STEP_NS
 
     def flush(self) -> Packet:
         """Return what waits as a packet."""
-        self.turn += 1
+        self.changes += 1
         waiting, self._waiting = self._waiting, []
         if len(waiting) == 1:
             return _packet(waiting[0])

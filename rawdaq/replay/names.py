@@ -1,4 +1,4 @@
-"""Which streams of files are wanted, and what they are called here."""
+"""Selects streams by their names in the files, and renames them."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -13,22 +13,22 @@ _KEPT = "*"
 
 
 class StreamNames:
-    """Chooses and names the streams of files.
+    """Selects and renames the streams of files.
 
-    Files know a stream as ``NET.STA.LOC.CHA``, or as less: a missing network or station is filled in. Patterns are
+    The name of a stream in a file is ``NET.STA.LOC.CHA``; a missing network or station is filled in. Patterns are
     shell-style and are compared with that name.
 
     Args:
-        wanted: patterns of the streams that are wanted; none means all.
-        rename: pattern and new name; a ``*`` as a code of the new name keeps the file's. The first that fits counts.
-        network: for streams of which the file does not say it.
-        station: likewise.
+        selected: patterns of the streams to read; none means all.
+        rename: new name by pattern; a ``*`` as a code of the new name keeps the file's. The first that fits is used.
+        network: for streams without a network in the file.
+        station: for streams without a station in the file.
 
     Attributes:
-        passed_over: names that were found and are not wanted; of very many, some.
+        passed_over: names that were found and not selected; of very many, some.
 
     Raises:
-        InvalidValue: a new name cannot be one.
+        InvalidValue: a new name is invalid.
 
     >>> names = StreamNames(["IU.*"], {"IU.COLA.*.*": "XX.TEST.*.*"})
     >>> str(names.find("IU.COLA.00.BHZ")), names.find("GE.APE..BHZ")
@@ -37,27 +37,27 @@ class StreamNames:
 
     def __init__(
         self,
-        wanted: Iterable[str] = (),
+        selected: Iterable[str] = (),
         rename: Mapping[str, str] | None = None,
         network: str = "XX",
         station: str = "FILE",
     ) -> None:
-        self._wanted = tuple(wanted)
+        self._selected = tuple(selected)
         self._rename = [(pattern, new_codes(name)) for pattern, name in (rename or {}).items()]
         self._network, self._station = network, station
         self.passed_over: set[str] = set()
         self.find = lru_cache(_MAX_NAMES)(self._find)
 
     def _find(self, name: str) -> StreamId | None:
-        """Return the stream that a file calls *name*, None when it is not wanted.
+        """Return the stream that is called *name* in a file, None when it is not selected.
 
         Raises:
-            InvalidValue: no stream can have that name; the text says what to do.
+            InvalidValue: a stream cannot have that name; the text says what to do.
         """
         network, station, *rest = name.split(".")
         codes = [network or self._network, station or self._station, *rest]
         name = ".".join(codes)
-        if self._wanted and not any(fnmatchcase(name, pattern) for pattern in self._wanted):
+        if self._selected and not any(fnmatchcase(name, pattern) for pattern in self._selected):
             if len(self.passed_over) < _MAX_NAMES:
                 self.passed_over.add(name)
             return None
@@ -68,7 +68,7 @@ class StreamNames:
         try:
             return StreamId(*codes)
         except (InvalidValue, TypeError) as error:
-            reason = error if isinstance(error, InvalidValue) else "it has not four codes"
+            reason = error if isinstance(error, InvalidValue) else "it does not have four codes"
             raise InvalidValue(f"no stream can be called {name!r} ({reason}); give it a name with rename") from error
 
 
@@ -76,7 +76,7 @@ def new_codes(name: str) -> list[str]:
     """Return the four codes of a new name, in which ``*`` stands for the file's.
 
     Raises:
-        InvalidValue: there are not four, or a code is none.
+        InvalidValue: there are not four, or a code is invalid.
     """
     codes = name.split(".")
     if len(codes) != 4:

@@ -1,4 +1,4 @@
-"""A progress bar for a play that somebody watches: on a terminal to which the log goes, nowhere else."""
+"""The progress bar of a replay, on a terminal to which the log goes and nowhere else."""
 
 import asyncio
 import logging
@@ -54,7 +54,7 @@ def _bar() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    # No thread of rich's: the event loop redraws.
+    # Without rich's own thread: the event loop redraws.
     return Progress(
         BarColumn(bar_width=30), TextColumn("{task.fields[text]}"), console=Console(stderr=True), auto_refresh=False
     )
@@ -67,7 +67,7 @@ def _update(progress: "Progress", task: "TaskID", position: Position) -> None:
 
 @contextmanager
 def _log_above(progress: "Progress") -> Generator[None]:
-    """Show the bar, and let log lines go through rich, which puts them above it."""
+    """Show the bar, and print log lines through rich, which puts them above it."""
     handlers, plain = _log_handlers(), sys.stderr
     progress.start()
     for handler in handlers:
@@ -81,7 +81,7 @@ def _log_above(progress: "Progress") -> Generator[None]:
 
 
 def progress_text(position: Position) -> str:
-    """Return what stands beside the bar: the time reached, speed and remaining time.
+    """Return the text beside the bar: the time reached, speed and remaining time.
 
     >>> progress_text(Position("playing", 90 * 10**9, None, 0, 180 * 10**9, 2.0, 45.0, 0.0, 0))
     '50.0 % 1970-01-01T00:01:30Z speed 2 0:00:45 left'

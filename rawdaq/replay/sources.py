@@ -1,7 +1,7 @@
-"""Waveform files of any kind as sources of samples: found by pattern, told apart by content, opened when needed.
+"""Waveform files of any format: found by pattern, recognized by content, opened when their first sample is due.
 
-miniSEED is read record by record, by `rawdaq.miniseed.file`. Everything else is read whole, by ObsPy, when its time has
-come; ObsPy is not imported before.
+miniSEED is read record by record, by `rawdaq.miniseed.file`. Every other format is read whole, by ObsPy, which is not
+imported before.
 """
 
 import glob
@@ -22,79 +22,80 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns
 
 _HEAD_BYTES = 64
-_MAX_TOLD_PER_FILE = 5
-_MAX_TOLD = 10_000  # in all: bounds what is remembered, and a log
+_MAX_LOGGED_PER_FILE = 5
+_MAX_LOGGED = 10_000  # in all: bounds the memory, and the log
 
 
 class FileRefused(RawdaqError):
-    """A file is not what it says, and that was not to be passed over."""
+    """A file or a part of it cannot be read, and *is_strict* is set."""
 
 
 class Problems:
-    """What is wrong with files: told once, counted, and with *is_strict* raised.
+    """What is wrong with files: logged once, counted, and with *is_strict* raised.
 
     Args:
-        tell: where a line goes.
-        is_strict: whether a file that is not right ends everything.
+        log: logs one line.
+        is_strict: raise instead of skipping a file or a part of one.
 
     Attributes:
         files: files that were skipped as a whole, and why.
         damages: how often a piece of a file was skipped.
     """
 
-    def __init__(self, tell: Callable[[str], None], is_strict: bool = False) -> None:
+    def __init__(self, log: Callable[[str], None], is_strict: bool = False) -> None:
         self.files: dict[Path, str] = {}
         self.damages = 0
-        self._tell = tell
+        self._log = log
         self._is_strict = is_strict
-        self._told: set[tuple[Path, str]] = set()
-        self._told_of: Counter[Path] = Counter()
+        self._logged: set[tuple[Path, str]] = set()
+        self._logged_of: Counter[Path] = Counter()
 
     def skip(self, path: Path, text: str) -> None:
-        """Take note that a whole file, which *text* names, is skipped.
+        """Log that a whole file, which *text* names, is skipped.
 
         Raises:
-            FileRefused: that was not to be passed over.
+            FileRefused: *is_strict* is set.
         """
         self._refuse(text)
         self.files[path] = text
-        self._tell_once(path, f"{text}; skipped")
+        self._log_once(path, f"{text}; skipped")
 
-    def note(self, path: Path, error: OSError | RawdaqError) -> None:
-        """Take note that *error* ended the reading of a file.
+    def fail(self, path: Path, error: OSError | RawdaqError) -> None:
+        """Log that *error* ended the reading of a file.
 
         Raises:
-            FileRefused: that was not to be passed over.
+            FileRefused: *is_strict* is set.
         """
         if isinstance(error, FileRefused):
             raise error
-        # What ObsPy's home raises names the file.
+        # The errors of `waveforms` name the file.
         self.skip(path, f"cannot read {path}: {error.strerror or error}" if isinstance(error, OSError) else str(error))
 
     def damage(self, path: Path, text: str) -> None:
-        """Take note that a piece of a file is skipped.
+        """Log that a part of a file is skipped.
 
         Raises:
-            FileRefused: that was not to be passed over.
+            FileRefused: *is_strict* is set.
         """
         self._refuse(f"{path}: {text}")
         self.damages += 1
         self.remark(path, text)
 
     def remark(self, path: Path, text: str) -> None:
-        """Tell what is no fault of the file: a text among waveforms, a stream without a name."""
-        self._tell_once(path, f"{path}: {text}")
+        """Log what is not a fault of the file: a text among waveforms, a stream without a name."""
+        self._log_once(path, f"{path}: {text}")
 
     def _refuse(self, text: str) -> None:
         if self._is_strict:
             raise FileRefused(text)
 
-    def _tell_once(self, path: Path, text: str) -> None:
-        if (path, text) in self._told or len(self._told) >= _MAX_TOLD or self._told_of[path] > _MAX_TOLD_PER_FILE:
+    def _log_once(self, path: Path, text: str) -> None:
+        count = self._logged_of[path]
+        if (path, text) in self._logged or len(self._logged) >= _MAX_LOGGED or count > _MAX_LOGGED_PER_FILE:
             return
-        self._told.add((path, text))
-        self._told_of[path] += 1
-        self._tell(text if self._told_of[path] <= _MAX_TOLD_PER_FILE else f"{path}: more of that; only counted now")
+        self._logged.add((path, text))
+        self._logged_of[path] += 1
+        self._log(text if count < _MAX_LOGGED_PER_FILE else f"{path}: more of that; only counted now")
 
 
 class Piece(NamedTuple):
@@ -113,7 +114,7 @@ class Unloaded(NamedTuple):
     Attributes:
         start_ns: time of its first sample.
         size_bytes: the memory that it holds while it waits.
-        load: returns the piece, None when there turns out to be none.
+        load: returns the piece, None when it cannot be decoded or has no samples.
     """
 
     start_ns: int
@@ -126,7 +127,7 @@ class Source(ABC):
 
     Attributes:
         path: the file.
-        extent: the time that it covers, as far as it is known before it is read.
+        extent: the time that it covers, as far as that is known before it is read.
     """
 
     def __init__(self, path: Path, extent: Extent, names: StreamNames, problems: Problems) -> None:
@@ -138,25 +139,25 @@ class Source(ABC):
     def open(self, begin_ns: int) -> list[Iterator[Unloaded]]:
         """Return iterators over what reaches to *begin_ns* or beyond, each about in order of time.
 
-        A file that cannot be read (any more) ends them, and is a problem.
+        When the file cannot be read any more, they end and that is logged.
         """
         try:
             return [self._safely(part) for part in self._parts(begin_ns)]
         except (OSError, RawdaqError) as error:
-            self._problems.note(self.path, error)
+            self._problems.fail(self.path, error)
             return []
 
     def _safely(self, part: Iterator[Unloaded]) -> Iterator[Unloaded]:
         try:
             yield from part
         except (OSError, RawdaqError) as error:
-            self._problems.note(self.path, error)
+            self._problems.fail(self.path, error)
 
     @abstractmethod
     def _parts(self, begin_ns: int) -> Iterable[Iterator[Unloaded]]: ...
 
     def _stream(self, name: str) -> StreamId | None:
-        """Return what *name* of the file is called here, None when it is not wanted or cannot be named."""
+        """Return the stream that is called *name* in the file, None when it is not selected or the name is invalid."""
         try:
             return self._names.find(name)
         except InvalidValue as error:
@@ -205,7 +206,7 @@ class _MiniSeedSource(Source):
 
 
 class _ObsPySource(Source):
-    """Any other file, as one part."""
+    """A file of another format, which ObsPy reads, as one part."""
 
     def _parts(self, begin_ns: int) -> Iterable[Iterator[Unloaded]]:
         if self.extent.end_ns < begin_ns:
@@ -231,7 +232,7 @@ def _itself(piece: Piece) -> Piece:
 def find_files(patterns: Iterable[str | Path], problems: Problems, folder: Path = Path()) -> list[Path]:
     """Return the files that *patterns* name: files, folders with all that is below them, and globs (also ``**``).
 
-    Relative ones start from *folder*. Hidden files of folders are left out. What names nothing is a problem.
+    Relative ones start from *folder*. Hidden files of folders are left out. A pattern without a file is logged.
     """
     found: dict[Path, None] = {}
     for each in patterns:
@@ -239,7 +240,7 @@ def find_files(patterns: Iterable[str | Path], problems: Problems, folder: Path 
         path = folder / pattern
         named = [pattern] if os.path.lexists(path) else sorted(glob.glob(pattern, root_dir=folder, recursive=True))
         if not named:
-            reason = "nothing is called like that" if glob.has_magic(pattern) else "no such file"
+            reason = "no file has such a name" if glob.has_magic(pattern) else "no such file"
             problems.skip(path, f"{path}: {reason}")
         for name in named:
             found |= dict.fromkeys(_below(folder / name))
@@ -256,11 +257,11 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def open_source(path: Path, names: StreamNames, problems: Problems) -> Source | None:
-    """Return the source that *path* is, by its content; None when it is none, which is a problem."""
+    """Return *path* as a source, by its content; None when it holds no waveforms, which is logged."""
     try:
         return _source(path, names, problems)
     except (OSError, RawdaqError) as error:
-        problems.note(path, error)
+        problems.fail(path, error)
         return None
 
 

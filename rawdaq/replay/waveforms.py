@@ -1,4 +1,4 @@
-"""Waveform files and pictures, by ObsPy: the only module that imports it, and only when it is used.
+"""Reads waveform files and draws pictures with ObsPy; the only module that imports it, and only when it is used.
 
 Importing ObsPy takes seconds on a small computer and 100 MB; a receiver never needs it.
 """
@@ -36,7 +36,7 @@ class Waveform(NamedTuple):
 
 
 def read_waveforms(path: Path | None = None) -> list[Waveform]:
-    """Return what *path* holds, in order of time; without a path the real seismogram that ObsPy brings along.
+    """Return what *path* holds, in order of time; without a path the seismogram that ObsPy contains.
 
     That is an earthquake of 2009 at station RJOB in Bavaria: 30 s of EHZ, EHN and EHE at 100 Hz, float64. Runs that
     start together come as the file has them.
@@ -64,18 +64,18 @@ def waveform_extent(path: Path) -> tuple[int, int]:
 
 
 def check_picture(path: Path) -> None:
-    """See that `plot` can write *path*, without touching it.
+    """Check that `plot` can write *path*, without touching it.
 
     Raises:
-        InvalidValue: its name does not end as that of a picture.
-        OSError: its folder is not there, or nobody lets us write it.
+        InvalidValue: its name does not end like that of a picture.
+        OSError: its folder does not exist, or it must not be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     kinds = FigureCanvasAgg.get_supported_filetypes()
     kind = os.path.splitext(path)[1]
     if kind and kind[1:].lower() not in kinds:
-        raise InvalidValue(f"no picture is called {kind}; {path.name} should end in .{', .'.join(sorted(kinds))}")
+        raise InvalidValue(f"{kind} is not a picture format; {path.name} should end in .{', .'.join(sorted(kinds))}")
     if not path.parent.is_dir():
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -103,7 +103,7 @@ def plot(packets: Sequence[Packet], path: Path) -> None:
 
 
 def _obspy() -> Any:
-    """Return ObsPy; what it deprecates in the standard library is not its user's concern."""
+    """Return ObsPy; its warnings about the standard library are not shown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import obspy
@@ -115,13 +115,13 @@ def _read(path: Path | None, **options: Any) -> Any:
     if path is None:
         return obspy.read()
     try:
-        with path.open("rb"):  # says better than ObsPy why a file cannot be read
+        with path.open("rb"):  # its error is clearer than ObsPy's
             # A name may hold what ObsPy would take for a wildcard.
             stream = obspy.read(glob.escape(str(path)), **options)
     except OSError as error:
         raise WaveformError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # its format plugins raise whatever they like
-        raise WaveformError(f"{path} is no waveform file that ObsPy reads: {error}") from error
+    except Exception as error:  # its format plugins raise any error
+        raise WaveformError(f"{path} is not a waveform file that ObsPy reads: {error}") from error
     # Some formats fill their gaps with masked samples.
     return stream.split() if any(np.ma.isMaskedArray(trace.data) for trace in stream) else stream
 
@@ -131,7 +131,7 @@ def _waveform(trace: Any) -> Waveform:
 
 
 def _samples(data: Samples) -> Samples:
-    """Return *data* as a type that a stream can have: wider integers as int32 if they fit, all else as float64."""
+    """Return *data* as a type that a stream can have: wider integers as int32 if they fit, others as float64."""
     if data.dtype.newbyteorder("=") in _TYPES or data.dtype.kind not in "iuf":
         return data
     if data.dtype.kind == "f" or data.min() < _INT32.min or data.max() > _INT32.max:
@@ -140,7 +140,7 @@ def _samples(data: Samples) -> Samples:
 
 
 def _contiguous(packets: Sequence[Packet]) -> list[list[Packet]]:
-    """Return the packets that have samples, those together that follow each other; ObsPy is slow with many traces."""
+    """Return lists of packets that follow each other, without empty ones: ObsPy is slow with many traces."""
     runs: list[list[Packet]] = []
     latest: dict[StreamId, list[Packet]] = {}
     for packet in packets:

@@ -6,14 +6,16 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rawdaq.archive.archive import Archive
-from rawdaq.archive.file import Opened, open_all
+from rawdaq.archive.file import ArchiveFile
+from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.maker import Record, RecordFormat
@@ -58,12 +60,19 @@ def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
     archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
     archive.write(as_runs(made[:3]))
     archive.write(as_runs(made[3:]))
-    assert (archive.records, archive.bytes, archive.open_files, archive.unsynced_files) == (6, 6 * 512, 2, 2)
+    assert archive.status() == {
+        "records": 6,
+        "bytes": 6 * 512,
+        "open_files": 2,
+        "unsynced_files": 2,
+        "torn_tails": 0,
+        "held_bytes": 0,
+    }
     archive.sync()
     archive.sync()
-    assert archive.unsynced_files == 0
+    assert archive.status()["unsynced_files"] == 0
     archive.close()
-    assert archive.open_files == 0
+    assert archive.status()["open_files"] == 0
     assert [sds(tmp_path / "new", stream).read_bytes() for stream in (Z, N)] == [joined(made, Z), joined(made, N)]
 
 
@@ -92,31 +101,14 @@ def test_records_of_one_file_are_one_write(tmp_path: Path, monkeypatch: pytest.M
     assert sizes == [5 * 512, 5 * 512]
 
 
-def test_files_of_a_new_day_are_opened_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-
-    def counted(paths: Sequence[Path]) -> list[Opened]:
-        steps.append(len(paths))
-        return open_all(paths)
-
-    monkeypatch.setattr("rawdaq.archive.open_files.open_all", counted)
-    archive = opened(tmp_path, max_open_files=5)
-    for day in range(2):
-        archive.write(as_runs(records(Z, N, E, start_ns=START_NS + day * NS_PER_DAY)))
-        assert archive.open_files == 3
-    archive.close()
-    assert steps == [3, 2]  # the sixth file has to wait until one is closed
-    assert sds(tmp_path, E, "2026.326").read_bytes() == joined(records(E, start_ns=START_NS + NS_PER_DAY), E)
-
-
 def test_a_new_day_closes_the_file_of_the_old_one(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     today, tomorrow = records(Z, N), records(Z, start_ns=START_NS + NS_PER_DAY)
     archive.write(as_runs(today))
     archive.write(as_runs(tomorrow))
-    assert archive.open_files == 2
+    assert archive.status()["open_files"] == 2
     archive.write(as_runs(records(N, start_ns=START_NS + NS_PER_DAY)))
-    assert archive.open_files == 2
+    assert archive.status()["open_files"] == 2
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(today, Z)
     assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(tomorrow, Z)
@@ -126,7 +118,7 @@ def test_both_days_of_a_batch_are_written(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     both = records(Z, start_ns=START_NS - 10**9, count=2)
     archive.write(as_runs(both))
-    assert archive.open_files == 1
+    assert archive.status()["open_files"] == 1
     archive.close()
     assert sds(tmp_path, Z, "2026.324").read_bytes() == both[0].data
     assert sds(tmp_path, Z).read_bytes() == both[1].data
@@ -137,7 +129,7 @@ def test_streams_that_cross_midnight_both_ways_in_one_batch_are_written(tmp_path
     today, tomorrow = records(Z, N, count=2), records(Z, N, count=2, start_ns=START_NS + NS_PER_DAY)
     archive.write(as_runs([tomorrow[0]]))
     archive.write(as_runs([today[1]]))
-    assert archive.open_files == 2
+    assert archive.status()["open_files"] == 2
     archive.write(as_runs([tomorrow[1], today[0]]))
     archive.write(as_runs([today[3], tomorrow[2], today[2], tomorrow[3]]))
     archive.close()
@@ -149,10 +141,19 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
     archive, made = opened(tmp_path, max_open_files=2), records(Z, N, E, count=4)
     for record in made:
         archive.write(as_runs([record]))
-        assert archive.open_files <= 2
+        assert archive.status()["open_files"] <= 2
     archive.close()
     for stream in (Z, N, E):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
+def test_the_file_that_was_written_longest_ago_is_closed_first(tmp_path: Path) -> None:
+    archive = opened(tmp_path, max_open_files=2)
+    for stream in (Z, N, Z, E):
+        archive.write(as_runs(records(stream)))
+    links = {os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors(0)}
+    assert {stream for stream in (Z, N, E) if str(sds(tmp_path, stream)) in links} == {Z, E}
+    archive.close()
 
 
 def _descriptors(first: int) -> set[int]:
@@ -164,7 +165,7 @@ def _keep_from_archives(room: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Let the files of archives have so many numbers, used or not; return the first that they may not keep."""
     free = os.dup(0)
     os.close(free)
-    monkeypatch.setattr("rawdaq.archive.archive.first_for_sockets", lambda: free + room)
+    monkeypatch.setattr("rawdaq.archive.file_cache.first_for_sockets", lambda: free + room)
     return free + room
 
 
@@ -180,23 +181,23 @@ def test_archives_of_a_process_leave_descriptors_to_others_and_lose_nothing(
         for archive in archives:
             archive.write(as_runs(made[index : index + 6]))
             assert _descriptors(first_kept) == before
-    assert [archive.open_files for archive in archives] == [1, 0], "what there is room for stays open"
+    assert [archive.status()["open_files"] for archive in archives] == [1, 0], "what there is room for stays open"
     for archive in archives:
         archive.close()
     for name in "AB":
         assert all(sds(tmp_path / name, stream).read_bytes() == joined(made, stream) for stream in (Z, N, E))
-    assert caplog.text.count("nearly as many open files as it may") == len(archives), "each tells it once"
+    assert caplog.text.count("nearly as many open files as it may") == len(archives), "each logs it once"
 
 
 def test_a_descriptor_that_yesterday_leaves_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _keep_from_archives(1, monkeypatch)
     archive, today = opened(tmp_path), records(Z, start_ns=START_NS + NS_PER_DAY, count=2)
     archive.write(as_runs(records(Z)))
-    assert archive.open_files == 1
+    assert archive.status()["open_files"] == 1
     archive.write(as_runs(today[:1]))
-    assert archive.open_files == 0, "today's had no room, and yesterday's is left"
+    assert archive.status()["open_files"] == 0, "today's had no room, and yesterday's is left"
     archive.write(as_runs(today[1:]))
-    assert archive.open_files == 1
+    assert archive.status()["open_files"] == 1
     archive.close()
     assert sds(tmp_path, Z, "2026.326").read_bytes() == joined(today, Z)
 
@@ -212,7 +213,7 @@ def test_a_full_disk_holds_no_descriptor_of_others(tmp_path: Path, monkeypatch: 
     archive.close()
 
 
-def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> None:
+def test_a_file_whose_name_describes_its_first_record_is_continued(tmp_path: Path) -> None:
     layout = "%n.%s.%c.%Y:%j:#H:#M:#S"
     first, later, last = (records(Z, start_ns=START_NS + hour * 3600 * 10**9) for hour in (1, 2, 3))
     archive = opened(tmp_path, layout)
@@ -228,7 +229,7 @@ def test_a_file_name_that_tells_of_its_first_record_is_kept(tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_torn_tail_is_logged_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path, made = sds(tmp_path, Z), records(Z, count=3)
     path.parent.mkdir(parents=True)
     path.write_bytes(joined(made, Z)[:-100])
@@ -236,7 +237,7 @@ def test_a_torn_tail_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptu
     archive.write(as_runs(made[2:]))
     archive.close()
     assert path.read_bytes() == joined(made, Z)
-    assert archive.torn_tails == 1
+    assert archive.status()["torn_tails"] == 1
     assert glob.glob("*/*/*/*/*", root_dir=tmp_path) == [str(path.relative_to(tmp_path))]
     assert "its last 412 bytes are now in .XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
 
@@ -258,13 +259,16 @@ def test_a_full_disk_costs_no_record_and_doubles_none(
             rest = rest[full.delivered :]
         disk.room_bytes = more_bytes
     archive.write(as_runs(rest))
+    later = records(Z, N, E, start_ns=START_NS + 3600 * 10**9)
+    archive.write(as_runs(later))
     archive.close()
+    made += later
     assert reasons
     assert all(".2026.325: No space left on device; free space on that disk" in reason for reason in reasons)
     for stream in (Z, N, E):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
-    assert archive.records == 9
-    assert archive.torn_tails == 0
+    assert archive.records == 12
+    assert archive.status()["torn_tails"] == 0
 
 
 def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,11 +279,10 @@ def test_what_a_disk_tore_before_it_came_back_is_set_aside(tmp_path: Path, monke
         broken.setattr(os, "ftruncate", fail_with(errno.EIO))
         with pytest.raises(PublisherUnavailable, match="Input/output error; check the disk") as lost:
             archive.write(as_runs(made))
-    assert lost.value.delivered == 1
-    archive.write(as_runs(made[1:]))
+    archive.write(as_runs(made[lost.value.delivered :]))
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
-    assert archive.torn_tails == 1
+    assert archive.status()["torn_tails"] == 1
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -295,7 +298,7 @@ def test_files_larger_than_the_process_may_write_get_every_record_once(
     for limited in (limit_bytes, limit_bytes + 300, limit_bytes):
         with (
             file_size_limit(limited),
-            pytest.raises(PublisherUnavailable, match="File too large; see to the cause") as cut,
+            pytest.raises(PublisherUnavailable, match="File too large; look at the disk with df") as cut,
         ):
             archive.write(as_runs(rest))
         rest = rest[cut.value.delivered :]
@@ -304,7 +307,7 @@ def test_files_larger_than_the_process_may_write_get_every_record_once(
     archive.close()
     for stream in (Z, N):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
-    assert (archive.records, archive.torn_tails) == (8, 0)
+    assert (archive.records, archive.status()["torn_tails"]) == (8, 0)
 
 
 def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
@@ -312,7 +315,7 @@ def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
     archive = opened(root)
     archive.write(as_runs(made[:1]))
     root.rename(tmp_path / "elsewhere")
-    with pytest.raises(PublisherUnavailable, match=r"archive: No such file or directory; bring the folder") as gone:
+    with pytest.raises(PublisherUnavailable, match=r"archive: No such file or directory; create the folder") as gone:
         archive.write(as_runs(made[1:]))
     assert gone.value.delivered == 0
     assert not root.exists()
@@ -345,13 +348,13 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
     def below(_: Path) -> int | None:
         return other_disk.stat().st_dev if is_bare else None
 
-    monkeypatch.setattr("rawdaq.archive.archive.device_below", below)
+    monkeypatch.setattr("rawdaq.disk.mounts.device_below", below)
     archive = opened(root)
     archive.write(as_runs(made[:1]))
     root.unlink()
     root.symlink_to(other_disk)
     if is_bare:
-        with pytest.raises(PublisherUnavailable, match="bring the folder, or what was mounted there, back"):
+        with pytest.raises(PublisherUnavailable, match="create the folder, or mount its disk"):
             archive.write(as_runs(made[1:]))
         assert not list(other_disk.iterdir())
     else:
@@ -363,7 +366,7 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 def test_records_that_are_held_stay_so_when_the_disk_was_changed(
     tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._TRY_AGAIN_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
     root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=3)
     for each in (disk, other_disk):
         sds(each, Z).mkdir(parents=True)
@@ -382,7 +385,7 @@ def test_records_that_are_held_stay_so_when_the_disk_was_changed(
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, is_replaced: bool) -> None:
+def test_a_file_that_was_moved_away_is_created_again(tmp_path: Path, is_replaced: bool) -> None:
     archive, made = opened(tmp_path), records(Z, count=2)
     archive.write(as_runs(made[:1]))
     sds(tmp_path, Z).rename(tmp_path / "backup")
@@ -399,7 +402,7 @@ def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplo
     one.write(as_runs(records(Z)))
     two.write(as_runs(records(N)))
     two.write(as_runs(records(E, Z)))
-    assert "another program or publisher writes this file" in caplog.text
+    assert "another program or publisher writes it; give each its own path" in caplog.text
     assert sds(tmp_path, E).read_bytes() == joined(records(E), E)  # the other files go on
     assert two.held_bytes == 512
     one.close()
@@ -411,7 +414,7 @@ def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplo
 def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._TRY_AGAIN_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
     archive, made = opened(tmp_path), records(Z, N, count=4)
     sds(tmp_path, Z).mkdir(parents=True)
     archive.write(as_runs(made[:2]))
@@ -421,12 +424,55 @@ def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
     assert archive.held_bytes == 3 * 512
     sds(tmp_path, Z).rmdir()
     archive.write(as_runs(made[6:]))
+    assert archive.held_bytes == 0
     archive.close()
     assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
     assert "can be written again; nothing of it is lost" in caplog.text
 
 
-def test_a_file_that_stays_unwritable_holds_up_all_when_too_much_waits_and_is_told_at_the_end(
+def test_what_is_held_is_not_held_twice_when_its_batch_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made = opened(tmp_path), records(Z, N)
+    sds(tmp_path, Z).mkdir(parents=True)
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 0
+        for _ in range(2):
+            with pytest.raises(PublisherUnavailable, match="No space left"):
+                archive.write(as_runs(made))
+            assert archive.held_bytes == 512
+    archive.write(as_runs(made))
+    sds(tmp_path, Z).rmdir()
+    archive.close()
+    for stream in (Z, N):
+        assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
+
+
+def test_a_file_that_cannot_be_written_is_tried_again_every_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, made, attempts = opened(tmp_path), records(Z, count=6), list[float]()
+    sds(tmp_path, Z).mkdir(parents=True)
+    open_file, clock_s = FileCache.open, [0.0]
+
+    def counted(files: FileCache, key: str, path: str) -> ArchiveFile:
+        attempts.append(clock_s[0])
+        return open_file(files, key, path)
+
+    monkeypatch.setattr(FileCache, "open", counted)
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s[0])
+    for index, clock_s[0] in enumerate((100.0, 104.0, 106.0, 110.0, 112.0)):
+        archive.write(as_runs(made[index : index + 1]))
+    assert attempts == [100.0, 106.0, 112.0]
+    sds(tmp_path, Z).rmdir()
+    archive.write(as_runs(made[5:]))
+    assert archive.held_bytes == 6 * 512
+    archive.close()
+    assert archive.held_bytes == 0
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
+
+
+def test_a_file_that_stays_unwritable_holds_up_all_when_too_much_waits_and_is_reported_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rawdaq.archive.archive._MAX_HELD_BYTES", 1024)
@@ -440,7 +486,7 @@ def test_a_file_that_stays_unwritable_holds_up_all_when_too_much_waits_and_is_to
     archive.close()
 
 
-def test_a_disk_that_does_not_sync_is_told(
+def test_a_disk_that_does_not_sync_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     archive = opened(tmp_path)
@@ -448,7 +494,7 @@ def test_a_disk_that_does_not_sync_is_told(
     let_no_sync_succeed(monkeypatch)
     with pytest.raises(PublisherUnavailable, match=r"2026\.325: Input/output error; check the disk"):
         archive.sync()
-    assert archive.unsynced_files == 1
+    assert archive.status()["unsynced_files"] == 1
     archive.close()
     assert "its last records may not be on the disk: Input/output error" in caplog.text
 
@@ -469,15 +515,15 @@ def test_what_must_be_safe_is_not_delivered_before_and_not_written_twice(
             with pytest.raises(PublisherUnavailable, match="Input/output error") as unavailable:
                 archive.write(runs, must_sync=True)
             assert unavailable.value.delivered == 0
-            assert archive.unsynced_files == 2
+            assert archive.status()["unsynced_files"] == 2
     archive.write(runs, must_sync=True)
-    assert (archive.records, archive.unsynced_files) == (4, 0)
+    assert (archive.records, archive.status()["unsynced_files"]) == (4, 0)
     archive.close()
     for stream in (Z, N):
         assert sds(tmp_path, stream).read_bytes() == joined(made, stream)
 
 
-def test_a_file_in_the_place_of_the_folder_is_told_before_the_start(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_reported_before_the_start(tmp_path: Path) -> None:
     (tmp_path / "archive").touch()
     with pytest.raises(ComponentError, match=r"cannot write .*archive: File exists; move the file"):
         opened(tmp_path / "archive")

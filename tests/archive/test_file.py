@@ -1,7 +1,6 @@
 """A file of records always ends with a whole one, and what did not is kept."""
 
 import errno
-import fcntl
 import os
 import random
 from pathlib import Path
@@ -9,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rawdaq.archive.file import Appended, ArchiveFile, append_all, end_of_records, open_all, sync_all
-from rawdaq.disk.mounts import device_below
+from rawdaq.archive.file import ArchiveFile, end_of_records
 from rawdaq.miniseed.maker import Record, RecordFormat
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
@@ -103,12 +101,21 @@ def test_records_too_long_for_the_tail_are_walked(tmp_path: Path) -> None:
 def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
     file = ArchiveFile(path, NOW_NS)
     assert file.set_aside is None
-    assert append_all([(file, as_runs(records(2, 3)))]) == [Appended(0, 1536)]
+    assert not file.is_dirty
+    assert file.append(as_runs(records(2, 3))) == 3
     assert file.is_dirty
-    assert sync_all([file]) is None
+    file.sync()
     assert not file.is_dirty
     file.close()
     assert path.read_bytes() == joined(records(2, 3))
+
+
+def test_a_disk_may_take_less_than_it_is_given(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, made = ArchiveFile(path, NOW_NS), records(2, 5)
+    Disk(path.parent, monkeypatch).longest_bytes = 700
+    assert file.append(as_runs(made)) == 5
+    file.close()
+    assert path.read_bytes() == joined(made)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -127,11 +134,11 @@ def test_a_torn_end_is_kept_beside_the_file(path: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"my notes", b"Dear diary, " * 100, bytes(4096)])
-def test_what_is_no_miniseed_is_kept_whole(path: Path, content: bytes) -> None:
+def test_a_file_of_another_format_is_kept_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     file = ArchiveFile(path, NOW_NS)
-    append_all([(file, as_runs(records(2, 1)))])
+    file.append(as_runs(records(2, 1)))
     file.close()
     assert path.read_bytes() == joined(records(2, 1))
     assert path.with_name(".day.torn-20261121T022300Z").read_bytes() == content
@@ -149,149 +156,117 @@ def test_a_torn_end_that_cannot_be_kept_stays(path: Path, monkeypatch: pytest.Mo
 
 def test_two_cannot_write_the_same_file(path: Path) -> None:
     first = ArchiveFile(path, NOW_NS)
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(BlockingIOError) as error:
         ArchiveFile(path, NOW_NS)
+    assert error.value.filename == str(path)
     first.close()
     ArchiveFile(path, NOW_NS).close()
 
 
-def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOTSUP))
-    ArchiveFile(path, NOW_NS).close()
-
-
-def test_many_files_are_opened_at_once_with_their_folders(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("a", "new/folders/b", "new/folders/c", "new/d")]
-    paths[0].write_bytes(joined(records(2, 2)) + b"torn")
-    opened = open_all(paths)
-    files = [ArchiveFile(path, NOW_NS, each) for path, each in zip(paths, opened, strict=True)]
-    assert [(each.size_bytes, each.error) for each in opened] == [(1028, 0), (0, 0), (0, 0), (0, 0)]
-    assert [file.set_aside and file.set_aside[1] for file in files] == [4, None, None, None]
-    assert append_all([(file, as_runs(records(2, 1))) for file in files])[1:] == [Appended(0, 512)] * 3
-    (refused,) = open_all(paths[:1])
-    assert (refused.descriptor, refused.error) == (-1, errno.EWOULDBLOCK)
-    for file in files:
-        file.close()
-    assert [path.stat().st_size for path in paths] == [1536, 512, 512, 512]
-    assert open_all([]) == []
-
-
-def test_a_file_that_cannot_be_opened_ends_the_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("wrong", "number"), [("folder", errno.EISDIR), ("file/below", errno.ENOTDIR)])
+def test_a_file_that_cannot_be_opened_is_named_and_leaves_nothing_open(tmp_path: Path, wrong: str, number: int) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     before = os.listdir("/proc/self/fd")
-    for wrong, error in (("folder", errno.EISDIR), ("file/below", errno.ENOTDIR), ("file/far/below", errno.ENOTDIR)):
-        first, second = open_all([tmp_path / "first", tmp_path / wrong, tmp_path / "third"])
-        assert (first.error, second.descriptor, second.error) == (0, -1, error)
-        os.close(first.descriptor)
-    assert not (tmp_path / "third").exists()
+    with pytest.raises(OSError, match=os.strerror(number)) as error:
+        ArchiveFile(tmp_path / wrong, NOW_NS)
+    assert (error.value.errno, error.value.filename) == (number, str(tmp_path / wrong))
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_records_of_many_files_are_written_at_once(tmp_path: Path) -> None:
-    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abc"]
-    made = [records(2, 2 + number) for number in range(3)]
-    for count in range(2):
-        wanted = [(file, as_runs(each)) for file, each in zip(files, made, strict=True)]
-        assert append_all(wanted) == [Appended(count * len(each) * 512, len(each) * 512) for each in made]
-    for file, each in zip(files, made, strict=True):
-        file.close()
-        assert file.path.read_bytes() == 2 * joined(each)
-    assert append_all([]) == []
+def test_a_file_that_cannot_be_read_is_named_and_leaves_nothing_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(joined(records(2, 1)))
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "pread", fail_with(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error") as error:
+        ArchiveFile(path, NOW_NS)
+    assert error.value.filename == str(path)
+    assert os.listdir("/proc/self/fd") == before
 
 
-def test_more_pieces_than_one_call_of_the_system_takes_are_written(path: Path) -> None:
+def test_a_disk_that_does_not_sync_is_an_error_that_names_the_file(path: Path) -> None:
+    """A pipe takes bytes as a file does, but nothing can make them safe."""
     file = ArchiveFile(path, NOW_NS)
-    made = records(2, 5) * 500
-    assert append_all([(file, as_runs(made))]) == [Appended(0, 2500 * 512)]
+    file.append(as_runs(records(2, 1)))
+    reading, writing = os.pipe()
+    os.dup2(writing, file.descriptor)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Invalid argument") as error:
+            file.sync()
+        assert error.value.filename == str(path)
+        assert file.is_dirty
     file.close()
-    assert path.read_bytes() == joined(made)
+    os.close(reading)
+    os.close(writing)
 
 
-def test_an_error_ends_the_step(tmp_path: Path) -> None:
-    """What a disk refuses once it will refuse for the next file too, perhaps after as long a time."""
-    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abcd"]
-    small, large = as_runs(records(2, 1)), as_runs(records(2, 3))
-    (tmp_path / "a").unlink()
-    with file_size_limit(1024):
-        wanted = list(zip(files, (small, small, large, small), strict=True))
-        assert append_all(wanted) == [Appended(-1), Appended(0, 512), Appended(0, 1024, errno.EFBIG)]
-    for file in files:
-        file.close()
-    assert [(tmp_path / name).stat().st_size for name in "bcd"] == [512, 1024, 0]
+def test_a_file_that_is_safe_already_costs_no_fsync(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, synced = ArchiveFile(path, NOW_NS), list[int]()
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for _ in range(2):
+        file.append(as_runs(records(2, 1)))
+        file.sync()
+        file.sync()
+    file.close()
+    assert synced == [file.descriptor] * 2
 
 
-def test_a_path_that_cannot_be_looked_at_is_an_error(path: Path) -> None:
+def test_a_file_that_was_moved_away_or_replaced_is_not_in_place(path: Path) -> None:
     file = ArchiveFile(path, NOW_NS)
+    assert file.is_in_place()
+    path.rename(path.with_name("moved"))
+    assert not file.is_in_place()
+    path.touch()
+    assert not file.is_in_place()
     path.unlink()
+    path.with_name("moved").unlink()
     path.parent.rmdir()
     path.parent.touch()
-    assert append_all([(file, as_runs(records(2, 1)))]) == [Appended(-1, 0, errno.ENOTDIR)]
+    assert not file.is_in_place()
     file.close()
 
 
-def test_files_are_made_safe_up_to_the_first_error(tmp_path: Path) -> None:
-    """A pipe takes bytes as a file does, but nothing can make them safe."""
-    files = [ArchiveFile(tmp_path / name, NOW_NS) for name in "abc"]
-    append_all([(file, as_runs(records(2, 1))) for file in files])
-    reading, writing = os.pipe()
-    os.dup2(writing, files[1].descriptor)
-    error = sync_all(files)
-    assert (error and error.errno, error and error.filename) == (errno.EINVAL, str(tmp_path / "b"))
-    assert [file.is_dirty for file in files] == [False, True, True]
-    assert sync_all(files[2:]) is None
-    assert not files[2].is_dirty
-    assert sync_all([]) is None
-    for file in files:
-        file.close()
-    for descriptor in (reading, writing):
-        os.close(descriptor)
-
-
-def test_a_file_that_was_moved_away_is_not_written(path: Path) -> None:
-    file = ArchiveFile(path, NOW_NS)
-    path.rename(path.with_name("moved"))
-    for _ in range(2):
-        assert append_all([(file, as_runs(records(2, 1)))]) == [Appended(-1)]
-        path.touch()
-    file.close()
-    assert path.read_bytes() == path.with_name("moved").read_bytes() == b""
-
-
-def test_a_write_that_stops_leaves_whole_records(path: Path) -> None:
+def test_a_write_that_stops_leaves_whole_records_and_the_next_one_says_why(path: Path) -> None:
+    """The kernel itself cuts the write in the middle of a record."""
     file, runs = ArchiveFile(path, NOW_NS), as_runs(records(2, 4))
     with file_size_limit(1100):
-        assert append_all([(file, runs)]) == [Appended(0, 1100, errno.EFBIG)]
-        whole, error = file.settle(runs, Appended(0, 1100, errno.EFBIG))
-        assert (whole, error and (error.errno, error.filename)) == (2, (errno.EFBIG, str(path)))
-        assert path.read_bytes() == joined(records(2, 2))
-        (appended,) = append_all([(file, runs)])
-        assert appended == Appended(1024, 76, errno.EFBIG)
-        assert file.settle(runs, appended)[0] == 0
+        assert file.append(runs) == 2
+    assert path.read_bytes() == joined(records(2, 2))
+    with pytest.raises(OSError, match="File too large") as error:
+        file.append(runs[2:])
+    assert error.value.filename == str(path)
     file.close()
     assert path.read_bytes() == joined(records(2, 2))
+
+
+@pytest.mark.parametrize("room_bytes", range(0, 1200, 50))
+def test_records_of_different_lengths_are_never_cut(
+    path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int
+) -> None:
+    file, made = ArchiveFile(path, NOW_NS), records(3, 6)
+    Disk(path.parent, monkeypatch).room_bytes = room_bytes
+    count = file.append(as_runs(made))
+    file.close()
+    assert path.read_bytes() == joined(made[:count])
+    assert len(joined(made[: count + 1])) > room_bytes or count == len(made)
 
 
 def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = ArchiveFile(path, NOW_NS)
+    file, runs = ArchiveFile(path, NOW_NS), as_runs(records(2, 3))
     with monkeypatch.context() as broken:
         Disk(tmp_path, broken).room_bytes = 700
         broken.setattr(os, "ftruncate", fail_with(errno.EIO))
-        runs = as_runs(records(2, 3))
-        assert file.settle(runs, file.append(runs))[0] == 1
+        assert file.append(runs) == 1
+    with pytest.raises(OSError, match="No space left"):  # nothing must follow the torn end
+        file.append(runs[1:])
     file.close()
     again = ArchiveFile(path, NOW_NS)
     again.close()
     assert again.set_aside is not None
     assert again.set_aside[1] == 188
     assert path.read_bytes() == joined(records(2, 1))
-
-
-def test_the_root_file_system_lies_on_nothing() -> None:
-    assert device_below(Path("/")) is None
-
-
-def test_a_mount_lies_on_another_file_system() -> None:
-    assert device_below(Path("/proc/self")) == os.stat("/").st_dev

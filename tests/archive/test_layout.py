@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from rawdaq.archive.layout import ArchiveLayout, Place
+from rawdaq.archive.layout import ArchiveLayout, ArchivePath
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.maker import Record, RecordFormat
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import from_calendar, from_iso
-from tests.record_makers import RecordMaker
+from tests.record_makers import RecordMaker, as_runs
 
 NOW_NS = from_iso("2027-01-02T03:04:05Z")
 
@@ -22,7 +22,7 @@ def record(start: str = "2026-11-21T05:06:07.891234Z", name: str = "XX.DEMO.00.H
 
 
 def path(layout: str, of: Record) -> str:
-    return ArchiveLayout(layout).place(of, NOW_NS).path
+    return ArchiveLayout(layout).path(of, NOW_NS).path
 
 
 def test_sds_is_what_archives_agree_on() -> None:
@@ -70,15 +70,24 @@ def test_quality_of_miniseed_3_is_its_publication_version() -> None:
     assert path("%q", record(version=3)) == "1"
 
 
-def test_what_does_not_define_a_file_matches_any_name() -> None:
-    place = ArchiveLayout("%n.[x]/%c.%Y:%j:#H:#M:#S##%%#c").place(record(), NOW_NS)
+def test_a_letter_that_does_not_define_a_file_matches_any_text() -> None:
+    found = ArchiveLayout("%n.[x]/%c.%Y:%j:#H:#M:#S##%%#c").path(record(), NOW_NS)
     two = "[0-9][0-9]"
-    assert place == Place("XX.[x]/HHZ.2026:325:05:06:07#%HHZ", f"XX.[[]x]/HHZ.2026:325:{two}:{two}:{two}#%*")
+    assert found == ArchivePath("XX.[x]/HHZ.2026:325:05:06:07#%HHZ", f"XX.[[]x]/HHZ.2026:325:{two}:{two}:{two}#%*")
 
 
-def test_without_free_parts_the_key_is_the_path() -> None:
-    place = ArchiveLayout("%n[1]/%s").place(record(), NOW_NS)
-    assert place == Place("XX[1]/DEMO", "XX[1]/DEMO")
+def test_where_all_letters_define_the_file_the_key_is_its_path() -> None:
+    found = ArchiveLayout("%n[1]/%s").path(record(), NOW_NS)
+    assert found == ArchivePath("XX[1]/DEMO", "XX[1]/DEMO")
+
+
+def test_paths_are_cached_for_a_bounded_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.archive.layout._MAX_CACHED", 3)
+    layout = ArchiveLayout("%Y.%j")
+    for day in [*range(10, 20), *range(15, 25)]:
+        (run,) = as_runs([record(f"2026-11-{day:02d}T00:00:00Z")])
+        assert [found.path for found, _ in layout.split(run, NOW_NS)] == [f"2026.{day + 304}"]
+        assert len(layout._paths) <= 3
 
 
 @pytest.mark.parametrize(
@@ -86,9 +95,9 @@ def test_without_free_parts_the_key_is_the_path() -> None:
     [
         ("sdss", "'sdss' is not sds, bud or a pattern"),
         ("#n/#s", "is not sds, bud or a pattern"),
-        ("%n/%x", "%x is not known"),
-        ("%n/#z", "#z is not known"),
-        ("%n/%", "% is not known"),
+        ("%n/%x", "%x is unknown"),
+        ("%n/#z", "#z is unknown"),
+        ("%n/%", "% is unknown"),
         ("/%n", "not a path below"),
         ("%n/", "not a path below"),
         ("../%n", "not a path below"),
@@ -96,11 +105,11 @@ def test_without_free_parts_the_key_is_the_path() -> None:
         ("", "not a path below"),
     ],
 )
-def test_what_is_no_layout_is_refused(layout: str, reason: str) -> None:
+def test_an_invalid_layout_is_refused(layout: str, reason: str) -> None:
     with pytest.raises(InvalidValue, match=reason):
         ArchiveLayout(layout)
 
 
 def test_a_header_letter_needs_a_header() -> None:
-    with pytest.raises(InvalidValue, match="no miniSEED record"):
+    with pytest.raises(InvalidValue, match="is not a miniSEED record"):
         path("%q", record()._replace(data=bytes(512)))

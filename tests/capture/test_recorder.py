@@ -5,8 +5,8 @@ import errno
 import fcntl
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ async def test_a_connection_is_kept_byte_for_byte_with_its_times_and_its_end(pat
         tap.sent(b"RAW 2.0\n")
         tap.received(memoryview(b"RAW 2.0\n"))
         tap.ended(End.CLOSED)
-        assert capture.connection("[::1]:1")._number == 2
+        assert capture.connection("[::1]:1").number == 2
     assert entries(path) == [
         (Kind.OPENED, 1, NOW_NS, "192.0.2.7:65535", b""),
         (Kind.SENT, 1, NOW_NS, "", b"RAW 2.0\n"),
@@ -76,7 +76,7 @@ async def test_a_connection_is_kept_byte_for_byte_with_its_times_and_its_end(pat
 
 async def test_datagrams_are_kept_with_port_sender_and_time(path: Path) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "192.0.2.7:1", b"one", 5)
+        capture.datagrams(9000, [("192.0.2.7:1", b"one")], 5)
         capture.datagrams(9001, [("192.0.2.8:2", b""), ("192.0.2.9:3", memoryview(b"three"))], 6)
         await written(capture)
         assert capture.status() == {
@@ -96,9 +96,9 @@ async def test_datagrams_are_kept_with_port_sender_and_time(path: Path) -> None:
 async def test_what_is_recorded_is_in_the_file_soon_without_anything_more_happening(path: Path) -> None:
     async with made(path) as capture:
         for number in range(3):
-            capture.datagram(9000, "a", b"%d" % number, 5)
+            capture.datagrams(9000, [("a", b"%d" % number)], 5)
             await until(lambda: capture.recorded_bytes == size_of(path) - len(MAGIC) > 0)
-        capture.datagram(9000, "a", bytes(2 << 20), 5)
+        capture.datagrams(9000, [("a", bytes(2 << 20))], 5)
         assert capture._writing is not None  # much is written at once
     assert len(entries(path)) == 4
 
@@ -106,7 +106,7 @@ async def test_what_is_recorded_is_in_the_file_soon_without_anything_more_happen
 async def test_files_rotate_at_their_size_and_as_many_as_wanted_are_kept(path: Path) -> None:
     async with made(path, 0.001, 3) as capture:
         for number in range(100):
-            capture.datagram(9000, "a", b"%03d" % number * 30, number)
+            capture.datagrams(9000, [("a", b"%03d" % number * 30)], number)
     files = files_of(path)
     assert [file.name for file in files] == ["device.capture.2", "device.capture.1", "device.capture"]
     assert all(900 < file.stat().st_size <= 1000 for file in files[:2])
@@ -115,10 +115,10 @@ async def test_files_rotate_at_their_size_and_as_many_as_wanted_are_kept(path: P
     assert [entry.time_ns for entry in entries(files[0])] == kept[: len(entries(files[0]))]
 
 
-async def test_one_file_alone_is_begun_anew(path: Path) -> None:
+async def test_a_single_file_is_begun_again(path: Path) -> None:
     async with made(path, 0.001, 1) as capture:
         for number in range(30):
-            capture.datagram(9000, "a", bytes(90), number)
+            capture.datagrams(9000, [("a", bytes(90))], number)
     assert files_of(path) == [path]
     assert entries(path)[-1].time_ns == 29
 
@@ -128,22 +128,22 @@ async def test_a_smaller_number_of_files_than_before_removes_the_surplus(path: P
         path.with_name(f"{path.name}.{number}").write_bytes(MAGIC)
     path.with_name(f"{path.name}.old").write_bytes(MAGIC)
     async with made(path, 0.0001, 2) as capture:
-        capture.datagram(9000, "a", bytes(90), 1)
-        capture.datagram(9000, "a", bytes(90), 2)
+        capture.datagrams(9000, [("a", bytes(90))], 1)
+        capture.datagrams(9000, [("a", bytes(90))], 2)
     assert [file.name for file in files_of(path)] == ["device.capture.1", "device.capture"]
 
 
 async def test_a_file_that_was_moved_away_is_left_where_it_is(path: Path) -> None:
     async with made(path, 0.0001) as capture:
-        capture.datagram(9000, "a", bytes(90), 1)
+        capture.datagrams(9000, [("a", bytes(90))], 1)
         await written(capture)
         os.rename(path, path.with_name("mine"))
-        capture.datagram(9000, "a", bytes(90), 2)
+        capture.datagrams(9000, [("a", bytes(90))], 2)
     assert [entry.time_ns for entry in entries(path)] == [2]
     assert [entry.time_ns for entry in entries(path.with_name("mine"))] == [1]
 
 
-async def test_each_file_tells_first_what_leads_an_open_connection_to_where_it_is(path: Path) -> None:
+async def test_each_file_begins_with_what_leads_an_open_connection_to_its_state(path: Path) -> None:
     async with made(path, 0.00055) as capture:
         tap = capture.connection("a")
         tap.sent(b"RAW 2.0\n")
@@ -190,7 +190,7 @@ async def test_a_handshake_is_not_torn_apart(path: Path) -> None:
 async def test_another_run_goes_on_in_the_same_file(path: Path) -> None:
     for time_ns in (1, 2):
         async with made(path) as capture:
-            capture.datagram(9000, "a", b"x", time_ns)
+            capture.datagrams(9000, [("a", b"x")], time_ns)
     assert files_of(path) == [path]
     assert [entry.time_ns for entry in entries(path)] == [1, 2]
 
@@ -198,23 +198,23 @@ async def test_another_run_goes_on_in_the_same_file(path: Path) -> None:
 @pytest.mark.parametrize(
     "end", [b"\x06", encode_head(Kind.DATAGRAM, 1, 1, b"a", 9), bytes(100), b"\x06\x00" + b"\xff" * 30]
 )
-async def test_a_torn_file_is_kept_and_told_and_a_new_one_begun(
+async def test_a_torn_file_is_kept_and_reported_and_a_new_one_begun(
     path: Path, end: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"x", 1)
+        capture.datagrams(9000, [("a", b"x")], 1)
     size_bytes = size_of(path)
     write(path, end)
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert [entry.time_ns for entry in entries(path)] == [1, 2]
     assert caplog.messages == [f"{path}.1 is cut or damaged after {size_bytes} bytes; what follows is left out"]
 
 
 async def test_a_file_of_another_kind_is_kept(path: Path) -> None:
-    write(path, b"something that somebody else wrote here")
+    write(path, b"something that another program wrote here")
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert [entry.time_ns for entry in FileReader(path)] == [2]
     assert path.with_name(f"{path.name}.1").read_text().startswith("something")
 
@@ -225,7 +225,7 @@ async def test_a_large_file_is_not_read_through_and_a_new_one_begun(
     monkeypatch.setattr("rawdaq.capture.writer._MAX_CHECKED_BYTES", 100)
     for time_ns in range(3):
         async with made(path) as capture:
-            capture.datagram(9000, "a", bytes(60 * (time_ns + 1)), time_ns)
+            capture.datagrams(9000, [("a", bytes(60 * (time_ns + 1)))], time_ns)
     assert [file.name for file in files_of(path)] == ["device.capture.1", "device.capture"]
     assert [entry.time_ns for entry in entries(path)] == [0, 1, 2]
 
@@ -234,7 +234,7 @@ async def test_a_large_file_is_not_read_through_and_a_new_one_begun(
 async def test_a_file_of_which_nothing_but_the_beginning_was_written_is_used(path: Path, begun: bytes) -> None:
     write(path, begun)
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
+        capture.datagrams(9000, [("a", b"y")], 2)
     assert files_of(path) == [path]
     assert len(entries(path)) == 1
 
@@ -246,26 +246,21 @@ async def held_file(path: Path) -> AsyncGenerator[None]:
         yield
 
 
-async def test_mistakes_are_told_before_anything_starts(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="its folder does not exist; create it"):
+async def test_mistakes_are_reported_before_anything_starts(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="No such file or directory; create the folder"):
         await made(tmp_path / "no" / "a").__aenter__()
-    with pytest.raises(ComponentError, match="it is a folder; name a file in it"):
+    with pytest.raises(
+        ComponentError, match="Is a directory; move the folder that has this name, or choose another path"
+    ):
         await made(tmp_path).__aenter__()
-    with pytest.raises(ComponentError, match="it is no plain file; name one"):
+    with pytest.raises(ComponentError, match="it is not a plain file; choose another path"):
         await made(Path("/dev/null")).__aenter__()
     write(path, MAGIC)
-    with pytest.raises(ComponentError, match="what should be its folder is a file"):
+    with pytest.raises(ComponentError, match="Not a directory; move the file that stands in the way"):
         await made(path / "a").__aenter__()
     async with held_file(path):
-        with pytest.raises(ComponentError, match="another program writes it"):
+        with pytest.raises(ComponentError, match="another program or publisher writes it; give each its own path"):
             await made(path).__aenter__()
-
-
-async def test_a_file_system_without_locks_is_used_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOSYS))
-    async with made(path) as capture:
-        capture.datagram(9000, "a", b"y", 2)
-    assert len(entries(path)) == 1
 
 
 async def test_a_full_disk_stops_nothing_and_what_is_missing_is_counted_and_marked(
@@ -282,7 +277,7 @@ async def test_a_full_disk_stops_nothing_and_what_is_missing_is_counted_and_mark
         disk.room_bytes = 10
         tap.received(b"lost 1")  # half of it reaches the disk
         await written(capture)
-        assert capture.problem == os.strerror(errno.ENOSPC)
+        assert capture.problem == "No space left on device; free space on that disk"
         for _ in range(3):  # it is tried again, in vain
             tap.held(7)  # more than is known here: nothing could be understood, so nothing is tried
             tap.received(b"lost 2")
@@ -305,7 +300,9 @@ async def test_a_full_disk_stops_nothing_and_what_is_missing_is_counted_and_mark
         (Kind.ENDED, b"reset"),
     ]
     assert len(caplog.messages) == 2
-    assert caplog.messages[0].startswith(f"nothing is captured to {path} for now: No space left on device")
+    assert caplog.messages[0].startswith(
+        f"nothing is captured to {path} for now: No space left on device; free space on that disk"
+    )
     assert caplog.messages[1].startswith(f"capturing to {path} again: 7 entries (168 bytes)")
 
 
@@ -316,10 +313,10 @@ async def test_it_is_not_tried_again_at_once(path: Path, monkeypatch: pytest.Mon
         assert capture.problem is not None  # the disk was full at the start: no reason not to start
         disk.room_bytes = None
         for number in range(5):
-            capture.datagram(9000, "a", b"x", number)
+            capture.datagrams(9000, [("a", b"x")], number)
         assert (capture.lost_entries, capture._waiting) == (5, [])
         monkeypatch.setattr(capture, "_retry_s", 0.0)
-        capture.datagram(9000, "a", b"x", 6)
+        capture.datagrams(9000, [("a", b"x")], 6)
     assert [(entry.kind, entry.data) for entry in entries(path)] == [
         (Kind.LOST, b"5 entries of 100 bytes"),
         (Kind.DATAGRAM, b"x"),
@@ -341,13 +338,13 @@ async def test_a_disk_that_hangs_costs_bounded_memory(
 
         monkeypatch.setattr(capture._writer, "write", hang)
         for number in range(20):
-            capture.datagram(9000, "a", bytes(1000), number)
+            capture.datagrams(9000, [("a", bytes(1000))], number)
             capture._flush()
         assert capture.lost_entries == 11
         assert capture.problem == "the disk is too slow"
         lock.set()
         await written(capture)
-        capture.datagram(9000, "a", b"", 99)
+        capture.datagrams(9000, [("a", b"")], 99)
         await written(capture)
         assert capture.problem is None
     assert [entry.time_ns for entry in entries(path)] == [*range(9), 99, 99]
@@ -358,28 +355,32 @@ async def test_a_disk_that_does_not_answer_does_not_hold_up_the_stop(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(capture_module, "_CLOSE_TIMEOUT_S", 0.05)
+    answers, write = threading.Event(), os.write
     capture = made(path)
     await capture.__aenter__()
-    executor = capture._executor
-    assert isinstance(executor, ThreadPoolExecutor)
-    lock, loop = asyncio.Event(), asyncio.get_running_loop()
-    executor.submit(lambda: asyncio.run_coroutine_threadsafe(lock.wait(), loop).result())
-    capture.datagram(9000, "a", b"", 1)
+
+    def hang(fd: int, data: bytes) -> int:
+        if threading.current_thread().name == "capture device.capture":
+            answers.wait()
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", hang)
+    capture.datagrams(9000, [("a", b"")], 1)
     capture._flush()
-    capture.datagram(9000, "a", b"", 2)
+    capture.datagrams(9000, [("a", b"")], 2)
     await capture.__aexit__(None, None, None)
-    lock.set()
-    await until(lambda: not any(thread.is_alive() for thread in executor._threads) and capture._writing is None)
+    answers.set()
+    await until(lambda: not any(thread.name.startswith("capture") for thread in threading.enumerate()))
     assert caplog.messages == [f"the end of capture {path} is not written: its disk does not answer"]
 
 
-async def test_an_end_that_cannot_be_written_is_told(
+async def test_an_end_that_cannot_be_written_is_logged(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with made(path) as capture:
-        capture.datagram(9000, "a", b"", 1)
+        capture.datagrams(9000, [("a", b"")], 1)
         monkeypatch.setattr(os, "write", fail_with(errno.EIO))
-    assert "is not written: [Errno 5]" in caplog.text
+    assert "is not written: Input/output error; check the disk" in caplog.text
 
 
 async def test_a_mistake_of_ours_in_the_thread_is_not_hidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,18 +392,18 @@ async def test_a_mistake_of_ours_in_the_thread_is_not_hidden(path: Path, monkeyp
             raise KeyError(batch)
 
         monkeypatch.setattr(capture._writer, "write", fail)
-        capture.datagram(9000, "a", b"", 1)
+        capture.datagrams(9000, [("a", b"")], 1)
         capture._flush()
         await until(lambda: seen)
     assert isinstance(seen[0], KeyError)
 
 
-def test_what_is_no_capture_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_capture_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotACapture, match="there is no capture"):
         entries(tmp_path / "none")
     other = tmp_path / "other"
     other.write_text("a,b,c")
-    with pytest.raises(NotACapture, match="other is no capture that this rawdaq reads"):
+    with pytest.raises(NotACapture, match="other is not a capture that this rawdaq reads"):
         entries(other)
     with pytest.raises(NotACapture, match="cannot be read: Is a directory"):
         entries(tmp_path)
@@ -434,13 +435,13 @@ async def test_a_station_file_says_where_receivers_capture_to(name: str, path: P
 
 
 @pytest.mark.parametrize("name", RECEIVERS)
-async def test_a_receiver_does_not_start_with_a_capture_that_cannot_be(name: str, path: Path) -> None:
+async def test_a_receiver_does_not_start_with_a_capture_that_cannot_be_opened(name: str, path: Path) -> None:
     cls, needed = RECEIVERS[name]
     options = read_options(cls, {**needed, "capture": "no/such/folder"}, path.parent)[0]
-    with pytest.raises(ComponentError, match=r"cannot capture to .*: its folder does not exist"):
+    with pytest.raises(ComponentError, match=r"cannot capture to .*: No such file or directory; create the folder"):
         await cls([], STATION, **options).serve()
 
 
 def needed_by(cls: type[Any], needed: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of *cls* when a station file says no more than it must."""
+    """Return the options of *cls* when a station file gives only what it must."""
     return read_options(cls, needed, Path("/"))[0]

@@ -44,18 +44,15 @@ async def test_who_takes_can_be_woken_for_nothing() -> None:
     assert await queue.take() == [b"1"]
 
 
-async def gathering(queue: DeliveryQueue[Any], *items: bytes, gather_s: float = 600.0) -> "asyncio.Task[list[Any]]":
-    """Let *queue* hand out a batch and then, at the same time, gather what follows it; return who takes that."""
-    queue.put([b"first"])
-    assert await queue.take(4000, gather_s) == [b"first"]
-    queue.acknowledge(1)
+async def gathering(queue: DeliveryQueue[Any], *items: bytes, gather_s: float = 1e6) -> "asyncio.Task[list[Any]]":
+    """Return the task that gathers *items*, and what follows them, from *queue*."""
     queue.put(items)
     taking = asyncio.ensure_future(queue.take(4000, gather_s))
     await asyncio.sleep(0)
     return taking
 
 
-async def test_what_follows_a_batch_closely_waits_until_there_is_enough_of_it() -> None:
+async def test_what_is_gathered_waits_until_there_is_enough_of_it() -> None:
     queue = make_queue(OverflowPolicy.BLOCK, max_items=1000)
     taking = await gathering(queue, b"1", b"2")
     queue.put([b"3"])
@@ -65,9 +62,27 @@ async def test_what_follows_a_batch_closely_waits_until_there_is_enough_of_it() 
     assert await taking == [b"1", b"2", b"3", bytes(4000)]
 
 
-async def test_what_follows_a_batch_closely_waits_no_longer_than_it_may() -> None:
+async def test_what_is_gathered_waits_until_the_next_multiple_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, loop = make_queue(OverflowPolicy.BLOCK, max_items=1000), asyncio.get_running_loop()
+    timers_s: list[float] = []
+
+    def at_once(when_s: float, callback: Any) -> asyncio.Handle:
+        timers_s.append(when_s)
+        return loop.call_soon(callback)
+
+    monkeypatch.setattr(loop, "call_at", at_once)
+    now_s = loop.time()
+    assert await (await gathering(queue, b"1", gather_s=0.5)) == [b"1"]
+    assert now_s < timers_s[0] <= loop.time() + 0.5
+    assert timers_s[0] % 0.5 == 0.0
+
+
+async def test_nothing_is_gathered_once_the_end_begins() -> None:
     queue = make_queue(OverflowPolicy.BLOCK, max_items=1000)
-    assert await (await gathering(queue, b"1", gather_s=0.001)) == [b"1"]
+    taking = await gathering(queue, b"1")
+    queue.begin_end()
+    assert await taking == [b"1"]
+    assert await (await gathering(queue, b"2")) == [b"2"]
 
 
 @pytest.mark.parametrize(("max_items", "max_bytes"), [(8, 10**9), (1000, 8 * size_bytes(b"1"))])
@@ -77,12 +92,6 @@ async def test_what_is_gathered_stays_well_below_the_limits(max_items: int, max_
     assert not taking.done()
     assert queue.put([b"2"])
     assert await taking == [b"1", b"2"]
-
-
-async def test_what_comes_later_than_a_batch_is_not_gathered() -> None:
-    clock_s = iter((0.0, 0.0, 600.0, 600.0))
-    queue = DeliveryQueue[Any]("archive", OverflowPolicy.BLOCK, 1000, 10**9, LOG, lambda: next(clock_s))
-    assert await (await gathering(queue, b"1")) == [b"1"]
 
 
 async def test_a_blocking_queue_keeps_everything_and_has_no_room_until_it_is_below_its_limit() -> None:

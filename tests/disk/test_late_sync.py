@@ -12,7 +12,7 @@ LOG = logging.getLogger("rawdaq.publishers.test")
 
 
 class Disk:
-    """A disk that refuses as long as it is told to."""
+    """A disk that refuses while `refuses` is set."""
 
     def __init__(self, *, refuses: bool) -> None:
         self.asked, self.refuses = 0, refuses
@@ -30,40 +30,49 @@ class Disk:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.disk.late_sync._AGAIN_S", 0.0)
+    monkeypatch.setattr("rawdaq.disk.late_sync._RETRY_S", 0.0)
 
 
 async def test_what_is_written_before_the_disk_is_asked_is_asked_for_once() -> None:
     disk = Disk(refuses=False)
     for _ in range(3):
-        disk.late_sync.written()
+        disk.late_sync.schedule()
     await until(lambda: disk.asked)
-    disk.late_sync.written()
+    disk.late_sync.schedule()
     await until(lambda: disk.asked > 1)
     assert (disk.asked, disk.late_sync.error) == (2, None)
 
 
-async def test_a_disk_that_refuses_is_asked_until_it_does_not_and_that_is_told_once(
+async def test_a_disk_that_refuses_is_asked_until_it_does_not_and_that_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     disk = Disk(refuses=True)
-    disk.late_sync.written()
+    disk.late_sync.schedule()
     await until(lambda: disk.late_sync.error and disk.asked > 3)
     disk.refuses = False
     await until(lambda: disk.late_sync.error is None)
     assert caplog.messages == [
-        "what was written last may not be on the disk: refused 1; it is tried again",
+        "what was written last may not be on the disk: refused 1; trying again",
         "the disk takes what is written again; some of what was written meanwhile may be missing",
     ]
 
 
-async def test_a_disk_that_refuses_is_not_asked_after_the_end() -> None:
+async def test_a_disk_that_refuses_is_asked_no_more_after_the_end() -> None:
     disk = Disk(refuses=True)
-    disk.late_sync.written()
+    disk.late_sync.schedule()
     await until(lambda: disk.late_sync.error)
     disk.late_sync.close()
     asked = disk.asked
-    disk.late_sync.written()
+    disk.late_sync.schedule()
     turns = iter(range(100))
     await until(lambda: next(turns) == 10)
     assert disk.asked == asked
+
+
+async def test_a_disk_to_which_nothing_is_written_is_not_asked() -> None:
+    disk = Disk(refuses=False)
+    disk.late_sync.schedule()
+    await until(lambda: disk.asked)
+    turns = iter(range(100))
+    await until(lambda: next(turns) == 10)
+    assert disk.asked == 1

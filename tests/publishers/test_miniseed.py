@@ -1,4 +1,4 @@
-"""MiniSeedPublisher: what it is told is in its files, and a bad disk stops nobody else."""
+"""MiniSeedPublisher: what it delivers is in its files, and a bad disk stops nothing else."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from obspy import read
 from rawdaq.archive.layout import LAYOUTS
 from rawdaq.config.options import read_options
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.disk.threads import DiskThread, disk_thread
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.maker import Encoding, Record, RecordFormat
 from rawdaq.packet import Packet
@@ -105,8 +106,7 @@ async def test_a_full_disk_pauses_and_goes_on(
         Disk(tmp_path, full).room_bytes = 3 * 512 + 100
         with pytest.raises(PublisherUnavailable, match="free space on that disk") as unavailable:
             await publisher.deliver(as_runs(made))
-    assert unavailable.value.delivered == 3
-    await publisher.deliver(as_runs(made[3:]))
+    await publisher.deliver(as_runs(made[unavailable.value.delivered :]))
     assert (tmp_path / "archive" / DAY).read_bytes() == b"".join(record.data for record in made)
 
 
@@ -156,10 +156,10 @@ async def test_a_batch_that_is_to_be_safe_waits_for_the_disk(tmp_path: Path, mon
     assert np.array_equal(read(tmp_path / DAY)[0].data, packets(1)[0].samples)
 
 
-async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
+async def test_a_disk_that_does_not_sync_is_reported_and_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rawdaq.disk.late_sync._AGAIN_S", 0.01)
+    monkeypatch.setattr("rawdaq.disk.late_sync._RETRY_S", 0.01)
     publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
     await publisher.open()
     with monkeypatch.context() as broken:
@@ -170,6 +170,67 @@ async def test_a_disk_that_does_not_sync_is_told_and_asked_again(
     await until(lambda: publisher.status()["sync_error"] is None)
     assert publisher.status()["unsynced_files"] == 0
     await publisher.aclose()
+
+
+async def test_what_a_full_disk_took_is_made_safe_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = MiniSeedPublisher(tmp_path, fsync_s=0.01)
+    await publisher.open()
+    first = records(publisher)[0]
+    other = first._replace(stream=StreamId.parse("XX.DEMO.00.HHN"))
+    with monkeypatch.context() as full:
+        Disk(tmp_path, full).room_bytes = 700
+        with pytest.raises(PublisherUnavailable):
+            await publisher.deliver(as_runs([first, other]))
+    assert publisher.status()["open_files"] == 1
+    await until(lambda: publisher.status()["unsynced_files"] == 0)
+    await publisher.aclose()
+
+
+async def test_archives_that_stop_together_are_written_in_one_hand_over_without_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniSeedPublisher, "gather_s", 1e6)
+    monkeypatch.setattr(MiniSeedPublisher, "gather_bytes", 1 << 30)
+    publishers = [MiniSeedPublisher(tmp_path / name, name=name) for name in "abc"]
+    hand_overs: list[int] = []
+    hand_over = DiskThread._hand_over
+
+    def counted(thread: DiskThread) -> None:
+        hand_overs.append(len(thread._submitted))
+        hand_over(thread)
+
+    for publisher in publishers:
+        await publisher.open()
+    with monkeypatch.context() as counting:
+        counting.setattr(DiskThread, "_hand_over", counted)
+        async with running(fanout := Fanout(publishers, publishers[0].log)):
+            fanout.put([*packets()])
+            await fanout.drain(30.0)
+    assert hand_overs[0] == 3
+    for publisher in publishers:
+        await publisher.aclose()
+        trace = read(tmp_path / publisher.name / DAY)[0]
+        assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
+
+
+async def test_a_slow_disk_that_answers_is_waited_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, others = MiniSeedPublisher(tmp_path), threading.Semaphore(0)
+    await publisher.open()
+    thread = disk_thread(tmp_path.stat().st_dev)
+    calls = [thread.submit(others.acquire) for _ in range(3)]
+
+    async def timed_out(*_: object, **__: object) -> None:
+        done = thread.calls_done
+        others.release()
+        await until(lambda: thread.calls_done > done)
+
+    monkeypatch.setattr("rawdaq.publishers.miniseed.asyncio.wait", timed_out)
+    await publisher.aclose()
+    monkeypatch.undo()
+    assert all(await asyncio.gather(*calls))
+    thread.give_back()
 
 
 async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
@@ -203,7 +264,7 @@ async def test_closing_twice_is_fine_and_so_is_closing_what_never_opened(tmp_pat
     await publisher.aclose()
 
 
-async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "archive").touch()
     publisher = MiniSeedPublisher(tmp_path / "archive")
     with pytest.raises(ComponentError, match="File exists; move the file that stands in the way"):
@@ -211,11 +272,11 @@ async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     await publisher.aclose()
 
 
-def test_only_the_path_must_be_said() -> None:
+def test_only_the_path_is_required() -> None:
     assert read_options(MiniSeedPublisher, {"path": "b"}, Path("/a")) == (DEFAULTS, [])
 
 
-def test_every_option_can_be_said() -> None:
+def test_every_option_can_be_given() -> None:
     given = {
         "path": "/b",
         "layout": "%n/%s",
@@ -236,7 +297,7 @@ def test_every_option_can_be_said() -> None:
     ("key", "value", "reason"),
     [
         ("layout", "sdss", "is not sds, bud or a pattern with % letters"),
-        ("layout", "%n/%x", "%x is not known"),
+        ("layout", "%n/%x", "%x is unknown"),
         ("version", 4, "it should be 2 or 3"),
         ("record_length", 64, "greater than or equal to 128"),
         ("record_length", "512", "valid integer"),
@@ -247,7 +308,7 @@ def test_every_option_can_be_said() -> None:
         ("fsync", 1, "did you mean 'fsync_s'?"),
     ],
 )
-def test_a_wrong_option_is_told(key: str, value: object, reason: str) -> None:
+def test_a_wrong_option_is_reported(key: str, value: object, reason: str) -> None:
     _, mistakes = read_options(MiniSeedPublisher, {"path": "b", key: value}, Path("/a"))
     assert [mistake.where for mistake in mistakes] == [(key,)]
     assert reason in mistakes[0].text
@@ -269,7 +330,7 @@ def test_a_station_file_is_checked_before_anything_starts(
     assert MiniSeedPublisher.check_streams(streams, DEFAULTS | options) == reason
 
 
-def test_an_archive_is_told_by_its_folder_and_layout_however_that_is_written() -> None:
+def test_an_archive_is_named_by_its_folder_and_layout_however_that_is_written() -> None:
     sds = MiniSeedPublisher.exclusive_by_stream(DEFAULTS)
     assert sds == f"archive {DEFAULTS['path']} (sds)"
     assert MiniSeedPublisher.exclusive_by_stream(DEFAULTS | {"layout": LAYOUTS["sds"]}) == sds

@@ -1,4 +1,4 @@
-"""Files are played as if a device sent them: every sample once, at its time, at the speed that is wanted."""
+"""Files are played as if a device sent them: every sample once, at its time, at the given speed."""
 
 import asyncio
 import time
@@ -180,7 +180,7 @@ async def test_slow_publishers_get_everything_before_it_ends(path: Path) -> None
 
         async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
             if self.is_away:
-                raise PublisherUnavailable("nobody is there")
+                raise PublisherUnavailable("no subscriber")
             await super().deliver(batch)
 
     away = Away()
@@ -202,7 +202,7 @@ async def test_files_that_are_not_right_are_named_and_skipped(path: Path, caplog
     bad.write_bytes(b"no waveforms")
     packets = await play([str(bad), str(path), str(path.with_name("absent"))])
     assert pairs(packets) == pairs(GIVEN)
-    assert f"{bad} is no waveform file that ObsPy reads" in caplog.text
+    assert f"{bad} is not a waveform file that ObsPy reads" in caplog.text
     assert "absent: no such file; skipped" in caplog.text
 
 
@@ -239,17 +239,17 @@ async def test_loop_over_files_that_are_gone_ends(path: Path) -> None:
         path.unlink(missing_ok=True)
 
     keeper.delay = remove
-    with pytest.raises(ComponentError, match="nothing is left of the files that were played before"):
+    with pytest.raises(ComponentError, match="the files that were played before are empty now"):
         await FileReplayer([keeper], STATION, files=str(path), speed="max", loop=True).serve()
 
 
 @pytest.mark.parametrize(
     ("files", "options", "reason"),
     [
-        ("*.nothing", {}, "there are no files to play; see what `files` and `folder` say"),
-        ("empty", {}, "none of the files can be played; the log names each with the reason"),
-        ("a.mseed", {"streams": ["ZZ.*"]}, "the files hold no waveforms of the streams that are wanted"),
-        ("text", {"loop": True}, "the files hold no waveforms of the streams that are wanted"),
+        ("*.nothing", {}, "there are no files to play; check `files` and `folder`"),
+        ("empty", {}, "none of the files can be played; the log gives the reason for each"),
+        ("a.mseed", {"streams": ["ZZ.*"]}, "the files hold no waveforms of the selected streams"),
+        ("text", {"loop": True}, "the files hold no waveforms of the selected streams"),
     ],
 )
 async def test_nothing_to_play_is_an_error(path: Path, files: str, options: dict[str, Any], reason: str) -> None:

@@ -83,7 +83,7 @@ async def test_seek_with_now_goes_on_in_time(path: Path) -> None:
     assert starts == sorted(starts)
 
 
-async def test_seek_to_what_cannot_be_says_why(path: Path) -> None:
+async def test_an_invalid_seek_says_why(path: Path) -> None:
     async with playing(path, speed=0.001) as (receiver, _):
         await until(lambda: receiver._first_ns)
         for args, reason in [
@@ -91,7 +91,7 @@ async def test_seek_to_what_cannot_be_says_why(path: Path) -> None:
             (["1", "2"], "usage: seek TIME"),
             (["yesterday"], "'yesterday' is not a UTC time"),
             (["+soon"], "could not convert"),
-            (["+inf"], "is no number of seconds"),
+            (["+inf"], "is not a number of seconds"),
             (["2027-01-01T00:00:00"], "the files end at 2026-11-21T00:00:34.990000Z"),
         ]:
             with pytest.raises(CommandError, match=reason):

@@ -19,7 +19,7 @@ class World:
 
     def clock(self, speed: float = 1.0, data_ns: int = START_NS) -> ReplayClock:
         clock = ReplayClock(speed, lambda: self.now_ns)
-        clock.put(data_ns)
+        clock.go_to(data_ns)
         return clock
 
     def pass_s(self, seconds: float) -> None:
@@ -48,7 +48,7 @@ def test_everything_is_due_at_full_speed() -> None:
     clock = World().clock(inf)
     assert clock.due_s(START_NS + 10**18) == 0
     assert clock.now_ns == START_NS
-    clock.put(START_NS + S)
+    clock.go_to(START_NS + S)
     assert clock.now_ns == START_NS + S
 
 
@@ -105,9 +105,9 @@ def test_next_turn_begins_when_the_last_one_ends() -> None:
     world = World()
     clock = world.clock(2.0)
     world.pass_s(31)  # one second too late
-    clock.turn(START_NS + 60 * S, START_NS)
+    clock.begin_again(START_NS + 60 * S, START_NS)
     assert clock.now_ns == START_NS + 2 * S
-    clock.turn(START_NS + 60 * S, START_NS)
+    clock.begin_again(START_NS + 60 * S, START_NS)
     assert clock.due_s(START_NS) == pytest.approx(29)
 
 
@@ -116,14 +116,14 @@ def test_next_turn_during_a_pause_and_at_full_speed() -> None:
     clock = world.clock()
     world.pass_s(59)
     clock.hold()
-    clock.turn(START_NS + 60 * S, START_NS)
+    clock.begin_again(START_NS + 60 * S, START_NS)
     assert clock.now_ns == START_NS - S
     full = world.clock(inf)
-    full.turn(START_NS + 60 * S, START_NS - 7)
+    full.begin_again(START_NS + 60 * S, START_NS - 7)
     assert full.now_ns == START_NS - 7
 
 
-def test_position_is_told_in_words_that_json_has() -> None:
+def test_position_is_reported_as_json() -> None:
     position = Position("playing", START_NS + 15 * S, START_NS + 20 * S, START_NS, START_NS + 60 * S, inf, 3.14, 0.5, 2)
     assert position.report() == {
         "state": "playing",

@@ -8,7 +8,7 @@ from rawdaq.stream_id import StreamId
 
 
 @pytest.mark.parametrize(
-    ("wanted", "name", "is_wanted"),
+    ("selected", "name", "is_selected"),
     [
         ([], "IU.COLA.00.BHZ", True),
         (["IU.*"], "IU.COLA.00.BHZ", True),
@@ -17,8 +17,8 @@ from rawdaq.stream_id import StreamId
         (["iu.*"], "IU.COLA.00.BHZ", False),
     ],
 )
-def test_patterns_choose(wanted: list[str], name: str, is_wanted: bool) -> None:
-    assert StreamNames(wanted).find(name) == (StreamId.parse(name) if is_wanted else None)
+def test_patterns_choose(selected: list[str], name: str, is_selected: bool) -> None:
+    assert StreamNames(selected).find(name) == (StreamId.parse(name) if is_selected else None)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_codes_that_a_file_does_not_say_are_filled_in() -> None:
     assert names.find("...HHZ") == StreamId("YY", "HERE", "", "HHZ")
     assert names.find(".STA.10.HHZ") == StreamId("YY", "STA", "10", "HHZ")
     assert names.find("XX...HHZ") is None
+
+
+def test_names_that_are_not_selected_are_kept_in_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.replay.names._MAX_NAMES", 3)
+    names = StreamNames(["YY.*"])
+    for number in range(10):
+        assert names.find(f"XX.S{number}.00.HHZ") is None
+    assert names.passed_over == {f"XX.S{number}.00.HHZ" for number in range(3)}
 
 
 @pytest.mark.parametrize("name", ["...", "XX.DEMO.00.", "XX.demo.00.HHZ", "XX.DEMO.00.H Z", "XX.DEMO", "A.B.C.D.E"])

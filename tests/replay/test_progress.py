@@ -1,4 +1,4 @@
-"""A progress bar where somebody watches, and log lines above it."""
+"""A progress bar on a terminal, and log lines above it."""
 
 import asyncio
 import io
@@ -94,7 +94,7 @@ def test_text_beside_the_bar(shown: Position, expected: str) -> None:
     assert progress_text(shown) == expected
 
 
-def test_rich_is_not_loaded_where_nobody_watches() -> None:
+def test_rich_is_not_loaded_without_a_terminal() -> None:
     code = "import sys, rawdaq.receivers.file_replayer as f; from rawdaq.replay.progress import is_watched; "
     code += "print(is_watched(), {'rich', 'obspy'} & set(sys.modules))"
     line = [sys.executable, "-c", code]

@@ -1,4 +1,4 @@
-"""Files are found by name, told apart by content, and what is wrong with one is told once, with its reason."""
+"""Files are found by name, recognized by content, and what is wrong with one is logged once, with its reason."""
 
 import subprocess
 import sys
@@ -22,15 +22,15 @@ from tests.waveform_makers import NORTH, noise, pairs, records, text_record, wri
 obspy: Any = import_module("obspy")  # it has no types
 
 
-class Told(list[str]):
-    """Remembers what is told."""
+class Logged(list[str]):
+    """Keeps what is logged."""
 
     def problems(self, is_strict: bool = False) -> Problems:
         return Problems(self.append, is_strict)
 
 
-def source_of(path: Path, told: Told | None = None, names: StreamNames | None = None) -> Source:
-    source = open_source(path, names or StreamNames(), (told if told is not None else Told()).problems())
+def source_of(path: Path, logged: Logged | None = None, names: StreamNames | None = None) -> Source:
+    source = open_source(path, names or StreamNames(), (logged if logged is not None else Logged()).problems())
     assert source is not None
     return source
 
@@ -57,10 +57,10 @@ def test_files_folders_and_patterns_name_files_each_once(tmp_path: Path) -> None
     for name in ("b.mseed", "a.mseed", "deep/c.mseed", "deep/er/d.sac", ".hidden", "deep/.git/e"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    told = Told()
+    logged = Logged()
 
     def found(*patterns: str) -> list[str]:
-        paths = find_files([f"{tmp_path}/{pattern}" for pattern in patterns], told.problems())
+        paths = find_files([f"{tmp_path}/{pattern}" for pattern in patterns], logged.problems())
         return [path.relative_to(tmp_path).as_posix() for path in paths]
 
     assert found("a.mseed") == ["a.mseed"]
@@ -68,13 +68,13 @@ def test_files_folders_and_patterns_name_files_each_once(tmp_path: Path) -> None
     assert found("*.mseed", "a.mseed", "deep") == ["a.mseed", "b.mseed", "deep/c.mseed", "deep/er/d.sac"]
     assert found("**/*.mseed") == ["a.mseed", "b.mseed", "deep/c.mseed"]
     assert found(".hidden") == [".hidden"]
-    assert told == []
+    assert logged == []
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a[1].mseed", [noise()])
     (tmp_path / "a1.mseed").touch()
-    assert find_files([path], Told().problems()) == [path]
+    assert find_files([path], Logged().problems()) == [path]
 
 
 def test_relative_names_start_from_a_folder_however_it_is_called(tmp_path: Path) -> None:
@@ -82,27 +82,27 @@ def test_relative_names_start_from_a_folder_however_it_is_called(tmp_path: Path)
     folder.mkdir()
     for name in ("a.mseed", "b.mseed"):
         (folder / name).touch()
-    told = Told()
-    assert find_files(["b.mseed", "*.mseed"], told.problems(), folder) == [folder / "b.mseed", folder / "a.mseed"]
-    assert find_files([folder / "a.mseed"], told.problems(), tmp_path) == [folder / "a.mseed"]
-    assert told == []
+    logged = Logged()
+    assert find_files(["b.mseed", "*.mseed"], logged.problems(), folder) == [folder / "b.mseed", folder / "a.mseed"]
+    assert find_files([folder / "a.mseed"], logged.problems(), tmp_path) == [folder / "a.mseed"]
+    assert logged == []
 
 
 def test_the_home_folder_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a").touch()
-    assert find_files(["~/a"], Told().problems()) == [tmp_path / "a"]
+    assert find_files(["~/a"], Logged().problems()) == [tmp_path / "a"]
 
 
-def test_what_names_nothing_is_told(tmp_path: Path) -> None:
-    told = Told()
-    assert find_files([tmp_path / "absent", f"{tmp_path}/*.nothing"], told.problems()) == []
-    assert told == [
+def test_a_pattern_without_a_file_is_logged(tmp_path: Path) -> None:
+    logged = Logged()
+    assert find_files([tmp_path / "absent", f"{tmp_path}/*.nothing"], logged.problems()) == []
+    assert logged == [
         f"{tmp_path}/absent: no such file; skipped",
-        f"{tmp_path}/*.nothing: nothing is called like that; skipped",
+        f"{tmp_path}/*.nothing: no file has such a name; skipped",
     ]
     with pytest.raises(FileRefused, match="absent: no such file"):
-        find_files([tmp_path / "absent"], told.problems(is_strict=True))
+        find_files([tmp_path / "absent"], logged.problems(is_strict=True))
 
 
 # ---------------------------------------------------------------------- miniSEED
@@ -120,7 +120,7 @@ def test_miniseed_gives_its_records_whatever_its_name(tmp_path: Path, version: i
     assert {piece.timing_quality for piece in found} == {90}
 
 
-def test_only_wanted_streams_are_decoded(tmp_path: Path) -> None:
+def test_only_selected_streams_are_decoded(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [noise(size=3000), noise(NORTH, size=2000)])
     found = pieces(source_of(path, names=StreamNames(["*.HHN"], {"*": "YY.*.*.*"})))
     assert {str(piece.stream) for piece in found} == {"YY.DEMO.00.HHN"}
@@ -135,16 +135,16 @@ def test_records_that_end_before_a_time_are_left_out(tmp_path: Path) -> None:
     assert pieces(source, source.extent.end_ns + 1) == []
 
 
-def test_what_holds_no_waveform_is_left_out_and_no_fault(tmp_path: Path) -> None:
+def test_a_record_without_a_waveform_is_left_out_and_is_not_damage(tmp_path: Path) -> None:
     (record,) = records([noise(size=50)])
     nothing = record[:30] + b"\0\0" + record[32:]
     path = tmp_path / "a"
     path.write_bytes(text_record() + nothing + record)
-    told = Told()
-    source = open_source(path, StreamNames(), told.problems(is_strict=True))
+    logged = Logged()
+    source = open_source(path, StreamNames(), logged.problems(is_strict=True))
     assert source is not None
     assert samples(pieces(source)) == pairs([noise(size=50)])
-    assert told == [
+    assert logged == [
         f"{path}: a record of XX.DEMO.00.LOG that holds no waveform is left out",
         f"{path}: a record of XX.DEMO.00.HHZ without samples is left out",
     ]
@@ -153,69 +153,78 @@ def test_what_holds_no_waveform_is_left_out_and_no_fault(tmp_path: Path) -> None
 def test_text_without_a_rate_is_left_out_too(tmp_path: Path) -> None:
     record = bytearray(text_record())
     record[32:36] = bytes(4)
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(record)
-    assert pieces(source_of(path, told)) == []
-    assert told == [f"{path}: a record of XX.DEMO.00.LOG that holds no waveform is left out"]
+    assert pieces(source_of(path, logged)) == []
+    assert logged == [f"{path}: a record of XX.DEMO.00.LOG that holds no waveform is left out"]
 
 
-def test_damage_is_told_with_its_place_and_passed(tmp_path: Path) -> None:
+def test_damage_is_logged_with_its_place_and_passed(tmp_path: Path) -> None:
     made = records([noise(size=3000)], 3)
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(b"".join([made[0], made[1][:-1] + b"!", *made[2:]]))
-    problems = told.problems()
+    problems = logged.problems()
     source = open_source(path, StreamNames(), problems)
     assert source is not None
     assert len(pieces(source)) == len(made) - 1
     where = f"{len(made[1])} bytes at offset {len(made[0])}"
-    assert told == [f"{path}: {where} are skipped: its checksum is wrong"]
+    assert logged == [f"{path}: {where} are skipped: its checksum is wrong"]
     assert problems.damages == 1
-    strict = open_source(path, StreamNames(), told.problems(is_strict=True))
+    strict = open_source(path, StreamNames(), logged.problems(is_strict=True))
     assert strict is not None
     with pytest.raises(FileRefused, match="its checksum is wrong"):
         pieces(strict)
 
 
-def test_what_is_odd_in_a_record_is_told_and_its_samples_are_taken(tmp_path: Path) -> None:
+def test_what_is_odd_in_a_record_is_logged_and_its_samples_are_taken(tmp_path: Path) -> None:
     record = bytearray(records([noise(size=50)], encoding="steim2")[0])
     record[64 + 11] ^= 1
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(record)
-    assert samples(pieces(source_of(path, told))) == pairs([noise(size=50)])
-    assert len(told) == 1
-    assert "integrity" in told[0]
+    assert samples(pieces(source_of(path, logged))) == pairs([noise(size=50)])
+    assert len(logged) == 1
+    assert "integrity" in logged[0]
 
 
-def test_a_stream_that_cannot_be_named_is_told_and_left_out(tmp_path: Path) -> None:
+def test_a_stream_that_cannot_be_named_is_logged_and_left_out(tmp_path: Path) -> None:
     record = bytearray(records([noise(size=50)])[0])
     record[8:13] = b"demo "
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(record)
-    assert pieces(source_of(path, told)) == []
-    assert told[0].startswith(f"{path}: no stream can be called 'XX.demo.00.HHZ'")
-    assert told[0].endswith("give it a name with rename; left out")
+    assert pieces(source_of(path, logged)) == []
+    assert logged[0].startswith(f"{path}: no stream can be called 'XX.demo.00.HHZ'")
+    assert logged[0].endswith("give it a name with rename; left out")
 
 
-def test_a_file_that_repeats_itself_is_told_a_few_times(tmp_path: Path) -> None:
+def test_a_file_that_repeats_itself_is_logged_a_few_times(tmp_path: Path) -> None:
     made = records([noise(size=200_000)])
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(b"junk".join(made[:20]))
-    problems = told.problems()
+    problems = logged.problems()
     source = open_source(path, StreamNames(), problems)
     assert source is not None
     assert len(pieces(source)) == 20
     assert problems.damages == 19
-    assert len(told) == 6
-    assert told[-1] == f"{path}: more of that; only counted now"
+    assert len(logged) == 6
+    assert logged[-1] == f"{path}: more of that; only counted now"
 
 
-def test_the_same_is_told_once_however_often_a_file_is_played(tmp_path: Path) -> None:
-    path, told = tmp_path / "a", Told()
+def test_the_same_is_logged_once_however_often_a_file_is_played(tmp_path: Path) -> None:
+    path, logged = tmp_path / "a", Logged()
     path.write_bytes(records([noise(size=50)])[0] + b"trailer")
-    source = source_of(path, told)
+    source = source_of(path, logged)
     for _ in range(3):
         pieces(source)
-    assert len(told) == 1
+    assert len(logged) == 1
+
+
+def test_problems_are_logged_a_bounded_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.replay.sources._MAX_LOGGED", 3)
+    logged = Logged()
+    problems = logged.problems()
+    for number in range(10):
+        problems.damage(tmp_path / str(number), "damaged")
+    assert (problems.damages, len(logged)) == (10, 3)
 
 
 # ---------------------------------------------------------------------- other formats
@@ -249,7 +258,7 @@ def test_gaps_in_a_file_that_obspy_reads_stay(tmp_path: Path) -> None:
     assert pieces(source, late_ns + 10**9) == []
 
 
-def test_unwanted_traces_are_left_out(tmp_path: Path) -> None:
+def test_traces_that_are_not_selected_are_left_out(tmp_path: Path) -> None:
     obspy.Stream([trace(), trace(channel="HHN")]).write(str(tmp_path / "a"), "PICKLE")
     found = pieces(source_of(tmp_path / "a", names=StreamNames(["*.HHN"])))
     assert [str(piece.stream) for piece in found] == ["XX.DEMO.00.HHN"]
@@ -259,33 +268,33 @@ def test_unwanted_traces_are_left_out(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"", "{path} is empty"),
-        (b"not a waveform at all", "{path} is no waveform file that ObsPy reads: Unknown format for file {path}"),
+        (b"not a waveform at all", "{path} is not a waveform file that ObsPy reads: Unknown format for file {path}"),
         (b"MS\x03 but no more of it", "{path} begins like miniSEED, but there is no record in it"),
         (None, "cannot read {path}: No such file or directory"),
     ],
 )
-def test_what_is_no_waveform_file_is_skipped_with_its_reason(
+def test_a_file_without_waveforms_is_skipped_with_its_reason(
     tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
-    path, told = tmp_path / "day.mseed", Told()
+    path, logged = tmp_path / "day.mseed", Logged()
     if content is not None:
         path.write_bytes(content)
-    problems = told.problems()
+    problems = logged.problems()
     assert open_source(path, StreamNames(), problems) is None
     text = reason.format(path=path)
-    assert (problems.files, told) == ({path: text}, [f"{text}; skipped"])
+    assert (problems.files, logged) == ({path: text}, [f"{text}; skipped"])
     with pytest.raises(FileRefused):
-        open_source(path, StreamNames(), told.problems(is_strict=True))
+        open_source(path, StreamNames(), logged.problems(is_strict=True))
 
 
 @pytest.mark.parametrize("form", ["MSEED", "PICKLE"])
 def test_a_file_that_is_gone_when_its_time_comes_is_skipped(tmp_path: Path, form: str) -> None:
-    path, told = tmp_path / "a", Told()
+    path, logged = tmp_path / "a", Logged()
     trace().write(str(path), form)
-    source = source_of(path, told)
+    source = source_of(path, logged)
     path.unlink()
     assert pieces(source) == []
-    assert told == [f"cannot read {path}: No such file or directory; skipped"]
+    assert logged == [f"cannot read {path}: No such file or directory; skipped"]
 
 
 def test_a_file_that_is_lost_while_it_is_played_ends(tmp_path: Path) -> None:
@@ -297,10 +306,10 @@ def test_a_file_that_is_lost_while_it_is_played_ends(tmp_path: Path) -> None:
             yield Unloaded(0, 0, lambda: None)
             raise OSError(5, "Input/output error")
 
-    told = Told()
-    lost = Lost(tmp_path / "a", Extent(0, 0), StreamNames(), told.problems())
+    logged = Logged()
+    lost = Lost(tmp_path / "a", Extent(0, 0), StreamNames(), logged.problems())
     assert len([unloaded for part in lost.open(0) for unloaded in part]) == 1
-    assert told == [f"cannot read {tmp_path / 'a'}: Input/output error; skipped"]
+    assert logged == [f"cannot read {tmp_path / 'a'}: Input/output error; skipped"]
 
 
 def test_obspy_is_loaded_only_when_a_file_needs_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Waveform files come in as they are, whatever is none is refused in words, and a picture is a picture."""
+"""Waveform files are read as they are, other files are refused with a reason, and pictures are drawn."""
 
 import pickle
 from importlib import import_module
@@ -97,12 +97,12 @@ def test_nothing_has_no_extent(tmp_path: Path) -> None:
         (
             "text",
             b"These are not the samples you are looking for.",
-            "no waveform file that ObsPy reads: Unknown format",
+            "not a waveform file that ObsPy reads: Unknown format",
         ),
-        ("empty", b"", "no waveform file that ObsPy reads"),
+        ("empty", b"", "not a waveform file that ObsPy reads"),
     ],
 )
-def test_what_is_no_waveform_file_is_refused_by_name(
+def test_a_file_without_waveforms_is_refused_by_name(
     tmp_path: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     if content is not None:

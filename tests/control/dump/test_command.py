@@ -329,7 +329,10 @@ async def test_a_publisher_that_turns_us_away_is_reported_from_one_that_is_not_t
         (["--connect", "tcp://127.0.0.1:99999", "--seconds", "0.1"], "its port is not a number in 1-65535"),
         (["--stream", "HHZ"], "Invalid value for '--stream': 'HHZ' can name no stream"),
         (["--write", "/tmp"], "--write"),
-        (["--plot", "a.foo"], "Invalid value for --plot: no picture is called .foo; a.foo should end in .avif, .eps,"),
+        (
+            ["--plot", "a.foo"],
+            "Invalid value for --plot: .foo is not a picture format; a.foo should end in .avif, .eps,",
+        ),
         (["--what"], "--what"),
     ],
 )
