@@ -47,7 +47,6 @@ class FileCache:
         self._is_limit_logged = False
 
     def __len__(self) -> int:
-        """Return how many are open."""
         return len(self._files)
 
     @property
