@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "version": 2,
     "record_length": 512,
     "encoding": Encoding.AUTO,
-    "flush_after_s": 10.0,
+    "flush_after_s": None,
     "fsync_s": 5.0,
     "max_open_files": 1024,
 }
@@ -68,7 +68,7 @@ async def publisher(tmp_path: Path) -> AsyncIterator[MiniSeedPublisher]:
 
 def test_building_one_touches_nothing(tmp_path: Path) -> None:
     publisher = MiniSeedPublisher(tmp_path / "archive", version=3, record_length=600, encoding=Encoding.STEIM1)
-    assert publisher.record_format == RecordFormat(3, 600, Encoding.STEIM1, 10.0)
+    assert publisher.record_format == RecordFormat(3, 600, Encoding.STEIM1, None)
     assert not list(tmp_path.iterdir())
 
 
