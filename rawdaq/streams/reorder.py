@@ -1,7 +1,7 @@
-"""Puts packets in order that a network has mixed up, drops those that come twice, and waits a while for the missing.
+"""Puts packets in order that a network has mixed up, drops copies, and waits a while for missing ones.
 
-Nothing waits as long as nothing is missing. All of it is decided by time: a packet is next when it begins within half
-a sample of where the last one ended. No clock is read here: who calls passes the time in.
+Nothing waits as long as nothing is missing. Only time decides: a packet is next when it begins within half a sample of
+where the last one ended. No clock is read here: the caller passes the time in.
 """
 
 import heapq
@@ -9,9 +9,12 @@ import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
+from zlib import crc32
 
-from rawdaq.packet import Packet, PacketRun, Samples
+import numpy as np
+
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
@@ -26,7 +29,7 @@ _STAMP_NS = 2000
 #: Before every time.
 _NEVER_NS = -(1 << 63)
 
-#: Packets of a stream that are remembered, twice over, so that a copy is known as one: seconds at usual rates.
+#: Packets of a stream that are remembered, twice over, so that a copy is recognised: seconds at usual rates.
 _KNOWN_PACKETS = 50_000
 _KNOWN_NS = 10 * NS_PER_S
 
@@ -34,7 +37,7 @@ _KNOWN_NS = 10 * NS_PER_S
 MAX_WAITING_BYTES = 64_000_000
 _ITEM_OVERHEAD_BYTES = 800  # objects, and what is remembered of it
 
-#: So many old packets that follow each other, and no other, are no stragglers: the device's clock was set back.
+#: So many old packets that follow each other, and no other, mean that the device's clock was set back.
 _RESTART_PACKETS = 4
 
 
@@ -46,7 +49,7 @@ class OrderCounts:
         reordered: came late and were put where they belong.
         duplicates: came again and were dropped.
         too_late: came when what follows them was already published, and were dropped.
-        given_up: how often it was no longer waited for what is missing.
+        given_up: how often waiting for missing packets was given up.
         restarts: how often the device's time ran back and was followed.
     """
 
@@ -69,10 +72,14 @@ class Reorder:
     """
 
     def __init__(self, wait_s: float) -> None:
-        self.waiting_bytes = 0
         self._wait_ns = round(wait_s * NS_PER_S)
         self._streams: dict[StreamId, _Order] = {}
         self._waiting: dict[_Order, None] = {}  # those of which something waits: usually none of thousands
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The memory that waiting packets hold."""
+        return sum(order.waiting_bytes for order in self._waiting)
 
     @property
     def due_ns(self) -> int | None:
@@ -91,41 +98,33 @@ class Reorder:
             order = self._streams.get(item.stream)
             if order is None:
                 order = self._streams[item.stream] = _Order(item.rate_hz, self._wait_ns)
-            before_bytes = order.waiting_bytes
             order.add(item, now_ns, out)
-            if before_bytes or order.waiting_bytes:
-                self._note(order, before_bytes)
-        while self.waiting_bytes > MAX_WAITING_BYTES:
-            order = max(self._waiting, key=lambda each: each.waiting_bytes)
-            before_bytes = order.waiting_bytes
-            order.give_up(out)
-            self._note(order, before_bytes)
+            if order.waiting_bytes:
+                self._waiting[order] = None
+        while self._waiting and self.waiting_bytes > MAX_WAITING_BYTES:
+            max(self._waiting, key=lambda each: each.waiting_bytes).give_up(out)
+        self._forget_empty()
         return out
 
     def release(self, now_ns: int) -> list[Item]:
         """Return what has waited long enough by *now_ns*, and what follows it."""
         out: list[Item] = []
-        for order in list(self._waiting):
-            before_bytes = order.waiting_bytes
+        for order in self._waiting:
             order.release(now_ns, out)
-            self._note(order, before_bytes)
+        self._forget_empty()
         return out
 
     def flush(self) -> list[Item]:
         """Return all that waits."""
         out: list[Item] = []
-        for order in list(self._waiting):
-            before_bytes = order.waiting_bytes
+        for order in self._waiting:
             order.flush(out)
-            self._note(order, before_bytes)
+        self._forget_empty()
         return out
 
-    def _note(self, order: "_Order", before_bytes: int) -> None:
-        self.waiting_bytes += order.waiting_bytes - before_bytes
-        if order.waiting_bytes:
-            self._waiting[order] = None
-        else:
-            self._waiting.pop(order, None)
+    def _forget_empty(self) -> None:
+        if self._waiting:
+            self._waiting = {order: None for order in self._waiting if order.waiting_bytes}
 
     def report(self) -> dict[str, dict[str, int]]:
         """Return the counts, and how many packets wait, of every stream to which anything has happened."""
@@ -136,56 +135,45 @@ class Reorder:
         return {stream: report for stream, report in reports.items() if any(report.values())}
 
 
-_Print: TypeAlias = tuple[int, Any, Any, Any]
+#: What distinguishes packets: their start and a checksum of their samples. The start alone does not: a leap second, or
+#: a device whose clock was set back, gives two packets of one time that are both needed.
+_Mark: TypeAlias = tuple[int, int]
 
 
-def _print_of(samples: Samples) -> _Print:
-    """Return what tells a copy from another packet of the same time: the number of samples and three of them.
-
-    A device whose clock was set back, or a leap second, gives two packets of one time that are both wanted.
-    """
-    size = samples.size
-    return (size, samples.item(0), samples.item(size // 2), samples.item(size - 1)) if size else (0, 0, 0, 0)
+def _marks(item: Item) -> list[_Mark]:
+    """Return the mark of each packet of *item*."""
+    if isinstance(item, Packet):
+        return [(item.start_ns, crc32(item.data))]
+    samples = np.ascontiguousarray(item.samples)
+    rows, width = samples.reshape(-1).view(np.uint8).data, samples.strides[0]
+    starts = enumerate(item.starts_ns)
+    return [(start_ns, crc32(rows[index * width : (index + 1) * width])) for index, start_ns in starts]
 
 
 class _Known:
-    """The packets that came lately, by start and what tells them apart."""
+    """The packets that came lately, so that a copy is recognised."""
 
-    __slots__ = ("_newer", "_older", "_since_ns", "_twins")
+    __slots__ = ("_newer", "_older", "_since_ns")
 
     def __init__(self) -> None:
-        self._newer: dict[int, _Print] = {}
-        self._older: dict[int, _Print] = {}
-        self._twins: set[tuple[int, _Print]] = set()  # of two packets of one time the first
+        self._newer: set[_Mark] = set()
+        self._older: set[_Mark] = set()
         self._since_ns = 0
 
     def add(self, item: Item, now_ns: int) -> None:
         if len(self._newer) >= _KNOWN_PACKETS or now_ns - self._since_ns > _KNOWN_NS:
-            self._older, self._newer, self._since_ns = self._newer, {}, now_ns
-            self._twins.clear()
-        if isinstance(item, Packet):
-            before = self._newer.get(item.start_ns)
-            if before is not None:
-                self._twins.add((item.start_ns, before))
-            self._newer[item.start_ns] = _print_of(item.samples)
-        else:
-            size: int = item.samples.shape[1]
-            columns = (item.samples[:, index].tolist() for index in (0, size // 2, size - 1))
-            self._newer.update(zip(item.starts_ns, zip(itertools.repeat(size), *columns, strict=False), strict=True))
+            self._older, self._newer, self._since_ns = self._newer, set(), now_ns
+        self._newer.update(_marks(item))
 
-    def has(self, packet: Packet) -> bool:
-        known, start_ns = _print_of(packet.samples), packet.start_ns
-        is_known = self._newer.get(start_ns) == known or self._older.get(start_ns) == known
-        return is_known or (start_ns, known) in self._twins
-
-    def has_none_of(self, run: PacketRun) -> bool:
-        return self._newer.keys().isdisjoint(run.starts_ns) and self._older.keys().isdisjoint(run.starts_ns)
+    def has_any_of(self, item: Item) -> bool:
+        marks = _marks(item)
+        return not (self._newer.isdisjoint(marks) and self._older.isdisjoint(marks))
 
 
 class _Order:
     """The order of one stream.
 
-    What waits is kept twice: in a heap by its start, and in the order of its arrival, which tells when to give up.
+    What waits is kept twice: in a heap by its start, and in the order of its arrival, which decides when to give up.
     """
 
     __slots__ = (
@@ -225,7 +213,7 @@ class _Order:
 
     @property
     def due_ns(self) -> int | None:
-        """When what is missing is no longer waited for."""
+        """When waiting for what is missing is given up."""
         return self._arrivals[0][0] + self._wait_ns if self._arrivals else None
 
     @property
@@ -235,12 +223,12 @@ class _Order:
 
     def add(self, item: Item, now_ns: int, out: list[Item]) -> None:
         """Take *item*; append what can be published to *out*."""
-        if not self._heap and item.start_ns > self._latest_ns and self._is_next(item):  # nearly always, and not known
+        if not self._heap and item.start_ns > self._latest_ns and self._is_next(item):  # mostly, and never a copy
             self._known.add(item, now_ns)
             self._pass(item, out)
         elif isinstance(item, Packet):
             self._place(item, now_ns, out)
-        elif self._known.has_none_of(item) and (self._is_next(item) or self._has_room_before(item)):
+        elif not self._known.has_any_of(item) and (self._is_next(item) or self._has_room_before(item)):
             self._place_new(item, now_ns, out)
         else:
             for packet in item:
@@ -252,7 +240,7 @@ class _Order:
             self.give_up(out)
 
     def give_up(self, out: list[Item]) -> None:
-        """Wait no longer for what is missing first: append what follows it."""
+        """Give up waiting for what is missing first: append what follows it."""
         if self._heap:
             self.counts.given_up += self._next_ns is not None  # at the beginning nothing is known to be missing
             self._pass_first(out)
@@ -266,7 +254,7 @@ class _Order:
         self._forget_old()
 
     def _place(self, packet: Packet, now_ns: int, out: list[Item]) -> None:
-        if self._known.has(packet):
+        if self._known.has_any_of(packet):
             self.counts.duplicates += 1
         elif self._wait_ns and self._is_old(packet):
             self._keep_old(packet, now_ns, out)
