@@ -109,7 +109,7 @@ class ZMQPublisher(Publisher):
         """Bind, or begin to connect.
 
         Raises:
-            ComponentError: the address or a key file cannot be used; the text says why and what to do.
+            ComponentError: the address or a key file cannot be used; the text names the cause and the remedy.
         """
         kind = zmq.PUSH if self._is_push else zmq.PUB
         self._socket = await self._zmq.open(None, kind, {zmq.SNDHWM: self._high_water_mark})
@@ -118,7 +118,7 @@ class ZMQPublisher(Publisher):
         )
 
     async def watch(self) -> None:
-        """Log who connects, and why nothing does."""
+        """Log connections, and why there is none."""
         await self._zmq.run()
         await super().watch()
 

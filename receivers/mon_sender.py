@@ -16,10 +16,10 @@ _MAX_WAITING = 60  # messages for a monitor that is away: a minute
 
 
 class ReceiverMonSender(Reporter):
-    """Counts what a receiver gets and tells its rate.
+    """Counts what a receiver gets and reports its rate.
 
     Keep it as an attribute of the receiver: the server finds it there, shows its rate in ``status``, and, when the
-    station file names a monitor, lets it push one JSON message a second to it. Nobody has to listen.
+    station file names a monitor, lets it push one JSON message a second to it. No monitor has to listen.
 
     Args:
         name: the receiver's name in the messages.
@@ -64,5 +64,5 @@ class ReceiverMonSender(Reporter):
         message = {"name": self.name, "time_ns": time.time_ns(), **self.report()}
         try:
             socket.send_multipart([b"~monitor", json.dumps(message).encode()], zmq.NOBLOCK)
-        except zmq.Again:  # nobody listens: the newest minute waits in the socket, what is older is of no use
+        except zmq.Again:  # no monitor listens: the newest minute waits in the socket, the rest is useless
             self.dropped += 1

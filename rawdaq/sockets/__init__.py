@@ -1,4 +1,4 @@
-"""Sockets: listening, dialling with back-off, datagrams and ZMQ, all held while a queue is full.
+"""Sockets: listening, dialling with a back-off, datagrams and ZMQ, all held while a queue is full.
 
-Here are transport and reconnection only; what the bytes mean is the business of `rawdaq.protocols`.
+Here are transport, reconnection and encryption only; what the bytes mean stands in `rawdaq.protocols`.
 """

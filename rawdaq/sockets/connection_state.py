@@ -10,7 +10,7 @@ import zmq
 
 from rawdaq.outage import Outage
 
-#: The events that the monitor is asked for; those that only say that a connection begins are not among them.
+#: The events that the monitor is asked for, without those that only report that a connection begins.
 EVENTS: Final = (
     zmq.EVENT_CONNECTED
     | zmq.EVENT_CONNECT_RETRIED
@@ -152,7 +152,7 @@ class ConnectionState:
             self.last_failure = reason
 
     def _connect(self) -> None:
-        del self._greeting[:1]  # the monitor does not say which it is: most likely the oldest
+        del self._greeting[:1]  # the monitor does not name it: most likely the oldest
         self.peers += 1
         if self.peers == 1:
             self._connected_s = self._clock()
@@ -184,7 +184,7 @@ class ConnectionState:
         if self.is_given_up and self.last_failure == self._words.ended:
             self.last_failure = _CUT
         elif self._greeting and now_s - self._last_event_s >= _PATIENCE_S:
-            self.last_failure = self._words.no_zmq  # it says nothing; ZMQ itself waits for half a minute
+            self.last_failure = self._words.no_zmq  # it sends nothing; ZMQ itself waits for half a minute
         self.last_failure = self.last_failure or self._words.absent
         self._log_failure(self.last_failure)
 

@@ -162,7 +162,7 @@ class DatagramEndpoint(Endpoint):
         """Bind the socket, enlarge its buffer, join the groups, and read.
 
         Raises:
-            ComponentError: impossible; the text says why and what to do.
+            ComponentError: the address cannot be used; the text names the cause and the remedy.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -192,17 +192,17 @@ class DatagramEndpoint(Endpoint):
         return sock
 
     def _log_buffer(self) -> None:
-        wanted, granted = self.listening.buffer_bytes, self.buffer_bytes or 0
-        if granted >= wanted:
+        asked, granted = self.listening.buffer_bytes, self.buffer_bytes or 0
+        if granted >= asked:
             self._log.info("listening on UDP %s with a buffer of %.1f MB", self.address, granted / 1e6)
             return
-        setting = f"net.core.rmem_max={wanted}" if _IS_LINUX else f"kern.ipc.maxsockbuf={2 * wanted}"
+        setting = f"net.core.rmem_max={asked}" if _IS_LINUX else f"kern.ipc.maxsockbuf={2 * asked}"
         self._log.warning(
             "listening on UDP %s: the system granted a buffer of %.3f MB instead of %.3f MB; bursts may be lost. "
             "Raise the limit with `sysctl -w %s`, and write that into /etc/sysctl.conf; or ask for less",
             self.address,
             granted / 1e6,
-            wanted / 1e6,
+            asked / 1e6,
             setting,
         )
 
@@ -281,15 +281,15 @@ class DatagramEndpoint(Endpoint):
         }
 
 
-def enlarge_buffer(sock: socket.socket, wanted_bytes: int) -> int:
-    """Ask the system for a receive buffer of *wanted_bytes*, and return how much it granted."""
+def enlarge_buffer(sock: socket.socket, asked_bytes: int) -> int:
+    """Ask the system for a receive buffer of *asked_bytes*, and return how much it granted."""
     for halvings in range(10):  # some systems refuse what is too large, others grant less
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes >> halvings)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked_bytes >> halvings)
             break
     if _IS_LINUX:
         with contextlib.suppress(PermissionError):  # only an administrator may go beyond the limit
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, asked_bytes)
     factor = 2 if _IS_LINUX else 1  # Linux doubles what is asked for, to have room for its own records
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // factor
 

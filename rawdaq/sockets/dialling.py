@@ -138,6 +138,7 @@ class Dialler(Generic[C]):
     def stop(self) -> None:
         """Make no further attempt; the connection, if there is one, stays."""
         self._is_stopped = True
+        self._hurried.set()
 
     async def run(self) -> None:
         """Dial, wait until the connection has ended, pause, and dial again."""

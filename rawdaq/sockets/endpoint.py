@@ -36,7 +36,7 @@ class Endpoint(ABC):
         """Bind, or prepare to dial.
 
         Raises:
-            ComponentError: the address cannot be used; the text says why and what to do.
+            ComponentError: the address cannot be used; the text names the cause and the remedy.
         """
 
     async def run(self) -> None:

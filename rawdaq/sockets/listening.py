@@ -52,7 +52,7 @@ async def listen(
         address: how an error names host and port.
 
     Raises:
-        ComponentError: the address cannot be used; the text says why and what to do.
+        ComponentError: the address cannot be used; the text names the cause and the remedy.
     """
     try:
         server = await asyncio.get_running_loop().create_server(factory, host, port)

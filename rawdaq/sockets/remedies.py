@@ -52,7 +52,7 @@ def _refusal(what: str, error: OSError, remedies: Mapping[int, str], otherwise: 
 
 
 def cause(error: OSError) -> str:
-    """Return what the system says; asyncio wraps that into a sentence that repeats the address."""
+    """Return the system's words for *error*; asyncio wraps them into a sentence that repeats the address."""
     is_of_system = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
     return os.strerror(error.errno or 0) if is_of_system else error.strerror or str(error)
 

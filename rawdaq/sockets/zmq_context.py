@@ -1,4 +1,4 @@
-"""One ZMQ context for many servers: each context has two threads, and a process with a thousand servers needs one."""
+"""One ZMQ context for many servers: each context has two threads, and a process may have a thousand servers."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import zmq.asyncio
 
 
 def large_context() -> "zmq.Context[zmq.Socket[bytes]]":
-    """Return a context that can have as many sockets as ZMQ knows how to count; by default that is 1023."""
+    """Return a context that can have as many sockets as ZMQ can count; by default that is 1023."""
     context = zmq.Context()
     context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
     return context
 
 
 class ContextShare(zmq.asyncio.Context):
-    """A server's part of *shared*: `destroy` closes the sockets that were made here, and nobody else's.
+    """A server's part of *shared*: `destroy` closes the sockets that were made here, and no others.
 
     Args:
         shared: a context that lives longer.

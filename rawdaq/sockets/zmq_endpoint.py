@@ -48,7 +48,7 @@ class ZmqEndpoint(Endpoint):
         options: how to open it.
         context: gives the ZMQ context when the socket is opened.
         take: gets every burst: messages as lists of frames, or frames.
-        log: where it is logged who connects, and what is lost at the end.
+        log: where connections are logged, and what is lost at the end.
 
     Attributes:
         messages: how many (or how many frames) were taken.
@@ -81,7 +81,7 @@ class ZmqEndpoint(Endpoint):
         """Bind, or begin to connect; the peers of a connecting socket may come and go.
 
         Raises:
-            ComponentError: the address cannot be used; the text says why and what to do.
+            ComponentError: the address cannot be used; the text names the cause and the remedy.
         """
         options = self._options
         limits = {zmq.RCVHWM: options.high_water_mark, zmq.MAXMSGSIZE: options.max_message_bytes}
@@ -123,8 +123,8 @@ class ZmqEndpoint(Endpoint):
     def _receive(self, opened: "zmq.Socket[bytes]") -> bool:
         """Take at most a burst; return False when nothing is left.
 
-        When ZMQ says so, it has processed all changes that the descriptor reported: only then is it certain that the
-        descriptor becomes readable again with the next message.
+        ZMQ has then processed all changes that the descriptor reported: only after that is it certain that it becomes
+        readable again with the next message.
         """
         receive = opened.recv if self._options.is_by_frame else opened.recv_multipart
         burst: list[Any] = []

@@ -60,7 +60,7 @@ class ZmqSocket:
     Args:
         address: a ZMQ address.
         is_bound: whether the peers connect to us.
-        log: where it is logged who connects, and why nothing does.
+        log: where connections are logged, and why there is none.
         curve: the key files, where the connection is encrypted.
         needs_peer: False where it is normal that no peer is there.
 
@@ -106,7 +106,7 @@ class ZmqSocket:
             options: values of further socket options.
 
         Raises:
-            ComponentError: the address or a key file cannot be used; the text says why and what to do.
+            ComponentError: the address or a key file cannot be used; the text names the cause and the remedy.
         """
         clients = None
         if self._curve is not None and self._curve.clients is not None:
@@ -151,7 +151,7 @@ class ZmqSocket:
                 self.state.note(message["event"], message["value"])
 
     async def run(self, may_reconnect: Callable[[], bool] = lambda: True) -> None:
-        """Log who connects and why nothing does, and connect again where ZMQ no longer does.
+        """Log connections and why there is none, and connect again where ZMQ no longer does.
 
         Args:
             may_reconnect: False while what waits in the socket, which disconnecting would drop, is still to be read.

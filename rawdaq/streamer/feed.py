@@ -44,7 +44,7 @@ class Channel:
         sampsize: what older programs give instead, for integers: 1, 2 or 4 bytes.
 
     Raises:
-        InvalidValue: one of them is invalid; the text says what is valid.
+        InvalidValue: one of them is invalid; the text names what is valid.
     """
 
     id: int
@@ -159,7 +159,7 @@ class SampleFeed(ABC):
                 converted when every value exists in the channel's type, and refused otherwise.
 
         Raises:
-            InvalidValue: the call is wrong; the text says what is right. Nothing is sent.
+            InvalidValue: the call is wrong; the text names what is right. Nothing is sent.
             ComponentError: it is not started.
         """
         if samples is None:

@@ -91,7 +91,7 @@ class Client:
         self.sending.clear()
 
 
-#: Per channel: the clients for each packet layout that is wanted.
+#: Per channel: the clients for each packet layout that they use.
 Routes = dict[int, tuple[tuple[RawVersion, tuple[Client, ...]], ...]]
 
 
@@ -120,7 +120,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     """Return a listening socket that does not block.
 
     Raises:
-        ComponentError: impossible; the text says why and what to do.
+        ComponentError: the address cannot be used; the text names the cause and the remedy.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -320,17 +320,17 @@ class RawServer:
 
     def _reroute(self) -> None:
         """Let feeding know which clients have started; 1.0 and 1.1 have the same packets."""
-        wanted: dict[int, dict[RawVersion, list[Client]]] = {}
+        started: dict[int, dict[RawVersion, list[Client]]] = {}
         for client in self._clients:
             layout = RawVersion.V2_0 if client.codec.version is RawVersion.V2_0 else RawVersion.V1_1
             for channel in client.channels:
-                wanted.setdefault(channel, {}).setdefault(layout, []).append(client)
+                started.setdefault(channel, {}).setdefault(layout, []).append(client)
         with self._lock:
             self._routes = {
                 channel: tuple((layout, tuple(clients)) for layout, clients in layouts.items())
-                for channel, layouts in wanted.items()
+                for channel, layouts in started.items()
             }
-        if wanted:
+        if started:
             self.has_client.set()
         else:
             self.has_client.clear()

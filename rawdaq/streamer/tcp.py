@@ -79,7 +79,7 @@ class Streamer(SampleFeed):
         """Listen and serve; return at once. Does nothing when it is started.
 
         Raises:
-            ComponentError: the address cannot be used; the text says why and what to do.
+            ComponentError: the address cannot be used; the text names the cause and the remedy.
         """
         if self._server is None:
             server = RawServer(self._formats, self._limits, self._counters, self._log)

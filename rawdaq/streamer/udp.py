@@ -77,7 +77,7 @@ class UDPStreamer(SampleFeed):
         logger: where losses are logged; "rawdaq.udp_streamer" when not given.
 
     Raises:
-        InvalidValue: an invalid value; the text says what is valid.
+        InvalidValue: an invalid value; the text names what is valid.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """RawUDPReceiver: RAW packets that devices push to a port of ours as datagrams.
 
-`receiver` takes and publishes them; `channels` says how the samples of each channel come.
+`receiver` takes and publishes them; `channels` describes the samples of each channel.
 """
 
 from rawdaq.receivers.raw_udp.receiver import RawUDPReceiver

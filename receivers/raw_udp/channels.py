@@ -25,7 +25,7 @@ class UdpDefaults(Settings):
 
 
 class UdpChannel(Settings):
-    """A channel that comes in datagrams; what it leaves out is as the receiver's own options say.
+    """A channel that comes in datagrams; what it leaves out is as in the receiver's own options.
 
     Attributes:
         code: its name: ``[location.]channel``.

@@ -77,9 +77,9 @@ class RawUDPReceiver(ReceiverServer):
         name: the component's name.
         channels: the device's channel ids, each a code (``[location.]channel``) or a block of ``code``, ``rate_hz``,
             ``type`` and ``endianness``.
-        rate_hz: sampling rate of the channels that do not say one.
-        type: sample type of the channels that do not say one.
-        endianness: byte order of the channels that do not say one.
+        rate_hz: sampling rate of the channels that do not have their own.
+        type: sample type of the channels that do not have their own.
+        endianness: byte order of the channels that do not have their own.
         ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
         port: the port; 65535 when neither this nor ``ports`` is given, 0 lets the system choose.
         ports: several ports instead.
@@ -270,7 +270,7 @@ def _split(joined: bytes, count: int) -> list[bytes]:
 
 
 class _Plan(NamedTuple):
-    """What the options say together: names and formats of the channels, and what reads them (None: raw, nothing)."""
+    """What the options mean together: names and formats of the channels, and what reads them (None with `raw`)."""
 
     names: dict[int, StreamId]
     formats: dict[int, ChannelFormat]
@@ -319,9 +319,9 @@ def _address_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
     if options["ports"] and options["port"] is not None:
         yield "give either port or ports"
     if options["interface"] and not options["multicast"]:
-        yield "interface says where to join multicast groups: name the groups, or leave it out"
+        yield "interface is where multicast groups are joined: name the groups, or leave it out"
     families = {4: "0.0.0.0", 6: "::"}
     for group in options["multicast"]:
         needed = families[ipaddress.ip_address(group).version]
         if options["ip"] != needed:
-            yield f"group {group} needs ip: {needed!r} (interface says where to join it), not {options['ip']}"
+            yield f"group {group} needs ip: {needed!r} (interface is where to join it), not {options['ip']}"

@@ -1,4 +1,4 @@
-"""From the arrays of a detector to packets: the station file says which streams they are and where their time is."""
+"""From the arrays of a detector to packets: the station file names their streams and where their time stands."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -46,7 +46,7 @@ class ArraySettings(Settings):
         stream: the stream that they are, ``NET.STA.LOC.CHA`` or ``[location.]channel``; a list of them where an array
             has a column for each.
         rate_hz: the sampling rate.
-        time_key: the header key that says the time of the first sample: a number since 1970, ISO 8601 text, or
+        time_key: the header key with the time of the first sample: a number since 1970, ISO 8601 text, or
             ``{"sec": ..., "ns": ...}``. Without one the times come from when the messages arrive.
         time_unit: what a number there counts.
         resync_s: without a time key, how far counted samples and arrival may part before the count begins anew.

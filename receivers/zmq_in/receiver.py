@@ -169,7 +169,7 @@ def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: A
     """Refuse options that do not go together, and patterns that can name no stream.
 
     Raises:
-        InvalidValue: the text says which, and what would be right.
+        InvalidValue: the text names them, and what would be right.
     """
     if raw and array is not None:
         raise InvalidValue("`raw` passes bytes on and `array` makes samples of them: remove one")
@@ -186,7 +186,7 @@ def _check_bind(bind: bool, endpoints: Sequence[str]) -> None:
     """Refuse to connect to every interface.
 
     Raises:
-        InvalidValue: the text says which address.
+        InvalidValue: the text names the address.
     """
     for address in endpoints:
         if "*" in address and not bind:
