@@ -107,7 +107,7 @@ def plain_address(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class DatagramOptions:
     """How to listen for datagrams.
 
     Attributes:
@@ -127,7 +127,7 @@ class DatagramEndpoint(Endpoint):
     Args:
         host: the address to listen on; ``::`` is every address of both families.
         port: the port; 0 lets the system choose.
-        listening: buffer and groups.
+        options: buffer and groups.
         take: gets every burst, and must have copied what it needs when it returns.
         log: where drops and a buffer that is too small are logged.
 
@@ -141,12 +141,12 @@ class DatagramEndpoint(Endpoint):
         self,
         host: str,
         port: int,
-        listening: Listening,
+        options: DatagramOptions,
         take: Callable[["DatagramEndpoint", Burst], None],
         log: logging.Logger,
     ) -> None:
         super().__init__(host, port)
-        self.listening = listening
+        self.options = options
         self.datagrams = 0
         self.bytes = 0
         self.buffer_bytes: int | None = None
@@ -180,19 +180,19 @@ class DatagramEndpoint(Endpoint):
             sock.setblocking(False)
             if family == socket.AF_INET6:  # :: takes IPv4 too, whatever the system's default is
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            if self.listening.groups:  # others on this machine may listen to the same group
+            if self.options.groups:  # others on this machine may listen to the same group
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.buffer_bytes = enlarge_buffer(sock, self.listening.buffer_bytes)
+            self.buffer_bytes = enlarge_buffer(sock, self.options.buffer_bytes)
             sock.bind(address)
-            for group in self.listening.groups:
-                join(sock, group, self.listening.interface)
+            for group in self.options.groups:
+                join(sock, group, self.options.interface)
         except OSError:
             sock.close()
             raise
         return sock
 
     def _log_buffer(self) -> None:
-        asked, granted = self.listening.buffer_bytes, self.buffer_bytes or 0
+        asked, granted = self.options.buffer_bytes, self.buffer_bytes or 0
         if granted >= asked:
             self._log.info("listening on UDP %s with a buffer of %.1f MB", self.address, granted / 1e6)
             return

@@ -30,7 +30,7 @@ from rawdaq.receivers.raw_udp.channels import (
     as_channel,
     formats,
 )
-from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, Listening
+from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
@@ -134,7 +134,7 @@ class RawUDPReceiver(ReceiverServer):
         self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
         self._is_ours = lru_cache(_MAX_SENDERS)(self._is_in_a_network)
         self._waits = asyncio.Event()
-        listening = Listening(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
+        listening = DatagramOptions(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
         for each in chosen:
             self._add(DatagramEndpoint(ip, each, listening, self._take, self.log))
 

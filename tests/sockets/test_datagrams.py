@@ -13,7 +13,7 @@ import pytest
 
 from rawdaq.errors import ComponentError
 from rawdaq.sockets import datagrams
-from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, Listening, enlarge_buffer, read_burst
+from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions, enlarge_buffer, read_burst
 from tests.helpers import until
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what it drops")
@@ -40,7 +40,7 @@ async def listening(
 ) -> AsyncGenerator[tuple[DatagramEndpoint, Kept]]:
     kept = Kept()
     options.setdefault("buffer_bytes", 200_000)
-    endpoint = DatagramEndpoint(host, port, Listening(**options), kept.take, LOG)
+    endpoint = DatagramEndpoint(host, port, DatagramOptions(**options), kept.take, LOG)
     await endpoint.open()
     try:
         yield endpoint, kept
@@ -84,7 +84,7 @@ async def test_while_it_is_held_datagrams_wait_in_the_system() -> None:
 
 async def test_a_hold_before_it_is_open_holds_too() -> None:
     kept = Kept()
-    endpoint = DatagramEndpoint("127.0.0.1", 0, Listening(100_000), kept.take, LOG)
+    endpoint = DatagramEndpoint("127.0.0.1", 0, DatagramOptions(100_000), kept.take, LOG)
     endpoint.hold("paused")
     await endpoint.open()
     send(endpoint.port, b"a")
@@ -114,11 +114,11 @@ async def test_closing_while_held_tells_what_is_lost(caplog: pytest.LogCaptureFi
 async def test_an_address_that_cannot_be_used_is_told_with_a_remedy() -> None:
     async with listening() as (endpoint, _):
         with pytest.raises(ComponentError, match=rf"UDP 127\.0\.0\.1:{endpoint.port}: .*; another program uses it"):
-            await DatagramEndpoint("127.0.0.1", endpoint.port, Listening(), Kept().take, LOG).open()
+            await DatagramEndpoint("127.0.0.1", endpoint.port, DatagramOptions(), Kept().take, LOG).open()
     with pytest.raises(ComponentError, match=r"no interface of this machine has that address"):
-        await DatagramEndpoint("192.0.2.1", 0, Listening(), Kept().take, LOG).open()
+        await DatagramEndpoint("192.0.2.1", 0, DatagramOptions(), Kept().take, LOG).open()
     with pytest.raises(ComponentError, match=r"cannot listen on UDP no.such.host.invalid:0: .*; give an address"):
-        await DatagramEndpoint("no.such.host.invalid", 0, Listening(), Kept().take, LOG).open()
+        await DatagramEndpoint("no.such.host.invalid", 0, DatagramOptions(), Kept().take, LOG).open()
 
 
 # --- buffer --------------------------------------------------------------------------------------------------------
