@@ -1,5 +1,6 @@
 """What a ZMQ message can have wrong; each error carries its numbers and survives pickling."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rawdaq.errors import RemoteProtocolError
@@ -15,79 +16,78 @@ class MessageMalformed(RemoteProtocolError):
     reason: ClassVar[str] = "malformed"
 
 
+@dataclass(eq=False, repr=False)
 class FrameCountWrong(MessageMalformed):
     """A message has another number of frames than three."""
 
     reason = "wrong number of frames"
 
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
+    count: int
 
     def __str__(self) -> str:
         return f"message of {self.count} frames, not 3 (topic, header, samples)"
 
 
+@dataclass(eq=False, repr=False)
 class NotWaveform(MessageMalformed):
     """A topic that begins with ``~``: a log or monitoring message, not samples."""
 
     reason = "not a waveform"
 
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
+    topic: str
 
     def __str__(self) -> str:
         return f"topic {self.topic!r} is not a waveform"
 
 
+@dataclass(eq=False, repr=False)
 class HeaderUnreadable(MessageMalformed):
     """The header frame is not one JSON object."""
 
     reason = "unreadable header"
 
-    def __init__(self, size_bytes: int, cause: str) -> None:
-        super().__init__(size_bytes, cause)
-        self.size_bytes, self.cause = size_bytes, cause
+    size_bytes: int
+    cause: str
 
     def __str__(self) -> str:
         return f"header of {self.size_bytes} bytes: {self.cause}"
 
 
+@dataclass(eq=False, repr=False)
 class HeaderValueWrong(MessageMalformed):
     """A header key is missing, or its value is invalid."""
 
     reason = "wrong header"
 
-    def __init__(self, key: str, value: str, rule: str) -> None:
-        super().__init__(key, value, rule)
-        self.key, self.value, self.rule = key, value, rule
+    key: str
+    value: str
+    rule: str
 
     def __str__(self) -> str:
         return f"header key {self.key!r} is {self.value}, not {self.rule}"
 
 
+@dataclass(eq=False, repr=False)
 class UnsupportedLayout(MessageMalformed):
     """The message is of a later layout than this program reads."""
 
     reason = "later layout"
 
-    def __init__(self, version: int, supported: int) -> None:
-        super().__init__(version, supported)
-        self.version, self.supported = version, supported
+    version: int
+    supported: int
 
     def __str__(self) -> str:
         return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
 
 
+@dataclass(eq=False, repr=False)
 class SampleBytesWrong(MessageMalformed):
     """The samples frame has another size than the header announces."""
 
     reason = "wrong size"
 
-    def __init__(self, size_bytes: int, expected_bytes: int) -> None:
-        super().__init__(size_bytes, expected_bytes)
-        self.size_bytes, self.expected_bytes = size_bytes, expected_bytes
+    size_bytes: int
+    expected_bytes: int
 
     def __str__(self) -> str:
         return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"

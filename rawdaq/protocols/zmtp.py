@@ -13,6 +13,7 @@ subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -76,45 +77,43 @@ class Message(NamedTuple):
 Event = Ready | Subscribed | Cancelled | Message
 
 
+@dataclass(eq=False, repr=False)
 class NotZmtp(RemoteProtocolError):
     """The peer's greeting is not that of a ZMQ socket of version 4 or later."""
 
-    def __init__(self, greeting: bytes) -> None:
-        super().__init__(greeting)
-        self.greeting = greeting
+    greeting: bytes
 
     def __str__(self) -> str:
         return f"greeting {self.greeting[:12].hex(' ')} is not that of ZMTP 3 with the NULL mechanism"
 
 
+@dataclass(eq=False, repr=False)
 class WrongSocketType(RemoteProtocolError):
     """The peer is a ZMQ socket that cannot talk with ours."""
 
-    def __init__(self, theirs: str, ours: str) -> None:
-        super().__init__(theirs, ours)
-        self.theirs, self.ours = theirs, ours
+    theirs: str
+    ours: str
 
     def __str__(self) -> str:
         return f"peer is a {self.theirs[:_SHOWN]!r} socket, which cannot talk with {self.ours}"
 
 
+@dataclass(eq=False, repr=False)
 class FrameWrong(RemoteProtocolError):
     """A frame, a command or a message that ZMTP does not allow here."""
 
-    def __init__(self, what: str, number: int) -> None:
-        super().__init__(what, number)
-        self.what, self.number = what, number
+    what: str
+    number: int
 
     def __str__(self) -> str:
         return f"{self.what}: {self.number}"
 
 
+@dataclass(eq=False, repr=False)
 class PeerRefused(RemoteProtocolError):
     """The peer sent ERROR instead of READY."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
     def __str__(self) -> str:
         return f"peer refused the connection: {self.reason[:_SHOWN]!r}"

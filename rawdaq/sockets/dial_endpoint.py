@@ -9,6 +9,7 @@ import struct
 import termios
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rawdaq.errors import RawdaqError
@@ -33,12 +34,11 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
+@dataclass(eq=False, repr=False)
 class PeerSilent(RawdaqError):
     """The peer sent nothing for too long."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(timeout_s)
-        self.timeout_s = timeout_s
+    timeout_s: float
 
     def __str__(self) -> str:
         return f"sent nothing for {self.timeout_s:g} s"
@@ -51,6 +51,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
         transport: the connection itself.
         timeout_s: silence after which the peer counts as dead; 0 means never.
         last_received_s: when the peer last sent something, by the loop's clock.
+        left_bytes: how many are read before the connection is aborted; None: it goes on.
     """
 
     transport: asyncio.Transport
@@ -59,6 +60,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
         super().__init__()
         self.timeout_s = timeout_s
         self.last_received_s = 0.0
+        self.left_bytes: int | None = None
         self._loop = asyncio.get_running_loop()
         self._silence_check: asyncio.TimerHandle | None = None
 
@@ -89,7 +91,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by asyncio."""
-        return _memory.block
+        return _memory.block[: self.left_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
@@ -97,6 +99,10 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
         if self.failure is None:
             self.received(chunk)
         self.last_received_s = self._loop.time()
+        if self.left_bytes is not None:
+            self.left_bytes -= nbytes
+            if not self.left_bytes:
+                self.abort()
 
     def eof_received(self) -> None:
         """Called by asyncio."""
@@ -167,17 +173,16 @@ class DialEndpoint(Dialler[DialledProtocol], Endpoint):
         protocol = self.protocol
         if protocol is None or protocol.transport.is_closing():
             return None
-        last = _LastReads(protocol)
-        if last.left_bytes:
-            protocol.transport.set_protocol(last)
+        protocol.left_bytes = waiting_bytes(protocol.transport.get_extra_info("socket"))
+        if protocol.left_bytes:
             await asyncio.wait([protocol.closed], timeout=timeout_s)
         protocol.abort()
         if protocol.failure is not None:  # what follows an error of the protocol cannot be read
             self._log.warning("%s: %s", self.address, why_not_connected(protocol.failure, CONNECT_TIMEOUT_S))
-        elif last.left_bytes:
+        elif protocol.left_bytes:
             reason = ", ".join(sorted(self._holds)) or "there was more than could be read"
             return (
-                f"{last.left_bytes} bytes that {self.address} had sent are lost: "
+                f"{protocol.left_bytes} bytes that {self.address} had sent are lost: "
                 f"not read within {timeout_s:g} s of stopping ({reason})"
             )
         return None
@@ -195,37 +200,6 @@ class DialEndpoint(Dialler[DialledProtocol], Endpoint):
             "connections": self.connections,
             "last_failure": None if self.protocol is not None else self.last_failure,
         }
-
-
-class _LastReads(asyncio.BufferedProtocol):
-    """Takes the place of *protocol*, gives it the bytes that have arrived by now and no more, and ends the connection.
-
-    Attributes:
-        left_bytes: how many of them are not read yet.
-    """
-
-    def __init__(self, protocol: DialledProtocol) -> None:
-        self._protocol = protocol
-        self.left_bytes = waiting_bytes(protocol.transport.get_extra_info("socket"))
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Called by asyncio."""
-        return self._protocol.get_buffer(sizehint)[: self.left_bytes]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Called by asyncio."""
-        self.left_bytes -= nbytes
-        self._protocol.buffer_updated(nbytes)
-        if not self.left_bytes:
-            self._protocol.abort()
-
-    def eof_received(self) -> None:
-        """Called by asyncio."""
-        self._protocol.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._protocol.connection_lost(exc)
 
 
 def waiting_bytes(sock: socket.socket) -> int:
