@@ -1,7 +1,8 @@
 """ZMTP 3, the protocol between ZMQ sockets (rfc.zeromq.org/spec/23 and 37), with the NULL mechanism.
 
 Both sides send a greeting, a READY command that names the socket type, then messages of frames. A SUB socket sends its
-subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands.
+subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands. A connection may
+end anywhere, so there is no ``receive_eof``.
 
 ::
 
