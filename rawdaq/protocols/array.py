@@ -11,6 +11,7 @@ so this codec has no state.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -50,11 +51,16 @@ class TimeUnit(IntEnum):
     S = 1_000_000_000
 
 
+@dataclass(eq=False, repr=False)
 class ArrayFramesWrong(MessageMalformed):
-    """A message has another number of frames (its argument) than two, or three."""
+    """A message has another number of frames than two, or three."""
 
     reason = "wrong number of frames"
-    text = "message of {} frames, not 2 (header, array) or 3 (topic, header, array)"
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
 
 
 class ArrayMessage(NamedTuple):

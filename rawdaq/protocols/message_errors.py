@@ -1,5 +1,6 @@
-"""What a ZMQ message can have wrong; each error carries its numbers in ``args`` and survives pickling."""
+"""What a ZMQ message can have wrong; each error carries its numbers and survives pickling."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rawdaq.errors import RemoteProtocolError
@@ -10,53 +11,83 @@ class MessageMalformed(RemoteProtocolError):
 
     Attributes:
         reason: the words by which such messages are counted.
-        text: the message of the error, with places for its numbers.
     """
 
     reason: ClassVar[str] = "malformed"
-    text: ClassVar[str] = "malformed message"
-
-    def __str__(self) -> str:
-        return self.text.format(*self.args)
 
 
+@dataclass(eq=False, repr=False)
 class FrameCountWrong(MessageMalformed):
-    """A message has another number of frames (its argument) than three."""
+    """A message has another number of frames than three."""
 
     reason = "wrong number of frames"
-    text = "message of {} frames, not 3 (topic, header, samples)"
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"message of {self.count} frames, not 3 (topic, header, samples)"
 
 
+@dataclass(eq=False, repr=False)
 class NotWaveform(MessageMalformed):
-    """A topic (its argument) begins with ``~``: a log or monitoring message, not samples."""
+    """A topic that begins with ``~``: a log or monitoring message, not samples."""
 
     reason = "not a waveform"
-    text = "topic {!r} is not a waveform"
+
+    topic: str
+
+    def __str__(self) -> str:
+        return f"topic {self.topic!r} is not a waveform"
 
 
+@dataclass(eq=False, repr=False)
 class HeaderUnreadable(MessageMalformed):
-    """The header frame, of so many bytes, is not one JSON object, for a cause."""
+    """The header frame is not one JSON object."""
 
     reason = "unreadable header"
-    text = "header of {} bytes: {}"
+
+    size_bytes: int
+    cause: str
+
+    def __str__(self) -> str:
+        return f"header of {self.size_bytes} bytes: {self.cause}"
 
 
+@dataclass(eq=False, repr=False)
 class HeaderValueWrong(MessageMalformed):
-    """A header key is missing, or its value breaks a rule."""
+    """A header key is missing, or its value is invalid."""
 
     reason = "wrong header"
-    text = "header key {!r} is {}, not {}"
+
+    key: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"header key {self.key!r} is {self.value}, not {self.rule}"
 
 
+@dataclass(eq=False, repr=False)
 class UnsupportedLayout(MessageMalformed):
-    """The message is of a later layout than this program reads: its version, and the highest that is supported."""
+    """The message is of a later layout than this program reads."""
 
     reason = "later layout"
-    text = "message of layout rawdaq={}, this program reads up to {}: update rawdaq"
+
+    version: int
+    supported: int
+
+    def __str__(self) -> str:
+        return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
 
 
+@dataclass(eq=False, repr=False)
 class SampleBytesWrong(MessageMalformed):
-    """The samples frame has another size in bytes than the header announces."""
+    """The samples frame has another size than the header announces."""
 
     reason = "wrong size"
-    text = "samples of {} bytes, the header announces {}"
+
+    size_bytes: int
+    expected_bytes: int
+
+    def __str__(self) -> str:
+        return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"

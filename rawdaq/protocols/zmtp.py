@@ -1,7 +1,8 @@
 """ZMTP 3, the protocol between ZMQ sockets (rfc.zeromq.org/spec/23 and 37), with the NULL mechanism.
 
 Both sides send a greeting, a READY command that names the socket type, then messages of frames. A SUB socket sends its
-subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands.
+subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands. A connection may
+end anywhere, so there is no ``receive_eof``.
 
 ::
 
@@ -13,6 +14,7 @@ subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -76,45 +78,43 @@ class Message(NamedTuple):
 Event = Ready | Subscribed | Cancelled | Message
 
 
+@dataclass(eq=False, repr=False)
 class NotZmtp(RemoteProtocolError):
     """The peer's greeting is not that of a ZMQ socket of version 4 or later."""
 
-    def __init__(self, greeting: bytes) -> None:
-        super().__init__(greeting)
-        self.greeting = greeting
+    greeting: bytes
 
     def __str__(self) -> str:
         return f"greeting {self.greeting[:12].hex(' ')} is not that of ZMTP 3 with the NULL mechanism"
 
 
+@dataclass(eq=False, repr=False)
 class WrongSocketType(RemoteProtocolError):
     """The peer is a ZMQ socket that cannot talk with ours."""
 
-    def __init__(self, theirs: str, ours: str) -> None:
-        super().__init__(theirs, ours)
-        self.theirs, self.ours = theirs, ours
+    theirs: str
+    ours: str
 
     def __str__(self) -> str:
         return f"peer is a {self.theirs[:_SHOWN]!r} socket, which cannot talk with {self.ours}"
 
 
+@dataclass(eq=False, repr=False)
 class FrameWrong(RemoteProtocolError):
     """A frame, a command or a message that ZMTP does not allow here."""
 
-    def __init__(self, what: str, number: int) -> None:
-        super().__init__(what, number)
-        self.what, self.number = what, number
+    what: str
+    number: int
 
     def __str__(self) -> str:
         return f"{self.what}: {self.number}"
 
 
+@dataclass(eq=False, repr=False)
 class PeerRefused(RemoteProtocolError):
     """The peer sent ERROR instead of READY."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
     def __str__(self) -> str:
         return f"peer refused the connection: {self.reason[:_SHOWN]!r}"

@@ -9,6 +9,7 @@ import struct
 import termios
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rawdaq.errors import RawdaqError
@@ -33,12 +34,11 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
+@dataclass(eq=False, repr=False)
 class PeerSilent(RawdaqError):
     """The peer sent nothing for too long."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(timeout_s)
-        self.timeout_s = timeout_s
+    timeout_s: float
 
     def __str__(self) -> str:
         return f"sent nothing for {self.timeout_s:g} s"
