@@ -10,7 +10,7 @@ _HEADER_BYTES = 64
 TEXT_BYTES = 448
 
 # Sequence, quality, codes; time; number of samples, rate factor and multiplier, flags, blockettes, correction, offsets.
-_FIXED = struct.Struct(">6ss x 5s2s3s2s HHBBBxH Hhh 3xB i HH")
+_FIXED = struct.Struct(">6sss5s2s3s2s HHBBBxH Hhh 3xB i HH")
 _BLOCKETTE_1000 = struct.Struct(">HHBBBx")
 _TEXT_ENCODING, _BIG_ENDIAN, _LENGTH_EXPONENT = 0, 1, 9
 
@@ -47,9 +47,9 @@ def text_record(
         raise InvalidValue(f"a record has room for {TEXT_BYTES} bytes of text, not for {len(text)}")
     codes = [_code(station, 5), _code(location, 2), _code(channel, 3), _code(network, 2)]
     *calendar, nanosecond = to_calendar(time_ns)
-    fixed = _FIXED.pack(
-        b"%06d" % (sequence % 1_000_000), b"D", *codes, *calendar, nanosecond // 100_000, len(text), 0, 0, 1, 0, 64, 48
-    )
+    number = b"%06d" % (sequence % 1_000_000)
+    time = (*calendar, nanosecond // 100_000)
+    fixed = _FIXED.pack(number, b"D", b" ", *codes, *time, len(text), 0, 0, 1, 0, _HEADER_BYTES, _FIXED.size)
     blockette = _BLOCKETTE_1000.pack(1000, 0, _TEXT_ENCODING, _BIG_ENDIAN, _LENGTH_EXPONENT)
     return (fixed + blockette).ljust(_HEADER_BYTES, b"\0") + text.ljust(TEXT_BYTES, b"\0")
 

@@ -80,6 +80,7 @@ def _read_v2(data: bytes | bytearray, begin: int) -> RecordHead | None:
     """Return what blockettes say, None when one that may say the length is not there yet."""
     order = _order(data, begin)
     kind, length_bytes, encoding = "", 0, -1
+    offset: int
     (offset,) = _U16[order].unpack_from(data, begin + _FIRST_BLOCKETTE_AT)
     for _ in range(_MAX_BLOCKETTES):
         if not 48 <= offset <= (length_bytes or USUAL_RECORD_BYTES) - _BLOCKETTE_BYTES:

@@ -86,7 +86,7 @@ class Selector:
     """One selector.
 
     Attributes:
-        pattern: location and channel in the form of version 3, or a pattern of stream ids; empty matches all.
+        pattern: location and channel in the form of version 3, or a pattern of stream ids.
         excludes: whether it names what is not wanted.
         suffix: format and subformat, matched from the left, or one of `SUBFORMATS`; empty matches all.
         filter: how records are converted; empty when the selector does not say.
@@ -109,17 +109,17 @@ class Selector:
             raise InvalidValue(f"{text[:MAX_SELECTOR_CHARACTERS]!r} is no selector like 00HHZ or 00_H_H_Z")
         pattern, suffix = match["pattern"].upper(), (match["suffix"] or "").upper()
         if not suffix and len(pattern) == 1 and pattern in SUBFORMATS:
-            pattern, suffix = "", pattern
-        if not (not pattern or "*" in pattern or pattern.count("_") >= 3 or _SEED.fullmatch(pattern)):
+            pattern, suffix = "*", pattern
+        if suffix and not pattern:
+            pattern = "*"
+        if not ("*" in pattern or pattern.count("_") >= 3 or _SEED.fullmatch(pattern)):
             raise InvalidValue(f"{text!r} is no selector: {pattern!r} names no channel like HHZ, 00HHZ or 00_H_H_Z")
-        if not (pattern or suffix):
-            raise InvalidValue(f"{text!r} is an empty selector")
         return cls(pattern, bool(match["excludes"]), suffix, (match["filter"] or "").lower())
 
     def __str__(self) -> str:
         """Return it as `parse` reads it."""
         suffix = f".{self.suffix}" if self.suffix else ""
-        return f"{'!' * self.excludes}{self.pattern or '*'}{suffix}{':' * bool(self.filter)}{self.filter}"
+        return f"{'!' * self.excludes}{self.pattern}{suffix}{':' * bool(self.filter)}{self.filter}"
 
     def matches(self, stream: StreamKey) -> bool:
         """Return whether *stream* is one that the selector names, be it to want or to exclude it."""
@@ -134,8 +134,6 @@ class Selector:
         )
 
     def _matches_pattern(self, stream: StreamKey) -> bool:
-        if not self.pattern:
-            return True
         if self.is_seed:
             code = stream.seed_code
             location, channel = self._seed_parts
@@ -197,7 +195,7 @@ class Selector:
 
     def _v3_code(self) -> str | None:
         """Return location and channel as version 3 writes them, None when it cannot."""
-        if self.pattern in ("", "*"):
+        if self.pattern == "*":
             return "???"
         if self.is_seed:
             return self.pattern
