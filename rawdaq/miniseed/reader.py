@@ -127,6 +127,20 @@ def read_content(data: bytes) -> RecordContent:
         _lib.msr3_free(record)
 
 
+def read_record(data: bytes) -> tuple[RecordInfo, RecordContent]:
+    """Return both, what the header of the record *data* says and what it holds.
+
+    Raises:
+        RecordUnreadable: it is no record, its time cannot be, its checksum is wrong, or its encoding is unknown.
+    """
+    record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
+    try:
+        info = _info(record[0])
+        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
+    finally:
+        _lib.msr3_free(record)
+
+
 def _parse(data: bytes, flags: Any) -> Any:
     begin_operation()  # a thread that libmseed does not know yet would see its messages on stderr
     record = _ffi.new("MS3Record **")
