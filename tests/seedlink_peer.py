@@ -9,9 +9,13 @@ import contextlib
 import json
 import re
 import struct
-from collections.abc import AsyncGenerator, Callable
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
+
+from tests.helpers import DEADLINE_S, wait_for
 
 NS = 1_000_000_000
 _T3 = r"\d{4},\d\d,\d\d,\d\d,\d\d,\d\d"
@@ -70,7 +74,12 @@ class SeedLinkPeer:
         refused: stations that it does not have for anybody.
         cut_at: gives how many bytes a connection lasts, None for ever.
         excludes: whether a station that was named is none of those that a later pattern means.
-        infos: how often INFO was asked for, by item.
+        infos: what was asked for by INFO.
+        refused_infos: what it answers with a line.
+        as_streams: what it answers as it answers STREAMS.
+        more: keys of the answers of version 4, by what is asked for.
+        is_mute: whether it answers INFO not at all.
+        ends: whether it sends END after what is stored.
     """
 
     def __init__(self, version: int = 4, started: str = "2026-11-29T09:00:00.000000Z") -> None:
@@ -84,6 +93,9 @@ class SeedLinkPeer:
         self.is_mute = False
         self.ends = False
         self.infos: list[str] = []
+        self.refused_infos: set[str] = set()
+        self.as_streams: set[str] = set()
+        self.more: dict[str, dict[str, object]] = {}
         self.handshakes: list[list[str]] = []
         self._grown = asyncio.Condition()
         self.open = 0
@@ -155,6 +167,45 @@ def _ns(text: str) -> int:
     return int(when.timestamp()) * NS + int(fraction.ljust(9, "0") or 0)
 
 
+class InThread(NamedTuple):
+    """A server that runs in a thread of its own.
+
+    Attributes:
+        port: where it listens.
+        peer: the server.
+        loop: its loop.
+    """
+
+    port: int
+    peer: SeedLinkPeer
+    loop: asyncio.AbstractEventLoop
+
+    def add(self, *records: Stored) -> None:
+        """Store records, which waiting clients get."""
+        asyncio.run_coroutine_threadsafe(self.peer.add(*records), self.loop).result(DEADLINE_S)
+
+
+@contextlib.contextmanager
+def in_thread(peer: SeedLinkPeer) -> Generator[InThread]:
+    """Run *peer* in a thread of its own."""
+    ready: list[InThread] = []
+    done = threading.Event()
+
+    async def serve() -> None:
+        async with peer.listening() as port:
+            ready.append(InThread(port, peer, asyncio.get_running_loop()))
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        wait_for(lambda: ready)
+        yield ready[0]
+    finally:
+        done.set()
+        thread.join()
+
+
 class _Client:
     def __init__(self, peer: SeedLinkPeer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peer, self.reader, self.writer = peer, reader, writer
@@ -163,6 +214,7 @@ class _Client:
         self.said: list[str] = []
         peer.handshakes.append(self.said)
         self.is_bad = False  # the station was refused, and so are its words
+        self.is_uni = False  # words came without a station
         self.left = peer.cut_at()
         self.live_from = 0
         self.places: dict[str, int] = {}
@@ -192,7 +244,9 @@ class _Client:
             if word == "END":
                 break
             await getattr(self, f"on_{word.lower()}", self.on_unknown)(word, rest)
-        if rest:
+            if self.is_uni and word in ("DATA", "TIME"):
+                break
+        if word == "END" and rest:
             self.complain("END with arguments")
         self.peer.requests.append(self.requests)
         commands = asyncio.ensure_future(self.commands())
@@ -244,25 +298,34 @@ class _Client:
             self.requests.append(Request(station))
         await self.reply()
 
+    def without_station(self) -> None:
+        """Take a word of uni-station mode."""
+        if not self.requests and self.v == 3:
+            self.is_uni = True
+            self.requests.append(Request("*"))
+
     async def reply(self) -> None:
         bad = b"ERROR ARGUMENTS no such station\r\n" if self.v == 4 else b"ERROR\r\n"
         await self.send(bad if self.is_bad else b"OK\r\n")
 
     async def on_select(self, word: str, rest: str) -> None:
         self.check(self.v, word, rest)
+        self.without_station()
         if not self.is_bad:
             self.requests[-1].selectors.append(rest)
         await self.reply()
 
     async def on_data(self, word: str, rest: str) -> None:
         self.check(self.v, word, rest)
+        self.without_station()
         if not self.is_bad:
             start, *times = rest.split() or [""]
             request = self.requests[-1]
             request.start = start
             if self.v == 4 and times:
                 request.begin_ns, request.end_ns = [*map(_ns, times), None][:2]
-        await self.reply()
+        if not self.is_uni:
+            await self.reply()
 
     async def on_time(self, word: str, rest: str) -> None:
         self.check(3, word, rest)
@@ -343,16 +406,36 @@ class _Client:
         return head + station.encode() + payload
 
     def info(self, item: str) -> bytes:
-        names = sorted({each.station for each in self.peer.store})
+        if item in self.peer.refused_infos:
+            return b"ERROR\r\n"
+        is_detailed = item == "STREAMS" or item in self.peer.as_streams
+        names = sorted({each.station for each in self.peer.store}) if is_detailed or item == "STATIONS" else []
         if self.v == 4:
-            answer = {"software": "peer/1", "organization": "The institute", "server_start": self.peer.started}
-            return self.frame("JI", 0, "", json.dumps(answer).encode())
+            answer: dict[str, object] = {
+                "software": "peer/1",
+                "organization": "The institute",
+                "server_start": self.peer.started,
+            }
+            answer |= self.peer.more.get(item, {})
+            stations = [{"id": name, "description": "Hill", "start_seq": 1, "end_seq": 2} for name in names]
+            payload = json.dumps(answer | ({"station": stations} if stations else {})).encode()
+            return self.frame("JE" if "error" in answer else "JI", 0, "", payload)
         inside = "".join(
-            f'<station name="{name[3:]}" network="{name[:2]}" description="x" begin_seq="000000" end_seq="000000"/>'
-            for name in (names if item == "STATIONS" else [])
+            f'<station name="{name[3:]}" network="{name[:2]}" description="Hill" begin_seq="000000" end_seq="000000">'
+            f"{self.streams(name) if is_detailed else ''}</station>"
+            for name in names
         )
         text = f'<?xml version="1.0"?><seedlink software="peer/1" organization="x" started="{self.peer.started}">'
         return _records((text + inside + "</seedlink>").encode())
+
+    def streams(self, station: str) -> str:
+        keys = {(each.location, each.channel) for each in self.peer.store if each.station == station}
+        return "".join(
+            f'<stream location="{location}" seedname="{channel}" type="D" begin_time="2026/11/29 09:00:00.0000" '
+            'end_time="2026/11/29 10:00:00.0000"><gap begin_time="2026/11/29 09:10:00.0000" '
+            'end_time="2026/11/29 09:11:00.0000"/></stream>'
+            for location, channel in sorted(keys)
+        )
 
 
 def _records(text: bytes) -> bytes:

@@ -2,23 +2,20 @@
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.miniseed.reader import RecordContent, RecordInfo, RecordUnreadable, read_record
+from rawdaq.miniseed.reader import RecordInfo, RecordUnreadable, read_record, to_packet
 from rawdaq.packet import Packet
 from rawdaq.protocols.seedlink import DataPacket, SeedLinkVersion, StationRequest
 from rawdaq.receivers.seedlink.plan import Policy, Wanted, distance, plan
 from rawdaq.receivers.seedlink.positions import LastRecord, Positions, StationPosition
 from rawdaq.sockets.refusals import Refusals
-from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, span_ns
 
 #: Records that are remembered so as to know them again: at 10 a second the last three hours.
 _REMEMBERED = 100_000
 #: Stations of one server: bounds what a pattern can make us hold.
 _MAX_STATIONS = 10_000
-_MAX_NAMES = 1 << 14
 #: A server may send the last packets again; numbers that are further back are those of another run of it.
 _REPEATED = 100
 #: A record whose samples end so long before it comes is live, also one of 512 bytes at 1 Hz.
@@ -163,7 +160,12 @@ class Feed:
             self._remember(packet, info)
             self._advance(packet, info)
             self.positions.has_caught_up = self.positions.has_caught_up or received_ns - info.end_ns < _LIVE_NS
-            return packet.payload if self._is_raw else _decoded(packet, info, content, received_ns)
+            if self._is_raw:
+                return packet.payload
+            made = to_packet(info, content, received_ns)
+            if made is None:
+                raise _Useless("no waveform", f"{info.name} of format {packet.format}{packet.subformat}")
+            return made
         except _Useless as error:
             self._refusals.count(error.reason, packet.station, error.detail)
         except RecordUnreadable as error:
@@ -243,21 +245,3 @@ def _key(packet: DataPacket, info: RecordInfo) -> _Key:
     """Return what makes a record: stream, time, samples, and its data quality or publication version."""
     version = packet.payload[32 if packet.payload.startswith(b"MS") else 6]
     return info.name, info.start_ns, info.sample_count, version
-
-
-def _decoded(packet: DataPacket, info: RecordInfo, content: RecordContent, received_ns: int) -> Packet:
-    if content.samples is None:
-        raise _Useless("no waveform", f"{info.name} of format {packet.format}{packet.subformat}")
-    return Packet(
-        _stream(info.name),
-        info.start_ns,
-        info.rate_hz,
-        content.samples,
-        content.timing_quality,
-        received_ns=received_ns,
-    )
-
-
-@lru_cache(_MAX_NAMES)
-def _stream(name: str) -> StreamId:
-    return StreamId.parse(name)
