@@ -157,7 +157,7 @@ def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
     if server is None:
         raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT")
     if item not in server.items:
-        raise click.BadParameter(f"{item!r} is none of {', '.join(server.items)}", param_hint="--info")
+        raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
     try:
         lines = server.info(addresses[0], item, as_json)
     except InvalidValue as error:

@@ -15,7 +15,7 @@ class Server(NamedTuple):
 
     Attributes:
         reader: returns what reads an address, given the patterns of the wanted streams; raises InvalidValue for an
-            address that is none.
+            invalid address.
         info: returns the lines of an answer, given an address, what is asked for, and whether it is wanted as it came.
         items: what can be asked for.
     """

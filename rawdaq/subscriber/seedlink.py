@@ -81,7 +81,7 @@ class SeedLinkAddress:
         match = _ADDRESS.fullmatch(text)
         port = int(match["port"] or DEFAULT_PORT) if match else 0
         if match is None or not 1 <= port <= 65535:
-            raise InvalidValue(f"{text!r} is no address like {_LIKE}")
+            raise InvalidValue(f"{text!r} is not an address like {_LIKE}")
         requests = tuple(_request(part) for part in (match["stations"] or "").split(",") if part)
         return cls(match["host"].strip("[]"), port, requests)
 
@@ -93,7 +93,7 @@ class SeedLinkAddress:
 def _request(text: str) -> StationRequest:
     station, _, selectors = text.partition(":")
     if not _STATION.fullmatch(station):
-        raise InvalidValue(f"{station!r} is no station like XX_ABC or XX_*; an address is like {_LIKE}")
+        raise InvalidValue(f"{station!r} is not a station like XX_ABC or XX_*; an address is like {_LIKE}")
     return StationRequest(station.upper(), tuple(Selector.parse(each) for each in selectors.split("+") if each))
 
 

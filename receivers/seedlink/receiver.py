@@ -30,6 +30,7 @@ from rawdaq.times import from_iso, to_iso
 _STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
 _STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
 _SAVE_S = 5.0  # between two writings of the positions
+_WRITE_S = 10.0  # how long a disk may take for that
 _SHOWN_STATIONS = 100
 
 
@@ -38,7 +39,7 @@ def _stations(stations: dict[str, list[str]]) -> dict[str, list[str]]:
         raise ValueError("at least one station is needed, such as XX_ABC: [00HHZ]")
     for station, selectors in stations.items():
         if not _STATION.fullmatch(station):
-            raise ValueError(f"{station!r} is no station like XX_ABC, XX_* or *")
+            raise ValueError(f"{station!r} is not a station like XX_ABC, XX_* or *")
         for selector in selectors:
             if Selector.parse(selector).filter:
                 raise ValueError(f"{selector!r} names a filter; records are read as the server has them")
@@ -135,14 +136,17 @@ class SeedLinkReceiver(ReceiverServer):
 
     # ------------------------------------------------------------------ life
 
+    async def _open(self) -> None:
+        if self._path is not None:
+            self.feed.load(await in_new_thread("reading positions", load, self._path))
+        await super()._open()
+
     async def serve(self) -> None:
         """Serve as every receiver does, from where the last run ended.
 
         Raises:
             ComponentError: the file of the state cannot be read, it could not start, or one of its coroutines failed.
         """
-        if self._path is not None:
-            self.feed.load(await in_new_thread("reading positions", load, self._path))
         await super().serve()
         await self._save(self._positions())  # all is delivered: the next run goes on behind it
 
@@ -173,9 +177,10 @@ class SeedLinkReceiver(ReceiverServer):
         if self._path is None:
             return
         try:
-            await in_new_thread("writing positions", save, self._path, positions)
-        except OSError as error:
-            reason = f"cannot write {self._path}: {error.strerror or error}"
+            async with asyncio.timeout(_WRITE_S):
+                await in_new_thread("writing positions", save, self._path, positions)
+        except OSError as error:  # or TimeoutError, which says nothing by itself
+            reason = f"cannot write {self._path}: {error.strerror or 'its disk does not answer'}"
             if reason != self._state_failure:
                 self.log.error("%s; a restart would go on where it was written last: make it writable", reason)
             self._state_failure = reason

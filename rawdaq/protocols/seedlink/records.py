@@ -120,7 +120,7 @@ def record_station(record: bytes) -> str:
 
 
 def record_channel(record: bytes) -> str:
-    """Return the channel of a whole miniSEED 2 record: ``ERR`` of an INFO record tells of an error."""
+    """Return the channel of a whole miniSEED 2 record: ``ERR`` marks an INFO record that reports an error."""
     return _ascii(record[15:18])
 
 

@@ -102,18 +102,18 @@ class Selector:
         """Return the selector that *text* writes, in the form of either version.
 
         Raises:
-            InvalidValue: it writes none.
+            InvalidValue: it writes no selector.
         """
         match = _FORM.fullmatch(text) if len(text) <= MAX_SELECTOR_CHARACTERS else None
         if match is None:
-            raise InvalidValue(f"{text[:MAX_SELECTOR_CHARACTERS]!r} is no selector like 00HHZ or 00_H_H_Z")
+            raise InvalidValue(f"{text[:MAX_SELECTOR_CHARACTERS]!r} is not a selector like 00HHZ or 00_H_H_Z")
         pattern, suffix = match["pattern"].upper(), (match["suffix"] or "").upper()
         if not suffix and len(pattern) == 1 and pattern in SUBFORMATS:
             pattern, suffix = "*", pattern
         if suffix and not pattern:
             pattern = "*"
         if not ("*" in pattern or pattern.count("_") >= 3 or _SEED.fullmatch(pattern)):
-            raise InvalidValue(f"{text!r} is no selector: {pattern!r} names no channel like HHZ, 00HHZ or 00_H_H_Z")
+            raise InvalidValue(f"{text!r} is not a selector: {pattern!r} names no channel like HHZ, 00HHZ or 00_H_H_Z")
         return cls(pattern, bool(match["excludes"]), suffix, (match["filter"] or "").lower())
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ def parse_time(text: str) -> int:
     """Return the UTC time that *text* names, in any of the forms that SeedLink programs write.
 
     Raises:
-        InvalidValue: it names none.
+        InvalidValue: it names no time.
 
     >>> parse_time("2026,11,21,0,0,0") == parse_time("2026-11-21T00:00:00Z") == parse_time("2026/11/21 00:00:00.0000")
     True
@@ -29,13 +29,13 @@ def parse_time(text: str) -> int:
     match = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
     if match is None or len(text) > MAX_TIME_CHARACTERS:
         raise InvalidValue(
-            f"{text[:MAX_TIME_CHARACTERS]!r} is no time like 2026,11,21,00,00,00 or 2026-11-21T00:00:00Z"
+            f"{text[:MAX_TIME_CHARACTERS]!r} is not a time like 2026,11,21,00,00,00 or 2026-11-21T00:00:00Z"
         )
     *fields, fraction = match.groups()
     try:
         when = datetime(*map(int, fields))  # type: ignore[arg-type]  # six numbers
     except ValueError as error:
-        raise InvalidValue(f"{text!r} is no time: {error}") from None
+        raise InvalidValue(f"{text!r} is not a time: {error}") from None
     if not MIN_YEAR <= when.year <= MAX_YEAR:
         raise InvalidValue(f"{text!r} is not in the years {MIN_YEAR}-{MAX_YEAR}")
     return from_datetime(when) + int((fraction or "").ljust(9, "0"))

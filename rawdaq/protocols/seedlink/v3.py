@@ -36,7 +36,7 @@ def read_sequence(header: bytes) -> int:
     """Return the sequence number that the header of a data packet says.
 
     Raises:
-        PacketWrong: it says none.
+        PacketWrong: it says no number.
     """
     if not _WIRE_SEQUENCE.fullmatch(header, 2):
         raise PacketWrong("the sequence number", elided(header))
@@ -47,14 +47,14 @@ def parse_sequence(text: str) -> int:
     """Return the sequence number that a client asks for; some write ``0x``, or more than 24 bits after a wrap.
 
     Raises:
-        InvalidValue: it is no hexadecimal number.
+        InvalidValue: it is not a hexadecimal number.
 
     >>> parse_sequence("0x1000000"), parse_sequence("00beef")
     (0, 48879)
     """
     match = _SEQUENCE.fullmatch(text)
     if match is None:
-        raise InvalidValue(f"sequence {text[:20]!r} is no hexadecimal number of up to 8 digits")
+        raise InvalidValue(f"sequence {text[:20]!r} is not a hexadecimal number of up to 8 digits")
     return int(match[1], 16) % SEQUENCES
 
 

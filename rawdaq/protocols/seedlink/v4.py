@@ -107,10 +107,10 @@ def parse_sequence(text: str) -> int:
     """Return the sequence number that a client asks for.
 
     Raises:
-        InvalidValue: it is no decimal number of 64 bits.
+        InvalidValue: it is not a decimal number of 64 bits.
     """
     if not _SEQUENCE.fullmatch(text) or int(text) >= 2**64:
-        raise InvalidValue(f"sequence {text[:30]!r} is no decimal number of 64 bits")
+        raise InvalidValue(f"sequence {text[:30]!r} is not a decimal number of 64 bits")
     return int(text)
 
 

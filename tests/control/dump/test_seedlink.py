@@ -100,9 +100,9 @@ def test_gaps_and_answers_as_they_came() -> None:
 
 WRONG = {
     ("--connect", "tcp://127.0.0.1:1", "--info", "id"): "--info asks a server",
-    ("--connect", "seedlink://h", "--info", "nonsense"): "'nonsense' is none of id, capabilities",
-    ("--connect", "seedlink://h:0", "--info", "id"): "is no address like seedlink://",
-    ("--connect", "seedlink://h:0"): "is no address like seedlink://",
+    ("--connect", "seedlink://h", "--info", "nonsense"): "'nonsense' is not one of id, capabilities",
+    ("--connect", "seedlink://h:0", "--info", "id"): "is not an address like seedlink://",
+    ("--connect", "seedlink://h:0"): "is not an address like seedlink://",
     ("--connect", "seedlink://h", "--connect", "seedlink://i"): "one server, or any number of publishers",
     ("--connect", "seedlink://h", "--connect", "tcp://i:1"): "one server, or any number of publishers",
 }

@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,24 @@ async def test_a_selector_that_the_server_s_version_cannot_say_is_reported(caplo
         await until(lambda: "SeedLink 3 cannot say the selector *.3" in caplog.text)
 
 
+async def test_a_server_that_does_not_say_what_it_is_is_read_all_the_same() -> None:
+    peer = SeedLinkPeer(3)
+    peer.refused_infos = {"ID", "STATIONS"}
+    await peer.add(stored(0))
+    async with peer.listening() as port, receiving(port, stations={"*": []}) as (receiver, keeper):
+        await until(lambda: keeper.packets)
+        assert receiver.feed.positions.started_ns is None
+    assert peer.violations == ["version 3: STATION * *"]  # which not all servers know, but what else is there to ask
+
+
+async def test_it_can_wait_for_ever_without_a_question() -> None:
+    peer = SeedLinkPeer()
+    await peer.add(stored(0))
+    async with peer.listening() as port, receiving(port, keep_alive_s=0.0, timeout_s=0.0) as (_, keeper):
+        await until(lambda: keeper.packets)
+    assert peer.infos == ["ID"]
+
+
 # ---------------------------------------------------------------- records
 
 
@@ -466,6 +485,24 @@ async def test_a_file_that_cannot_be_written_is_reported_once(
     assert len([line for line in caplog.messages if "No such file" in line]) == 1
 
 
+async def test_a_disk_that_hangs_does_not_hold_a_stop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = threading.Event()
+
+    def hang(path: Path, text: bytes) -> None:
+        hung.wait()
+
+    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver.save", hang)
+    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver._WRITE_S", 0.05)
+    peer = SeedLinkPeer()
+    await peer.add(stored(0))
+    async with peer.listening() as port, receiving(port, state=tmp_path / "positions") as (_, keeper):
+        await until(lambda: keeper.packets)
+    hung.set()
+    assert "its disk does not answer; a restart would go on where it was written last" in caplog.text
+
+
 # ---------------------------------------------------------------- options
 
 
@@ -476,8 +513,8 @@ def problems(**options: Any) -> str:
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("at least one station is needed", {"stations": {}}),
-    ("'AAA' is no station like XX_ABC", {"stations": {"AAA": []}}),
-    ("'ABCDEFG' is no selector", {"stations": {"*": ["ABCDEFG"]}}),
+    ("'AAA' is not a station like XX_ABC", {"stations": {"AAA": []}}),
+    ("'ABCDEFG' is not a selector", {"stations": {"*": ["ABCDEFG"]}}),
     ("names a filter", {"stations": {"*": ["HHZ:3"]}}),
     ("'yesterday' is not a UTC time", {"start": "yesterday"}),
     ("is no host name", {"host": ""}),

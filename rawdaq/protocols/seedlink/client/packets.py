@@ -10,6 +10,7 @@ from rawdaq.protocols.seedlink.words import END, SeedLinkVersion
 
 _SIGNATURE_BYTES = 2
 _LINE_ENDS = b"\r\n"
+_INFO = b"SLINFO"
 
 #: What was read, None when that completes nothing, and where it ends.
 _Found = tuple[ClientEvent | None, int]
@@ -77,7 +78,7 @@ class PacketReader:
             return None
         end = begin + head.length_bytes
         header, record = bytes(data[position:begin]), bytes(data[begin:end])
-        if header.startswith(v3.INFO_LAST.rstrip()):
+        if header.startswith(_INFO):
             return self._info_part(header, record), end
         sequence = v3.read_sequence(header)
         return DataPacket(record_station(record), sequence, record, head.format, head.subformat), end

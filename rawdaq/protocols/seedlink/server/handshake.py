@@ -259,7 +259,7 @@ def _window(arguments: Sequence[str]) -> tuple[int | None, int | None]:
     """Return begin and end of a time window.
 
     Raises:
-        Refusal: one is no time, or the end lies before the begin.
+        Refusal: one is not a time, or the end lies before the begin.
     """
     begin_ns, end_ns = [*(_read(parse_time, text) for text in arguments), None, None][:2]
     if begin_ns is not None and end_ns is not None and end_ns < begin_ns:
