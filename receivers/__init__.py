@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
+    from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
-__all__ = ["FileReplayer", "RawReceiver", "RawUDPReceiver", "ReceiverMonSender", "ZMQReceiver"]
+__all__ = ["FileReplayer", "RawReceiver", "RawUDPReceiver", "ReceiverMonSender", "SeedLinkReceiver", "ZMQReceiver"]
 
 _HOMES = {
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
+    "SeedLinkReceiver": "rawdaq.receivers.seedlink",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
 

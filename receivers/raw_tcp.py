@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
 from rawdaq.sockets.dialling import Backoff
+from rawdaq.sockets.endpoint import check_host
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
 from rawdaq.streams.stats import StreamStats
@@ -57,16 +57,6 @@ class NoCommonVersion(RemoteProtocolError):
             + ("closed the connection" if refusal.answer is None else f"answered {refusal.answer!r}")
             for refusal in self.refusals
         )
-
-
-def _host(host: str) -> str:
-    try:
-        is_good = bool(host) and not re.search(r"[\s\x00-\x1f]", host) and bool(host.encode("idna"))
-    except UnicodeError:
-        is_good = False
-    if not is_good:
-        raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local")
-    return host
 
 
 class _Source(NamedTuple):
@@ -107,7 +97,7 @@ class RawReceiver(ReceiverServer):
         station: StationSettings,
         *,
         channels: ChannelCodes,
-        host: Annotated[str, AfterValidator(_host)] = "127.0.0.1",
+        host: Annotated[str, AfterValidator(check_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=1, le=65535)] = 65535,
         version: Literal["auto", "2.0", "1.1", "1.0"] = "auto",
         timeout_s: Annotated[float, Field(ge=0)] = 600.0,

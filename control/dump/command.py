@@ -21,7 +21,8 @@ from rawdaq.errors import InvalidValue, RawdaqError
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
 if TYPE_CHECKING:
     from rawdaq.control.dump.run import DumpRun, View
-    from rawdaq.subscriber import Subscriber
+    from rawdaq.control.dump.servers import Server
+    from rawdaq.subscriber import PacketReader, Subscriber
     from rawdaq.subscriber.files import FileSubscriber
 
 
@@ -43,7 +44,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     default=["tcp://127.0.0.1:9004"],
     show_default=True,
     metavar="ADDRESS",
-    help="Publisher to connect to; repeatable.",
+    help="Publisher to connect to; repeatable. Or a server: seedlink://HOST[:PORT][/NET_STA:SELECT+SELECT,...].",
 )
 @click.option(
     "--from",
@@ -60,6 +61,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     callback=_patterns,
     help="Streams to show, like 'XX.*.*.HH?'; repeatable.  [default: all]",
 )
+@click.option("--info", "item", metavar="ITEM", help="Show what a server has instead: id, stations, streams ...")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -83,6 +85,7 @@ def main(
     addresses: tuple[str, ...],
     files: tuple[str, ...],
     streams: tuple[str, ...],
+    item: str | None,
     count: int | None,
     seconds: float | None,
     as_json: bool,
@@ -91,7 +94,7 @@ def main(
     record_file: Path | None,
     picture: Path | None,
 ) -> None:
-    """Show the live stream of a receiver, or the content of waveform files, one packet a line.
+    """Show the live stream of a receiver or a server, or the content of waveform files, one packet a line.
 
     A line has stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
     does not give one), sequence number, and latency: the clock of this machine minus the time of the last sample. In
@@ -106,11 +109,13 @@ def main(
         raise click.UsageError("--from reads files, --connect a publisher; choose one")
     with stop_event() as stop:
         try:
+            if item is not None:
+                return _show_info(addresses, item, as_json)
             # First, because a file that is read must not be overwritten.
             opened = _open_files(files, streams, record_file, picture) if files else None
             views = [_view(as_json, with_samples, as_table), *_file_views(record_file, picture, is_live=not files)]
             run = DumpRun(views, stop, count, seconds)
-            with opened or _subscriber(addresses, streams, run) as reader:
+            with opened or _live_reader(addresses, streams, run) as reader:
                 run.run(reader)
             if not run.packets:
                 sys.exit(1)
@@ -134,6 +139,41 @@ def _with_remedy(error: OSError) -> str:
         case _:
             remedy = "choose another path"
     return f"{error.filename or 'the output'}: {error.strerror or error}; {remedy}"
+
+
+def _server(addresses: Sequence[str]) -> "Server | None":
+    """Return how the one server of *addresses* is read, None when these are publishers."""
+    from rawdaq.control.dump.servers import server_of
+
+    servers = [server_of(address) for address in addresses]
+    if any(servers) and len(addresses) > 1:
+        raise click.UsageError("--connect takes one server, or any number of publishers")
+    return servers[0]
+
+
+def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
+    """Print what a server says to INFO."""
+    server = _server(addresses)
+    if server is None:
+        raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT")
+    if item not in server.items:
+        raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
+    try:
+        lines = server.info(addresses[0], item, as_json)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--connect") from error
+    for line in lines:
+        click.echo(line)
+
+
+def _live_reader(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun") -> "PacketReader":
+    server = _server(addresses)
+    if server is None:
+        return _subscriber(addresses, streams, run)
+    try:
+        return server.reader(addresses[0], streams)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--connect") from error
 
 
 def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun") -> "Subscriber":

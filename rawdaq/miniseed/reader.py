@@ -14,7 +14,8 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
 from rawdaq.errors import RawdaqError
-from rawdaq.packet import Samples
+from rawdaq.packet import Packet, Samples
+from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
 
 #: No record is longer than this (libmseed's limit): bounds what a wrong length can make us read.
@@ -125,6 +126,48 @@ def read_content(data: bytes) -> RecordContent:
         return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
     finally:
         _lib.msr3_free(record)
+
+
+def read_record(data: bytes) -> tuple[RecordInfo, RecordContent]:
+    """Return both, what the header of the record *data* says and what it holds.
+
+    Raises:
+        RecordUnreadable: it is no record, its time cannot be, its checksum is wrong, or its encoding is unknown.
+    """
+    record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
+    try:
+        info = _info(record[0])
+        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
+    finally:
+        _lib.msr3_free(record)
+
+
+def to_packet(info: RecordInfo, content: RecordContent, received_ns: int = 0) -> Packet | None:
+    """Return a record as a packet, None when it holds no waveform.
+
+    Args:
+        info: what its header says.
+        content: what it holds.
+        received_ns: when it arrived.
+
+    Raises:
+        InvalidValue: no stream can have its name, or its rate is none.
+    """
+    if content.samples is None:
+        return None
+    return Packet(
+        _stream(info.name),
+        info.start_ns,
+        info.rate_hz,
+        content.samples,
+        content.timing_quality,
+        received_ns=received_ns,
+    )
+
+
+@lru_cache(_MAX_NAMES)
+def _stream(name: str) -> StreamId:
+    return StreamId.parse(name)
 
 
 def _parse(data: bytes, flags: Any) -> Any:

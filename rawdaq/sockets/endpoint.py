@@ -5,6 +5,7 @@ the command ``pause``) and `Endpoint.release` takes that reason back.
 """
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -16,6 +17,21 @@ def host_port(host: str, port: int) -> str:
     '[::1]:9004'
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_host(host: str) -> str:
+    """Return *host* when it can be the name or the address of a peer.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        is_good = bool(host) and not re.search(r"[\s\x00-\x1f]", host) and bool(host.encode("idna"))
+    except UnicodeError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local")
+    return host
 
 
 class Endpoint(ABC):

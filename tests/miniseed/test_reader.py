@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymseed import DataEncoding, MS3Record
 
+from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.reader import (
     RecordUnreadable,
     find_record,
@@ -17,7 +18,9 @@ from rawdaq.miniseed.reader import (
     is_miniseed,
     read_content,
     read_info,
+    read_record,
     record_length,
+    to_packet,
 )
 from tests.makers import START_NS, STREAM
 from tests.waveform_makers import noise, records, text_record
@@ -215,3 +218,25 @@ def test_no_bytes_whatsoever_break_the_reader(data: bytes, start: bytes) -> None
     for read in (read_info, read_content):
         with suppress(RecordUnreadable):
             read(start + data)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_record_is_read_at_once_and_becomes_the_packet_that_it_was_made_of(version: int) -> None:
+    packet = noise(size=40)
+    (record,) = records([packet], version)
+    info, content = read_record(record)
+    assert info == read_info(record)
+    again = to_packet(info, content, 7)
+    assert again is not None
+    assert again.received_ns == 7
+    assert (again.stream, again.start_ns, again.rate_hz) == (packet.stream, packet.start_ns, packet.rate_hz)
+    assert again.samples.tolist() == packet.samples.tolist()
+
+
+def test_what_is_no_packet() -> None:
+    assert to_packet(*read_record(text_record())) is None
+    (record,) = records([noise(size=40)])
+    with pytest.raises(InvalidValue, match="channel 'H-Z'"):
+        to_packet(*read_record(record.replace(b"HHZ", b"H-Z", 1)))
+    with pytest.raises(RecordUnreadable):
+        read_record(bytes(512))

@@ -1,0 +1,36 @@
+"""Servers that ``rawdaq-dump`` reads beside publishers: what the scheme of an address means, in one table."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from rawdaq.subscriber import PacketReader
+
+#: Homes of the schemes, each with a `Server` called ``SERVER``; loaded when used.
+_HOMES = {"seedlink": "rawdaq.control.dump.seedlink"}
+
+
+class Server(NamedTuple):
+    """What can be done with a kind of server.
+
+    Attributes:
+        reader: returns what reads an address, given the patterns of the wanted streams; raises InvalidValue for an
+            invalid address.
+        info: returns the lines of an answer, given an address, what is asked for, and whether it is wanted as it came.
+        items: what can be asked for.
+    """
+
+    reader: Callable[[str, Sequence[str]], PacketReader]
+    info: Callable[[str, str, bool], Sequence[str]]
+    items: Sequence[str]
+
+
+def scheme_of(address: str) -> str:
+    """Return the word before ``://``."""
+    return address.partition("://")[0]
+
+
+def server_of(address: str) -> Server | None:
+    """Return how the server at *address* is read; None when it is no server but a publisher."""
+    home = _HOMES.get(scheme_of(address))
+    return None if home is None else cast("Server", import_module(home).SERVER)

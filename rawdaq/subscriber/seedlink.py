@@ -1,0 +1,318 @@
+"""A SeedLink server read like a live stream, and asked for what it has: for a person who looks, from now on.
+
+What must not miss a record is the work of ``SeedLinkReceiver``.
+"""
+
+import logging
+import re
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from rawdaq import __version__
+from rawdaq.errors import InvalidValue, ProtocolError, RawdaqError
+from rawdaq.miniseed.reader import RecordUnreadable, read_record, to_packet
+from rawdaq.packet import Packet
+from rawdaq.protocols.seedlink import (
+    ClientEvent,
+    DataPacket,
+    InfoDocument,
+    InfoItem,
+    InfoReceived,
+    InfoRefused,
+    Ready,
+    RequestRefused,
+    SeedLinkClient,
+    SeedLinkVersion,
+    Selector,
+    StationRequest,
+    TransferEnded,
+)
+from rawdaq.protocols.seedlink.info.v3 import read_xml
+from rawdaq.protocols.seedlink.info.v4 import read_json
+from rawdaq.stream_id import check_patterns
+from rawdaq.subscriber.reader import PacketReader
+
+DEFAULT_PORT = 18000
+
+_ADDRESS = re.compile(
+    r"seedlink://(?P<host>\[[^\]/]+\]|[^\s/:\[\]]+)(?::(?P<port>\d{1,5}))?(?:/(?P<stations>\S*))?", re.ASCII
+)
+_STATION = re.compile(r"[A-Za-z0-9*?]{1,8}_[A-Za-z0-9*?-]{1,8}|\*", re.ASCII)
+_LIKE = "seedlink://HOST:PORT/NET_STA:SELECT,..."
+_CONNECT_S = 10.0
+_REPLY_S = 30.0
+_READ_BYTES = 1 << 18
+
+
+class ServerUnreachable(RawdaqError):
+    """There is no connection to a server; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedLinkAddress:
+    """A server, and what is wanted of it.
+
+    >>> address = SeedLinkAddress.parse("seedlink://192.0.2.7/XX_ABC:00HHZ+HN?,YY_*")
+    >>> address.host, address.port, [each.station for each in address.requests]
+    ('192.0.2.7', 18000, ['XX_ABC', 'YY_*'])
+
+    Attributes:
+        host: where the server is.
+        port: its port.
+        requests: the stations; none means all.
+    """
+
+    host: str
+    port: int
+    requests: tuple[StationRequest, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the address that *text* is; several selectors of a station are joined by ``+``.
+
+        Raises:
+            InvalidValue: it is none.
+        """
+        match = _ADDRESS.fullmatch(text)
+        port = int(match["port"] or DEFAULT_PORT) if match else 0
+        if match is None or not 1 <= port <= 65535:
+            raise InvalidValue(f"{text!r} is not an address like {_LIKE}")
+        requests = tuple(_request(part) for part in (match["stations"] or "").split(",") if part)
+        return cls(match["host"].strip("[]"), port, requests)
+
+    def __str__(self) -> str:
+        """Return ``HOST:PORT``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _request(text: str) -> StationRequest:
+    station, _, selectors = text.partition(":")
+    if not _STATION.fullmatch(station):
+        raise InvalidValue(f"{station!r} is not a station like XX_ABC or XX_*; an address is like {_LIKE}")
+    return StationRequest(station.upper(), tuple(Selector.parse(each) for each in selectors.split("+") if each))
+
+
+class SeedLinkLink:
+    """A connection to a server, for a program that waits.
+
+    Args:
+        address: the server.
+
+    Raises:
+        ServerUnreachable: there is no connection to it.
+    """
+
+    def __init__(self, address: SeedLinkAddress) -> None:
+        self._address = address
+        self._client = SeedLinkClient(agent=f"rawdaq/{__version__}")
+        try:
+            self._socket = socket.create_connection((address.host, address.port), _CONNECT_S)
+        except (OSError, UnicodeError) as error:  # the latter: a name that no host can have
+            reason = error.strerror if isinstance(error, OSError) else "that is no host name"
+            raise ServerUnreachable(f"no SeedLink server at {address}: {reason or error}") from error
+
+    @property
+    def version(self) -> SeedLinkVersion:
+        """What is spoken."""
+        return self._client.version
+
+    def read(self, timeout_s: float) -> Iterator[ClientEvent]:
+        """Yield what comes within *timeout_s*, at the first sign of anything.
+
+        Raises:
+            ProtocolError: the server broke the protocol, or refused all stations.
+            ServerUnreachable: the connection has ended.
+        """
+        try:
+            if data := self._client.data_to_send():
+                self._socket.sendall(data)
+            if not select.select([self._socket], [], [], timeout_s)[0]:
+                return
+            chunk = self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            raise ServerUnreachable(f"the connection to {self._address} is lost: {error.strerror}") from error
+        if not chunk:
+            self._client.receive_eof()
+            raise ServerUnreachable(f"{self._address} has closed the connection")
+        yield from self._client.receive_data(chunk)
+
+    def request(self, requests: Iterable[StationRequest]) -> None:
+        """Ask for stations, or for all; `Ready` must have come.
+
+        Raises:
+            LocalProtocolError: the version cannot say it.
+        """
+        wanted = list(requests)
+        if wanted or self.version is SeedLinkVersion.V4:
+            self._client.send_requests(wanted or [StationRequest("*")])
+        else:
+            self._client.send_uni_station(StationRequest("*"))
+
+    def ask(self, item: InfoItem) -> None:
+        """Ask what the server has; `Ready` must have come.
+
+        Raises:
+            LocalProtocolError: the version has no such item.
+        """
+        self._client.send_info(item)
+
+    def wake(self) -> None:
+        """Let a `read` that waits come back."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the server was first
+            return
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+
+class SeedLinkReader(PacketReader):
+    """Reads what a server sends from now on; ends when the server does.
+
+    Args:
+        address: the server and its stations.
+        streams: shell-style patterns of ``NET.STA.LOC.CHA``; none means all streams.
+        timeout_s: an iteration ends when no packet came for so long; None waits until `close`.
+        logger: where refused stations and the end of the connection are logged.
+
+    Raises:
+        InvalidValue: a pattern that can name no stream.
+    """
+
+    is_live = True
+
+    def __init__(
+        self,
+        address: SeedLinkAddress,
+        streams: str | Iterable[str] = (),
+        timeout_s: float | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        super().__init__(streams, timeout_s, logger)
+        check_patterns(self.streams)
+        self.address = address
+        self._link: SeedLinkLink | None = None
+        self._packets: deque[Packet] = deque()
+        self._unusable = 0
+        self._passed_over: set[str] = set()
+
+    @property
+    def malformed(self) -> int:
+        """How many records were skipped because they hold no waveform, or cannot be read."""
+        return self._unusable
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Names of streams that came though no pattern selects them."""
+        return sorted(self._passed_over)
+
+    def open(self) -> None:
+        """Connect; a second time does nothing.
+
+        Raises:
+            ServerUnreachable: there is no connection.
+        """
+        if self._link is None and not self._is_closed:
+            self._link = SeedLinkLink(self.address)
+
+    def receive(self, timeout_s: float | None = None) -> Packet | None:
+        """Return the next packet, or None when none came within *timeout_s*, at the end, or after `close`."""
+        self._begin()
+        try:
+            self.open()
+            end_s = None if timeout_s is None else time.monotonic() + timeout_s
+            left_s = _REPLY_S
+            while not self._packets and left_s > 0 and not (self.has_ended or self._is_closed):
+                left_s = _REPLY_S if end_s is None else end_s - time.monotonic()
+                self._read(max(left_s, 0.0))
+            return self._packets.popleft() if self._packets else None
+        finally:
+            self._end()
+
+    def _read(self, timeout_s: float) -> None:
+        if self._link is None:
+            return
+        try:
+            for event in self._link.read(timeout_s):
+                self._take(event)
+        except (ProtocolError, ServerUnreachable) as error:
+            self.has_ended = True
+            if not self._is_closed:
+                self._log.warning("%s", error)
+
+    def _take(self, event: ClientEvent) -> None:
+        match event:
+            case DataPacket():
+                self._take_record(event)
+            case Ready() if self._link is not None:
+                self._link.request(self.address.requests)
+            case RequestRefused():
+                self._log.warning("the server refuses %s: %r to %s", event.station, event.answer, event.command)
+            case TransferEnded():
+                self.has_ended = True
+            case _:
+                return
+
+    def _take_record(self, record: DataPacket) -> None:
+        self.size_bytes += len(record.payload)
+        try:
+            packet = to_packet(*read_record(record.payload), time.time_ns())
+        except (RecordUnreadable, InvalidValue):
+            packet = None
+        if packet is None:
+            self._unusable += 1
+        elif not packet.stream.matches(self.streams):
+            self._passed_over.add(str(packet.stream))
+        else:
+            self._packets.append(packet.numbered(self.received[packet.stream]))
+            self.received[packet.stream] += 1
+
+    def _wake(self) -> None:
+        if self._link is not None:
+            self._link.wake()
+
+    def _release(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+
+def ask(address: SeedLinkAddress, item: InfoItem) -> tuple[InfoDocument, str]:
+    """Return what a server says to INFO, as a value and as it came.
+
+    Raises:
+        RawdaqError: there is no server, or it does not answer.
+    """
+    link = SeedLinkLink(address)
+    try:
+        end_s = time.monotonic() + _REPLY_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            for event in link.read(left_s):
+                match event:
+                    case Ready():
+                        link.ask(item)
+                    case InfoReceived(text=text):
+                        read = read_json if link.version is SeedLinkVersion.V4 else read_xml
+                        document = read(text)
+                        if event.is_error:
+                            raise _refused(address, item, document.error)
+                        return document, text.decode("utf-8", "replace")
+                    case InfoRefused(answer=answer):
+                        raise _refused(address, item, ("", answer))
+                    case _:
+                        continue
+        raise ServerUnreachable(f"{address} does not answer INFO {item} within {_REPLY_S:g} s")
+    finally:
+        link.close()
+
+
+def _refused(address: SeedLinkAddress, item: InfoItem, error: tuple[str, str] | None) -> RawdaqError:
+    reason = " ".join(filter(None, error)) if error else "it does not know that"
+    return ServerUnreachable(f"{address} does not answer INFO {item}: {reason}")

@@ -1,0 +1,242 @@
+"""SeedLinkReceiver: reads a SeedLink server and publishes what it has, each record once."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from rawdaq.config.settings import StationSettings
+from rawdaq.disk.threads import in_new_thread
+from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
+from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
+from rawdaq.publisher import Publisher
+from rawdaq.receiver_server import ReceiverServer
+from rawdaq.receivers.seedlink.connection import SeedLinkConnection
+from rawdaq.receivers.seedlink.feed import Feed
+from rawdaq.receivers.seedlink.plan import Policy, Wanted
+from rawdaq.receivers.seedlink.positions import load, save
+from rawdaq.sockets.dial_endpoint import DialEndpoint
+from rawdaq.sockets.dialling import Backoff
+from rawdaq.sockets.endpoint import check_host
+from rawdaq.sockets.refusals import Refusals
+from rawdaq.stream_id import StreamId
+from rawdaq.times import from_iso, to_iso
+
+_STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
+_STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
+_SAVE_S = 5.0  # between two writings of the positions
+_WRITE_S = 10.0  # how long a disk may take for that
+_SHOWN_STATIONS = 100
+
+
+def _stations(stations: dict[str, list[str]]) -> dict[str, list[str]]:
+    if not stations:
+        raise ValueError("at least one station is needed, such as XX_ABC: [00HHZ]")
+    for station, selectors in stations.items():
+        if not _STATION.fullmatch(station):
+            raise ValueError(f"{station!r} is not a station like XX_ABC, XX_* or *")
+        for selector in selectors:
+            if Selector.parse(selector).filter:
+                raise ValueError(f"{selector!r} names a filter; records are read as the server has them")
+    return stations
+
+
+def _start(start: str) -> str:
+    if start not in _STARTS:
+        from_iso(start)
+    return start
+
+
+class SeedLinkReceiver(ReceiverServer):
+    """Reads stations from a SeedLink server of version 3 or 4, and connects again for ever.
+
+    After an interruption, and with a file for its state also after a restart, it goes on with the packet that follows
+    the last one, so that nothing that the server still has is missing, and nothing comes twice. A server that counts
+    its packets anew is asked by time. What is decoded is published as packets, under the names in the records.
+
+    Args:
+        publishers: where the packets go.
+        station: what the station file is about; streams keep the names that the records have.
+        name: the component's name.
+        host: where the server listens.
+        port: its port.
+        stations: which stations, ``NET_STA`` with ``*`` and ``?``, each with its selectors like ``00HHZ``, ``HH?``,
+            ``!HHN`` or ``00_H_H_Z``; no selector means all streams. The first entry that names a station counts.
+        protocol: the version of SeedLink; ``auto`` takes 4.0 where the server has it.
+        state: a file for how far each station was received; without it a restart begins as `start` says.
+        start: where a station begins that was never received: ``latest``, ``earliest``, or a UTC time.
+        policy: ``min_gap`` goes on where the last connection ended, ``min_delay`` at the newest packet.
+        raw: publish whole records as plain bytes, also those that hold no waveform.
+        keep_alive_s: silence after which the server is asked whether it is there (0: never).
+        timeout_s: silence after which the connection is given up (0: never).
+        reconnect_first_s: the pause before the first new attempt; it doubles from one failure to the next.
+        reconnect_max_s: the longest pause between attempts.
+    """
+
+    def __init__(
+        self,
+        publishers: Sequence[Publisher],
+        station: StationSettings,
+        *,
+        host: Annotated[str, AfterValidator(check_host)],
+        stations: Annotated[dict[str, list[str]], AfterValidator(_stations)],
+        port: Annotated[int, Field(ge=1, le=65535)] = 18000,
+        protocol: Literal["auto", "3.1", "4.0"] = "auto",
+        state: Path | None = None,
+        start: Annotated[str, AfterValidator(_start)] = "latest",
+        policy: Literal["min_gap", "min_delay"] = "min_gap",
+        raw: bool = False,
+        keep_alive_s: Annotated[float, Field(ge=0, le=3600)] = 30.0,
+        timeout_s: Annotated[float, Field(ge=0, le=86400)] = 90.0,
+        reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
+        reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
+        name: str = "SeedLinkReceiver",
+    ) -> None:
+        super().__init__(host, port, publishers, name)
+        self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
+        self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s
+        self.refusals = Refusals(self.log, what="record")
+        selectors = {each: tuple(map(Selector.parse, texts)) for each, texts in stations.items()}
+        wanted = Wanted(selectors, _STARTS.get(start) or from_iso(start), Policy(policy))
+        self.feed = Feed(wanted, raw, self.log, self.refusals)
+        self.server: tuple[SeedLinkVersion, Hello] | None = None
+        self._path = state
+        self._state_failure: str | None = None
+        self._has_new = asyncio.Event()
+        self._refused: dict[str, str] = {}
+        self.endpoint: DialEndpoint = self.connect_stream(
+            lambda: SeedLinkConnection(self),
+            backoff=Backoff(reconnect_first_s, max(reconnect_first_s, reconnect_max_s)),
+        )
+
+    @classmethod
+    def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
+        """Return no stream: which there are is known when they come.
+
+        Raises:
+            InvalidValue: a selector that the wanted version cannot say.
+        """
+        if options["protocol"] == SeedLinkVersion.V3:
+            for selector in (each for texts in options["stations"].values() for each in texts):
+                try:
+                    _ = Selector.parse(selector).v3
+                except LocalProtocolError as error:
+                    raise InvalidValue(str(error)) from error
+        return []
+
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the file of the state, which only one component can write."""
+        return [f"file {options['state']}"] if options["state"] else []
+
+    # ------------------------------------------------------------------ life
+
+    async def _open(self) -> None:
+        if self._path is not None:
+            self.feed.load(await in_new_thread("reading positions", load, self._path))
+        await super()._open()
+
+    async def serve(self) -> None:
+        """Serve as every receiver does, from where the last run ended.
+
+        Raises:
+            ComponentError: the file of the state cannot be read, it could not start, or one of its coroutines failed.
+        """
+        await super().serve()
+        await self._save(self._positions())  # all is delivered: the next run goes on behind it
+
+    async def ct_save(self) -> None:
+        """Write how far everything was delivered, again and again."""
+        if self._path is None:
+            self.log.info("without `state` a restart begins as `start` says")
+            return
+        formats = [each.record_format for each in self.publishers if each.record_format]
+        fill_s = max((each.flush_after_s for each in formats), default=0.0)
+        while True:
+            await self._has_new.wait()
+            self._has_new.clear()
+            positions = self._positions()
+            await self.delivered()
+            await asyncio.sleep(max(fill_s, _SAVE_S))  # until the records are made that hold the last samples
+            await self.delivered()
+            await self._save(positions)
+
+    async def ct_refusals(self) -> None:
+        """Log which records could not be used, at a bounded rate."""
+        await self.refusals.log_regularly()
+
+    def _positions(self) -> bytes:
+        return self.feed.positions.model_dump_json(indent=1).encode()
+
+    async def _save(self, positions: bytes) -> None:
+        if self._path is None:
+            return
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                await in_new_thread("writing positions", save, self._path, positions)
+        except OSError as error:  # or TimeoutError, which says nothing by itself
+            reason = f"cannot write {self._path}: {error.strerror or 'its disk does not answer'}"
+            if reason != self._state_failure:
+                self.log.error("%s; a restart would go on where it was written last: make it writable", reason)
+            self._state_failure = reason
+            return
+        if self._state_failure is not None:
+            self.log.warning("%s is written again", self._path)
+            self._state_failure = None
+
+    # ------------------------------------------------------------------ what connections report
+
+    def agree(self, version: SeedLinkVersion, hello: Hello) -> None:
+        """Take note of what the server is."""
+        if (version, hello) != self.server:
+            self.log.info("%s, %s: spoken is SeedLink %s", hello.software, hello.organization, version)
+        self.server = version, hello
+
+    def refuse(self, refused: RequestRefused) -> None:
+        """Take note that the server refused a command; logged when that is new."""
+        if self._refused.get(refused.station) != refused.answer:
+            self.log.warning("the server refuses %s: %r to %s", refused.station, refused.answer, refused.command)
+        self._refused[refused.station] = refused.answer
+
+    def begin(self, refused: Sequence[str]) -> None:
+        """Take note that packets follow."""
+        self.feed.note_contact(time.time_ns())
+        level = logging.DEBUG if self.endpoint.is_repeating else logging.INFO
+        self.log.log(level, "the server sends%s", f", except {len(refused)} stations" if refused else "")
+        for station in [each for each in self._refused if each not in refused]:
+            del self._refused[station]
+
+    def take(self, packets: Sequence[DataPacket], received_ns: int) -> RawdaqError | None:
+        """Publish what is new; return why the connection must be made again, if so."""
+        taken, again = self.feed.take(packets, received_ns)
+        if again is not None:  # of which a connection that is made again at once says nothing
+            self.log.warning("%s", again)
+        if taken:
+            self._has_new.set()
+            self.publish_now(taken, self.endpoint)
+        return again
+
+    def receiver_status(self) -> dict[str, object]:
+        """Return the connection, what the server is, and how far each station was received."""
+        version, hello = self.server or (None, None)
+        stations = sorted(self.feed.positions.stations.items())
+        shown = {
+            "version": version and str(version),
+            "server": hello and hello.software,
+            "organization": hello and hello.organization,
+            "records": self.feed.records,
+            "duplicates": self.feed.duplicates,
+            "refused_stations": dict(self._refused),
+            "station_count": len(stations),
+            "stations": {
+                station: {"sequence": position.sequence, "start": to_iso(position.start_ns)}
+                for station, position in stations[:_SHOWN_STATIONS]
+            },
+            "state_failure": self._state_failure,
+        }
+        return super().receiver_status() | shown | self.refusals.report()
