@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.settings import StationSettings
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
+from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
@@ -25,7 +26,7 @@ from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import from_iso, to_iso
+from rawdaq.times import NS_PER_S, from_iso, to_iso
 
 _STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
 _STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
@@ -156,10 +157,11 @@ class SeedLinkReceiver(ReceiverServer):
             self.log.info("without `state` a restart begins as `start` says")
             return
         formats = [each.record_format for each in self.publishers if each.record_format]
-        fill_s = max((each.flush_after_s for each in formats), default=0.0)
         while True:
             await self._has_new.wait()
             self._has_new.clear()
+            slowest_hz = min((each.rate_hz for each in self.stats.streams.values() if each.rate_hz), default=1.0)
+            fill_s = max((flush_after_ns(each, slowest_hz) / NS_PER_S for each in formats), default=0.0)
             positions = self._positions()
             await self.delivered()
             await asyncio.sleep(max(fill_s, _SAVE_S))  # until the records are made that hold the last samples

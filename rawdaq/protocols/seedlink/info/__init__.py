@@ -1,4 +1,7 @@
-"""Answers to INFO as plain values (`values`), as the XML of version 3 (`v3`) and as the JSON of version 4 (`v4`)."""
+"""Answers to INFO: plain values (`values`) are what a server knows.
+
+`v3` writes them as the XML of version 3, `v4` as the JSON of version 4.
+"""
 
 from rawdaq.protocols.seedlink.info.values import (
     ConnectionDescription,
