@@ -434,6 +434,10 @@ class ReceiverServer(ReceiverHooks):
         self.log.warning("resumed by command")
         return "running"
 
+    def cmd_retry(self) -> str:
+        """Try paused publishers now instead of after their pause; SIGUSR1 does the same."""
+        return f"trying {', '.join(paused)}" if (paused := self._fanout.retry()) else "no publisher is paused"
+
     def cmd_log_level(self, args: list[str]) -> str:
         """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
         return commands.log_level(args)

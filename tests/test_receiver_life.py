@@ -13,6 +13,7 @@ import pytest
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
 from rawdaq.process.signals import serve_until_signal
+from rawdaq.publisher import PublisherUnavailable
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.listening import UdpEndpoint
 from tests.helpers import DEADLINE_S, until
@@ -193,15 +194,58 @@ async def test_a_command_socket_that_cannot_be_bound_stops_the_server() -> None:
         await server.serve()
 
 
-async def test_signals_stop_all_servers_of_the_loop_in_order() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signals_stop_all_servers_of_the_loop_in_order(number: signal.Signals) -> None:
     keepers = [Keeper(), Keeper()]
     servers = [Idle([keeper]) for keeper in keepers]
     task = asyncio.ensure_future(serve_until_signal(servers))
     await until(lambda: all(server.cmd_status()["state"] == "running" for server in servers))
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), number)
     async with asyncio.timeout(20):
         await task
     assert [keeper.closed for keeper in keepers] == [1, 1]
+
+
+async def test_sigusr1_and_the_command_retry_try_paused_publishers_at_once() -> None:
+    class Away(Keeper):
+        tries, has_tried = 0, False
+
+        async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+            self.tries, self.has_tried = self.tries + 1, True
+            if self.tries < 12:
+                raise PublisherUnavailable("it is away")
+            await super().deliver(batch)
+
+    keeper = Away()
+    server = Idle([keeper])
+    task = asyncio.ensure_future(serve_until_signal([server]))
+    await until(lambda: server.cmd_status()["state"] == "running")
+    assert server.cmd_retry() == "no publisher is paused"
+    await server.publish(b"1")
+    while keeper.tries < 11:  # by its own pauses that would take minutes
+        keeper.has_tried = False
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await until(lambda: keeper.has_tried)
+    server.cmd_retry()
+    await until(lambda: keeper.kept == [b"1"])
+    server.stop()
+    await task
+
+
+async def test_a_parent_may_let_a_hangup_be_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = Idle()
+        task = asyncio.ensure_future(serve_until_signal([server]))
+        await until(lambda: server.cmd_status()["state"] == "running")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert server.cmd_ping() == "pong"
+        assert not task.done()
+        server.stop()
+        await task
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_one_server_that_fails_stops_the_others_in_order() -> None:

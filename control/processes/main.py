@@ -133,7 +133,7 @@ class _Run:
 
     async def serve(self) -> int:
         """Serve all members; return the exit status."""
-        with stopping_on_signal(self._stop):
+        with stopping_on_signal(self._stop, self._retry):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
             station.spare_collector()
@@ -150,6 +150,10 @@ class _Run:
         self._is_stopping = True
         for server in self._servers:
             server.stop()
+
+    def _retry(self) -> None:
+        for server in self._servers:
+            server.cmd_retry()
 
     async def _run(self, member: Member) -> bool:
         """Run *member* to its end; return whether it ended in order. Its errors are logged."""

@@ -70,6 +70,13 @@ class Fanout:
         for worker in self.workers:
             worker.queue.set_policy(policy or worker.publisher.overflow)
 
+    def retry(self) -> list[str]:
+        """Try paused publishers at once; return their names."""
+        paused = [worker for worker in self.workers if worker.paused_reason is not None]
+        for worker in paused:
+            worker.retry()
+        return [worker.publisher.name for worker in paused]
+
     async def empty(self) -> None:
         """Return when nothing waits in any queue."""
         for writer in self.writers:

@@ -49,7 +49,8 @@ class Worker:
         self._can_try = type(publisher).try_deliver is not Publisher.try_deliver
         self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
         self._failure: Exception | None = None
-        self._is_ending = asyncio.Event()
+        self._is_ending = False
+        self._again = asyncio.Event()
         self._paused_since = 0.0
 
     def put(self, items: list[Any]) -> bool:
@@ -94,8 +95,13 @@ class Worker:
 
     def begin_end(self) -> None:
         """Take the last that comes, also without room for it; try what is paused at once, and from now on often."""
-        self._is_ending.set()
+        self._is_ending = True
+        self.retry()
         self.queue.begin_end()
+
+    def retry(self) -> None:
+        """Try at once what is paused, without the rest of its pause."""
+        self._again.set()
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
@@ -112,13 +118,11 @@ class Worker:
                 await self._wait(backoff.next_s())
 
     async def _wait(self, delay_s: float) -> None:
-        """Return after *delay_s*; sooner when the end begins, and once it has begun."""
-        if self._is_ending.is_set():
-            await asyncio.sleep(min(delay_s, _END_RETRY_S))
-            return
+        """Return after *delay_s*; sooner by `retry`, and once the end has begun."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._is_ending.wait()
+            async with asyncio.timeout(min(delay_s, _END_RETRY_S) if self._is_ending else delay_s):
+                await self._again.wait()
+        self._again.clear()
 
     def _pause(self, reason: str) -> None:
         self.queue.set_policy(self.publisher.overflow)

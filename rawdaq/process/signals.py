@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a process in order; a second signal ends it at once."""
+"""SIGTERM, SIGINT and SIGHUP end a process in order, a second one ends it at once; SIGUSR1 tries paused publishers."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Server(Protocol):
@@ -22,6 +22,9 @@ class Server(Protocol):
 
     def stop(self) -> None:
         """Let `serve` return."""
+
+    def cmd_retry(self) -> str:
+        """Try paused publishers now."""
 
 
 def _handler(stop: Callable[[], None]) -> Callable[[int], None]:
@@ -38,29 +41,38 @@ def _handler(stop: Callable[[], None]) -> Callable[[int], None]:
     return handle
 
 
+def _heard() -> list[signal.Signals]:
+    """Return the signals that stop this process: all but those that its parent lets it ignore, as nohup does."""
+    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
-def stopping_on_signal(stop: Callable[[], None]) -> Generator[None]:
-    """Call *stop* in the running loop at the first SIGTERM or SIGINT; a second one ends the process at once."""
-    loop, handle = asyncio.get_running_loop(), _handler(stop)
-    for number in _SIGNALS:
+def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object]) -> Generator[None]:
+    """Call *stop* in the running loop at the first signal to stop, and *retry* at SIGUSR1.
+
+    A second signal to stop ends the process at once.
+    """
+    loop, handle, heard = asyncio.get_running_loop(), _handler(stop), _heard()
+    for number in heard:
         loop.add_signal_handler(number, handle, number)
+    loop.add_signal_handler(signal.SIGUSR1, retry)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in (*heard, signal.SIGUSR1):
             loop.remove_signal_handler(number)
 
 
 @contextmanager
 def stop_event() -> Generator[threading.Event]:
-    """Yield an event that the first SIGTERM or SIGINT sets, for a command without an event loop."""
+    """Yield an event that the first signal to stop sets, for a command without an event loop."""
     event = threading.Event()
     handle = _handler(event.set)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         handle(number)
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in _heard()}
     try:
         yield event
     finally:
@@ -69,7 +81,7 @@ def stop_event() -> Generator[threading.Event]:
 
 
 async def serve_until_signal(servers: Sequence[Server]) -> None:
-    """Serve *servers* on this loop; SIGTERM and SIGINT stop them in order, a second one ends the process at once.
+    """Serve *servers* on this loop; a signal to stop ends them in order, a second one ends the process at once.
 
     Raises:
         ComponentError: one of them could not start or failed; the others are stopped in order.
@@ -79,7 +91,11 @@ async def serve_until_signal(servers: Sequence[Server]) -> None:
         for server in servers:
             server.stop()
 
-    with stopping_on_signal(stop):
+    def retry() -> None:
+        for server in servers:
+            server.cmd_retry()
+
+    with stopping_on_signal(stop, retry):
         tasks = [asyncio.create_task(server.serve(), name=server.name) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         stop()
