@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zmq
 import zmq.auth
@@ -15,7 +16,7 @@ import zmq.auth
 from rawdaq.config.curve import CurveSettings
 from rawdaq.config.options import read_options
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import decode
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_any
@@ -23,7 +24,7 @@ from rawdaq.publishers.zmq_any import ZMQPublisher
 from rawdaq.receivers.zmq_in import ZMQReceiver
 from rawdaq.sockets import connection_state, zmq_socket
 from tests.helpers import DEADLINE_S, ROOT, until
-from tests.makers import packet
+from tests.makers import STREAM, packet
 from tests.receivers.zmq_senders import STATION, Keeper
 from tests.servers import serving
 
@@ -99,6 +100,7 @@ def peers(publisher: ZMQPublisher) -> Any:
 
 
 PACKETS = [packet(index, sequence=index) for index in range(5)]
+RUN = PacketRun(STREAM, [each.start_ns for each in PACKETS], 100.0, np.stack([each.samples for each in PACKETS]))
 
 
 def has_ipv6() -> bool:
@@ -148,7 +150,7 @@ async def test_a_run_is_sent_as_its_packets_and_a_large_batch_lets_others_run(
             await subscribed(publisher, subscriber)
             assert not publisher.try_deliver(PACKETS)
             asyncio.get_running_loop().call_soon(ran.append, 1)
-            await publisher.deliver(PACKETS)
+            await publisher.deliver([RUN])
             assert ran == [1]
             assert await received(subscriber, 5) == PACKETS
 
