@@ -141,7 +141,7 @@ class ReceiverServer(ReceiverHooks):
             port: another port than the server's.
         """
         endpoint = UdpEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
-        self._add(endpoint)
+        self.add_endpoint(endpoint)
         return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
 
     def setup_stream(
@@ -155,7 +155,7 @@ class ReceiverServer(ReceiverHooks):
             port: another port than the server's.
         """
         endpoint = StreamEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
-        self._add(endpoint)
+        self.add_endpoint(endpoint)
         return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
 
     def connect_stream(
@@ -180,10 +180,11 @@ class ReceiverServer(ReceiverHooks):
             backoff or Backoff(),
             self.log,
         )
-        self._add(endpoint)
+        self.add_endpoint(endpoint)
         return endpoint
 
-    def _add(self, endpoint: Endpoint) -> None:
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """Open *endpoint* with the server, and read from it; for endpoints of another kind than the three above."""
         self.endpoints.append(endpoint)
         self._setup = True
 

@@ -21,6 +21,8 @@ from subprocess import CompletedProcess, TimeoutExpired
 from types import TracebackType
 from typing import NoReturn, Self
 
+from coverage import Coverage
+
 from tests.helpers import MODULES, wait_for
 
 
@@ -172,4 +174,6 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
     finally:
         with suppress(OSError):
             sys.stdout.flush()
+        if measured := Coverage.current():
+            measured.save()
         os._exit(status)

@@ -14,7 +14,7 @@ import pytest
 
 from rawdaq import config
 from rawdaq.protocols.raw import RawPlugin, SampleBlock
-from tests import fake_device, seedlink_server
+from tests import fake_device, forks, seedlink_server
 from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_device_of_ten_lines_serves_its_samples() -> None:
 
 def test_the_station_file_is_good(tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", "Daemon:"))
-    done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
+    done = forks.run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -166,7 +166,7 @@ def test_every_code_block_is_one_that_is_run_here() -> None:
 )
 def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", holding))
-    done = run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
+    done = forks.run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -202,7 +202,7 @@ def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runti
 
 def test_every_command_of_the_table_exists() -> None:
     table = README.partition("## The commands")[2].partition("\n## ")[0]
-    listed = run_cli(["control-rawdaq", "--help"]).stdout
+    listed = forks.run_cli(["control-rawdaq", "--help"]).stdout
     for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init"):
         assert f"`{name}" in table or f"control-rawdaq {name}" in table
         assert re.search(rf"^  {name} ", listed, re.MULTILINE)
@@ -210,7 +210,7 @@ def test_every_command_of_the_table_exists() -> None:
         "rawdaq-dump": ("--json", "--stats", "--write", "--plot"),
         "rawdaq-device": ("--file", "--sine", "--speed"),
     }.items():
-        shown = run_cli([name, "--help"]).stdout
+        shown = forks.run_cli([name, "--help"]).stdout
         assert all(option in table and option in shown for option in options)
 
 

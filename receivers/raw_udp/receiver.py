@@ -136,7 +136,7 @@ class RawUDPReceiver(ReceiverServer):
         self._waits = asyncio.Event()
         listening = DatagramOptions(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
         for each in chosen:
-            self._add(DatagramEndpoint(ip, each, listening, self._take, self.log))
+            self.add_endpoint(DatagramEndpoint(ip, each, listening, self._take, self.log))
 
     @classmethod
     def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:

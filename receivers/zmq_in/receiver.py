@@ -91,7 +91,7 @@ class ZMQReceiver(ReceiverServer):
         )
         for address in endpoints:
             endpoint = ZmqEndpoint(address, options, self._plain_context, self._pass if raw else self._take, self.log)
-            self._add(endpoint)
+            self.add_endpoint(endpoint)
             if array is not None:
                 self._arrays[endpoint] = ArrayStreams(array, station)
 
