@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.settings import StationSettings
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
+from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
@@ -25,7 +26,7 @@ from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import from_iso, to_iso
+from rawdaq.times import NS_PER_S, from_iso, to_iso
 
 _STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
 _STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
@@ -155,16 +156,20 @@ class SeedLinkReceiver(ReceiverServer):
         if self._path is None:
             self.log.info("without `state` a restart begins as `start` says")
             return
-        formats = [each.record_format for each in self.publishers if each.record_format]
-        fill_s = max((each.flush_after_s for each in formats), default=0.0)
         while True:
             await self._has_new.wait()
             self._has_new.clear()
             positions = self._positions()
             await self.delivered()
-            await asyncio.sleep(max(fill_s, _SAVE_S))  # until the records are made that hold the last samples
+            await asyncio.sleep(max(self._fill_s(), _SAVE_S))
             await self.delivered()
             await self._save(positions)
+
+    def _fill_s(self) -> float:
+        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
+        formats = [each.record_format for each in self.publishers if each.record_format]
+        waits_ns = (flush_after_ns(each, self.feed.lowest_rate_hz) for each in formats)
+        return max(waits_ns, default=0) / NS_PER_S
 
     async def ct_refusals(self) -> None:
         """Log which records could not be used, at a bounded rate."""

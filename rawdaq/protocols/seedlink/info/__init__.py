@@ -1,4 +1,7 @@
-"""Answers to INFO as plain values (`values`), as the XML of version 3 (`v3`) and as the JSON of version 4 (`v4`)."""
+"""Answers to INFO, what a server says of itself and its stations, as plain values: `values`.
+
+`v3` writes and reads them as XML, `v4` as JSON.
+"""
 
 from rawdaq.protocols.seedlink.info.values import (
     ConnectionDescription,
