@@ -72,6 +72,7 @@ class Feed:
         positions: how far everything was received.
         records: how many were taken.
         duplicates: how many of them had come before.
+        lowest_rate_hz: of all streams so far, at most 100 Hz.
     """
 
     def __init__(self, wanted: Wanted, is_raw: bool, log: logging.Logger, refusals: Refusals) -> None:
@@ -79,6 +80,7 @@ class Feed:
         self.positions = Positions()
         self.records = 0
         self.duplicates = 0
+        self.lowest_rate_hz = 100.0
         self._is_raw, self._log, self._refusals = is_raw, log, refusals
         self._version = SeedLinkVersion.V3
         self._asked: dict[str, int] = {}  # the number from which on each station was asked for
@@ -219,6 +221,7 @@ class Feed:
         if info.name in self._resuming:
             self._resuming.discard(info.name)
             self._compare(position, packet, info)
+        self.lowest_rate_hz = min(self.lowest_rate_hz, info.rate_hz or self.lowest_rate_hz)
         next_ns = info.start_ns + span_ns(info.sample_count, info.rate_hz) if info.rate_hz else info.end_ns
         position.sequence, position.start_ns = packet.sequence, info.start_ns
         position.streams[info.name] = LastRecord(

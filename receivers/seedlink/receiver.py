@@ -156,17 +156,20 @@ class SeedLinkReceiver(ReceiverServer):
         if self._path is None:
             self.log.info("without `state` a restart begins as `start` says")
             return
-        formats = [each.record_format for each in self.publishers if each.record_format]
         while True:
             await self._has_new.wait()
             self._has_new.clear()
-            slowest_hz = min((each.rate_hz for each in self.stats.streams.values() if each.rate_hz), default=1.0)
-            fill_s = max((flush_after_ns(each, slowest_hz) / NS_PER_S for each in formats), default=0.0)
             positions = self._positions()
             await self.delivered()
-            await asyncio.sleep(max(fill_s, _SAVE_S))  # until the records are made that hold the last samples
+            await asyncio.sleep(max(self._fill_s(), _SAVE_S))
             await self.delivered()
             await self._save(positions)
+
+    def _fill_s(self) -> float:
+        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
+        formats = [each.record_format for each in self.publishers if each.record_format]
+        waits_ns = (flush_after_ns(each, self.feed.lowest_rate_hz) for each in formats)
+        return max(waits_ns, default=0) / NS_PER_S
 
     async def ct_refusals(self) -> None:
         """Log which records could not be used, at a bounded rate."""

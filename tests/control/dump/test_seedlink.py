@@ -98,7 +98,7 @@ def test_gaps_and_answers_as_they_came() -> None:
     assert whole.stdout.startswith('<?xml version="1.0"?>')
 
 
-WRONG = {
+WRONG: dict[tuple[str, ...], str] = {
     ("--connect", "tcp://127.0.0.1:1", "--info", "id"): "--info asks a server",
     ("--connect", "seedlink://h", "--info", "nonsense"): "'nonsense' is not one of id, capabilities",
     ("--connect", "seedlink://h:0", "--info", "id"): "is not an address like seedlink://",

@@ -11,6 +11,7 @@ import pytest
 
 from rawdaq.config.options import read_options
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.seedlink import SeedLinkReceiver
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, to_iso
@@ -483,6 +484,18 @@ async def test_a_file_that_cannot_be_written_is_reported_once(
         await peer.add(stored(5))
         await until(lambda: "is written again" in caplog.text)
     assert len([line for line in caplog.messages if "No such file" in line]) == 1
+
+
+async def test_positions_wait_until_records_of_slow_streams_are_made(tmp_path: Path) -> None:
+    archive = MiniSeedPublisher(tmp_path / "archive")
+    peer = SeedLinkPeer()
+    await peer.add(stored(0))
+    async with peer.listening() as port, receiving(port, archive, state=tmp_path / "positions") as (receiver, keeper):
+        await until(lambda: keeper.packets)
+        assert receiver._fill_s() == 10.0
+        receiver.feed.lowest_rate_hz = 1.0
+        assert receiver._fill_s() == 200.0
+    assert (tmp_path / "positions").exists()
 
 
 async def test_a_disk_that_hangs_does_not_hold_a_stop(

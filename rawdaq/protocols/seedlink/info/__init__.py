@@ -1,6 +1,6 @@
-"""Answers to INFO: plain values (`values`) are what a server knows.
+"""Answers to INFO, what a server says of itself and its stations, as plain values: `values`.
 
-`v3` writes them as the XML of version 3, `v4` as the JSON of version 4.
+`v3` writes and reads them as XML, `v4` as JSON.
 """
 
 from rawdaq.protocols.seedlink.info.values import (
