@@ -9,15 +9,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
+    from rawdaq.publishers.repeater import RepeaterPublisher
     from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
     from rawdaq.publishers.zmq_any import ZMQPublisher
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
-__all__ = ["MiniSeedPublisher", "RawWriter", "SeedLinkPluginPublisher", "ZMQPublisher", "ZMQTCPPublisher"]
+__all__ = [
+    "MiniSeedPublisher",
+    "RawWriter",
+    "RepeaterPublisher",
+    "SeedLinkPluginPublisher",
+    "ZMQPublisher",
+    "ZMQTCPPublisher",
+]
 
 _HOMES = {
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
+    "RepeaterPublisher": "rawdaq.publishers.repeater",
     "SeedLinkPluginPublisher": "rawdaq.publishers.seedlink_pipe",
     "ZMQPublisher": "rawdaq.publishers.zmq_any",
     "ZMQTCPPublisher": "rawdaq.publishers.zmq_pub",

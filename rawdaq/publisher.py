@@ -56,6 +56,8 @@ class Publisher:
         record_format: when set, the publisher gets miniSEED records of this format instead of packets.
         takes_runs: whether a batch may hold `PacketRun`s and `RecordRun`s, which stand for many packets or records;
             other publishers get `Packet`s and `Record`s.
+        takes_messages: whether a batch may hold `rawdaq.multipart.Multipart` messages; other publishers get their parts
+            as plain bytes.
         overflow: what its queue does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
             `PublisherUnavailable`: until then its queue blocks, so that a burst does not overflow it.
@@ -71,6 +73,7 @@ class Publisher:
 
     record_format: RecordFormat | None = None
     takes_runs: bool = False
+    takes_messages: bool = False
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
     gather_bytes: int = 0
@@ -130,6 +133,8 @@ class Publisher:
                 cls.try_deliver = Publisher.try_deliver  # type: ignore[method-assign]  # as if it stood in the class
             if "takes_runs" not in own:
                 cls.takes_runs = False
+            if "takes_messages" not in own:
+                cls.takes_messages = False
 
     async def deliver(self, batch: Sequence[Any]) -> None:
         """Deliver *batch* in order; return when all of it is delivered.

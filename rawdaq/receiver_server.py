@@ -20,6 +20,7 @@ from rawdaq.delivery.backpressure import Held
 from rawdaq.delivery.closing import close_publisher
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import ComponentError
+from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
 from rawdaq.process.signals import serve_until_signal
@@ -219,6 +220,14 @@ class ReceiverServer(ReceiverHooks):
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
+            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
+
+    def publish_messages(self, messages: list[Multipart], endpoint: Endpoint) -> None:
+        """Hand whole messages to every publisher from a callback; *endpoint* is held while a publisher is full."""
+        has_room = self._fanout.put_messages(messages)
+        self.stats.plain_messages += len(messages)
+        self.stats.plain_bytes += sum([message.size_bytes for message in messages])
+        if not has_room:
             self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:

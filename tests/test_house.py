@@ -32,10 +32,13 @@ ENTRY_POINTS = [
 #: The one room of each library that not every room may use.
 HOMES = {
     "click": "rawdaq.control",
+    "h5py": "rawdaq.control.dump",
     "matplotlib": "rawdaq.replay",
     "obspy": "rawdaq.replay",
     "pymseed": "rawdaq.miniseed",
     "scipy": "rawdaq.streams",
+    "starlette": "rawdaq.control.rest",
+    "uvicorn": "rawdaq.control.rest",
     "websockets": "rawdaq.sockets",
     "yaml": "rawdaq.config",
 }

@@ -21,6 +21,7 @@ from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
 from rawdaq.miniseed.maker import RecordFormat
+from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy, Publisher
 
@@ -58,6 +59,22 @@ class Fanout:
         for entry in self._entries:
             selected = packets if entry.selection is None else entry.selection.of(packets)
             has_room = entry.put(selected) and has_room
+        return has_room
+
+    def put_messages(self, messages: list[Multipart]) -> bool:
+        """Hand whole messages to the publishers that take them, and to the others each part as plain bytes.
+
+        Returns:
+            False when the caller must await `room` before it puts more.
+        """
+        self.put_count += len(messages)
+        has_room = True
+        for entry in self._entries:
+            if isinstance(entry, Worker) and entry.publisher.takes_messages:
+                has_room = entry.put(messages) and has_room
+            else:
+                parts = [bytes(part) for message in messages for part in message.parts]
+                has_room = entry.put(list[Packet | PacketRun | bytes](parts)) and has_room
         return has_room
 
     async def room(self) -> None:

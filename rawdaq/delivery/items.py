@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from rawdaq.miniseed.format import Record, RecordRun
+from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 
-Waiting = Packet | PacketRun | RecordRun | bytes
+Waiting = Packet | PacketRun | RecordRun | Multipart | bytes
 Item = TypeVar("Item", bound=Waiting)
 
-#: Where dropped plain bytes are counted, which belong to no stream.
+#: Where dropped plain bytes and messages are counted, which belong to no stream.
 NO_STREAM = "bytes"
 
 #: What a waiting item costs besides its samples: objects, array headers, list slots (measured, rounded up).
@@ -18,6 +19,7 @@ _ITEM_OVERHEAD_BYTES = 400
 
 # A union in an isinstance is made again for each call, and these are called for each item.
 _SAMPLED = (Packet, PacketRun)
+_NAMELESS = (bytes, Multipart)
 
 
 def count_of(item: Waiting) -> int:
@@ -29,12 +31,14 @@ def size_bytes(item: Waiting) -> int:
     """Return about how much memory *item* holds while it waits."""
     if isinstance(item, _SAMPLED):
         return item.samples.nbytes + _ITEM_OVERHEAD_BYTES
+    if isinstance(item, Multipart):
+        return item.size_bytes + _ITEM_OVERHEAD_BYTES
     return len(item if isinstance(item, bytes) else item.data) + _ITEM_OVERHEAD_BYTES
 
 
 def stream_of(item: Waiting) -> str:
     """Return the name under which *item* is counted when it is dropped."""
-    return NO_STREAM if isinstance(item, bytes) else str(item.stream)
+    return NO_STREAM if isinstance(item, _NAMELESS) else str(item.stream)
 
 
 def owned(items: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
@@ -45,9 +49,9 @@ def owned(items: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRu
     return [item if isinstance(item, bytes) else item.owned() for item in items]
 
 
-def single(items: Iterable[Waiting]) -> list[Packet | Record | bytes]:
+def single(items: Iterable[Waiting]) -> list[Packet | Record | Multipart | bytes]:
     """Return *items* with every run as the packets or records that it stands for."""
-    singles: list[Packet | Record | bytes] = []
+    singles: list[Packet | Record | Multipart | bytes] = []
     for item in items:
         if isinstance(item, PacketRun | RecordRun):
             singles += item

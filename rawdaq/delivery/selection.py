@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 
 from rawdaq.delivery.items import Item
+from rawdaq.multipart import Multipart
 from rawdaq.stream_id import StreamId
+
+_NAMELESS = (bytes, Multipart)
 
 
 class Selection:
-    """Lets through what any of some patterns names; plain bytes, which have no name, always.
+    """Lets through what any of some patterns names; plain bytes and messages, which have no name, always.
 
     Args:
         patterns: shell-style patterns of ``NET.STA.LOC.CHA``, at least one.
@@ -19,7 +22,7 @@ class Selection:
 
     def of(self, items: Iterable[Item]) -> list[Item]:
         """Return those of *items* that are wanted."""
-        return [item for item in items if isinstance(item, bytes) or self._wants(item.stream)]
+        return [item for item in items if isinstance(item, _NAMELESS) or self._wants(item.stream)]
 
     def _wants(self, stream: StreamId) -> bool:
         wanted = self._wanted.get(stream)

@@ -2,17 +2,19 @@
 
 What such headers have in common is ``htype``, ``type``, ``shape`` and mostly ``frame``, which counts messages. They
 name neither a stream nor a rate, and each facility has its own key for the time. A message is complete or malformed,
-so this codec has no state.
+so this codec has no state. `read_frame_header` reads only the number, for programs that pass frames on.
 
 >>> message = decode([b'{"htype": "array-1.0", "type": "uint16", "shape": [2], "frame": 7}', bytes([1, 0, 2, 0])])
 >>> message.array, message.frame
 (array([1, 2], dtype=int32), 7)
 """
 
+import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
 from rawdaq.protocols.json_header import Frame, read_header, wrong_value
-from rawdaq.protocols.message_errors import MessageMalformed, SampleBytesWrong
+from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, from_iso
 
 #: The types that arrays have, and the sample type that holds each without loss.
@@ -35,6 +37,7 @@ _TYPES = {
     "uint32": "float64",
 }
 _HTYPE = "array-1.0"
+_MAX_HEADER_BYTES = 1 << 20  # those of cameras have some hundred bytes
 _BYTE_ORDERS = {"little": "<", "big": ">"}
 _BYTE_ORDER_KEYS = ("encoding", "endianess", "endianness")  # that of the convention, and how others write it
 _MAX_DIMENSIONS = 32  # what numpy can have
@@ -61,6 +64,126 @@ class ArrayFramesWrong(MessageMalformed):
 
     def __str__(self) -> str:
         return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
+
+
+@dataclass(eq=False, repr=False)
+class HeaderMissing(MessageMalformed):
+    """A message has fewer parts than the header's place in it."""
+
+    reason = "no header"
+
+    count: int
+    header_part: int
+
+    def __str__(self) -> str:
+        return f"message of {self.count} parts, the header is part {self.header_part}"
+
+
+class NumberMissing(HeaderValueWrong):
+    """A header has no frame number."""
+
+    reason = "no frame number"
+
+
+class HeaderForm(StrEnum):
+    """How the header of a frame is written; each value is the word of detector configurations for it."""
+
+    FILE = "file"  # JSON: the older word
+    GF = "gf"  # JSON: the later word
+    BINARY = "TestMetadata"
+
+
+class BinaryHeader(NamedTuple):
+    """The header form ``TestMetadata``: seven unsigned whole numbers.
+
+    Attributes:
+        frame: number of the frame.
+        htype: kind of message.
+        tag: free.
+        source: who sends; 0 is the camera.
+        shape: bytes of data.
+        type: element type.
+        endianess: byte order.
+    """
+
+    frame: int
+    htype: int = 1
+    tag: int = 0
+    source: int = 0
+    shape: int = 0
+    type: int = 2
+    endianess: int = 0
+
+    def encode(self) -> bytes:
+        """Return the 56 bytes."""
+        return _BINARY.pack(*self)
+
+    @classmethod
+    def decode(cls, data: Frame) -> "BinaryHeader":
+        """Return the header in *data*.
+
+        Raises:
+            HeaderUnreadable: it has another size.
+        """
+        if len(data) != _BINARY.size:
+            raise HeaderUnreadable(len(data), f"TestMetadata has {_BINARY.size}")
+        return cls(*_BINARY.unpack(data))
+
+
+_BINARY = struct.Struct("<7Q")  # frame htype tag source shape type endianess
+
+
+class FrameHeader(NamedTuple):
+    """What the header of a frame says to those who pass the frame on.
+
+    Attributes:
+        frame: the number of the frame at its source.
+        keys: those of a JSON header; None of a binary one.
+    """
+
+    frame: int
+    keys: Mapping[str, Any] | None
+
+
+def read_frame_header(parts: Sequence[Frame], form: HeaderForm = HeaderForm.FILE, header_part: int = 0) -> FrameHeader:
+    """Return the header of the frame that *parts* are; the array is not looked at.
+
+    >>> read_frame_header([b'{"frame": 41}']).frame
+    41
+
+    Args:
+        parts: of one message.
+        form: how the header is written.
+        header_part: which part the header is; rawdaq's own messages have a topic before it.
+
+    Raises:
+        MessageMalformed: there is no header, it cannot be read, or it has no number.
+    """
+    if len(parts) <= header_part:
+        raise HeaderMissing(len(parts), header_part)
+    if form is _BINARY_FORM:
+        return FrameHeader(BinaryHeader.decode(parts[header_part]).frame, None)
+    keys = read_header(parts[header_part], _MAX_HEADER_BYTES)
+    frame = keys.get("frame")
+    if type(frame) is float and frame.is_integer():
+        frame = int(frame)
+    if type(frame) is not int or frame < 0:
+        raise NumberMissing(*wrong_value(keys, "frame", "a whole number of at least 0").args)
+    return FrameHeader(frame, keys)
+
+
+_BINARY_FORM = HeaderForm.BINARY  # Python 3.11 finds the members of an enum slowly
+
+
+def encode_header(frame: int, array: npt.NDArray[Any], **more: Any) -> bytes:
+    """Return the JSON header of *array* as frame number *frame*, with *more* keys at its end.
+
+    >>> encode_header(0, np.zeros((2, 3), "<u2"), source="bench")
+    b'{"frame":0,"htype":["array-1.0"],"type":"uint16","shape":[2,3],"endianess":"little","source":"bench"}'
+    """
+    order = "big" if array.dtype.newbyteorder(">") == array.dtype and array.dtype.itemsize > 1 else "little"
+    keys = {"frame": frame, "htype": [_HTYPE], "type": array.dtype.name, "shape": list(array.shape), "endianess": order}
+    return json.dumps(keys | more, separators=(",", ":")).encode()
 
 
 class ArrayMessage(NamedTuple):

@@ -15,15 +15,15 @@ _SHOWN = 75  # characters of a foreign value in an error
 Frame = bytes | memoryview
 
 
-def read_header(frame: Frame) -> dict[str, Any]:
-    """Return the keys of a header.
+def read_header(frame: Frame, max_bytes: int = MAX_HEADER_BYTES) -> dict[str, Any]:
+    """Return the keys of a header of at most *max_bytes*.
 
     Raises:
         HeaderUnreadable: it is too long, or not one JSON object.
     """
     text = bytes(frame)
-    if len(text) > MAX_HEADER_BYTES:
-        raise HeaderUnreadable(len(text), f"limit is {MAX_HEADER_BYTES}")
+    if len(text) > max_bytes:
+        raise HeaderUnreadable(len(text), f"limit is {max_bytes}")
     try:
         header: object = json.loads(text.decode())
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
 """ZMTP 3, the protocol between ZMQ sockets (rfc.zeromq.org/spec/23 and 37), with the NULL mechanism.
 
 Both sides send a greeting, a READY command that names the socket type, then messages of frames. A SUB socket sends its
-subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands. A connection may
-end anywhere, so there is no ``receive_eof``.
+subscriptions as one-frame messages (byte 1 or 0, then a topic prefix), in later versions as commands. PUSH and
+PULL are the same without subscriptions. A connection may end anywhere, so there is no ``receive_eof``.
 
 ::
 
@@ -39,16 +39,24 @@ _SHOWN = 75  # characters of a foreign text in an error
 
 
 class SocketType(StrEnum):
-    """The socket types of the publish-subscribe pattern; each value is the wire's word."""
+    """The socket types of the publish-subscribe and the pipeline pattern; each value is the wire's word."""
 
     PUB = "PUB"
     XPUB = "XPUB"
     SUB = "SUB"
     XSUB = "XSUB"
+    PUSH = "PUSH"
+    PULL = "PULL"
 
 
 _PUBLISHING = frozenset({SocketType.PUB, SocketType.XPUB})
 _SUBSCRIBING = frozenset({SocketType.SUB, SocketType.XSUB})
+_PARTNERS: dict[SocketType, frozenset[SocketType]] = {
+    **dict.fromkeys(_PUBLISHING, _SUBSCRIBING),
+    **dict.fromkeys(_SUBSCRIBING, _PUBLISHING),
+    SocketType.PUSH: frozenset({SocketType.PULL}),
+    SocketType.PULL: frozenset({SocketType.PUSH}),
+}
 
 
 class Ready(NamedTuple):
@@ -176,13 +184,13 @@ class ZmtpPeer:
     """One end of a ZMTP connection; which end connected makes no difference.
 
     Args:
-        socket_type: ours; a publishing socket talks only with a subscribing one.
+        socket_type: ours; a publishing socket talks only with a subscribing one, PUSH only with PULL.
         max_message_bytes: a longer message of the peer is an error.
     """
 
     def __init__(self, socket_type: SocketType, max_message_bytes: int = MAX_SUBSCRIPTION_BYTES) -> None:
         self.socket_type = socket_type
-        self._partners = _SUBSCRIBING if socket_type in _PUBLISHING else _PUBLISHING
+        self._partners = _PARTNERS[socket_type]
         self._max_bytes = max_message_bytes
         self._buffer = bytearray()
         self._frames: list[bytes] = []

@@ -84,6 +84,7 @@ class ConnectionState:
         address: may be set again when the port is known.
         peers: how many are connected and speak ZMQ.
         last_failure: why there is no peer.
+        cuts: how often we cut the connection, where that can be known: ZMQ does not connect again then.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class ConnectionState:
         self.address = address
         self.peers = 0
         self.last_failure: str | None = None
+        self.cuts = 0
         self._is_bound, self._has_key, self._needs_peer = is_bound, has_key, needs_peer
         self._words = _BOUND if is_bound else _CONNECTING
         self._log = log
@@ -183,6 +185,7 @@ class ConnectionState:
             return
         if self.is_given_up and self.last_failure == self._words.ended:
             self.last_failure = _CUT
+            self.cuts += 1
         elif self._greeting and now_s - self._last_event_s >= _PATIENCE_S:
             self.last_failure = self._words.no_zmq  # it sends nothing; ZMQ itself waits for half a minute
         self.last_failure = self.last_failure or self._words.absent

@@ -131,6 +131,14 @@ class Dialler(Generic[C]):
     def connected(self) -> None:
         """Called when `protocol` is a new connection."""
 
+    async def connect(self, factory: Callable[[], C]) -> tuple[asyncio.BaseTransport, C]:
+        """Return a new connection; a subclass may open one that is not of TCP.
+
+        Raises:
+            OSError: there is none.
+        """
+        return await asyncio.get_running_loop().create_connection(factory, self.host, self.port)
+
     def hurry(self) -> None:
         """End the pause before the next attempt."""
         self._hurried.set()
@@ -160,9 +168,8 @@ class Dialler(Generic[C]):
 
     async def _dial(self) -> C:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            loop = asyncio.get_running_loop()
-            transport, protocol = await loop.create_connection(self._factory, self.host, self.port)
-        _keep_alive(transport.get_extra_info("socket"))
+            transport, protocol = await self.connect(self._factory)
+        keep_alive(transport.get_extra_info("socket"))
         return protocol
 
     async def _wait_for_end(self, protocol: C) -> Exception | None:
@@ -211,8 +218,10 @@ class Dialler(Generic[C]):
         return is_news
 
 
-def _keep_alive(sock: socket.socket) -> None:
+def keep_alive(sock: socket.socket) -> None:
     """Let the system notice a peer that vanished without a word."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEP_ALIVE:
         if hasattr(socket, option):  # macOS lacks the first

@@ -15,6 +15,14 @@ from rawdaq.sockets.zmq_socket import ZmqSocket
 
 #: As many messages are taken before others on the event loop get their turn.
 BURST_MESSAGES = 256
+_BURST_BYTES = (
+    1 << 20
+)  # and of whole messages no more than this: a frame of a camera is sent on before the next is read
+_WAITING_BYTES = 4 << 20  # of them that may wait in a socket, where nothing but their number can be limited
+_WAITING_LEAST = 2
+
+#: Larger parts of whole messages stay in ZMQ's memory; smaller ones are copied, as they would keep its buffer there.
+_LARGE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class ZmqOptions:
         high_water_mark: messages of one peer that may wait here.
         max_message_bytes: a peer that sends more in one frame is disconnected.
         is_by_frame: frames are taken one by one, whatever message they belong to.
+        is_whole: messages are taken as their parts, not copied where they are large, and their size.
         curve: the key files, where the connection is encrypted.
     """
 
@@ -37,7 +46,29 @@ class ZmqOptions:
     high_water_mark: int = 10_000
     max_message_bytes: int = 64 << 20
     is_by_frame: bool = False
+    is_whole: bool = False
     curve: CurveFiles | None = None
+
+
+#: The parts of a message, and their size.
+WholeMessage = tuple[list[bytes | memoryview], int]
+
+
+def _receive_whole(opened: "zmq.Socket[bytes]", flags: int) -> WholeMessage:
+    """Return the next message.
+
+    Raises:
+        zmq.Again: there is none.
+    """
+    parts: list[bytes | memoryview] = []
+    size_bytes, is_more = 0, True
+    while is_more:
+        part = opened.recv(flags, copy=False)
+        size = len(part)
+        parts.append(part.buffer if size > _LARGE_BYTES else part.bytes)
+        size_bytes += size
+        is_more = part.more
+    return parts, size_bytes
 
 
 class ZmqEndpoint(Endpoint):
@@ -47,7 +78,7 @@ class ZmqEndpoint(Endpoint):
         address: a ZMQ address.
         options: how to open it.
         context: gives the ZMQ context when the socket is opened.
-        take: gets every burst: messages as lists of frames, or frames.
+        take: gets every burst: messages as lists of frames, or frames, or `WholeMessage`s.
         log: where connections are logged, and what is lost at the end.
 
     Attributes:
@@ -71,6 +102,7 @@ class ZmqEndpoint(Endpoint):
         self._zmq = ZmqSocket(address, options.is_bound, log, options.curve)
         self._socket: zmq.Socket[bytes] | None = None
         self._next: asyncio.Handle | None = None
+        self._mark = options.high_water_mark
 
     @property
     def address(self) -> str:
@@ -126,6 +158,8 @@ class ZmqEndpoint(Endpoint):
         ZMQ has then processed all changes that the descriptor reported: only after that is it certain that it becomes
         readable again with the next message.
         """
+        if self._options.is_whole:
+            return self._receive_messages(opened)
         receive = opened.recv if self._options.is_by_frame else opened.recv_multipart
         burst: list[Any] = []
         is_more = False
@@ -137,6 +171,27 @@ class ZmqEndpoint(Endpoint):
             self.messages += len(burst)
             self._take(self, burst)
         return is_more
+
+    def _receive_messages(self, opened: "zmq.Socket[bytes]") -> bool:
+        """Take at most a burst of whole messages; return False when nothing is left."""
+        burst: list[WholeMessage] = []
+        left_bytes = _BURST_BYTES
+        with contextlib.suppress(zmq.Again):
+            while left_bytes > 0 and len(burst) < BURST_MESSAGES:
+                burst.append(message := _receive_whole(opened, zmq.NOBLOCK))
+                left_bytes -= message[1]
+        if burst:
+            self.messages += len(burst)
+            self._limit_waiting(opened, burst[-1][1])
+            self._take(self, burst)
+        return left_bytes <= 0 or len(burst) == BURST_MESSAGES
+
+    def _limit_waiting(self, opened: "zmq.Socket[bytes]", size_bytes: int) -> None:
+        """Let fewer messages wait in the socket when they are large."""
+        mark = max(_WAITING_LEAST, _WAITING_BYTES // max(1, size_bytes))
+        if mark < self._mark:
+            self._mark = mark
+            opened.setsockopt(zmq.RCVHWM, mark)
 
     async def aclose(self) -> None:
         """Take what has arrived by now (unless reading is held), and close."""
@@ -153,6 +208,11 @@ class ZmqEndpoint(Endpoint):
         if self._holds and self._options.socket_type == zmq.PULL and opened.poll(0):
             self._log.error("%s closes while messages still wait there: they are lost", self.address)
         await self._zmq.aclose()
+
+    @property
+    def cuts(self) -> int:
+        """How often we cut the connection, for a frame that is too large or breaks ZMQ's rules."""
+        return self._zmq.state.cuts
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this endpoint."""

@@ -1,5 +1,6 @@
 """ZMQReceiver: reads ZMQ streams: of another rawdaq, of detectors, or any bytes to pass on."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -11,17 +12,24 @@ from rawdaq.config.curve import CurveSettings, curve_files
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
+from rawdaq.protocols.array import HeaderForm
 from rawdaq.protocols.message_errors import MessageMalformed
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
-from rawdaq.sockets.zmq_endpoint import ZmqEndpoint, ZmqOptions
+from rawdaq.receivers.zmq_in.frames import FrameInput
+from rawdaq.sockets.refusals import Refusals
+from rawdaq.sockets.zmq_endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zmq_socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages
 
 #: Gives the packets of a message that arrived at an endpoint at a time.
 _Reader = Callable[[ZmqEndpoint, list[bytes], int], Sequence[Packet]]
+#: Publishes a burst of an endpoint.
+_Taker = Callable[[ZmqEndpoint, list[Any]], None]
+
+_FRAMES_WAITING, _MESSAGES_WAITING = 16, 10_000  # in a socket; frames may have megabytes
 
 
 def _check_addresses(addresses: list[str]) -> list[str]:
@@ -36,7 +44,8 @@ class ZMQReceiver(ReceiverServer):
     """Reads PUSH or PUB sockets, as many as there are.
 
     By default the messages are those that rawdaq publishes: what another machine received is published here with its
-    names, times, timing qualities and sequence numbers. With `array` they are those of a detector, with `raw` any.
+    names, times, timing qualities and sequence numbers. With `array` they are those of a detector, of which packets are
+    made, with `frames` those of a detector that are passed on whole, and with `raw` any.
 
     Args:
         publishers: where the packets go.
@@ -50,8 +59,13 @@ class ZMQReceiver(ReceiverServer):
         topics: what to subscribe to, by beginnings of the first frame, where the messages are not rawdaq's; none: all.
         array: messages are ``array-1.0``, of these streams.
         raw: every frame is passed on unchanged, as a message of its own.
-        high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB).
+        frames: messages are frames of a detector, which are passed on whole: what a `RepeaterPublisher` sends.
+        header_part: which part of such a frame is its header, from 0.
+        mode_metadata: how that header is written: ``file`` and ``gf`` mean JSON, ``TestMetadata`` seven numbers.
+        high_water_mark: messages of one peer that may wait here; then it waits (PUSH) or drops (PUB). By default 16
+            frames, fewer when they are large, or 10 000 messages of other kinds.
         max_message_mb: a peer that sends a larger frame is disconnected; where we connect, we do so again after 5 s.
+        io_threads: threads that read the sockets; components that share a process have one.
         curve: key files that encrypt the connection: ``key`` is ours, ``server_key`` that of the peers we connect to;
             with `bind` ``clients`` may be a folder of the keys of those that may connect.
     """
@@ -68,29 +82,39 @@ class ZMQReceiver(ReceiverServer):
         topics: list[str] = [],  # noqa: B006 - it is never changed
         array: ArraySettings | None = None,
         raw: bool = False,
-        high_water_mark: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000,
+        frames: bool = False,
+        header_part: Annotated[int, Field(ge=0, le=1000)] = 0,
+        mode_metadata: HeaderForm = HeaderForm.FILE,
+        high_water_mark: Annotated[int, Field(ge=1, le=10_000_000)] | None = None,
         max_message_mb: Annotated[float, Field(ge=0.001, le=2000)] = 64.0,
+        io_threads: Annotated[int, Field(ge=1, le=16)] = 1,
         curve: CurveSettings | None = None,
         name: str = "ZMQReceiver",
     ) -> None:
         super().__init__("", 0, publishers, name)
-        _check(pattern, streams, topics, array, raw)
+        _check(pattern, streams, topics, _kinds(array, raw, frames))
         _check_bind(bind, endpoints)
         self.numbers_packets = array is not None
         self.messages = LiveMessages(streams, self.log)
+        self.frames = FrameInput(HeaderForm(mode_metadata), header_part, self.log) if frames else None
+        self._io_threads = io_threads
         self._arrays: dict[ZmqEndpoint, ArrayStreams] = {}
         self._read: _Reader = self._read_packet if array is None else self._read_array
         options = ZmqOptions(
             zmq.PULL if pattern == "pull" else zmq.SUB,
             bind,
             [topic.encode() for topic in topics] or prefixes(streams),
-            high_water_mark,
+            high_water_mark or (_FRAMES_WAITING if frames else _MESSAGES_WAITING),
             int(max_message_mb * 1e6),
             is_by_frame=raw,
+            is_whole=frames,
             curve=curve_files(curve, is_bound=bind),
         )
+        take: _Taker = self._pass if raw else self._take
+        if self.frames is not None:
+            take = functools.partial(self._pass_frames, self.frames)
         for address in endpoints:
-            endpoint = ZmqEndpoint(address, options, self._plain_context, self._pass if raw else self._take, self.log)
+            endpoint = ZmqEndpoint(address, options, self._plain_context, take, self.log)
             self.add_endpoint(endpoint)
             if array is not None:
                 self._arrays[endpoint] = ArrayStreams(array, station)
@@ -103,7 +127,8 @@ class ZMQReceiver(ReceiverServer):
             InvalidValue: options that do not go together, or a pattern that can name no stream.
         """
         described: ArraySettings | None = options["array"]
-        _check(options["pattern"], options["streams"], options["topics"], described, options["raw"])
+        kinds = _kinds(described, options["raw"], options["frames"])
+        _check(options["pattern"], options["streams"], options["topics"], kinds)
         _check_bind(options["bind"], options["endpoints"])
         curve_files(options["curve"], is_bound=options["bind"])
         return described.streams(station) if described else []
@@ -115,17 +140,34 @@ class ZMQReceiver(ReceiverServer):
 
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
         """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
+        self._context.set(zmq.IO_THREADS, self._io_threads)  # a context that runs already keeps those that it has
         return zmq.Context(self._context)
 
     async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate."""
-        await self.messages.refusals.log_regularly()
+        await self._refusals.log_regularly()
 
     def receiver_status(self) -> dict[str, object]:
         """Return the endpoints, what was lost before it arrived, and what was refused."""
         lost = {endpoint.address: streams.lost for endpoint, streams in self._arrays.items() if streams.lost}
         lost |= {str(stream): missing for stream, missing in self.messages.lost.items()}
-        return super().receiver_status() | {"lost": lost} | self.messages.refusals.report()
+        shown = super().receiver_status() | {"lost": lost}
+        if self.frames is not None:
+            for endpoint in self.endpoints:
+                if isinstance(endpoint, ZmqEndpoint):
+                    self.frames.note_cuts(endpoint.cuts, endpoint.address)
+            shown |= self.frames.status()
+        return shown | self._refusals.report()
+
+    @property
+    def _refusals(self) -> Refusals:
+        return self.messages.refusals if self.frames is None else self.frames.refusals
+
+    def _pass_frames(self, frames: FrameInput, endpoint: ZmqEndpoint, burst: list[WholeMessage]) -> None:
+        """Publish frames whole; what is wrong is counted."""
+        frames.note_cuts(endpoint.cuts, endpoint.address)
+        if messages := frames.messages(burst, endpoint.address):
+            self.publish_messages(messages, endpoint)
 
     def _pass(self, endpoint: ZmqEndpoint, burst: list[bytes]) -> None:
         """Publish frames as they are."""
@@ -165,20 +207,28 @@ class ZMQReceiver(ReceiverServer):
         )
 
 
-def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], array: ArraySettings | None, raw: bool) -> None:
+def _kinds(array: ArraySettings | None, raw: bool, frames: bool) -> list[str]:
+    """Return the options that say what messages are, where they are not rawdaq's."""
+    return [name for name, is_given in (("array", array is not None), ("raw", raw), ("frames", frames)) if is_given]
+
+
+def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], kinds: Sequence[str]) -> None:
     """Refuse options that do not go together, and patterns that can name no stream.
 
     Raises:
         InvalidValue: the text names them, and what would be right.
     """
-    if raw and array is not None:
-        raise InvalidValue("`raw` passes bytes on and `array` makes samples of them: remove one")
-    if streams and (raw or array is not None):
-        raise InvalidValue("`streams` selects rawdaq's messages; with `raw` or `array` there are `topics`")
+    if len(kinds) > 1:
+        raise InvalidValue(
+            "`raw` passes bytes on, `frames` messages, and `array` makes samples of them: remove one of "
+            f"{' and '.join(kinds)}"
+        )
+    if streams and kinds:
+        raise InvalidValue(f"`streams` selects rawdaq's messages; with `{kinds[0]}` there are `topics`")
     if topics and pattern == "pull":
         raise InvalidValue("`topics` are what a `sub` subscribes to; a `pull` gets everything: remove them")
-    if topics and not (raw or array is not None):
-        raise InvalidValue("`topics` are for `raw` and `array`; rawdaq's messages are selected by `streams`")
+    if topics and not kinds:
+        raise InvalidValue("`topics` are for `raw`, `frames` and `array`; rawdaq's messages are selected by `streams`")
     check_patterns(streams)
 
 

@@ -192,3 +192,13 @@ def test_arbitrary_bytes_raise_nothing_but_a_protocol_error_and_are_bounded(begi
             assert peer.buffered_bytes <= 100 + 64 + 400
     except RemoteProtocolError:
         pass
+
+
+def test_a_pushing_socket_talks_with_a_pulling_one_alone() -> None:
+    pusher, puller = ZmtpPeer(SocketType.PUSH), ZmtpPeer(SocketType.PULL)
+    assert list(puller.receive_data(pusher.data_to_send())) == [Ready(SocketType.PUSH)]
+    assert list(pusher.receive_data(puller.data_to_send())) == [Ready(SocketType.PULL)]
+    pusher.send_message([b"\x01 is no subscription here"])
+    assert list(puller.receive_data(pusher.data_to_send())) == [Message((b"\x01 is no subscription here",))]
+    with pytest.raises(WrongSocketType, match="'SUB' socket, which cannot talk with PUSH"):
+        list(ZmtpPeer(SocketType.PUSH).receive_data(GREETING + READY_SUB))

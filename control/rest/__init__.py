@@ -1,0 +1,5 @@
+"""REST by a table of routes, from which both the server and its OpenAPI document are made.
+
+`routes` is the table, `openapi` the document, `guard` says who may ask, `app` answers over starlette, `server` runs
+that in an event loop over uvicorn. Both libraries come with the extra ``rawdaq[web]`` and are imported when used.
+"""
