@@ -41,13 +41,17 @@ def _handler(stop: Callable[[], None]) -> Callable[[int], None]:
     return handle
 
 
+def _nothing() -> None:
+    """Do nothing at SIGUSR1, whose default is to end the process."""
+
+
 def _heard() -> list[signal.Signals]:
     """Return the signals that stop this process: all but those that its parent lets it ignore, as nohup does."""
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
-def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object]) -> Generator[None]:
+def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object] = _nothing) -> Generator[None]:
     """Call *stop* in the running loop at the first signal to stop, and *retry* at SIGUSR1.
 
     A second signal to stop ends the process at once.
