@@ -260,7 +260,7 @@ class _Connection(DialledProtocol):
                 self._tap.sent(data)
             self.transport.write(data)
 
-    def received(self, chunk: bytes) -> None:
+    def received(self, chunk: bytes | memoryview) -> None:
         """Publish what is whole, also when something wrong follows it."""
         if self._tap:
             self._tap.received(chunk)
@@ -275,7 +275,7 @@ class _Connection(DialledProtocol):
         elif self._tap:
             self._tap.held(plugin.buffered_bytes)
 
-    def _negotiate(self, chunk: bytes) -> list[PacketEvent]:
+    def _negotiate(self, chunk: bytes | memoryview) -> list[PacketEvent]:
         """Go on with the handshake; return the packets that follow it in *chunk*."""
         packets: list[PacketEvent] = []
         with contextlib.suppress(RemoteProtocolError):  # it is in `RawPlugin.failure`

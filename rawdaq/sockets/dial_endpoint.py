@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import logging
-import mmap
 import socket
 import struct
 import termios
@@ -12,23 +11,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rawdaq.errors import RawdaqError
 from rawdaq.sockets.dialling import CONNECT_TIMEOUT_S, GOOD_S, Backoff, Connection, Dialler
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.remedies import why_not_connected
 
-_READ_BYTES = 1 << 22  # a connection that is behind takes megabytes with one system call
+_READ_BYTES = 1 << 21  # a connection that is behind takes megabytes with one system call
 
 
 class _Memory(threading.local):
     """What all connections of a thread read into, one after the other.
 
-    What was read is copied out of it at once. So no view of it is ever overwritten, packets that wait hold no more
-    than was read with them, and a quiet connection, of thousands, holds nothing.
+    A small read is copied out of it; one that fills more than half of it takes it away, and the next gets a new one. So
+    nothing that was read is ever overwritten, packets that wait hold at most twice what was read with them, and a quiet
+    connection, of thousands, holds nothing.
     """
 
     def __init__(self) -> None:
-        self.block = memoryview(mmap.mmap(-1, _READ_BYTES))  # a page that was never read into costs nothing
+        self.block = np.empty(_READ_BYTES, np.uint8).data  # a page that was never read into costs nothing
+
+    def take(self, size_bytes: int) -> bytes | memoryview:
+        """Return the *size_bytes* that were read, read-only."""
+        if 2 * size_bytes <= len(self.block):
+            return bytes(self.block[:size_bytes])
+        chunk = self.block[:size_bytes].toreadonly()
+        self.block = np.empty(_READ_BYTES, np.uint8).data
+        return chunk
 
 
 _memory = _Memory()
@@ -67,8 +77,8 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
     def connected(self) -> None:
         """The connection is open: send what the protocol sends first."""
 
-    def received(self, chunk: bytes) -> None:
-        """Take *chunk*; call `fail` when it is not what the protocol allows."""
+    def received(self, chunk: bytes | memoryview) -> None:
+        """Take *chunk*, which is never overwritten; call `fail` when it is not what the protocol allows."""
 
     def ended(self) -> None:
         """The peer closed its side; call `fail` when that was in the middle of something."""
@@ -95,7 +105,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
-        chunk = bytes(_memory.block[:nbytes])
+        chunk = _memory.take(nbytes)
         if self.failure is None:
             self.received(chunk)
         self.last_received_s = self._loop.time()

@@ -58,6 +58,7 @@ def joined(some: list[Record], stream: StreamId) -> bytes:
 
 def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
     archive, made = opened(tmp_path / "new"), records(Z, N, count=3)
+    assert archive.device == tmp_path.stat().st_dev
     archive.write(as_runs(made[:3]))
     archive.write(as_runs(made[3:]))
     assert archive.status() == {

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol, waiting_bytes
+from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol, _Memory, waiting_bytes
 from rawdaq.sockets.dialling import Backoff
 from tests.helpers import DEADLINE_S, until
 
@@ -18,8 +18,8 @@ async def test_a_connection_is_not_read_while_anything_holds_it() -> None:
     got: list[bytes] = []
 
     class Reader(DialledProtocol):
-        def received(self, chunk: bytes) -> None:
-            got.append(chunk)
+        def received(self, chunk: bytes | memoryview) -> None:
+            got.append(bytes(chunk))
 
     peers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: peers.append(writer), "127.0.0.1", 0)
@@ -74,7 +74,7 @@ class Reader(DialledProtocol):
         super().__init__()
         self.got = b""
 
-    def received(self, chunk: bytes) -> None:
+    def received(self, chunk: bytes | memoryview) -> None:
         self.got += chunk
         if b"wrong" in self.got:
             self.fail(ValueError("that is wrong"))
@@ -149,3 +149,15 @@ async def test_what_was_read_is_not_overwritten_by_what_another_connection_reads
         other.release("full")
         await until(lambda: second.got)
         assert (first.got, second.got) == (b"first", b"second, and more")
+
+
+def test_a_read_that_fills_half_of_the_memory_takes_it_away_and_a_small_one_is_copied() -> None:
+    memory = _Memory()
+    size_bytes = len(memory.block)
+    chunks: list[bytes | memoryview] = []
+    for index, count in enumerate([5, size_bytes, size_bytes // 2, size_bytes // 2 + 1, 1]):
+        memory.block[:count] = bytes([index]) * count
+        chunks.append(memory.take(count))
+    assert [isinstance(chunk, bytes) for chunk in chunks] == [True, False, True, False, True]
+    assert all(set(chunk) == {index} for index, chunk in enumerate(chunks))
+    assert all(memoryview(chunk).readonly for chunk in chunks)
