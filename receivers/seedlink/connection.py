@@ -98,7 +98,7 @@ class SeedLinkConnection(DialledProtocol):
         """Say HELLO."""
         self._flush()
 
-    def received(self, chunk: bytes) -> None:
+    def received(self, chunk: bytes | memoryview) -> None:
         """Publish what is whole, also when something wrong follows it."""
         received_ns = time.time_ns()
         packets: list[DataPacket] = []
