@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.delivery.backpressure import Held
-from rawdaq.delivery.closing import close_publisher
+from rawdaq.delivery.closing import close_publishers
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import ComponentError
 from rawdaq.multipart import Multipart
@@ -123,13 +123,9 @@ class ReceiverServer(ReceiverHooks):
     @functools.cached_property
     def _context(self) -> "zmq.asyncio.Context":
         """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
-        import zmq.asyncio
+        from rawdaq.sockets.zmq_context import context_of
 
-        if self.shared_context is None:
-            return zmq.asyncio.Context()
-        from rawdaq.sockets.zmq_context import ContextShare
-
-        return ContextShare(self.shared_context)
+        return context_of(self.shared_context)
 
     def setup_udp(
         self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
@@ -366,10 +362,8 @@ class ReceiverServer(ReceiverHooks):
         await self._tasks.cancel(lambda name: True, f"{self.name} stops")
         for endpoint in self.endpoints:
             await endpoint.aclose()
-        # Side by side: one that hangs takes the time of no other.
         within_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
-        closing = [close_publisher(publisher, within_s, self.log) for publisher in self.publishers]
-        failures = [self._tasks.failure, *await asyncio.gather(*closing)]
+        failures = [self._tasks.failure, *await close_publishers(self.publishers, within_s, self.log)]
         self._tasks.failure = "; ".join(filter(None, failures)) or None
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
@@ -386,9 +380,7 @@ class ReceiverServer(ReceiverHooks):
     async def ct_monitor(self) -> None:
         """Let every `Reporter` push its report to `monitor_address`."""
         if self.monitor_address is not None:
-            async with asyncio.TaskGroup() as group:
-                for reporter in self._reporters():
-                    group.create_task(reporter.push(self.monitor_address))
+            await asyncio.gather(*(reporter.push(self.monitor_address) for reporter in self._reporters()))
 
     def _reporters(self) -> list[Reporter]:
         return [value for value in vars(self).values() if isinstance(value, Reporter)]

@@ -1,7 +1,8 @@
-"""The end of a publisher: it closes in time or is given up, and what went wrong is logged."""
+"""The end of publishers: each closes in time or is given up, and what went wrong is logged."""
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import Publisher
@@ -9,7 +10,12 @@ from rawdaq.publisher import Publisher
 _LATE_S = 0.5  # by which a publisher that observes `Publisher.close_timeout_s` may exceed it, and still say why
 
 
-async def close_publisher(publisher: Publisher, within_s: float, log: logging.Logger) -> str | None:
+async def close_publishers(publishers: Sequence[Publisher], within_s: float, log: logging.Logger) -> list[str | None]:
+    """Close *publishers* side by side, so that one that hangs takes the time of no other; return what went wrong."""
+    return await asyncio.gather(*(_close(publisher, within_s, log) for publisher in publishers))
+
+
+async def _close(publisher: Publisher, within_s: float, log: logging.Logger) -> str | None:
     """Close *publisher* within *within_s*; return what went wrong, which is logged, or None."""
     unforeseen: Exception | None = None
     publisher.close_timeout_s = within_s

@@ -25,3 +25,8 @@ class ContextShare(zmq.asyncio.Context):
 
     def term(self) -> None:
         """Leave the shared context as it is."""
+
+
+def context_of(shared: "zmq.Context[Any] | None") -> zmq.asyncio.Context:
+    """Return a server's own asyncio context: a part of *shared* where there is one."""
+    return zmq.asyncio.Context() if shared is None else ContextShare(shared)
