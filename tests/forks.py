@@ -104,7 +104,8 @@ class Process:
     def communicate(self) -> tuple[str, str]:
         """Return what it writes to stdout and stderr until it has ended."""
         with ThreadPoolExecutor(2) as pool:
-            out, err = pool.map(lambda stream: stream.read(), (self.stdout, self.stderr))
+            reading = [pool.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            out, err = (str(each.result()) for each in reading)
         self.wait()
         return out, err
 

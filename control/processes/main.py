@@ -239,7 +239,7 @@ def main(args: Sequence[str]) -> int:
             logs = None if is_alone else member_log.configure_shared(log_file)
             if is_alone:
                 log.configure("INFO", log_file)
-            core_ids = frozenset() if core_id is None else {core_id}
+            core_ids = frozenset[int]() if core_id is None else {core_id}
             return Process(runtime, core_ids, None if is_alone else name, logs).run(members)
     except RawdaqError as error:
         print(error, file=sys.stderr)

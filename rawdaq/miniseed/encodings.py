@@ -43,7 +43,7 @@ _INTEGER_CODES: Mapping[str, tuple[int, ...]] = {
 }
 _FLOAT32_PLAN = Plan(b"f", "float32", (FLOAT32,))
 _FLOAT64_PLAN = Plan(b"d", "float64", (FLOAT64,))
-NO_PLAN = Plan(b"", "int32", ())  # of a stream before its first packet
+NO_PLAN: Plan = Plan(b"", "int32", ())  # of a stream before its first packet
 _FITS_FLOAT32 = (SampleType.INT8, SampleType.INT16, SampleType.FLOAT32)
 
 

@@ -73,7 +73,7 @@ class StreamRecords:
         self._stream, self._format = stream, record_format
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
-        self._plan = NO_PLAN
+        self._plan: Plan = NO_PLAN
         self._wanted = wanted_code(record_format.encoding)
         self._logged_codes: set[int] = set()
         self._least = 1  # samples that can fill a record

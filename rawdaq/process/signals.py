@@ -25,6 +25,7 @@ class Server(Protocol):
 
     def cmd_retry(self) -> str:
         """Try paused publishers now."""
+        ...
 
 
 def _handler(stop: Callable[[], None]) -> Callable[[int], None]:

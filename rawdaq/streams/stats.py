@@ -220,7 +220,7 @@ class StreamStats:
         self.arrived_s = self.interval_s = 0.0
         self.is_silent = False
         self.start_ns = self.next_ns = 0
-        self.rate_hz = 0.0
+        self.rate_hz: float = 0.0
         self.dtype: np.dtype[Any] | None = None
         self.timing_quality: int | None = None
         self._drift = _Drift()
