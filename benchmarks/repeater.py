@@ -1,8 +1,8 @@
 """What a repeater costs: one stream of frames in, three out, beside a bare loop of blocking pyzmq sockets.
 
-Source, repeater and consumers are processes of their own on this machine. Both repeaters run by turns; of each the table
-shows frames a second, processor time a frame and the largest memory, by what the system says of the process. The
-last line is how late lone frames are that come one every 20 ms. Run it alone on the machine::
+Source, repeater and consumers are processes of their own on this machine. The repeaters run by turns; the table shows
+frames a second, processor time a frame, and the largest memory, as the system counts them. The last line is how late
+lone frames are that come one every 20 ms. Run it alone on the machine::
 
     python -m benchmarks.repeater
 """
