@@ -199,9 +199,7 @@ class ReceiverServer(ReceiverHooks):
         if not self._put(data):
             # Or queues between a protocol and a coroutine would grow.
             await Held(self._fanout, self.endpoints, self.log).release()
-        elif (
-            self._fanout.put_count >= self._turn_at
-        ):  # otherwise a receiver that never waits would let nothing else run
+        elif self._fanout.put_count >= self._turn_at:  # a receiver that never waits lets others run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
 
@@ -220,10 +218,8 @@ class ReceiverServer(ReceiverHooks):
 
     def publish_messages(self, messages: list[Multipart], endpoint: Endpoint) -> None:
         """Hand whole messages to every publisher from a callback; *endpoint* is held while a publisher is full."""
-        has_room = self._fanout.put_messages(messages)
-        self.stats.plain_messages += len(messages)
-        self.stats.plain_bytes += sum([message.size_bytes for message in messages])
-        if not has_room:
+        self.stats.add_messages(messages)
+        if not self._fanout.put_messages(messages):
             self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:

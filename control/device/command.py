@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from rawdaq.control.handover import HandsOver, handover
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
 
@@ -45,7 +46,12 @@ class _AboveZero(click.FloatRange):
 _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=HandsOver, context_settings={"help_option_names": ["-h", "--help"]})
+@handover(
+    "--frames",
+    "rawdaq.control.device.frames_command:frames",
+    "Be a detector that sends frames by ZMQ instead; --frames --help lists its options.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=65535, show_default=True, help="0: any free one, which is printed."

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from rawdaq.control.handover import HandsOver, handover
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
@@ -36,7 +37,12 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     return value
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=HandsOver, context_settings={"help_option_names": ["-h", "--help"]})
+@handover(
+    "--frames",
+    "rawdaq.control.dump.frames_command:frames",
+    "Consume frames of a detector or a repeater instead; --frames --help lists its options.",
+)
 @click.option(
     "--connect",
     "addresses",

@@ -22,9 +22,19 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def commands_of(server: object) -> dict[str, Callable[..., Any]]:
-    """Return the commands of *server*: its methods named ``cmd_*``, by name."""
-    names = sorted(name for name in dir(type(server)) if name.startswith(_PREFIX))
-    return {name.removeprefix(_PREFIX): getattr(server, name) for name in names}
+    """Return the commands of *server*: its methods named ``cmd_*``, by name, then those of its publishers.
+
+    A command of a publisher is called ``PUBLISHER.COMMAND``, such as ``store.writer``.
+    """
+    found = _methods(server)
+    for publisher in getattr(server, "publishers", ()):
+        found |= {f"{publisher.name}.{name}": method for name, method in _methods(publisher).items()}
+    return found
+
+
+def _methods(owner: object) -> dict[str, Callable[..., Any]]:
+    names = sorted(name for name in dir(type(owner)) if name.startswith(_PREFIX))
+    return {name.removeprefix(_PREFIX): getattr(owner, name) for name in names}
 
 
 def help_of(method: Callable[..., Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rawdaq.multipart import Multipart
 from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, to_iso
@@ -359,6 +360,12 @@ class Stats:
         for stream in streams:
             stats = self.of(stream)
             stats.arrived_s = stats.arrived_s or time.monotonic()
+
+    def add_messages(self, messages: Iterable[Multipart]) -> None:
+        """Count whole messages, which have no time."""
+        for message in messages:
+            self.plain_messages += 1
+            self.plain_bytes += message.size_bytes
 
     def of(self, stream: StreamId) -> StreamStats:
         """Return the counters of *stream*, which count from now on if they did not before."""

@@ -1,0 +1,73 @@
+"""Reads frames from a PULL or a SUB socket until a limit, a signal, or the end of the time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import zmq
+
+from rawdaq.control.dump.frames import Arrival, FrameStats, arrival
+from rawdaq.errors import ComponentError
+from rawdaq.protocols.array import HeaderForm
+from rawdaq.protocols.message_errors import MessageMalformed
+from rawdaq.sockets.zmq_socket import check_zmq_address
+
+_POLL_MS = 100  # how late a signal or the end of the time may be
+
+
+class FrameReader:
+    """A consumer of frames.
+
+    Args:
+        address: where it connects, or binds.
+        binds: whether it binds.
+        subscribes: whether it is a SUB socket.
+        form: how headers are written.
+        header_part: which part of a message is the header.
+
+    Raises:
+        ValueError: *address* is none.
+    """
+
+    def __init__(self, address: str, *, binds: bool, subscribes: bool, form: HeaderForm, header_part: int) -> None:
+        self._address = check_zmq_address(address)
+        self._binds, self._subscribes = binds, subscribes
+        self._form, self._header_part = form, header_part
+        self.stats = FrameStats()
+
+    def read(
+        self, stop: threading.Event, count: int | None, seconds: float | None, show: Callable[[Arrival], None]
+    ) -> None:
+        """Give frames to *show* until *count* have come, *seconds* are over, or *stop* is set.
+
+        Raises:
+            ComponentError: the address cannot be used.
+        """
+        stats, end_s = self.stats, None if seconds is None else time.monotonic() + seconds
+        with zmq.Context() as context, context.socket(zmq.SUB if self._subscribes else zmq.PULL) as opened:
+            self._open(opened)
+            while not stop.is_set() and (count is None or stats.frames < count):
+                left_ms = _POLL_MS if end_s is None else min(_POLL_MS, round(1000 * (end_s - time.monotonic())))
+                if left_ms <= 0:
+                    return
+                if opened.poll(left_ms):
+                    self._take(opened.recv_multipart(), show)
+
+    def _open(self, opened: "zmq.Socket[bytes]") -> None:
+        opened.setsockopt(zmq.LINGER, 0)
+        opened.setsockopt(zmq.IPV6, 1)
+        if self._subscribes:
+            opened.setsockopt(zmq.SUBSCRIBE, b"")
+        try:
+            (opened.bind if self._binds else opened.connect)(self._address)
+        except zmq.ZMQError as error:
+            raise ComponentError(f"cannot use {self._address}: {error.strerror}") from error
+
+    def _take(self, parts: list[bytes], show: Callable[[Arrival], None]) -> None:
+        try:
+            came = arrival(parts, self._form, self._header_part)
+        except MessageMalformed as error:
+            self.stats.malformed[error.reason] += 1
+            return
+        self.stats.add(came, time.monotonic_ns())
+        show(came)
