@@ -342,7 +342,7 @@ def other_disk(tmp_path: Path) -> Generator[Path]:
 def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
     tmp_path: Path, other_disk: Path, is_bare: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, count=2)
+    root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=2)
     disk.mkdir()
     root.symlink_to(disk)
 
@@ -351,16 +351,18 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 
     monkeypatch.setattr("rawdaq.disk.mounts.device_below", below)
     archive = opened(root)
-    archive.write(as_runs(made[:1]))
+    archive.write(as_runs(made[:2]))
     root.unlink()
     root.symlink_to(other_disk)
     if is_bare:
         with pytest.raises(PublisherUnavailable, match="create the folder, or mount its disk"):
-            archive.write(as_runs(made[1:]))
+            archive.write(as_runs(made[2:]))
         assert not list(other_disk.iterdir())
     else:
-        archive.write(as_runs(made[1:]))
-        assert sds(other_disk, Z).read_bytes() == made[1].data
+        for index, stream in enumerate((Z, N)):
+            archive.write(as_runs(made[2 + index : 3 + index]))
+            assert sds(other_disk, stream).read_bytes() == made[2 + index].data
+            assert archive.status()["open_files"] == index + 1, "nothing of the other disk stays open"
     archive.close()
 
 
