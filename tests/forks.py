@@ -104,9 +104,9 @@ class Process:
     def communicate(self) -> tuple[str, str]:
         """Return what it writes to stdout and stderr until it has ended."""
         with ThreadPoolExecutor(2) as pool:
-            out, err = pool.map(lambda stream: stream.read(), (self.stdout, self.stderr))
+            out, err = pool.submit(self.stdout.read), pool.submit(self.stderr.read)
         self.wait()
-        return out, err
+        return out.result(), err.result()
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it runs."""
