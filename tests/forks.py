@@ -104,10 +104,9 @@ class Process:
     def communicate(self) -> tuple[str, str]:
         """Return what it writes to stdout and stderr until it has ended."""
         with ThreadPoolExecutor(2) as pool:
-            reading = [pool.submit(stream.read) for stream in (self.stdout, self.stderr)]
-            out, err = (str(each.result()) for each in reading)
+            out, err = pool.submit(self.stdout.read), pool.submit(self.stderr.read)
         self.wait()
-        return out, err
+        return out.result(), err.result()
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it runs."""

@@ -68,7 +68,7 @@ class Process:
     """
 
     runtime: RuntimeFiles
-    core_ids: Set[int] = frozenset()
+    core_ids: Set[int] = frozenset[int]()
     group: str | None = None
     logs: MemberLogs | None = None
     log_level: str | None = None
@@ -219,7 +219,7 @@ def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
     runtime.prepare()
     log.configure(component.daemon.log_level)
     core_id = component.daemon.core_id
-    return Process(runtime, frozenset() if core_id is None else {core_id}).run([Member.of(component)])
+    return Process(runtime, frozenset[int]() if core_id is None else {core_id}).run([Member.of(component)])
 
 
 def main(args: Sequence[str]) -> int:

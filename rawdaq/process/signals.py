@@ -46,7 +46,7 @@ def _nothing() -> None:
     """Do nothing at SIGUSR1, whose default is to end the process."""
 
 
-def _heard() -> list[signal.Signals]:
+def _stop_signals() -> list[signal.Signals]:
     """Return the signals that stop this process: all but those that its parent lets it ignore, as nohup does."""
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
@@ -57,14 +57,14 @@ def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object] = _
 
     A second signal to stop ends the process at once.
     """
-    loop, handle, heard = asyncio.get_running_loop(), _handler(stop), _heard()
-    for number in heard:
+    loop, handle, numbers = asyncio.get_running_loop(), _handler(stop), _stop_signals()
+    for number in numbers:
         loop.add_signal_handler(number, handle, number)
     loop.add_signal_handler(signal.SIGUSR1, retry)
     try:
         yield
     finally:
-        for number in (*heard, signal.SIGUSR1):
+        for number in (*numbers, signal.SIGUSR1):
             loop.remove_signal_handler(number)
 
 
@@ -77,7 +77,7 @@ def stop_event() -> Generator[threading.Event]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         handle(number)
 
-    before = {number: signal.signal(number, on_signal) for number in _heard()}
+    before = {number: signal.signal(number, on_signal) for number in _stop_signals()}
     try:
         yield event
     finally:
