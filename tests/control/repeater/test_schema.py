@@ -31,6 +31,7 @@ from rawdaq.control.rest.openapi import document
 from tests.control.repeater.repeaters import LOG, config, listening
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EVERY_CHECK: Any = list(HealthCheck)
 EXAMPLES = 5  # of each of ten requests, in each of two settings: some seconds
 
 
@@ -71,7 +72,7 @@ def test_made_up_requests_find_no_bug(compat: bool, tmp_path: Path) -> None:
             assert isinstance(found, Ok)
             session.post(f"{url}/set_config_from_dict", json=good)
 
-            @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck), deadline=None)
+            @settings(max_examples=EXAMPLES, database=None, suppress_health_check=EVERY_CHECK, deadline=None)
             @given(case=found.ok().as_strategy())
             def ask(case: Any) -> None:
                 case.call_and_validate(session=session, checks=CHECKS)
