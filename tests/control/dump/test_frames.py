@@ -146,9 +146,11 @@ def test_a_consumer_binds_and_counts_what_is_no_frame(mode: str) -> None:
         address = sender.getsockopt_string(zmq.LAST_ENDPOINT)
         reader = FrameReader(address, binds=False, subscribes=mode == "sub", form=HeaderForm.FILE, header_part=0)
         shown: list[int] = []
-        reading = threading.Thread(
-            target=reader.read, args=(threading.Event(), 2, 60, lambda each: shown.append(each.frame))
-        )
+
+        def show(each: Arrival) -> None:
+            shown.append(each.frame)
+
+        reading = threading.Thread(target=reader.read, args=(threading.Event(), 2, 60, show))
         reading.start()
         if mode == "sub":
             assert sender.poll(30_000)
