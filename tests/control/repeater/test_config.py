@@ -59,7 +59,7 @@ def test_what_can_be_is_kept(changes: dict[str, Any], key: str, kept: Any) -> No
     assert Config().changed(GOOD | changes).shown()[key] == kept
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
+WRONG: list[tuple[dict[str, Any], str]] = [
     ({"in_address": None}, "in_address None is not a text, or empty"),
     ({"in_address": "192.0.2.5"}, "in_address: '192.0.2.5' is not a zmq address"),
     ({"in_address": ["tcp://a:1"] * 2}, "in_address ['tcp://a:1', 'tcp://a:1'] has an address twice"),
@@ -100,7 +100,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "expected"), BAD)
+@pytest.mark.parametrize(("changes", "expected"), WRONG)
 def test_each_wrong_value_is_named_with_what_would_be_right(changes: dict[str, Any], expected: str) -> None:
     found = mistakes(changes)
     assert any(mistake.startswith(expected) for mistake in found), found
