@@ -198,7 +198,6 @@ class Detector:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close, once the last frames are on their way."""
         self._context.destroy(linger=0 if self._stop.is_set() else _LINGER_MS)
 
     def wait_for_consumer(self) -> None:

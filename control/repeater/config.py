@@ -27,7 +27,6 @@ class Mistaken(Exception):
         self.mistakes = mistakes
 
     def __str__(self) -> str:
-        """Return all of them."""
         return "; ".join(self.mistakes)
 
 

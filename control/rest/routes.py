@@ -26,7 +26,6 @@ class Refused(Exception):
         self.status, self.text, self.more = status, text, more or {}
 
     def __str__(self) -> str:
-        """Return the text."""
         return self.text
 
 

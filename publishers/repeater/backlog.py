@@ -60,7 +60,6 @@ class Backlog:
         self._items: deque[Outgoing] = deque()
 
     def __len__(self) -> int:
-        """Return how many frames wait."""
         return len(self._items)
 
     def add(self, item: Outgoing) -> None:

@@ -86,7 +86,6 @@ class SeedLinkAddress:
         return cls(match["host"].strip("[]"), port, requests)
 
     def __str__(self) -> str:
-        """Return ``HOST:PORT``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

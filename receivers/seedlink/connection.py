@@ -37,7 +37,6 @@ class ServerClosed(RawdaqError):
     """The server closed the connection, or ended a transfer that has no end."""
 
     def __str__(self) -> str:
-        """Return the log line's words."""
         return "the server ended the connection"
 
 
@@ -49,7 +48,6 @@ class AskingAgain(RawdaqError):
         self.stations = stations
 
     def __str__(self) -> str:
-        """Return which stations it is about."""
         more = f" and {len(self.stations) - 5} more" if len(self.stations) > 5 else ""
         return f"asking again for what the server refused: {', '.join(self.stations[:5])}{more}"
 

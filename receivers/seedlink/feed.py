@@ -32,7 +32,6 @@ class NumbersBegunAnew(RawdaqError):
         self.station, self.asked, self.sequence = station, asked, sequence
 
     def __str__(self) -> str:
-        """Return all three."""
         return (
             f"the server counts {self.station} anew: asked for packet {self.asked} it sent {self.sequence}; "
             "it is asked by time now"
@@ -47,7 +46,6 @@ class NoSuchStation(RawdaqError):
         self.patterns = patterns
 
     def __str__(self) -> str:
-        """Return what was wanted."""
         return f"the server has no station like {' or '.join(self.patterns)}"
 
 

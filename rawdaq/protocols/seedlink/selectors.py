@@ -117,7 +117,6 @@ class Selector:
         return cls(pattern, bool(match["excludes"]), suffix, (match["filter"] or "").lower())
 
     def __str__(self) -> str:
-        """Return it as `parse` reads it."""
         suffix = f".{self.suffix}" if self.suffix else ""
         return f"{'!' * self.excludes}{self.pattern}{suffix}{':' * bool(self.filter)}{self.filter}"
 

@@ -84,12 +84,10 @@ class Credentials:
     words: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what the server would read as something else."""
         if len(self.words) != self.method.word_count or any(len(word.split()) != 1 for word in self.words):
             raise LocalProtocolError(f"AUTH {self.method} takes {self.method.word_count} words without blanks")
 
     def __repr__(self) -> str:
-        """Return it without what is secret."""
         return f"Credentials({self.method.value!r})"
 
 
@@ -106,7 +104,6 @@ class Refusal(RawdaqError):
         self.code, self.text = code, text
 
     def __str__(self) -> str:
-        """Return both."""
         return f"{self.code} {self.text}"
 
 
@@ -203,7 +200,6 @@ class ServerIdentity:
     filters: tuple[tuple[str, str], ...] = (("native", "as stored"),)
 
     def __post_init__(self) -> None:
-        """Refuse what a client could not read."""
         if not one_line(self.program) or not one_line(self.organization):
             raise LocalProtocolError("a SeedLink server needs a program name and an organization")
 

@@ -50,7 +50,6 @@ class SeedLinkClient:
         credentials: Credentials | None = None,
         is_batch: bool = False,
     ) -> None:
-        """Queue HELLO."""
         self._commands = Commands()
         self._events: deque[ClientEvent] = deque()
         agent = "-".join(agent.split()) or "rawdaq"

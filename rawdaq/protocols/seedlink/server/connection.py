@@ -49,7 +49,6 @@ class SeedLinkServer:
     """
 
     def __init__(self, identity: ServerIdentity, text_records: TextRecords) -> None:
-        """Wait for the client, which speaks first."""
         self._answers = Answers(identity, text_records)
         self._talk = Conversation(identity, self._answers)
         self._lines = CommandReader()
