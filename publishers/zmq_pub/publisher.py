@@ -186,9 +186,7 @@ class ZMQTCPPublisher(Publisher):
 
     async def watch(self) -> None:
         """Log how many connections were refused since the last line."""
-        while True:
-            await asyncio.sleep(_CHECK_S)
-            self._refusals.log()
+        await self._refusals.log_regularly(_CHECK_S)
 
     async def aclose(self) -> None:
         """Stop listening; what subscribers have not yet read gets a second, then they are cut."""

@@ -40,6 +40,7 @@ class Refusals:
         self._clock = clock
         self._what = what
         self._interval_s = interval_s
+        self._is_due = asyncio.Event()  # something was counted that may have to be logged later
 
     def count(self, reason: str, sender: str, detail: object = "") -> None:
         """Count one.
@@ -60,6 +61,8 @@ class Refusals:
         self._newest[reason] = (outage, sender, detail)
         if outage.is_due:
             self._log_newest(reason)
+        else:
+            self._is_due.set()
 
     def _log_newest(self, reason: str) -> None:
         outage, sender, detail = self._newest[reason]
@@ -73,12 +76,15 @@ class Refusals:
             if outage.counts and (at_once or outage.is_due):
                 self._log_newest(reason)
 
-    async def log_regularly(self) -> None:
-        """Log what is due, until cancelled; then the rest."""
+    async def log_regularly(self, check_s: float = _CHECK_S) -> None:
+        """Log what is due, until cancelled; then the rest. It wakes up only while something is to be logged."""
         try:
             while True:
-                await asyncio.sleep(_CHECK_S)
+                await self._is_due.wait()
+                await asyncio.sleep(check_s)
                 self.log()
+                if not any(outage.counts for outage, _, _ in self._newest.values()):
+                    self._is_due.clear()
         finally:
             self.log(at_once=True)
 
