@@ -44,12 +44,13 @@ class PacketProblems:
 
     def check_time(self, channel: int, time_ns: int, arrived_ns: int, packets: int = 1) -> bool:
         """Return whether packets of a time that departs more than `suspicious_ns` from their arrival are kept."""
-        look = (
-            clock_problem(time_ns, arrived_ns)
-            or f"{(time_ns - arrived_ns) / NS_PER_S:+.1f} s from this machine's clock"
-        )
-        kind = _REFUSED if self._refuses else _KEPT
-        self._count(channel, kind, f"{to_iso(time_ns, 0)}, which looks like {look}", packets)
+        key = channel, _REFUSED if self._refuses else _KEPT
+        if key in self._logged and self._clock() - self._logged[key][0] < _REPEAT_S:
+            self._counts[key] += packets  # a clock that is wrong is so in every packet
+            return not self._refuses
+        away_s = (time_ns - arrived_ns) / NS_PER_S
+        look = clock_problem(time_ns, arrived_ns) or f"{away_s:+.1f} s from this machine's clock"
+        self._count(*key, f"{to_iso(time_ns, 0)}, which looks like {look}", packets)
         return not self._refuses
 
     def _count(self, channel: int, kind: str, value: str, packets: int) -> None:
