@@ -1,4 +1,4 @@
-"""What is sent: signals, and the RAW packets that carry them, all made before anything is measured."""
+"""What devices send: signals and the RAW packets that carry them, all made before anything is measured."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,10 +40,10 @@ class Load:
     Attributes:
         samples: of one packet.
         channels: how many; their packets come in turn.
-        kind: numpy's word for the sample type.
+        kind: numpy's name of the sample type.
         signal: "walk", which compresses as quiet ground motion does, or "noise", which does not.
         rate_hz: a divisor of 1e9.
-        rounds: packets of each channel; 0 is so many that a run takes some tenths of a second.
+        rounds: packets of each channel; 0: so many that a flood takes some tenths of a second.
     """
 
     samples: int
@@ -71,20 +71,19 @@ class Load:
         """Samples of one run."""
         return self.packets * self.samples
 
-    @property
-    def starts_ns(self) -> npt.NDArray[np.int64]:
-        """Time of the first sample of each packet of a channel."""
-        return _BEGIN_NS + np.arange(self.packets_each, dtype=np.int64) * (self.samples * NS_PER_S // self.rate_hz)
+    def starts_ns(self, begin_ns: int = _BEGIN_NS) -> npt.NDArray[np.int64]:
+        """Return the time of the first sample of each packet of a channel."""
+        return begin_ns + np.arange(self.packets_each, dtype=np.int64) * (self.samples * NS_PER_S // self.rate_hz)
 
     @property
     def formats(self) -> dict[int, ChannelFormat]:
-        """What the device says of its channels, by id."""
+        """How the device describes its channels, by id."""
         described = ChannelFormat(self.rate_hz, Endianness.LITTLE, SampleType(self.kind))
         return dict.fromkeys(range(1, self.channels + 1), described)
 
     @property
     def codes(self) -> dict[int, str]:
-        """What the channels are called, by id."""
+        """``location.channel`` of the channels, by id."""
         return {number: code(number) for number in range(1, self.channels + 1)}
 
 
@@ -101,6 +100,11 @@ def code(number: int) -> str:
 def stream(number: int) -> str:
     """Return ``NET.STA.LOC.CHA`` of channel *number*."""
     return f"{NETWORK}.{STATION}.{code(number)}"
+
+
+def hello(load: Load) -> bytes:
+    """Return what a receiver sends to ask for all channels."""
+    return b"RAW 2.0\n" + b"".join(b"CHANNEL\n%d\n" % number for number in load.codes) + b"START\n"
 
 
 def signal(name: str, kind: str, count: int) -> npt.NDArray[Any]:
@@ -122,7 +126,7 @@ def packets(load: Load) -> npt.NDArray[Any]:
     rounds, samples = load.packets_each, load.samples
     values = signal(load.signal, load.kind, rounds * samples * load.channels)
     made = np.zeros((rounds, load.channels), np.dtype([("head", _HEADER), ("samples", values.dtype, (samples,))]))
-    stamp(made["head"], load.starts_ns[:, None])
+    stamp(made["head"], load.starts_ns()[:, None])
     made["head"]["quality"], made["head"]["count"] = 100, samples
     made["head"]["channel"] = np.arange(1, load.channels + 1)
     made["samples"] = values.reshape(load.channels, rounds, samples).swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""The processes of a benchmark: each is a module of this folder that prints JSON lines and reads lines of orders."""
+"""Processes of a benchmark: they print JSON lines and read lines; what a process has used is read here, too."""
 
 import asyncio
 import contextlib
@@ -25,12 +25,19 @@ class Child:
     """A process that is started now and ended with the block.
 
     Args:
-        arguments: for Python, such as ``-m benchmarks.feed``.
-        stdin: the descriptor that it reads instead of our orders.
+        arguments: for Python, such as ``-m benchmarks.programs.device``.
+        stdin: the descriptor that it reads instead of our lines.
         pass_fds: descriptors that it inherits.
+        deadline_s: after this time it is killed.
     """
 
-    def __init__(self, *arguments: object, stdin: int | None = None, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        stdin: int | None = None,
+        pass_fds: Sequence[int] = (),
+        deadline_s: float = _DEADLINE_S,
+    ) -> None:
         self.began_ns = time.monotonic_ns()
         self._process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
@@ -42,19 +49,19 @@ class Child:
         )
         self._lines = iter(self._process.stdout or ())
         self._name = " ".join(map(str, arguments))[:100]
-        self._watchdog = threading.Timer(_DEADLINE_S, self._process.kill)
+        self._watchdog = threading.Timer(deadline_s, self._process.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
 
     def read(self) -> dict[str, Any]:
-        """Return its next line; the benchmark ends if there is none."""
+        """Return its next line; the benchmark ends when there is no more."""
         line = next(self._lines, "")
         if not line:
             raise SystemExit(f"bench: {self._name} ended with status {self._process.wait()} before it was done")
         result: dict[str, Any] = json.loads(line)
         return result
 
-    def order(self, word: str = "go") -> None:
+    def go(self, word: str = "go") -> None:
         """Send a line."""
         if self._process.stdin is None:
             raise ValueError(f"{self._name} reads something else")
@@ -85,14 +92,14 @@ class Child:
                     stream.close()
 
 
-def tell(**values: object) -> None:
+def report(**values: object) -> None:
     """Print a line for the process that measures."""
     print(json.dumps(values), flush=True)
 
 
 @contextlib.contextmanager
 def plugin_pipe() -> Generator[tuple[int, int]]:
-    """Yield a pipe's reading end and the descriptor of the plugin pipe, which children can inherit."""
+    """Yield a pipe's reading end and the plugin pipe's descriptor, for children to inherit; the block closes both."""
     reading, writing = os.pipe()
     os.dup2(writing, PLUGIN_FD)
     os.close(writing)
@@ -100,8 +107,7 @@ def plugin_pipe() -> Generator[tuple[int, int]]:
         yield reading, PLUGIN_FD
     finally:
         os.close(reading)
-        with contextlib.suppress(OSError):  # who measures lets go of it as soon as others hold it
-            os.close(PLUGIN_FD)
+        os.close(PLUGIN_FD)
 
 
 async def until(is_true: Callable[[], object], poll_s: float = _POLL_S) -> None:
@@ -118,13 +124,28 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def peak_mb() -> float:
-    """Return the most memory that this process ever had.
+def cpu_s_of(pid: int) -> float:
+    """Return the processor time of a process so far, of all its threads, by the scheduler's nanoseconds; Linux only."""
+    return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) returns
+
+
+def wake_ups_of(pid: int) -> int:
+    """Return how often the threads of a process have gone to sleep so far; Linux only."""
+    return sum(
+        int(line.split()[1])
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+        if line.startswith("voluntary_ctxt_switches")
+    )
+
+
+def peak_mb(pid: int | str = "self") -> float:
+    """Return the most memory that a process ever had; of others Linux only.
 
     Linux counts in ru_maxrss what the process had before it executed its program, too: that of its parent.
     """
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

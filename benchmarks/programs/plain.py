@@ -1,19 +1,19 @@
-"""The same work written plainly with what anyone can install, to compare with: two receivers and one encoder.
+"""The same work written plainly with what anyone can install: ``python -m benchmarks.programs.plain``.
 
-``python -m benchmarks.baselines obspy LOAD PORT FD`` writes the records of each packet with ObsPy into the plugin
-pipe; ``… zmq LOAD PORT`` publishes each packet from an asyncio task of its own, as ssdaq does. Both are told the port
-of a device, connect, say when they are ready, and count as `benchmarks.receiver` does.
+The arguments are KIND LOAD PORT FD. KIND obspy writes the records of each packet with ObsPy into the plugin pipe FD;
+zmq.asyncio publishes each packet from an asyncio task of its own, as ssdaq does. Both connect to a device, report that
+they are ready, and count as `benchmarks.programs.receiver` does.
 """
 
 import asyncio
-import datetime
 import json
 import os
 import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pymseed
 
 from benchmarks import loads
-from benchmarks.loads import Load
-from benchmarks.processes import cpu_s, peak_mb, tell
+from benchmarks.loads import Load, hello
+from benchmarks.processes import cpu_s, peak_mb, report
 
 _HEADER = struct.Struct(">HHBBBIBHI")
 _FRAME_HEADER = struct.Struct("=i10s10s6i3i")
@@ -42,13 +42,16 @@ def encode_seconds(values: npt.NDArray[Any]) -> float:
     return time.process_time() - began_s
 
 
-def _hello(load: Load) -> bytes:
-    return b"RAW 2.0\n" + b"".join(b"CHANNEL\n%d\n" % number for number in load.codes) + b"START\n"
-
-
-def _start_time(header: Sequence[int]) -> datetime.datetime:
+def _start_time(header: Sequence[int]) -> datetime:
     year, day, hour, minute, second, microsecond = header[:6]
-    return datetime.datetime(year, 1, 1, hour, minute, second, microsecond) + datetime.timedelta(days=day - 1)
+    return datetime(year, 1, 1, hour, minute, second, microsecond, UTC) + timedelta(days=day - 1)
+
+
+def _counting() -> Callable[[], None]:
+    """Report that the program is ready; return what reports its cost since then."""
+    report(ready=True)
+    began_cpu_s, began_s = cpu_s(), time.monotonic()
+    return lambda: report(cpu_s=cpu_s() - began_cpu_s, wall_s=time.monotonic() - began_s, peak_mb=peak_mb(), lost=0)
 
 
 def with_obspy(load: Load, port: int, fd: int) -> None:
@@ -56,31 +59,26 @@ def with_obspy(load: Load, port: int, fd: int) -> None:
     from obspy import Trace, UTCDateTime
 
     dtype = np.dtype(load.kind).newbyteorder("<")
+    key = f"{loads.NETWORK}.{loads.STATION}".encode()
+    frame = _FRAME_HEADER.pack(13, key, b"", 0, 0, 0, 0, 0, 0, 0, 0, 512)
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
-        connection.sendall(_hello(load))
+        connection.sendall(hello(load))
         while stream.readline() != b"STARTING\n":
             pass
-        tell(ready=True)
-        began_cpu_s, began_s = cpu_s(), time.monotonic()
+        report_cost = _counting()
         for _ in range(load.packets):
             header = _HEADER.unpack(stream.read(_HEADER.size))
-            channel, count = header[7], header[8]
-            samples = np.frombuffer(stream.read(count * dtype.itemsize), dtype)
-            location, code = loads.code(channel).split(".")
+            samples = np.frombuffer(stream.read(header[8] * dtype.itemsize), dtype)
             trace = Trace(samples if dtype.kind == "f" else samples.astype("i4"))
-            trace.stats.network, trace.stats.station = loads.NETWORK, loads.STATION
-            trace.stats.location, trace.stats.channel = location, code
+            trace.id = loads.stream(header[7])
             trace.stats.sampling_rate = load.rate_hz
             trace.stats.starttime = UTCDateTime(_start_time(header))
             records = BytesIO()
-            encoding = "FLOAT32" if dtype.kind == "f" else "STEIM2"
-            trace.write(records, format="MSEED", encoding=encoding, reclen=512)
+            trace.write(records, format="MSEED", encoding="FLOAT32" if dtype.kind == "f" else "STEIM2", reclen=512)
             data = records.getvalue()
             for begin in range(0, len(data), 512):
-                key = f"{loads.NETWORK}.{loads.STATION}".encode()
-                frame = _FRAME_HEADER.pack(13, key, b"", 0, 0, 0, 0, 0, 0, 0, 0, 512)
                 os.write(fd, frame + data[begin : begin + 512])
-        tell(cpu_s=cpu_s() - began_cpu_s, wall_s=time.monotonic() - began_s, peak_mb=peak_mb(), lost=0)
+        report_cost()
 
 
 async def with_zmq_asyncio(load: Load, port: int) -> None:
@@ -90,15 +88,14 @@ async def with_zmq_asyncio(load: Load, port: int) -> None:
     context = zmq.asyncio.Context()
     publisher = context.socket(zmq.XPUB)
     publisher.sndhwm = 0
-    tell(address=f"tcp://127.0.0.1:{publisher.bind_to_random_port('tcp://127.0.0.1')}")
+    report(address=f"tcp://127.0.0.1:{publisher.bind_to_random_port('tcp://127.0.0.1')}")
     await publisher.recv()  # the subscription
     itemsize = np.dtype(load.kind).itemsize
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_hello(load))
+    writer.write(hello(load))
     while await reader.readline() != b"STARTING\n":
         pass
-    tell(ready=True)
-    began_cpu_s, began_s = cpu_s(), time.monotonic()
+    report_cost = _counting()
     tasks: set[asyncio.Task[None]] = set()
 
     async def publish(sequence: int, header: Sequence[int], payload: bytes) -> None:
@@ -114,7 +111,7 @@ async def with_zmq_asyncio(load: Load, port: int) -> None:
             await asyncio.sleep(0)
     if tasks:
         await asyncio.wait(tasks)
-    tell(cpu_s=cpu_s() - began_cpu_s, wall_s=time.monotonic() - began_s, peak_mb=peak_mb(), lost=0)
+    report_cost()
     writer.close()
     context.destroy()
 
@@ -122,8 +119,7 @@ async def with_zmq_asyncio(load: Load, port: int) -> None:
 def _message(load: Load, sequence: int, header: Sequence[int], payload: bytes) -> list[bytes]:
     """Return the three frames that our own publisher sends for the packet, too."""
     topic = loads.stream(header[7])
-    start_ns = round(_start_time(header).replace(tzinfo=datetime.UTC).timestamp() * 1e9)
-    said = {
+    fields = {
         "htype": "array-1.0",
         "type": load.kind,
         "shape": [header[8]],
@@ -131,22 +127,21 @@ def _message(load: Load, sequence: int, header: Sequence[int], payload: bytes) -
         "frame": sequence // load.channels,
         "rawdaq": 1,
         "stream": topic,
-        "start_ns": start_ns,
+        "start_ns": round(_start_time(header).timestamp() * 1e9),
         "rate_hz": load.rate_hz,
         "timing_quality": header[6],
         "received_ns": time.time_ns(),
     }
-    return [topic.encode(), json.dumps(said).encode(), payload]
+    return [topic.encode(), json.dumps(fields).encode(), payload]
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Be the receiver that *arguments* name."""
-    kind, load, port = arguments[0], Load(**json.loads(arguments[1])), int(arguments[2])
+def main(kind: str, load: str, port: str, fd: str) -> None:
+    """Run the program *kind*."""
     if kind == "obspy":
-        with_obspy(load, port, int(arguments[3]))
+        with_obspy(Load(**json.loads(load)), int(port), int(fd))
     else:
-        asyncio.run(with_zmq_asyncio(load, port))
+        asyncio.run(with_zmq_asyncio(Load(**json.loads(load)), int(port)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -1,8 +1,8 @@
-"""Acoustic emission: 8 channels of int16 at 1 MHz, in real time, into an archive, and at 1 kHz into a live stream, too.
+"""Acoustic emission: 8 channels of int16 at 1 MHz, in real time, into an archive, and at 1 kHz into a live stream.
 
-``python -m benchmarks.high_rate feed SIGNAL SECONDS`` is the device: `Streamer`, in packets of 10 ms, which bear the
-true time of their samples. ``… receive FILE`` is the component of a station file, ``… listen ADDRESS`` a subscriber.
-What is in the archive afterwards is compared with what was sent, sample by sample.
+``python -m benchmarks.parts.high_rate feed SIGNAL SECONDS`` is the device: `Streamer`, in packets of 10 ms, which bear
+the true time of their samples. ``… receive FILE`` runs the component of a station file, ``… listen ADDRESS`` is a
+subscriber. The archive is compared with what was sent, sample by sample.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,20 @@ import numpy as np
 import numpy.typing as npt
 from pymseed import MS3TraceList
 
+from benchmarks.jobs import Job, Options, Section
 from benchmarks.loads import LOCATION, NETWORK, STATION, signal
-from benchmarks.processes import Child, cpu_s, peak_mb, tell, until
-from benchmarks.results import Report, spread
+from benchmarks.processes import Child, cpu_s, peak_mb, report, until
+from benchmarks.programs.receiver import has_subscriber, lost_packets
+from benchmarks.table import spread
 from rawdaq import Subscriber, config, station
-from rawdaq.receiver_server import ReceiverServer
 from rawdaq.streamer import Channel, Streamer
 from rawdaq.streams.decimator import Decimator
 from rawdaq.times import NS_PER_S
 
 COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")
-CHANNELS = 8
-RATE_HZ = 1_000_000
-DECIMATED_HZ = 1000
+CHANNELS, RATE_HZ, SLOW_HZ = 8, 1_000_000, 1000
 
+_SECONDS, _FULL_SECONDS = 10, 60
 _PACKET = 10_000  # samples
 _PACKET_NS = _PACKET * NS_PER_S // RATE_HZ
 _CYCLE = 101  # packets, then the signal begins again: no divisor of a second
@@ -47,7 +48,7 @@ Samples = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table."""
+    """One row."""
 
     signal: str
     seconds: int
@@ -57,15 +58,15 @@ class Case:
         """What the table calls it."""
         return f"{CHANNELS} x 1 MHz int16 {self.signal}, {self.seconds} s"
 
-    @property
-    def tags(self) -> dict[str, str]:
-        """By what ``--only`` finds it."""
-        return {"": "high-rate", "signal": self.signal}
 
-
-def cases(is_full: bool) -> list[Case]:
-    """Return what compresses well and what does not."""
-    return [Case(name, 60 if is_full else 10) for name in ("walk", "noise")]
+def sections(options: Options) -> list[Section]:
+    """Return the table: a signal that compresses well, and one that does not."""
+    seconds = options.seconds or (_FULL_SECONDS if options.is_full else _SECONDS)
+    cases = [Case(name, seconds) for name in ("walk", "noise")]
+    jobs = [
+        Job({"": "high-rate", "signal": case.signal}, [case.name], partial(measure, options, case)) for case in cases
+    ]
+    return [Section("High rate", COLUMNS, jobs)]
 
 
 def packets_of(name: str) -> list[list[Samples]]:
@@ -78,10 +79,10 @@ def packets_of(name: str) -> list[list[Samples]]:
 
 
 def feed(name: str, seconds: int) -> None:
-    """Be the device: tell the port, send in real time once a client is there, end with the order."""
+    """Run the device: send in real time once a client is there; end at the second line."""
     channels = packets_of(name)
     with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in range(CHANNELS)], port=0) as streamer:
-        tell(port=streamer.port)
+        report(port=streamer.port)
         streamer.wait_for_client()
         sys.stdin.readline()
         began_cpu_s, began_ns = cpu_s(), time.time_ns() // 1000 * 1000 + int(_FIRST_S * NS_PER_S)
@@ -91,55 +92,41 @@ def feed(name: str, seconds: int) -> None:
             for number, packets in enumerate(channels):
                 streamer.feed_data(number, start_ns, 100, packets[index % _CYCLE])
         counters = streamer.counters
-        tell(cpu_s=cpu_s() - began_cpu_s, unheard=counters.unheard_packets, dropped=counters.clients_dropped)
+        report(cpu_s=cpu_s() - began_cpu_s, unheard=counters.unheard_packets, dropped=counters.clients_dropped)
         sys.stdin.readline()
 
 
 async def receive(file: Path) -> None:
-    """Run the component of *file* until the order, and tell what it cost."""
-    server = station.build(config.load(file).components[0])
+    """Run the component of *file* until it has so many samples as a line says, and report what it cost."""
+    server: Any = station.build(config.load(file).components[0])
     station.spare_collector()  # as a component's process does
     serving = asyncio.create_task(server.serve())
-    live: Any = server.publishers[-1]
+    live = server.publishers[-1]
     await until(lambda: serving.done() or live.port)
-    tell(address=live.address)
-    await until(lambda: serving.done() or (len(_formats(server)) == CHANNELS and _is_heard(live)))
+    report(address=live.address)
+    await until(lambda: serving.done() or (len(server.formats) == CHANNELS and has_subscriber(live)))
     began_cpu_s = cpu_s()
-    tell(ready=True)
-    ordered = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    report(ready=True)
+    line = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
     waiting_bytes = 0
-    while not (ordered.done() or serving.done()):
-        waiting_bytes = max(waiting_bytes, sum(each["waiting_bytes"] for each in _publishers(server)))
+    while not (line.done() or serving.done()):
+        publishers = server.cmd_status()["publishers"].values()
+        waiting_bytes = max(waiting_bytes, sum(each["waiting_bytes"] for each in publishers))
         await asyncio.sleep(_POLL_S)
-    wanted, end_s = int(await ordered), time.monotonic() + _ALL_S
+    wanted, end_s = int(await line), time.monotonic() + _ALL_S
     streams = server.stats.streams
     await until(lambda: sum(each.samples for each in streams.values()) >= wanted or time.monotonic() > end_s)
-    status: Any = server.cmd_status()
+    counted = server.cmd_status()["streams"].values()
     server.stop()
     await serving
-    lost = sum(each["dropped"] + each["refused"] for each in _publishers(server))
-    lag_s = max(each["latency_max_s"] for each in status["streams"].values() if each["rate_hz"] == RATE_HZ)
-    gaps = sum(each["gaps"] + each["overlaps"] for each in status["streams"].values())
+    lag_s = max(each["latency_max_s"] for each in counted if each["rate_hz"] == RATE_HZ)
+    gaps, lost = sum(each["gaps"] + each["overlaps"] for each in counted), lost_packets(server)
     used_s = cpu_s() - began_cpu_s
-    tell(cpu_s=used_s, peak_mb=peak_mb(), lag_s=lag_s, waiting_bytes=waiting_bytes, lost=lost, gaps=gaps)
-
-
-def _formats(server: Any) -> dict[int, object]:
-    formats: dict[int, object] = server.formats
-    return formats
-
-
-def _is_heard(publisher: Any) -> bool:
-    return any(each["topics"] for each in publisher.status()["subscribers"])
-
-
-def _publishers(server: ReceiverServer) -> list[dict[str, Any]]:
-    statuses: Any = server.cmd_status()["publishers"]
-    return list(statuses.values())
+    report(cpu_s=used_s, peak_mb=peak_mb(), lag_s=lag_s, waiting_bytes=waiting_bytes, lost=lost, gaps=gaps)
 
 
 def listen(address: str) -> None:
-    """Be a subscriber of everything: after the order tell how many samples came, once the wanted number has."""
+    """Subscribe to everything; report how many samples came once it is the number in a line, or no more come."""
     samples = 0
 
     def read() -> None:
@@ -153,7 +140,7 @@ def listen(address: str) -> None:
     end_s = time.monotonic() + _ALL_S
     while samples < wanted and time.monotonic() < end_s:
         time.sleep(_POLL_S)
-    tell(samples=samples)
+    report(samples=samples)
 
 
 # --- the measurement -----------------------------------------------------------------------------------------------
@@ -169,7 +156,7 @@ Acoustic:
     port: {port}
     channels: {{{", ".join(f'{number}: "{number:02d}.JHZ"' for number in range(CHANNELS))}}}
   Decimation:
-    slow: {{rate_hz: {DECIMATED_HZ}}}
+    slow: {{rate_hz: {SLOW_HZ}}}
   Publishers:
     archive: {{class: MiniSeedPublisher, path: archive}}
     live: {{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 0, streams: ["*.*.*.G??"]}}
@@ -179,27 +166,28 @@ Acoustic:
     return file
 
 
-def run(case: Case) -> dict[str, Any]:
+def run(case: Case) -> dict[str, float]:
     """Return the figures of one run; the benchmark ends when a sample is missing."""
+    program = ("-m", "benchmarks.parts.high_rate")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        device = stack.enter_context(Child("-m", "benchmarks.high_rate", "feed", case.signal, case.seconds))
+        device = stack.enter_context(Child(*program, "feed", case.signal, case.seconds))
         file = station_file(folder, device.read()["port"])
-        receiver = stack.enter_context(Child("-m", "benchmarks.high_rate", "receive", file))
-        subscriber = stack.enter_context(Child("-m", "benchmarks.high_rate", "listen", receiver.read()["address"]))
-        receiver.read()
-        device.order()
+        receiver = stack.enter_context(Child(*program, "receive", file))
+        subscriber = stack.enter_context(Child(*program, "listen", receiver.read()["address"]))
+        receiver.read()  # it is ready
+        device.go()
         fed = device.read()
-        decimated = CHANNELS * decimated_count(case.seconds)
-        receiver.order(str(CHANNELS * case.seconds * RATE_HZ + decimated))
+        slow = CHANNELS * slow_count(case.seconds)
+        receiver.go(str(CHANNELS * case.seconds * RATE_HZ + slow))
         used = receiver.read()
-        subscriber.order(str(decimated))
+        subscriber.go(str(slow))
         heard = subscriber.read()["samples"]
         size_bytes = sum(path.stat().st_size for path in (folder / "archive").rglob("*") if path.is_file())
         compare(case, folder / "archive")
     problems = {"dropped": used["lost"], "gaps": used["gaps"], "unheard": fed["unheard"], "cut off": fed["dropped"]}
-    if any(problems.values()) or heard != decimated:
-        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {decimated} samples")
+    if any(problems.values()) or heard != slow:
+        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {slow} samples")
     return {
         "CPU %": 100 * used["cpu_s"] / case.seconds,
         "device CPU %": 100 * fed["cpu_s"] / case.seconds,
@@ -210,18 +198,18 @@ def run(case: Case) -> dict[str, Any]:
     }
 
 
-def decimated_count(seconds: int) -> int:
+def slow_count(seconds: int) -> int:
     """Return how many samples the decimated stream of one channel has."""
-    decimator = Decimator(RATE_HZ // DECIMATED_HZ)
+    decimator = Decimator(RATE_HZ // SLOW_HZ)
     return (seconds * RATE_HZ - 2 * decimator.delay - 1) // decimator.factor + 1
 
 
 def compare(case: Case, archive: Path) -> None:
-    """End the benchmark unless *archive* holds every sample that was sent, and the decimated ones, without a gap."""
+    """End the benchmark unless *archive* has every sample that was sent, and the decimated ones, without a gap."""
     for number, packets in enumerate(packets_of(case.signal)):
-        decimator, sent = Decimator(RATE_HZ // DECIMATED_HZ), cycled(packets, case.seconds)
-        decimated = np.concatenate([decimator.push(packet) for packet in sent])
-        expect(case, archive, f"{number:02d}.GHZ", decimated.astype(np.float32))
+        decimator = Decimator(RATE_HZ // SLOW_HZ)
+        slow = np.concatenate([decimator.push(packet) for packet in cycled(packets, case.seconds)])
+        expect(case, archive, f"{number:02d}.GHZ", slow.astype(np.float32))
         expect(case, archive, f"{number:02d}.JHZ", np.concatenate(list(cycled(packets, case.seconds))))
 
 
@@ -241,16 +229,16 @@ def expect(case: Case, archive: Path, code: str, samples: npt.NDArray[Any]) -> N
         raise SystemExit(f"bench: {case.name}: {samples.size} samples of {code} were sent, archived are {sizes or 0}")
 
 
-def measure(report: Report, case: Case, count: int) -> None:
-    """Add the row of *case*."""
-    runs = [run(case) for _ in range(count)]
-    report.row(case.name, case.tags, {name: spread(runs, name) for name in COLUMNS})
+def measure(options: Options, case: Case) -> None:
+    """Add the row."""
+    runs = [run(case) for _ in range(options.runs or (5 if options.is_full else 1))]
+    tags = {"": "high-rate", "signal": case.signal}
+    options.table.row(case.name, tags, {column: spread(runs, column) for column in COLUMNS})
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Be one of the processes."""
+def main(side: str, first: str, *more: str) -> None:
+    """Run one of the processes."""
     logging.basicConfig(level=logging.WARNING)
-    side, first, *more = arguments
     if side == "feed":
         feed(first, int(more[0]))
     elif side == "receive":
@@ -260,4 +248,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])
