@@ -28,11 +28,11 @@ lint: $(INSTALLED)  ## style, types and who may import whom
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what it costs, in six minutes: a table, and benchmarks/results.json; BENCH=--help tells more
+bench: $(INSTALLED)  ## what it costs, in a quarter of an hour: tables, and benchmarks/results.json; BENCH=--help has more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-bench-check: $(INSTALLED)  ## fails when a packet costs more than benchmarks/limits.json allows
-	@$(BIN)/python -m benchmarks.check $(BENCH)
+bench-check: $(INSTALLED)  ## fails when something costs more than benchmarks/limits.json allows
+	@$(BIN)/python -m benchmarks --check $(BENCH)
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \

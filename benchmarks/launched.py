@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+<<<<<<< HEAD
 from benchmarks.processes import PLUGIN_FD, ROOT
+=======
+from benchmarks.processes import ROOT
+
+#: What a program prints, in its folder.
+LOG_NAME = "printed.txt"
+>>>>>>> refs/heads/bench
 
 _DEADLINE_S = 30.0
 _POLL_S = 0.1
@@ -69,6 +76,7 @@ class Control:
             self.run("stop", "all")
 
 
+<<<<<<< HEAD
 def launch(command: Sequence[object], folder: Path) -> Launched:
     """Start *command*, which inherits the plugin pipe and has its runtime files in *folder*."""
     process = subprocess.Popen(
@@ -79,6 +87,20 @@ def launch(command: Sequence[object], folder: Path) -> Launched:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
+=======
+def launch(command: Sequence[object], folder: Path, *fds: int) -> Launched:
+    """Start *command*, which has its runtime files and its log in *folder* and inherits *fds*."""
+    with (folder / LOG_NAME).open("w") as log:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env=_environment(folder),
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+>>>>>>> refs/heads/bench
 
     def end() -> None:
         process.terminate()

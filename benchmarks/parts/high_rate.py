@@ -1,5 +1,6 @@
 """Acoustic emission: 8 channels of int16 at 1 MHz, in real time, into an archive, and at 1 kHz into a live stream.
 
+<<<<<<< HEAD
 ``python -m benchmarks.parts.high_rate feed SIGNAL SECONDS`` is the device: `Streamer`, in packets of 10 ms, which bear
 the true time of their samples. ``… receive FILE`` runs the component of a station file, ``… listen ADDRESS`` is a
 subscriber. The archive is compared with what was sent, sample by sample.
@@ -10,6 +11,15 @@ import logging
 import sys
 import tempfile
 import threading
+=======
+The component runs as users start it. ``python -m benchmarks.parts.high_rate SIGNAL SECONDS`` is its device: `Streamer`,
+in packets of 10 ms, which bear the true time of their samples. The archive is compared with what was sent, sample by
+sample.
+"""
+
+import sys
+import tempfile
+>>>>>>> refs/heads/bench
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -23,16 +33,27 @@ import numpy.typing as npt
 from pymseed import MS3TraceList
 
 from benchmarks.jobs import Job, Options, Section
+<<<<<<< HEAD
 from benchmarks.loads import LOCATION, NETWORK, STATION, signal
 from benchmarks.processes import Child, cpu_s, peak_mb, report, until
 from benchmarks.programs.receiver import has_subscriber, lost_packets
 from benchmarks.table import spread
 from rawdaq import Subscriber, config, station
+=======
+from benchmarks.launched import Control
+from benchmarks.loads import LOCATION, NETWORK, STATION, signal
+from benchmarks.processes import Child, cpu_s, cpu_s_of, peak_mb, report
+from benchmarks.table import spread
+>>>>>>> refs/heads/bench
 from rawdaq.streamer import Channel, Streamer
 from rawdaq.streams.decimator import Decimator
 from rawdaq.times import NS_PER_S
 
+<<<<<<< HEAD
 COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")
+=======
+COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "archive MB/s")
+>>>>>>> refs/heads/bench
 CHANNELS, RATE_HZ, SLOW_HZ = 8, 1_000_000, 1000
 
 _SECONDS, _FULL_SECONDS = 10, 60
@@ -40,8 +61,13 @@ _PACKET = 10_000  # samples
 _PACKET_NS = _PACKET * NS_PER_S // RATE_HZ
 _CYCLE = 101  # packets, then the signal begins again: no divisor of a second
 _FIRST_S = 1.0  # before the device begins
+<<<<<<< HEAD
 _POLL_S = 0.02
 _ALL_S = 10.0  # what the receiver and the subscriber may be late at the end
+=======
+_SUBSCRIBE_S = 0.5
+_LATE_S = 10.0  # what the component may be late at the end
+>>>>>>> refs/heads/bench
 
 Samples = npt.NDArray[np.int16]
 
@@ -75,15 +101,24 @@ def packets_of(name: str) -> list[list[Samples]]:
     return [[made[(index + 7 * channel) % _CYCLE] for index in range(_CYCLE)] for channel in range(CHANNELS)]
 
 
+<<<<<<< HEAD
 # --- the device, the component, the subscriber ---------------------------------------------------------------------
 
 
 def feed(name: str, seconds: int) -> None:
     """Run the device: send in real time once a client is there; end at the second line."""
+=======
+def feed(name: str, seconds: int) -> None:
+    """Run the device: send in real time from the first line on, end at the second."""
+>>>>>>> refs/heads/bench
     channels = packets_of(name)
     with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in range(CHANNELS)], port=0) as streamer:
         report(port=streamer.port)
         streamer.wait_for_client()
+<<<<<<< HEAD
+=======
+        report(connected=True)
+>>>>>>> refs/heads/bench
         sys.stdin.readline()
         began_cpu_s, began_ns = cpu_s(), time.time_ns() // 1000 * 1000 + int(_FIRST_S * NS_PER_S)
         for index in range(seconds * NS_PER_S // _PACKET_NS):
@@ -96,6 +131,7 @@ def feed(name: str, seconds: int) -> None:
         sys.stdin.readline()
 
 
+<<<<<<< HEAD
 async def receive(file: Path) -> None:
     """Run the component of *file* until it has so many samples as a line says, and report what it cost."""
     server: Any = station.build(config.load(file).components[0])
@@ -146,6 +182,8 @@ def listen(address: str) -> None:
 # --- the measurement -----------------------------------------------------------------------------------------------
 
 
+=======
+>>>>>>> refs/heads/bench
 def station_file(folder: Path, port: int) -> Path:
     """Write and return the station file of the component."""
     text = f"""\
@@ -168,6 +206,7 @@ Acoustic:
 
 def run(case: Case) -> dict[str, float]:
     """Return the figures of one run; the benchmark ends when a sample is missing."""
+<<<<<<< HEAD
     program = ("-m", "benchmarks.parts.high_rate")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -194,10 +233,60 @@ def run(case: Case) -> dict[str, float]:
         "peak MB": used["peak_mb"],
         "max lag ms": 1000 * used["lag_s"],
         "max wait MB": used["waiting_bytes"] / 1e6,
+=======
+    slow = CHANNELS * slow_count(case.seconds)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        device = stack.enter_context(Child("-m", "benchmarks.parts.high_rate", case.signal, case.seconds))
+        control = Control(Path(sys.executable).parent, station_file(folder, device.read()["port"]), folder)
+        stack.callback(control.end)
+        control.run("start", "all")
+        device.read()  # it is connected
+        address = control.live_address()
+        reader = stack.enter_context(Child("-m", "benchmarks.programs.reader", "live", address))
+        time.sleep(_SUBSCRIBE_S)
+        pid = control.status()[0]["pid"]
+        began_cpu_s = cpu_s_of(pid)
+        device.go()
+        fed = device.read()
+        status = _finished(control, CHANNELS * case.seconds * RATE_HZ + slow)
+        used_s, most_mb = cpu_s_of(pid) - began_cpu_s, peak_mb(pid)
+        control.end()
+        reader.interrupt()
+        heard = reader.read()["payload_bytes"] // 4
+        size_bytes = sum(path.stat().st_size for path in (folder / "archive").rglob("*") if path.is_file())
+        compare(case, folder / "archive")
+    streams, publishers = status["streams"].values(), status["publishers"].values()
+    problems = {
+        "dropped": sum(each["dropped"] + each["refused"] for each in publishers),
+        "gaps": sum(each["gaps"] + each["overlaps"] for each in streams),
+        "unheard": fed["unheard"],
+        "cut off": fed["dropped"],
+    }
+    if any(problems.values()) or heard != slow:
+        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {slow} samples")
+    return {
+        "CPU %": 100 * used_s / case.seconds,
+        "device CPU %": 100 * fed["cpu_s"] / case.seconds,
+        "peak MB": most_mb,
+        "max lag ms": 1000 * max(each["latency_max_s"] for each in streams if each["rate_hz"] == RATE_HZ),
+>>>>>>> refs/heads/bench
         "archive MB/s": size_bytes / 1e6 / case.seconds,
     }
 
 
+<<<<<<< HEAD
+=======
+def _finished(control: Control, wanted: int) -> dict[str, Any]:
+    """Return the status of the component once it has all samples, or when they are too late."""
+    end_s = time.monotonic() + _LATE_S
+    while True:
+        (status,) = control.status()
+        if sum(each["samples"] for each in status["streams"].values()) >= wanted or time.monotonic() > end_s:
+            return status
+
+
+>>>>>>> refs/heads/bench
 def slow_count(seconds: int) -> int:
     """Return how many samples the decimated stream of one channel has."""
     decimator = Decimator(RATE_HZ // SLOW_HZ)
@@ -236,6 +325,7 @@ def measure(options: Options, case: Case) -> None:
     options.table.row(case.name, tags, {column: spread(runs, column) for column in COLUMNS})
 
 
+<<<<<<< HEAD
 def main(side: str, first: str, *more: str) -> None:
     """Run one of the processes."""
     logging.basicConfig(level=logging.WARNING)
@@ -249,3 +339,7 @@ def main(side: str, first: str, *more: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+=======
+if __name__ == "__main__":
+    feed(sys.argv[1], int(sys.argv[2]))
+>>>>>>> refs/heads/bench
