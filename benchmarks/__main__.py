@@ -18,19 +18,11 @@ import signal
 from pathlib import Path
 
 from benchmarks.jobs import Job, Options, is_chosen
-<<<<<<< HEAD
-from benchmarks.parts import flood, high_rate, latency, many_devices, pace, relays, startup, streamer
-from benchmarks.processes import ROOT
-from benchmarks.table import LIMIT_COLUMNS, Table, checked_rows, machine, versions
-
-_PARTS = (pace, flood, latency, streamer, startup, many_devices, high_rate, relays)
-=======
 from benchmarks.parts import flood, high_rate, latency, many_devices, pace, relays, repeater, startup, streamer
 from benchmarks.processes import ROOT
 from benchmarks.table import LIMIT_COLUMNS, Table, checked_rows, machine, versions
 
 _PARTS = (pace, flood, latency, streamer, startup, many_devices, high_rate, relays, repeater)
->>>>>>> refs/heads/bench
 _ROUNDS = 3  # other programs only ever make a run dearer: in a check a row above its limit is measured again
 
 

@@ -8,14 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-<<<<<<< HEAD
-from benchmarks.processes import PLUGIN_FD, ROOT
-=======
 from benchmarks.processes import ROOT
 
 #: What a program prints, in its folder.
 LOG_NAME = "printed.txt"
->>>>>>> refs/heads/bench
 
 _DEADLINE_S = 30.0
 _POLL_S = 0.1
@@ -76,18 +72,6 @@ class Control:
             self.run("stop", "all")
 
 
-<<<<<<< HEAD
-def launch(command: Sequence[object], folder: Path) -> Launched:
-    """Start *command*, which inherits the plugin pipe and has its runtime files in *folder*."""
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=_environment(folder),
-        pass_fds=[PLUGIN_FD],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-=======
 def launch(command: Sequence[object], folder: Path, *fds: int) -> Launched:
     """Start *command*, which has its runtime files and its log in *folder* and inherits *fds*."""
     with (folder / LOG_NAME).open("w") as log:
@@ -100,7 +84,6 @@ def launch(command: Sequence[object], folder: Path, *fds: int) -> Launched:
             stdout=log,
             stderr=log,
         )
->>>>>>> refs/heads/bench
 
     def end() -> None:
         process.terminate()

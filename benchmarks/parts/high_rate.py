@@ -1,17 +1,5 @@
 """Acoustic emission: 8 channels of int16 at 1 MHz, in real time, into an archive, and at 1 kHz into a live stream.
 
-<<<<<<< HEAD
-``python -m benchmarks.parts.high_rate feed SIGNAL SECONDS`` is the device: `Streamer`, in packets of 10 ms, which bear
-the true time of their samples. ``… receive FILE`` runs the component of a station file, ``… listen ADDRESS`` is a
-subscriber. The archive is compared with what was sent, sample by sample.
-"""
-
-import asyncio
-import logging
-import sys
-import tempfile
-import threading
-=======
 The component runs as users start it. ``python -m benchmarks.parts.high_rate SIGNAL SECONDS`` is its device: `Streamer`,
 in packets of 10 ms, which bear the true time of their samples. The archive is compared with what was sent, sample by
 sample.
@@ -19,7 +7,6 @@ sample.
 
 import sys
 import tempfile
->>>>>>> refs/heads/bench
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -33,27 +20,15 @@ import numpy.typing as npt
 from pymseed import MS3TraceList
 
 from benchmarks.jobs import Job, Options, Section
-<<<<<<< HEAD
-from benchmarks.loads import LOCATION, NETWORK, STATION, signal
-from benchmarks.processes import Child, cpu_s, peak_mb, report, until
-from benchmarks.programs.receiver import has_subscriber, lost_packets
-from benchmarks.table import spread
-from rawdaq import Subscriber, config, station
-=======
 from benchmarks.launched import Control
 from benchmarks.loads import LOCATION, NETWORK, STATION, signal
 from benchmarks.processes import Child, cpu_s, cpu_s_of, peak_mb, report
 from benchmarks.table import spread
->>>>>>> refs/heads/bench
 from rawdaq.streamer import Channel, Streamer
 from rawdaq.streams.decimator import Decimator
 from rawdaq.times import NS_PER_S
 
-<<<<<<< HEAD
-COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "max wait MB", "archive MB/s")
-=======
 COLUMNS = ("CPU %", "device CPU %", "peak MB", "max lag ms", "archive MB/s")
->>>>>>> refs/heads/bench
 CHANNELS, RATE_HZ, SLOW_HZ = 8, 1_000_000, 1000
 
 _SECONDS, _FULL_SECONDS = 10, 60
@@ -61,13 +36,8 @@ _PACKET = 10_000  # samples
 _PACKET_NS = _PACKET * NS_PER_S // RATE_HZ
 _CYCLE = 101  # packets, then the signal begins again: no divisor of a second
 _FIRST_S = 1.0  # before the device begins
-<<<<<<< HEAD
-_POLL_S = 0.02
-_ALL_S = 10.0  # what the receiver and the subscriber may be late at the end
-=======
 _SUBSCRIBE_S = 0.5
 _LATE_S = 10.0  # what the component may be late at the end
->>>>>>> refs/heads/bench
 
 Samples = npt.NDArray[np.int16]
 
@@ -101,24 +71,13 @@ def packets_of(name: str) -> list[list[Samples]]:
     return [[made[(index + 7 * channel) % _CYCLE] for index in range(_CYCLE)] for channel in range(CHANNELS)]
 
 
-<<<<<<< HEAD
-# --- the device, the component, the subscriber ---------------------------------------------------------------------
-
-
-def feed(name: str, seconds: int) -> None:
-    """Run the device: send in real time once a client is there; end at the second line."""
-=======
 def feed(name: str, seconds: int) -> None:
     """Run the device: send in real time from the first line on, end at the second."""
->>>>>>> refs/heads/bench
     channels = packets_of(name)
     with Streamer([Channel(number, RATE_HZ, samptype="int16") for number in range(CHANNELS)], port=0) as streamer:
         report(port=streamer.port)
         streamer.wait_for_client()
-<<<<<<< HEAD
-=======
         report(connected=True)
->>>>>>> refs/heads/bench
         sys.stdin.readline()
         began_cpu_s, began_ns = cpu_s(), time.time_ns() // 1000 * 1000 + int(_FIRST_S * NS_PER_S)
         for index in range(seconds * NS_PER_S // _PACKET_NS):
@@ -131,59 +90,6 @@ def feed(name: str, seconds: int) -> None:
         sys.stdin.readline()
 
 
-<<<<<<< HEAD
-async def receive(file: Path) -> None:
-    """Run the component of *file* until it has so many samples as a line says, and report what it cost."""
-    server: Any = station.build(config.load(file).components[0])
-    station.spare_collector()  # as a component's process does
-    serving = asyncio.create_task(server.serve())
-    live = server.publishers[-1]
-    await until(lambda: serving.done() or live.port)
-    report(address=live.address)
-    await until(lambda: serving.done() or (len(server.formats) == CHANNELS and has_subscriber(live)))
-    began_cpu_s = cpu_s()
-    report(ready=True)
-    line = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
-    waiting_bytes = 0
-    while not (line.done() or serving.done()):
-        publishers = server.cmd_status()["publishers"].values()
-        waiting_bytes = max(waiting_bytes, sum(each["waiting_bytes"] for each in publishers))
-        await asyncio.sleep(_POLL_S)
-    wanted, end_s = int(await line), time.monotonic() + _ALL_S
-    streams = server.stats.streams
-    await until(lambda: sum(each.samples for each in streams.values()) >= wanted or time.monotonic() > end_s)
-    counted = server.cmd_status()["streams"].values()
-    server.stop()
-    await serving
-    lag_s = max(each["latency_max_s"] for each in counted if each["rate_hz"] == RATE_HZ)
-    gaps, lost = sum(each["gaps"] + each["overlaps"] for each in counted), lost_packets(server)
-    used_s = cpu_s() - began_cpu_s
-    report(cpu_s=used_s, peak_mb=peak_mb(), lag_s=lag_s, waiting_bytes=waiting_bytes, lost=lost, gaps=gaps)
-
-
-def listen(address: str) -> None:
-    """Subscribe to everything; report how many samples came once it is the number in a line, or no more come."""
-    samples = 0
-
-    def read() -> None:
-        nonlocal samples
-        with Subscriber(address) as subscriber:
-            for packet in subscriber:
-                samples += packet.samples.size
-
-    threading.Thread(target=read, daemon=True).start()
-    wanted = int(sys.stdin.readline())
-    end_s = time.monotonic() + _ALL_S
-    while samples < wanted and time.monotonic() < end_s:
-        time.sleep(_POLL_S)
-    report(samples=samples)
-
-
-# --- the measurement -----------------------------------------------------------------------------------------------
-
-
-=======
->>>>>>> refs/heads/bench
 def station_file(folder: Path, port: int) -> Path:
     """Write and return the station file of the component."""
     text = f"""\
@@ -206,34 +112,6 @@ Acoustic:
 
 def run(case: Case) -> dict[str, float]:
     """Return the figures of one run; the benchmark ends when a sample is missing."""
-<<<<<<< HEAD
-    program = ("-m", "benchmarks.parts.high_rate")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        device = stack.enter_context(Child(*program, "feed", case.signal, case.seconds))
-        file = station_file(folder, device.read()["port"])
-        receiver = stack.enter_context(Child(*program, "receive", file))
-        subscriber = stack.enter_context(Child(*program, "listen", receiver.read()["address"]))
-        receiver.read()  # it is ready
-        device.go()
-        fed = device.read()
-        slow = CHANNELS * slow_count(case.seconds)
-        receiver.go(str(CHANNELS * case.seconds * RATE_HZ + slow))
-        used = receiver.read()
-        subscriber.go(str(slow))
-        heard = subscriber.read()["samples"]
-        size_bytes = sum(path.stat().st_size for path in (folder / "archive").rglob("*") if path.is_file())
-        compare(case, folder / "archive")
-    problems = {"dropped": used["lost"], "gaps": used["gaps"], "unheard": fed["unheard"], "cut off": fed["dropped"]}
-    if any(problems.values()) or heard != slow:
-        raise SystemExit(f"bench: {case.name}: {problems}, a subscriber got {heard} of {slow} samples")
-    return {
-        "CPU %": 100 * used["cpu_s"] / case.seconds,
-        "device CPU %": 100 * fed["cpu_s"] / case.seconds,
-        "peak MB": used["peak_mb"],
-        "max lag ms": 1000 * used["lag_s"],
-        "max wait MB": used["waiting_bytes"] / 1e6,
-=======
     slow = CHANNELS * slow_count(case.seconds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -270,13 +148,10 @@ def run(case: Case) -> dict[str, float]:
         "device CPU %": 100 * fed["cpu_s"] / case.seconds,
         "peak MB": most_mb,
         "max lag ms": 1000 * max(each["latency_max_s"] for each in streams if each["rate_hz"] == RATE_HZ),
->>>>>>> refs/heads/bench
         "archive MB/s": size_bytes / 1e6 / case.seconds,
     }
 
 
-<<<<<<< HEAD
-=======
 def _finished(control: Control, wanted: int) -> dict[str, Any]:
     """Return the status of the component once it has all samples, or when they are too late."""
     end_s = time.monotonic() + _LATE_S
@@ -286,7 +161,6 @@ def _finished(control: Control, wanted: int) -> dict[str, Any]:
             return status
 
 
->>>>>>> refs/heads/bench
 def slow_count(seconds: int) -> int:
     """Return how many samples the decimated stream of one channel has."""
     decimator = Decimator(RATE_HZ // SLOW_HZ)
@@ -325,21 +199,5 @@ def measure(options: Options, case: Case) -> None:
     options.table.row(case.name, tags, {column: spread(runs, column) for column in COLUMNS})
 
 
-<<<<<<< HEAD
-def main(side: str, first: str, *more: str) -> None:
-    """Run one of the processes."""
-    logging.basicConfig(level=logging.WARNING)
-    if side == "feed":
-        feed(first, int(more[0]))
-    elif side == "receive":
-        asyncio.run(receive(Path(first)))
-    else:
-        listen(first)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
-=======
 if __name__ == "__main__":
     feed(sys.argv[1], int(sys.argv[2]))
->>>>>>> refs/heads/bench

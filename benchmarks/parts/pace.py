@@ -19,11 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.jobs import Job, Options, Section
-<<<<<<< HEAD
-from benchmarks.launched import Control, Launched, launch
-=======
 from benchmarks.launched import LOG_NAME, Control, Launched, launch
->>>>>>> refs/heads/bench
 from benchmarks.loads import STATION, Load
 from benchmarks.parts.cpp_plugin import command as cpp_command
 from benchmarks.processes import PLUGIN_FD, Child, cpu_s_of, plugin_pipe, wake_ups_of
@@ -72,15 +68,6 @@ class Program:
     def start(self, folder: Path, load: Load, port: int) -> Launched:
         """Start it; it works in *folder* and connects to *port*."""
         if self.cpp:
-<<<<<<< HEAD
-            return launch(cpp_command(self.cpp, load, port), folder)
-        if not self.commands:
-            module = [sys.executable, "-m", "benchmarks.programs.bare_loop"]
-            return launch([*module, json.dumps(asdict(load)), port, PLUGIN_FD], folder)
-        file = write_station_file(folder, load, port, TARGETS[self.target])
-        if "pipe" in self.sinks:
-            return launch([self.commands / "rawdaq-plugin", "--config", file, "--log-level", "ERROR", "bench"], folder)
-=======
             return launch(cpp_command(self.cpp, load, port), folder, PLUGIN_FD)
         if not self.commands:
             module = [sys.executable, "-m", "benchmarks.programs.bare_loop"]
@@ -90,7 +77,6 @@ class Program:
             return launch(
                 [self.commands / "rawdaq-plugin", "--config", file, "--log-level", "ERROR", "bench"], folder, PLUGIN_FD
             )
->>>>>>> refs/heads/bench
         control = Control(self.commands, file, folder)
         control.run("start", "all")
         return Launched(control.status()[0]["pid"], control.end)
@@ -140,12 +126,8 @@ class Running:
             samples = self._samples(sink)
             if samples != self._load.total_samples:
                 wanted = self._load.total_samples
-<<<<<<< HEAD
-                raise SystemExit(f"bench: {self.program.name}: {samples} of {wanted} samples came to the {sink}")
-=======
                 log = (self._folder / LOG_NAME).read_text() if (self._folder / LOG_NAME).exists() else ""
                 raise SystemExit(f"bench: {self.program.name}: {samples} of {wanted} samples in the {sink}\n{log}")
->>>>>>> refs/heads/bench
 
     def _samples(self, sink: str) -> int:
         if sink == "pipe":

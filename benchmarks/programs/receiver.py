@@ -36,11 +36,7 @@ async def run(file: Path, samples: int) -> None:
     server.stop()
     await serving
     used_s, wall_s = cpu_s() - began_cpu_s, time.monotonic() - began_s
-<<<<<<< HEAD
-    report(cpu_s=used_s, wall_s=wall_s, peak_mb=peak_mb(), lost=lost_packets(server))
-=======
     report(cpu_s=used_s, wall_s=wall_s, peak_mb=peak_mb(), lost=_lost_packets(server))
->>>>>>> refs/heads/bench
 
 
 async def _ready(server: Any, serving: "asyncio.Task[None]") -> None:
@@ -48,31 +44,19 @@ async def _ready(server: Any, serving: "asyncio.Task[None]") -> None:
     await until(lambda: serving.done() or all(publisher.port for publisher in live))
     for publisher in live:
         report(address=publisher.address)
-<<<<<<< HEAD
-    await until(lambda: serving.done() or (len(server.formats) == len(server.names) and all(map(has_subscriber, live))))
-=======
     await until(
         lambda: serving.done() or (len(server.formats) == len(server.names) and all(map(_has_subscriber, live)))
     )
->>>>>>> refs/heads/bench
     if serving.done():
         serving.result()
 
 
-<<<<<<< HEAD
-def has_subscriber(live: Any) -> bool:
-=======
 def _has_subscriber(live: Any) -> bool:
->>>>>>> refs/heads/bench
     """Whether somebody has subscribed to the live publisher."""
     return any(each["topics"] for each in live.status()["subscribers"])
 
 
-<<<<<<< HEAD
-def lost_packets(server: ReceiverServer) -> int:
-=======
 def _lost_packets(server: ReceiverServer) -> int:
->>>>>>> refs/heads/bench
     """Return how many packets a publisher dropped or refused."""
     statuses: Any = server.cmd_status()["publishers"]
     return sum(status["dropped"] + status["refused"] for status in statuses.values())
