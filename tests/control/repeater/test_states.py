@@ -100,7 +100,7 @@ TABLE: list[tuple[str, Any, dict[str, tuple[int, list[Any]]]]] = [
     ),
     (
         "/set_config_from_file",
-        {"config_file": "none.json"},
+        {"config_file": "absent.json"},
         {
             "STOPPED": (WRONG, ERROR),
             "INITIALIZED": (WRONG, ERROR),
@@ -394,7 +394,7 @@ async def test_an_output_that_blocks_holds_the_source_and_the_status_says_which(
             assert (shown["dropped"], shown["selected"]) == (0, 3000)
 
 
-async def test_frames_that_are_none_are_counted_and_everything_else_goes_on(context: Any) -> None:
+async def test_malformed_frames_are_counted_and_everything_else_goes_on(context: Any) -> None:
     with source(context) as (sender, address):
         async with served() as client:
             await client.done("/set_config_from_dict", good(address))
