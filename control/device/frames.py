@@ -50,7 +50,7 @@ class Faults:
         swap: frames that change places with the next one.
         duplicate: frames that are sent twice.
         restart_after: the numbers begin again after so many frames; 0: never.
-        malformed: after so many frames comes a message that is none; 0: never.
+        malformed: after so many frames comes a malformed message; 0: never.
     """
 
     lose: frozenset[int] = frozenset()
@@ -107,7 +107,7 @@ def from_folder(folder: Path) -> Iterator[Image]:
     """Yield the images of a folder again and again: ``.npy`` files, and pairs of a header and data in ``.raw`` files.
 
     Raises:
-        InvalidValue: there are none, or one of them cannot be read.
+        InvalidValue: there is no such file, or one of them cannot be read.
     """
     images = [image for path in sorted(folder.glob("*.npy")) for image in _npy(path)]
     images += [_raw(path) for path in sorted(folder.glob("*_000.raw"))]

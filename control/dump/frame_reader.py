@@ -26,7 +26,7 @@ class FrameReader:
         header_part: which part of a message is the header.
 
     Raises:
-        ValueError: *address* is none.
+        ValueError: *address* is not one of ZMQ.
     """
 
     def __init__(self, address: str, *, binds: bool, subscribes: bool, form: HeaderForm, header_part: int) -> None:

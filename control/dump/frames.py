@@ -140,7 +140,7 @@ def arrival(parts: Sequence[Frame], form: HeaderForm, header_part: int) -> Arriv
     """Return the frame that *parts* are.
 
     Raises:
-        MessageMalformed: they are none.
+        MessageMalformed: they are not a frame.
     """
     header: FrameHeader = read_frame_header(parts, form, header_part)
     data = parts[header_part + 1] if len(parts) > header_part + 1 else b""
@@ -163,7 +163,7 @@ def parse_numbers(text: str) -> list[int]:
     [0, 1, 2, 5]
 
     Raises:
-        ValueError: it lists none.
+        ValueError: it is no such list.
     """
     numbers: list[int] = []
     for word in text.split(","):

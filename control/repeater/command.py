@@ -226,7 +226,7 @@ async def _serve(
     machine = Repeater(files, _log(), is_compatible=is_compatible)
     guard = Guard(token, names_of(address[0]))
     if guard.hosts is None and token is None:
-        _log().warning("everybody who reaches %s may start and stop; --token-file limits that", address[0])
+        _log().warning("any program that reaches %s can start and stop; --token-file limits that", address[0])
     server = RestServer(application(api(machine, is_compatible=is_compatible), guard, _log()), *address, _log())
     await server.open()
     await _begin(machine, files, config_file, changes)

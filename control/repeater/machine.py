@@ -106,7 +106,7 @@ class Repeater:
             return answer | {"config": self._shown()}
 
     async def set_config_from_dict(self, changes: Mapping[str, Any]) -> Json:
-        """Change the keys that *changes* names, all of them or none."""
+        """Change the keys that *changes* names, all of them or not one."""
         async with self._lock:
             self._allow(State.INITIALIZED, State.ERROR, State.STOPPED)
             try:

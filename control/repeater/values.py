@@ -7,7 +7,7 @@ from typing import Any
 
 from rawdaq.protocols.array import HeaderForm
 from rawdaq.publisher import OverflowPolicy
-from rawdaq.publishers.repeater import WRITER, Mode, Origin, dialled, socket_type
+from rawdaq.publishers.repeater import WRITER, Mode, Origin, connected_place, socket_type
 from rawdaq.sockets.zmq_socket import check_zmq_address
 
 Check = Callable[[Any], Any]
@@ -115,7 +115,7 @@ def _socket(value: Any) -> int:
 
 
 def _consumer(value: Any) -> str:
-    dialled(text(value))
+    connected_place(text(value))
     return str(value)
 
 

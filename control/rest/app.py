@@ -78,7 +78,7 @@ def application(api: Api, guard: Guard, log: logging.Logger) -> Starlette:
 
 
 async def _body(request: Request, is_expected: bool) -> Json:
-    """Return the JSON object of a request, an empty one where none is expected.
+    """Return the JSON object of a request, an empty one where no body is expected.
 
     Raises:
         Refused: it is too large, not declared as JSON, or not a JSON object.

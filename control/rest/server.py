@@ -1,4 +1,4 @@
-"""An ASGI application on a socket of ours, in the running event loop, until it is told to stop."""
+"""An ASGI application on a socket of ours, in the running event loop, until `RestServer.stop`."""
 
 import asyncio
 import contextlib

@@ -5,7 +5,7 @@ knows addresses, `writer` the header of the detector writer, `backlog` what wait
 """
 
 from rawdaq.publishers.repeater.modes import Mode, Origin, parameter_mistake
-from rawdaq.publishers.repeater.places import dialled
+from rawdaq.publishers.repeater.places import connected_place
 from rawdaq.publishers.repeater.publisher import WRITER, RepeaterPublisher, socket_type
 from rawdaq.publishers.repeater.writer import writer_mistakes, writer_run
 
@@ -14,7 +14,7 @@ __all__ = [
     "Mode",
     "Origin",
     "RepeaterPublisher",
-    "dialled",
+    "connected_place",
     "parameter_mistake",
     "socket_type",
     "writer_mistakes",

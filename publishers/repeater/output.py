@@ -109,7 +109,7 @@ class Output:
             ComponentError: the address cannot be used; the text says why and what to do.
         """
         self._is_closing = False
-        if self._place.is_dialled:
+        if self._place.connects:
             self._dialler = ConsumerDialler(self._connection, self._place, self._log)
             self._dialling = asyncio.create_task(self._dialler.run(), name=f"connecting to {self.address}")
             return
@@ -299,7 +299,7 @@ class Output:
 
     def joined(self, consumer: Consumer) -> None:
         """Serve *consumer* from now on."""
-        if not self._place.is_dialled:
+        if not self._place.connects:
             self._log.info("consumer %s is connected to %s", consumer.address, self.address)
         self._consumers.append(consumer)
         self.pump()

@@ -18,14 +18,14 @@ class Place(NamedTuple):
     """An address.
 
     Attributes:
-        host: an interface of this machine or, with *is_dialled*, another machine; the path of an ipc address.
+        host: an interface of this machine or, with *connects*, another machine; the path of an ipc address.
         port: its port; 0: the system chooses one. None: it is an ipc address.
-        is_dialled: whether the output connects.
+        connects: whether the output connects.
     """
 
     host: str
     port: int | None
-    is_dialled: bool = False
+    connects: bool = False
 
     @property
     def address(self) -> str:
@@ -60,23 +60,23 @@ class ConsumerDialler(Dialler[Consumer]):
         return await asyncio.get_running_loop().create_unix_connection(factory, self.host)
 
 
-def bound(ip: str, port: int) -> Place:
+def bound_place(ip: str, port: int) -> Place:
     """Return the place of an output that binds; *ip* may be ``*``."""
     return Place({"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(ip, ip.strip("[]")), port)
 
 
-def dialled(address: str) -> Place:
+def connected_place(address: str) -> Place:
     """Return the place of an output that connects to *address*.
 
-    >>> dialled("tcp://store.example:9610")
-    Place(host='store.example', port=9610, is_dialled=True)
+    >>> connected_place("tcp://store.example:9610")
+    Place(host='store.example', port=9610, connects=True)
 
     Raises:
         InvalidValue: it is no address that a consumer can listen at.
     """
     if match := _IPC.fullmatch(address):
-        return Place(match["path"], None, is_dialled=True)
+        return Place(match["path"], None, connects=True)
     match = _ADDRESS.fullmatch(address)
     if not match or not 1 <= int(match["port"]) <= 65535 or match["host"] == "*":
         raise InvalidValue(f"{address!r} is not the address of a consumer; it should look like tcp://127.0.0.1:9610")
-    return Place(match["host"] or match["ip6"], int(match["port"]), is_dialled=True)
+    return Place(match["host"] or match["ip6"], int(match["port"]), connects=True)

@@ -17,7 +17,7 @@ from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.publishers.repeater.backlog import Outgoing
 from rawdaq.publishers.repeater.modes import MAX_BLOCK, Mode, Origin, Rule, Selector, parameter_mistake
 from rawdaq.publishers.repeater.output import Limits, Output
-from rawdaq.publishers.repeater.places import Place, bound, dialled
+from rawdaq.publishers.repeater.places import Place, bound_place, connected_place
 from rawdaq.publishers.repeater.writer import WriterHeaders, writer_run
 from rawdaq.sockets.refusals import Refusals
 
@@ -126,7 +126,7 @@ class RepeaterPublisher(Publisher):
         """Return the address that only one publisher can bind, None without one."""
         if options["address"] is not None or not options["port"]:
             return None
-        return bound(options["ip"], options["port"]).address
+        return bound_place(options["ip"], options["port"]).address
 
     @property
     def address(self) -> str:
@@ -248,14 +248,14 @@ def _mistake(rule: Rule, port: int | None, address: str | None) -> str | None:
         return "either port (consumers connect to it) or address (it connects to a consumer) is needed"
     if address is not None:
         try:
-            dialled(address)
+            connected_place(address)
         except InvalidValue as error:
             return str(error)
     return None
 
 
 def _place(ip: str, port: int | None, address: str | None) -> Place:
-    return bound(ip, port or 0) if address is None else dialled(address)
+    return bound_place(ip, port or 0) if address is None else connected_place(address)
 
 
 def _pieces(parts: Sequence[Part], size_bytes: int) -> list[Part]:

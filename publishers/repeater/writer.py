@@ -16,7 +16,7 @@ _DEFAULTS: Final = {"user_id": 0, "status": 0}
 
 
 def writer_mistakes(given: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with what somebody says of a run; nothing when it is complete and can be."""
+    """Return what is wrong with the values of a run; nothing when it is complete."""
     known = (*_TEXTS, *_NUMBERS)
     mistakes = [f"{key} is not a key of the writer; known: {', '.join(known)}" for key in given if key not in known]
     for key in _TEXTS:

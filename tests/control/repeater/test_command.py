@@ -118,7 +118,7 @@ def test_a_wrong_file_is_error_and_its_reason_is_served(tmp_path: Path) -> None:
     with running(
         "--config_file", str(tmp_path / "beam.json"), "--port", "0", "--host", "0.0.0.0", "--compat"
     ) as process:
-        assert logged(process, "everybody who reaches 0.0.0.0 may start and stop")
+        assert logged(process, "any program that reaches 0.0.0.0 can start and stop")
         url = logged(process, r"serving REST on (\S+)")[1].replace("0.0.0.0", "127.0.0.1")
         answer = httpx.get(f"{url}/get_state").json()
         assert (answer["state"], "not JSON" in answer["error"]) == (["ERROR", 2], True)
@@ -127,7 +127,7 @@ def test_a_wrong_file_is_error_and_its_reason_is_served(tmp_path: Path) -> None:
 def test_without_rest_it_starts_at_once_and_runs_until_a_signal(context: Any, tmp_path: Path) -> None:
     with source(context) as (sender, address):
         options = ["--no-rest", "--in-address", address, "--send-every-nth", "1", "--out-init-port", "1"]
-        done = run_cli(["control-rawdaq", "repeater", *options[:-2], "--config-file", "none.json"], cwd=tmp_path)
+        done = run_cli(["control-rawdaq", "repeater", *options[:-2], "--config-file", "absent.json"], cwd=tmp_path)
         assert (done.returncode, "there is no such file" in done.stderr) == (2, True)
         (tmp_path / "beam.json").write_text(json.dumps(file_content(address)))
         with running("--no-rest", "--config-file", str(tmp_path / "beam.json")) as process:

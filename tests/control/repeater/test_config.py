@@ -112,7 +112,7 @@ def test_a_parameter_above_its_block_says_that_the_original_had_them_exchanged()
     assert "the original had the two exchanged" in mistake
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     assert len(mistakes({"io_threads": 0, "stream_ports": [1, "x"], "zmq_modes": [3, 4], "foo": 1})) == 5
 
 
@@ -221,7 +221,7 @@ def test_mistakes_of_a_file_are_named_with_their_path(content: Any, expected: st
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("none.json", "there is no such file"),
+        ("absent.json", "there is no such file"),
         ("../beam.json", "is outside of"),
         ("/etc/passwd", "is outside of"),
         (".", "there is no such file"),

@@ -100,7 +100,7 @@ TABLE: list[tuple[str, Any, dict[str, tuple[int, list[Any]]]]] = [
     ),
     (
         "/set_config_from_file",
-        {"config_file": "none.json"},
+        {"config_file": "absent.json"},
         {
             "STOPPED": (WRONG, ERROR),
             "INITIALIZED": (WRONG, ERROR),
@@ -394,7 +394,7 @@ async def test_an_output_that_blocks_holds_the_source_and_the_status_says_which(
             assert (shown["dropped"], shown["selected"]) == (0, 3000)
 
 
-async def test_frames_that_are_none_are_counted_and_everything_else_goes_on(context: Any) -> None:
+async def test_malformed_frames_are_counted_and_everything_else_goes_on(context: Any) -> None:
     with source(context) as (sender, address):
         async with served() as client:
             await client.done("/set_config_from_dict", good(address))
@@ -410,3 +410,30 @@ async def test_frames_that_are_none_are_counted_and_everything_else_goes_on(cont
             assert (counters["input"]["received"], counters["input"]["accepted"]) == (6, 2)
             for output in counters["outputs"].values():
                 assert output["selected"] + output["skipped"] == 2
+
+
+async def test_everything_listens_on_loopback_alone_unless_it_is_opened() -> None:
+    async with served() as client:
+        for ip, expected in (None, "127.0.0.1"), ("0.0.0.0", "0.0.0.0"):
+            await client.done("/set_config_from_dict", good() | ({} if ip is None else {"out_ip": ip}))
+            await client.done("/start")
+            assert all(f"//{expected}:" in each["address"] for each in (await client.outputs()).values())
+            await client.done("/stop")
+
+
+async def test_without_a_consumer_what_waits_is_bounded_and_everything_is_counted(context: Any) -> None:
+    with source(context) as (sender, address):
+        async with served() as client:
+            await client.done("/set_config_from_dict", good(address) | {"buffer_mb": 4})
+            await client.done("/start")
+            data = bytes(1_000_000)
+            for number in range(300):
+                send(sender, number, data=data)
+                await until(lambda: client.counters()["input"]["received"] > number)  # noqa: B023 - awaited here
+            shown = client.counters()["outputs"]
+            for output in shown.values():
+                assert output["waiting_mb"] <= 2
+                assert output["selected"] == output["waiting"] + output["dropped"]
+                assert output["selected"] + output["skipped"] == 300
+            await client.done("/stop")
+            assert [output["waiting"] for output in client.counters()["outputs"].values()] == [0, 0]

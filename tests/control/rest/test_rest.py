@@ -146,6 +146,6 @@ async def test_a_server_on_a_socket_answers_and_gives_the_port_back() -> None:
     await again.serve()
 
 
-async def test_a_name_that_does_not_exist_is_told() -> None:
+async def test_a_name_that_does_not_exist_is_named() -> None:
     with pytest.raises(ComponentError, match=r"cannot listen on http://no-such-host\.invalid:1"):
         await RestServer(None, "no-such-host.invalid", 1, LOG).open()

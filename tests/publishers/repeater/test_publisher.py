@@ -134,11 +134,11 @@ async def test_what_is_too_much_is_dropped_by_the_policy_and_counted(
         with consumer(context, output.address) as taker:
             assert numbers(await received(taker, len(kept))) == kept
         await until(lambda: output.status()["waiting"] == 0)
-    told = [line for line in caplog.messages if "drop" in line]
-    assert len(told) == (2 if dropped else 0)
+    logged = [line for line in caplog.messages if "drop" in line]
+    assert len(logged) == (2 if dropped else 0)
     if dropped:
-        assert told[0].startswith(f"no consumer is connected to {output.address}: 3 frames wait, 0.0 MB; dropping")
-        assert told[1].startswith("consumers keep up again: dropped 7 frames in")
+        assert logged[0].startswith(f"no consumer is connected to {output.address}: 3 frames wait, 0.0 MB; dropping")
+        assert logged[1].startswith("consumers keep up again: dropped 7 frames in")
 
 
 async def test_bytes_are_limited_too_and_a_frame_above_the_limit_still_passes(context: Any) -> None:
@@ -196,10 +196,10 @@ async def test_a_slow_subscriber_loses_frames_and_the_others_do_not(
             assert got == sorted(set(got))
             await until(lambda: output.status()["waiting"] == 0)
         await until(lambda: output.status()["consumers"] == 0)
-    told = [line for line in caplog.messages if slow["address"] in line and "drop" in line]
-    assert len(told) >= 2
-    assert "does not keep up" in told[0]
-    assert "dropped" in told[-1]
+    logged = [line for line in caplog.messages if slow["address"] in line and "drop" in line]
+    assert len(logged) >= 2
+    assert "does not keep up" in logged[0]
+    assert "dropped" in logged[-1]
 
 
 async def test_a_consumer_that_dies_leaves_what_it_did_not_take_to_another(context: Any) -> None:
@@ -244,7 +244,7 @@ async def test_a_subscriber_that_goes_away_loses_what_waited_for_it(context: Any
         assert (shown["waiting"], shown["dropped"]) == (0, 40 - int(str(shown["sent"])))
 
 
-async def test_strangers_are_turned_away_and_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+async def test_strangers_are_turned_away_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     async with opened() as output:
         host, _, port = output.address.removeprefix("tcp://").rpartition(":")
         for _ in range(3):

@@ -118,7 +118,7 @@ async def test_a_packet_is_a_frame_for_the_writer_too(context: Any) -> None:
     assert (headers([message])[0]["i_image"], message[1]) == (0, bytes(packet().data))
 
 
-async def test_a_header_that_is_too_long_for_some_writers_is_told_once(
+async def test_a_header_that_is_too_long_for_some_writers_is_logged_once(
     context: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(name=WRITER) as output:
@@ -154,5 +154,5 @@ def test_each_wrong_value_is_named_with_what_would_be_right(changes: dict[str, A
     assert mistake.startswith(text)
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_mistake_is_reported_at_once() -> None:
     assert len(writer_mistakes({"run_id": "x", "a": 1})) == 5

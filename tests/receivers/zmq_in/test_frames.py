@@ -1,4 +1,4 @@
-"""Frames of a detector are passed on whole; what is none is counted by reason and harms nothing."""
+"""Frames of a detector are passed on whole; what is malformed is counted by reason and harms nothing."""
 
 import json
 import random
@@ -89,7 +89,7 @@ WRONG = {
 }
 
 
-async def test_frames_that_are_none_are_counted_told_once_a_minute_and_harm_nothing(
+async def test_malformed_frames_are_counted_logged_once_a_minute_and_harm_nothing(
     context: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sending(context, zmq.PUSH) as pusher:
@@ -104,10 +104,10 @@ async def test_frames_that_are_none_are_counted_told_once_a_minute_and_harm_noth
             await until(lambda: len(items) == 300)
             await until(lambda: receiver.receiver_status()["received"] == 900)
             shown: Any = receiver.receiver_status()
-            told = [line for line in caplog.messages if line.startswith("refused")]
+            logged = [line for line in caplog.messages if line.startswith("refused")]
     assert shown["refused_by_reason"] == dict.fromkeys(WRONG, 300)
     assert shown["lost"] == 0
-    assert len(told) == 2
+    assert len(logged) == 2
 
 
 async def test_a_message_with_too_few_parts_has_no_header(context: Any) -> None:
