@@ -20,7 +20,7 @@ from rawdaq.store.values import Entry, Extent, Report, TimeRange
 from rawdaq.store.writer import Parts, Writer
 
 SEGMENT_BYTES = 16 << 20
-MIN_SEGMENT_BYTES = 1 << 12
+MIN_SEGMENT_BYTES = 1 << 10
 _MAX_SEGMENT_BYTES = 1 << 30
 _MIN_SEGMENTS = 4  # that fit in a store, so that a full one still keeps most of it
 

@@ -1,19 +1,23 @@
 """Small stores for tests: what is in an entry follows from its number, so one look tells lost, doubled and moved."""
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rawdaq.store.errors import StoreFull as StoreFull
 from rawdaq.store.retention import Retention
 from rawdaq.store.segments.reading import Reader
 from rawdaq.store.store import Store
 from rawdaq.store.values import Entry, Loss, Report, Stored
 
+__all__ = ["Entry", "Loss", "Stored"]
+
 NS_PER_S = 1_000_000_000
 START_NS = 1_795_219_200 * NS_PER_S
 SEGMENT_BYTES = 4096
 STREAMS = ("XX.A..HHZ", "XX.B..HHN", "XX.C.10.HHE")
+BOOT = "this boot"
 
 
 def entry(number: int, size: int = 40) -> Entry:
@@ -37,15 +41,24 @@ class Reports(list[Report]):
         return [report for report in self if isinstance(report, Loss)]
 
 
-def store(path: Path, reports: Reports | None = None, identity: str = "this boot", **options: object) -> Store:
+def store(
+    path: Path,
+    reports: Reports | None = None,
+    identity: str = BOOT,
+    retention: Retention | None = None,
+    segment_bytes: int = SEGMENT_BYTES,
+    clock: Callable[[], int] = time.time_ns,
+) -> Store:
     """Return a store of small segments, not open yet."""
-    kept = Reports() if reports is None else reports
-    retention = options.pop("retention", None)
-    size = options.pop("segment_bytes", SEGMENT_BYTES)
-    clock = options.pop("clock", None)
-    assert not options and isinstance(size, int) and (retention is None or isinstance(retention, Retention))
-    more: dict[str, Callable[[], int]] = {"clock": clock} if callable(clock) else {}  # type: ignore[dict-item]
-    return Store(path, retention=retention, segment_bytes=size, report=kept.append, identity=lambda: identity, **more)
+    report = Reports() if reports is None else reports
+    return Store(
+        path,
+        retention=retention,
+        segment_bytes=segment_bytes,
+        report=report.append,
+        clock=clock,
+        identity=lambda: identity,
+    )
 
 
 def read_all(reader: Reader, max_bytes: int = 1000) -> tuple[list[Stored], list[Loss]]:
@@ -58,9 +71,14 @@ def read_all(reader: Reader, max_bytes: int = 1000) -> tuple[list[Stored], list[
     return found, lost
 
 
-def contents(found: Iterable[Stored]) -> list[Entry]:
+def content(found: Stored) -> Entry:
     """Return what was appended, of what was read."""
-    return [Entry(each.stream, each.start_ns, each.end_ns, each.body, each.format, each.facts) for each in found]
+    return Entry(found.stream, found.start_ns, found.end_ns, found.body, found.format, found.facts)
+
+
+def contents(found: Iterable[Stored]) -> list[Entry]:
+    """Return what was appended, of all that was read."""
+    return [content(each) for each in found]
 
 
 def positions(found: Sequence[Stored]) -> list[int]:
@@ -73,3 +91,15 @@ def kill(killed: Store) -> None:
     killed._writer = killed._lock = None
     killed._catalog.close()
     killed._parts.durability.close()
+
+
+def flip(path: Path, byte: int, bit: int) -> None:
+    """Turn one bit of a file."""
+    with path.open("r+b") as file:
+        old = os.pread(file.fileno(), 1, byte)
+        os.pwrite(file.fileno(), bytes([old[0] ^ 1 << bit]), byte)
+
+
+def segment_files(folder: Path) -> list[Path]:
+    """Return the files of entries, in order."""
+    return sorted(folder.glob("*.seg"))
