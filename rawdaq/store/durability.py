@@ -99,6 +99,7 @@ class Durability:
             except OSError:
                 self._must_rewrite = True
                 self._is_folder_changed = self._is_folder_changed or is_folder_changed
+                self.is_gone = not all(file.is_at_its_path() for file in files.values())
                 raise
             self._check_paths(files.values())
             if groups:

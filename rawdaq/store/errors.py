@@ -125,7 +125,11 @@ _TYPES: dict[int, type[StoreUnavailable]] = {
 
 
 def unavailable(error: OSError, path: Path) -> StoreUnavailable:
-    """Return what the system's *error* means for who uses the store in *path*."""
+    """Return what the system's *error* means for who uses the store in *path*.
+
+    The error keeps no frames: these would hold files of a disk open for as long as somebody keeps the error.
+    """
+    error.__traceback__ = None
     return _TYPES.get(error.errno or 0, DiskFailed)(str(path), error.strerror or str(error))
 
 

@@ -20,7 +20,6 @@ from rawdaq.store.errors import StoreLocked
 _SEGMENT = re.compile(r"([0-9a-f]{16})\.seg")
 _SPARE = "spare-"
 _NEW = ".new"
-_SPARES = 2  # one is made for each that is used
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,8 +40,13 @@ class File:
 
     def __del__(self) -> None:
         """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close it now; only for one that no other thread may be using."""
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def read(self, size: int, offset: int) -> bytes:
         """Return *size* bytes from *offset* on; fewer only at the end of the file."""
@@ -118,6 +122,7 @@ class Folder:
         try:
             file.lock()
         except BlockingIOError:
+            file.close()
             raise StoreLocked(f"{self.path} is written by another process: stop that, or use another folder") from None
         return file
 
@@ -147,12 +152,17 @@ class Folder:
             os.rename(spare, path)
         return File(path, os.O_RDWR | os.O_CREAT)
 
-    def retire(self, first: int) -> None:
-        """Remove a segment and its index, or keep its file for another use."""
+    def retire(self, first: int, is_kept: bool = False) -> None:
+        """Remove a segment and its index.
+
+        Args:
+            first: its first position.
+            is_kept: whether its file is to be used for the next segment, which costs less than a new one.
+        """
         self.remove_index(first)
         path = self.segment_path(first)
         with contextlib.suppress(FileNotFoundError):
-            if len(self._spares()) < _SPARES:
+            if is_kept and not self._spares():
                 os.rename(path, self.path / f"{_SPARE}{first:016x}")
             else:
                 os.unlink(path)
@@ -190,12 +200,13 @@ class Folder:
             os.close(fd)
 
     def total_bytes(self) -> int:
-        """Return how much all its files hold."""
+        """Return how much all its files hold, but what is kept for another use."""
         total = 0
         with os.scandir(self.path) as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    total += entry.stat().st_size
+                if not entry.name.startswith(_SPARE):
+                    with contextlib.suppress(FileNotFoundError):
+                        total += entry.stat().st_size
         return total
 
     def free_bytes(self) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class Trimmer:
                 behind = self._behind(oldest)
                 if behind and not (is_full and self._rules.drops_needed):
                     return
-                self._remove(oldest, behind)
+                self._remove(oldest, behind, is_kept=room_bytes > 0)
 
     def make_room(self, now_ns: int, room_bytes: int) -> None:
         """Let *room_bytes* be written.
@@ -111,8 +111,8 @@ class Trimmer:
             oldest = self._removable()
             if oldest is None or self._behind(oldest):
                 return False
-            self._remove(oldest, {})
-            return self._folder.remove_spares() or True
+            self._remove(oldest, {}, is_kept=False)
+            return True
 
     def _removable(self) -> Segment | None:
         """Return the oldest segment, unless it is the last one or not on the disk yet."""
@@ -133,7 +133,7 @@ class Trimmer:
         """Return the cursors that still need something of *segment*."""
         return {name: position for name, position in self._book.needed().items() if position < segment.end}
 
-    def _remove(self, segment: Segment, behind: Mapping[str, int]) -> None:
+    def _remove(self, segment: Segment, behind: Mapping[str, int], is_kept: bool) -> None:
         undelivered: dict[str, Mapping[str, Extent]] = {}
         for name, position in behind.items():
             undelivered[name] = extents = _extents_from(segment, position)
@@ -142,7 +142,7 @@ class Trimmer:
                 counts[stream] = counts.get(stream, 0) + extent.entries
         first, last = segment.first, segment.end - 1
         self._catalog.remove_oldest()
-        self._folder.retire(first)
+        self._folder.retire(first, is_kept)
         self._report(Trimmed(first, last, undelivered))
 
     def _look_for_space(self) -> None:

@@ -129,9 +129,12 @@ class Store:
         """
         with typed_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._parts.folder.lock()
-            start = Opening(self._parts, self._identity(), self._report).run()
-        self._lock = lock
+            self._lock = self._parts.folder.lock()
+            try:
+                start = Opening(self._parts, self._identity(), self._report).run()
+            except BaseException:
+                self._unlock()
+                raise
         self._writer = Writer(self._parts, start, self._segment_bytes, self._make_room, self._free_space)
 
     def close(self) -> None:
@@ -148,7 +151,7 @@ class Store:
                 writer.finish()
             self._parts.durability.sync()
         finally:
-            self._lock = None
+            self._unlock()
             self._catalog.close()
             self._parts.durability.close()
 
@@ -253,10 +256,15 @@ class Store:
             raise StoreClosed(f"the store in {self.path} is not open")
         return self._writer
 
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def _return(self, writer: Writer) -> None:
         """Open the files anew where the folder had gone."""
         if self._parts.durability.is_gone:
-            self._lock = None
+            self._unlock()
             self._lock, files = self._parts.durability.reopen()
             writer.reopened(files)
             self._catalog.reopened()

@@ -147,7 +147,7 @@ class SyncThread:
             self._synced(self._store.sync())
             self._store.maintain()
         except StoreError as error:
-            return error
+            return type(error)(*error.args)  # which holds no file open, as the frames that this one came from do
         except Exception as error:  # a bug, which must not end all syncs that would come
             _log.exception("the sync of %s failed", self._store.path)
             return StoreError(f"{error!r}; it is tried again")

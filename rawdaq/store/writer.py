@@ -25,6 +25,8 @@ _LIMIT_STEP = 1 << 16
 _LIMIT_MAX_STEP = 1 << 21  # so that what is burnt stays below half of 24 bits
 _LIMIT_S = 10.0
 _MAX_WAITING_BYTES = 64 << 20  # written and not synced: held in memory
+_INDEXED_BYTES = 36  # of an entry in the index that is written when its segment is full
+_INDEX_HEAD_BYTES = 1024
 _ZEROS = bytes(256 << 10)
 
 
@@ -204,7 +206,8 @@ class Writer:
 
     def _begin(self, is_for_data: bool) -> Place:
         """Make the file of a new segment."""
-        self._make_room(self._segment_bytes, is_for_data)
+        ended = 0 if self._place is None else self.next_position - self._place.segment.first
+        self._make_room(self._segment_bytes + ended * _INDEXED_BYTES + _INDEX_HEAD_BYTES, is_for_data)
         first, parts = self.next_position, self._parts
         try:
             file = parts.folder.create(first)

@@ -88,7 +88,8 @@ def positions(found: Sequence[Stored]) -> list[int]:
 
 def kill(killed: Store) -> None:
     """Let a store end as a kill of its process ends it: what was written is there, and nothing more comes."""
-    killed._writer = killed._lock = None
+    killed._unlock()
+    killed._writer = None
     killed._catalog.close()
     killed._parts.durability.close()
 
