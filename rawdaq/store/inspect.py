@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from rawdaq.errors import InvalidValue
 from rawdaq.store.cursors import Cursor, CursorBook
-from rawdaq.store.errors import DiskGone, typed_errors
+from rawdaq.store.errors import typed_errors
 from rawdaq.store.folder import Folder
 from rawdaq.store.format import frames
 from rawdaq.store.format.frames import Kind
@@ -36,6 +37,7 @@ class StoreView:
         self._folder = Folder(path)
         self._report = report
         self._catalog = Catalog(self._folder, report)
+        self._catalog.shared.recheck = self.refresh
         self._table = HeaderTable(0)  # of the last segment
 
     @classmethod
@@ -48,6 +50,20 @@ class StoreView:
         view = cls(path, report)
         view.refresh()
         return view
+
+    def close(self) -> None:
+        """Hold no file any more; may be called twice."""
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        """Use it until the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
 
     @property
     def oldest_position(self) -> int:
@@ -125,17 +141,7 @@ class StoreView:
         """
         if reader.position >= self.end_position:
             self.refresh()
-        before = reader.position
-        try:
-            batch = reader.read(max_bytes)
-        except DiskGone:
-            batch = None
-        if batch is None or batch.losses:  # perhaps retention has removed the segment
-            self.refresh()
-            if before < self.oldest_position:
-                reader.seek(before)
-                batch = reader.read(max_bytes)
-        return batch if batch is not None else reader.read(max_bytes)
+        return reader.read(max_bytes)
 
     def cursors(self) -> dict[str, Cursor]:
         """Return all cursors by name, as they were written last.
@@ -175,7 +181,10 @@ class StoreView:
         with typed_errors(self.path):
             size_bytes = self._folder.total_bytes()
         yield f"{self.path}: {size_bytes / 1e6:.1f} MB in {len(self._catalog.segments)} segments"
-        yield f"positions {self.oldest_position} to {self.end_position - 1}"
+        if self.oldest_position == self.end_position:
+            yield "nothing is stored"
+        else:
+            yield f"positions {self.oldest_position} to {self.end_position - 1}"
         for stream, extent in sorted(self.extents().items()):
             yield f"{stream}: {extent}"
         cursors = self.cursors()
@@ -205,9 +214,7 @@ def frame_lines(path: Path) -> Generator[str]:
     try:
         first = int(path.stem, 16)
     except ValueError:
-        raise InvalidValue(
-            f"{path.name} is not the name of a segment, which is 16 hexadecimal digits and .seg"
-        ) from None
+        raise InvalidValue(f"{path.name} is no segment: these have 16 hexadecimal digits and .seg") from None
     with typed_errors(path):
         data = path.read_bytes()
     found = scan(data, first, ENDLESS)

@@ -1,12 +1,15 @@
 """What the tests of the store share."""
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from rawdaq.store.inspect import StoreView
+from rawdaq.store.values import Loss
 from tests.store.faults import FaultyDisk
 
 
@@ -36,3 +39,14 @@ def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
     """The disk on which the test writes."""
     return FaultyDisk(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def open_view() -> Iterator[Callable[..., StoreView]]:
+    """Open views as `StoreView.of` does, which are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def view(folder: Path, report: Callable[[Loss], None] = print) -> StoreView:
+            return stack.enter_context(StoreView.of(folder, report))
+
+        yield view

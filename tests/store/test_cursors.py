@@ -112,9 +112,7 @@ def test_a_move_that_comes_while_another_is_written_is_not_lost() -> None:
     assert loaded.all() == book.all() == {"a": Cursor(2, {b"x": b"1", b"y": b"2"}, 5)}
 
 
-@pytest.mark.parametrize(
-    "move", [CursorMove("", 1), CursorMove("n" * 256, 1), CursorMove("a", 1, {b"k" * 65536: b""})]
-)
+@pytest.mark.parametrize("move", [CursorMove("", 1), CursorMove("n" * 256, 1), CursorMove("a", 1, {b"k" * 65536: b""})])
 def test_a_move_that_cannot_be_written_is_refused(tmp_path: Path, no_sync: None, move: CursorMove) -> None:
     with logs.store(tmp_path / "log") as store:
         with pytest.raises(InvalidValue):

@@ -55,8 +55,8 @@ def test_any_flipped_bit_of_the_entries_costs_one_entry_that_is_named(
         for byte in range(has_index, path.stat().st_size, 2):
             reports = logs.Reports()
             logs.flip(path, byte, byte % 8)
-            view = StoreView.of(folder, reports.append)
-            found, lost = logs.read_all(view.reader(), 1 << 16)
+            with StoreView.of(folder, reports.append) as view:
+                found, lost = logs.read_all(view.reader(), 1 << 16)
             logs.flip(path, byte, byte % 8)
             check(found, lost, given)
             assert reports == lost
@@ -73,9 +73,9 @@ def test_any_flipped_bit_of_an_index_costs_nothing(tmp_path: Path, given: dict[i
     ]
     for byte in range(0, index.stat().st_size, 2):
         logs.flip(index, byte, byte // 2 % 8)
-        view = StoreView.of(folder)
-        assert [view.find(stream, time_ns) for stream in STREAMS for time_ns in times] == expected
-        found, lost = logs.read_all(view.reader(min(given) + byte % 20), 1 << 16)
+        with StoreView.of(folder) as view:
+            assert [view.find(stream, time_ns) for stream in STREAMS for time_ns in times] == expected
+            found, lost = logs.read_all(view.reader(min(given) + byte % 20), 1 << 16)
         logs.flip(index, byte, byte // 2 % 8)
         assert not lost
         assert logs.contents(found) == list(given.values())[byte % 20 :]

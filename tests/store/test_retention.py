@@ -45,9 +45,7 @@ def test_the_oldest_goes_when_there_is_too_much(tmp_path: Path, no_sync: None) -
         assert not list(folder.glob("spare-*"))
 
 
-def test_a_file_that_was_removed_is_used_again_and_its_old_entries_are_not_found(
-    tmp_path: Path, no_sync: None
-) -> None:
+def test_a_file_that_was_removed_is_used_again_and_its_old_entries_are_not_found(tmp_path: Path, no_sync: None) -> None:
     folder = tmp_path / "log"
     store = logs.store(folder, retention=Retention(MAX_BYTES))
     store.open()

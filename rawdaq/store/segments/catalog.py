@@ -10,7 +10,7 @@ import numpy as np
 
 from rawdaq.store.errors import StoreClosed, typed_errors, unavailable
 from rawdaq.store.folder import Folder
-from rawdaq.store.segments.segment import Answer, Index, Segment, Shared
+from rawdaq.store.segments.segment import Answer, Index, Segment, Shared, know_already
 from rawdaq.store.segments.table import merged
 from rawdaq.store.values import Extent, Loss, TimeRange
 
@@ -128,11 +128,13 @@ class Catalog:
         self.check_open()
         for segment in self.segments if segments is None else segments:
             try:
-                yield segment.ask(question)
+                answer = segment.ask(question)
             except OSError as error:
                 if not segment.is_retired:
                     raise unavailable(error, self.path) from error
+                continue
             self.unload()
+            yield answer
 
     def unload(self) -> None:
         """Let go what has not been used for the longest time, when more is open than is good."""
@@ -153,6 +155,7 @@ class Catalog:
     def close(self) -> None:
         """Hold no file any more."""
         self.reopened()
+        self.shared.recheck = know_already
         self.segments, self.end, self._is_closed = (), End(None, 0, self.end.position), True
 
     def check_open(self) -> None:

@@ -75,7 +75,10 @@ class Reader:
         piece = _Piece(segment, self.position, self._offset, self._declared)
         try:
             piece.read(end, max_bytes)
+            if piece.losses:
+                self._catalog.shared.recheck()
         except FileNotFoundError:
+            self._catalog.shared.recheck()
             if not segment.is_retired:
                 raise
         if segment.is_retired:  # what was read may be of another use of its file

@@ -38,6 +38,10 @@ class Head(NamedTuple):
     created_ns: int
 
 
+def know_already() -> None:
+    """Do nothing: the process that removes segments knows which."""
+
+
 class Shared:
     """What all segments of a store share.
 
@@ -46,12 +50,14 @@ class Shared:
         report_loss: called with what is found to be damaged.
 
     Attributes:
+        recheck: called before something is taken for damaged; sets `Segment.is_retired` where it is only gone.
         loads: how many files and indexes have been opened.
     """
 
     def __init__(self, folder: Folder, report_loss: ReportLoss) -> None:
         self.folder = folder
         self.report_loss = report_loss
+        self.recheck: Callable[[], None] = know_already
         self.loads = 0
 
 
@@ -196,6 +202,7 @@ class Segment:
 
     def _rebuild(self) -> SidecarIndex:
         data = self.whole()
+        self._shared.recheck()
         if self.is_retired:  # and its file perhaps in use for something else
             raise FileNotFoundError(errno.ENOENT, "removed", str(self._shared.folder.path))
         found = scan(data, self.first, self.end)

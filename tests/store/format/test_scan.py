@@ -47,7 +47,9 @@ def test_all_is_found_and_what_stands_behind_is_not(groups: list[list[bytes]], r
 
 
 @given(BODIES, st.data())
-def test_a_log_that_is_cut_anywhere_ends_with_its_last_whole_group(groups: list[list[bytes]], more: st.DataObject) -> None:
+def test_a_log_that_is_cut_anywhere_ends_with_its_last_whole_group(
+    groups: list[list[bytes]], more: st.DataObject
+) -> None:
     data, ends = written(groups)
     size = more.draw(st.integers(0, len(data)))
     torn = data[:size] + more.draw(st.sampled_from([b"", bytes(500)]))
