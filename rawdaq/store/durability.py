@@ -158,6 +158,8 @@ class Durability:
             return lock, files
 
     def close(self) -> None:
-        """Hold no file any more."""
+        """Hold no file any more; nothing is written or synced."""
         with self._state:
+            for file in self._files.values():
+                file.close()
             self._files.clear()

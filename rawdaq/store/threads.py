@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
+from rawdaq.errors import RawdaqError
 from rawdaq.store.errors import StoreError
 from rawdaq.store.store import Store
 
@@ -21,6 +22,12 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
+class _Job(NamedTuple):
+    future: "Future[Any]"
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
 class Worker:
     """A thread that calls one function after the other.
 
@@ -31,10 +38,9 @@ class Worker:
     """
 
     def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._began_s: float | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     @property
     def busy_s(self) -> float:
@@ -45,15 +51,7 @@ class Worker:
     def submit(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> "Future[Result]":
         """Let the thread call *function*; return what will be its result."""
         future: Future[Result] = Future()
-
-        def job() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function(*args))
-                except BaseException as error:
-                    future.set_exception(error)
-
-        self._jobs.put(job)
+        self._jobs.put(_Job(future, function, args))
         return future
 
     def end(self) -> None:
@@ -63,9 +61,19 @@ class Worker:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             self._began_s = time.monotonic()
-            job()
+            if job.future.set_running_or_notify_cancel():
+                _do(job)
             self._began_s = None
-            del job
+            del job  # which may hold much while the thread waits
+
+
+def _do(job: _Job) -> None:
+    try:
+        job.future.set_result(job.function(*job.args))
+    except BaseException as error:
+        if isinstance(error, RawdaqError):
+            error.__traceback__ = None  # whose frames would hold files open for as long as the error is kept
+        job.future.set_exception(error)
 
 
 class SyncThread:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rawdaq.store.errors import StoreFull
 from rawdaq.store.retention import Retention
 from rawdaq.store.segments.reading import Reader
 from rawdaq.store.store import Store
 from rawdaq.store.values import Entry, Loss, Report, Stored
 
-__all__ = ["Entry", "Loss", "Stored"]
+__all__ = ["Entry", "Loss", "Store", "StoreFull", "Stored"]
 
 NS_PER_S = 1_000_000_000
 START_NS = 1_795_219_200 * NS_PER_S

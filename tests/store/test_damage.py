@@ -13,6 +13,11 @@ SEGMENT_BYTES = 1200  # so that every byte can be tried
 STREAMS = ("A", "B")
 
 
+def remove_indexes(folder: Path) -> None:
+    for index in folder.glob("*.idx"):
+        index.unlink()
+
+
 def small(number: int) -> logs.Entry:
     return logs.entry(number, 8)._replace(stream=STREAMS[number % 2], facts=b"")
 
@@ -49,8 +54,8 @@ def test_any_flipped_bit_of_the_entries_costs_one_entry_that_is_named(
     tmp_path: Path, given: dict[int, logs.Entry], has_index: bool
 ) -> None:
     folder = tmp_path / "log"
-    for index in [] if has_index else folder.glob("*.idx"):
-        index.unlink()
+    if not has_index:
+        remove_indexes(folder)
     for path in logs.segment_files(folder):
         for byte in range(has_index, path.stat().st_size, 2):
             reports = logs.Reports()
@@ -120,8 +125,7 @@ def test_a_hole_of_many_bytes_is_reported_with_the_times_around_it(
     data = path.read_bytes()
     begin, end = data.index(given[first + 3].body), data.index(given[first + 7].body)
     path.write_bytes(data[:begin] + os.urandom(end - begin - 10) + data[end - 10 :])
-    for index in folder.glob("*.idx"):
-        index.unlink()
+    remove_indexes(folder)
     with logs.store(folder, reports) as store:
         found, lost = logs.read_all(store.reader())
         assert [at for at in given if at not in logs.positions(found)] == list(range(first + 3, first + 8))
@@ -142,8 +146,8 @@ def test_a_file_that_was_shortened_is_reported_stream_by_stream(
     folder = tmp_path / "log"
     path = logs.segment_files(folder)[0]
     os.truncate(path, path.stat().st_size // 2)
-    for index in [] if has_index else folder.glob("*.idx"):
-        index.unlink()
+    if not has_index:
+        remove_indexes(folder)
     with logs.store(folder) as store:
         found, lost = logs.read_all(store.reader())
         missing = set(given) - set(logs.positions(found))

@@ -100,7 +100,7 @@ def test_the_systems_own_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -
 def test_a_full_disk_first_loses_what_nobody_needs(tmp_path: Path, disk: FaultyDisk) -> None:
     reports = logs.Reports()
     with logs.store(tmp_path / "log", reports) as store:
-        number = 0
+        given, number = store.append(logs.entries(0, 5)), 5
         while store.status().segments < 4:
             given = store.append(logs.entries(number, 5))
             number += 5
@@ -266,12 +266,10 @@ def test_a_folder_that_has_gone_when_a_segment_is_full(tmp_path: Path, no_sync: 
     with logs.store(folder) as store:
         first = store.append(logs.entries(0, 3))
         folder.rename(tmp_path / "away")
-        number = 3
         with pytest.raises(DiskGone):
-            while True:
-                number = store.append(logs.entries(number, 5)).stop - first.start
+            append_until(store, [], first.stop + 1000)
         (tmp_path / "away").rename(folder)
-        last = store.append(logs.entries(number, 5))
+        last = store.append(logs.entries(store.next_position - first.start, 10))
         holds(store, range(first.start, last.stop), 0)
 
 
@@ -330,8 +328,9 @@ def test_no_position_beyond_the_limit_leaves_while_a_sync_hangs(
 
 
 def append_until(store: logs.Store, given: list[range], position: int) -> None:
+    first = store.oldest_position
     while store.next_position < position:
-        given.append(store.append(logs.entries(3, 10)))
+        given.append(store.append(logs.entries(store.next_position - first, 10)))
 
 
 def test_what_is_not_synced_is_bounded(tmp_path: Path, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,8 +339,7 @@ def test_what_is_not_synced_is_bounded(tmp_path: Path, disk: FaultyDisk, monkeyp
         store.append(logs.entries(0, 3))
         disk.sync_error = errno.EIO
         with pytest.raises(DiskFailed):
-            while True:
-                store.append(logs.entries(0, 3))
+            append_until(store, [], store.next_position + 1000)
         assert 0 < store.status().waiting_bytes <= 2000
         disk.sync_error = None
         store.append(logs.entries(0, 3))

@@ -1,5 +1,6 @@
 """A store does what a list in memory does, whatever is done to it in whatever order."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -17,16 +18,13 @@ from tests.store import logs
 
 TIMES = st.integers(0, 40)
 STREAMS = st.sampled_from(["a", "b", "c"])
-ENTRIES = st.lists(
-    st.builds(
-        lambda stream, start, length, size: Entry(stream, start, start + length, bytes([start]) * size, size % 3),
-        STREAMS,
-        TIMES,
-        st.integers(0, 5),
-        st.integers(0, 300),
-    ),
-    max_size=6,
-)
+
+
+def entry(stream: str, start: int, length: int, size: int) -> Entry:
+    return Entry(stream, start, start + length, bytes([start]) * size, size % 3)
+
+
+ENTRIES = st.lists(st.builds(entry, STREAMS, TIMES, st.integers(0, 5), st.integers(0, 300)), max_size=6)
 CURSORS = st.sampled_from(["one", "two"])
 MARKS = st.dictionaries(st.sampled_from([b"x", b"y"]), st.sampled_from([b"", b"1", b"22"]))
 
@@ -35,9 +33,9 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(drops_needed=st.booleans(), max_segments=st.sampled_from([None, 4, 6]))
     def begin(self, drops_needed: bool, max_segments: int | None) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.patches = [mock.patch.object(os, name, lambda fd: None) for name in ("fsync", "fdatasync")]
-        for patch in self.patches:
-            patch.start()
+        self.patches = contextlib.ExitStack()
+        for name in ("fsync", "fdatasync"):
+            self.patches.enter_context(mock.patch.object(os, name, return_value=None))
         max_bytes = None if max_segments is None else max_segments * logs.SEGMENT_BYTES
         self.retention = Retention(max_bytes, drops_needed=drops_needed)
         self.boot = 0
@@ -56,11 +54,10 @@ class StoreMachine(RuleBasedStateMachine):
     def append(self, new: list[Entry], moved: str | None, marks: dict[bytes, bytes], back: int) -> None:
         position = max(self.store.oldest_position, self.store.end_position - back)
         moves = [CursorMove(moved, position, marks)] if moved is not None else []
-        try:
-            given = self.store.append(new, moves)
-        except logs.StoreFull as error:
+        given, full = self.try_to_append(new, moves)
+        if full is not None:
             assert not self.retention.drops_needed
-            assert set(error.cursors) <= set(self.cursors)
+            assert set(full.cursors) <= set(self.cursors)
             self.cursors.clear()
             for name in self.store.cursors():
                 self.store.drop_cursor(name)
@@ -70,6 +67,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.model |= zip(given, new, strict=True)
         for name, at, changed in moves:
             self.move(name, at, dict(changed))
+
+    def try_to_append(self, new: list[Entry], moves: list[CursorMove]) -> tuple[range, logs.StoreFull | None]:
+        try:
+            return self.store.append(new, moves), None
+        except logs.StoreFull as error:
+            return range(0), error
 
     def move(self, name: str, position: int | None, marks: dict[bytes, bytes]) -> None:
         merged = {**self.cursors.get(name, (None, {}))[1], **marks}
@@ -174,8 +177,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
-            for patch in self.patches:
-                patch.stop()
+            self.patches.close()
             shutil.rmtree(self.folder)
 
 

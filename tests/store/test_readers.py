@@ -130,10 +130,10 @@ def test_a_view_that_is_overtaken_jumps(tmp_path: Path, no_sync: None, open_view
         view = open_view(folder, reports.append)
         reader = view.reader()
         view.read(reader, 1)
-        for each in ("same", "other"):
-            while store.oldest_position == view.oldest_position or (each == "other" and number < 600):
-                number = store.next_position - first
-                store.append(logs.entries(number, 7))
+        for count in (1, 600):
+            end = store.next_position + count
+            while store.oldest_position == view.oldest_position or store.next_position < end:
+                store.append(logs.entries(store.next_position - first, 7))
                 store.sync()
                 store.maintain()
             behind = reader.position
@@ -238,7 +238,7 @@ def test_the_entries_of_a_file_are_listed_one_by_one(tmp_path: Path, no_sync: No
     path.write_bytes(data[: at - 44] + bytes(44) + data[at : at + 100] + b"?" + data[at + 101 :])
     damaged = list(frame_lines(path))
     assert f"damaged: positions {given[1]} to {given[1]}" in damaged
-    assert [line for line in damaged if line.endswith("body damaged")][0].split()[1] == str(given[2])
+    assert next(line for line in damaged if line.endswith("body damaged")).split()[1] == str(given[2])
     with pytest.raises(InvalidValue, match="no segment"):
         list(frame_lines(tmp_path / "other.txt"))
     with pytest.raises(DiskGone):

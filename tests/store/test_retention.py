@@ -1,5 +1,6 @@
 """Retention removes whole old segments, and nothing that a cursor needs without saying so."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ def test_the_oldest_goes_when_there_is_too_much(tmp_path: Path, no_sync: None) -
         assert size_of(folder) <= MAX_BYTES
         assert size_of(folder) > MAX_BYTES - 2 * logs.SEGMENT_BYTES
         trimmed = [report for report in reports if isinstance(report, Trimmed)]
-        assert trimmed == reports
-        assert all(a.last + 1 == b.first for a, b in zip(trimmed, trimmed[1:], strict=False))
+        assert len(trimmed) == len(reports)
+        assert all(a.last + 1 == b.first for a, b in itertools.pairwise(trimmed))
         assert trimmed[-1].last + 1 == store.oldest_position
         assert str(trimmed[0]) == f"removed positions {trimmed[0].first} to {trimmed[0].last}"
         kept = store.next_position - store.oldest_position
@@ -106,7 +107,7 @@ def test_what_is_dropped_though_a_cursor_needs_it_is_counted_by_stream(tmp_path:
         store.move_cursor("done", store.next_position + 10_000)
         number = fill(store, 12, 5)
         trimmed = [report for report in reports if isinstance(report, Trimmed)]
-        assert trimmed == reports
+        assert len(trimmed) == len(reports)
         lost = logs.entries(2, store.oldest_position - given[2])
         for stream in logs.STREAMS:
             counts = [report.undelivered["archive"][stream].entries for report in trimmed]
@@ -134,11 +135,12 @@ def test_what_was_written_too_long_ago_goes_unless_a_cursor_needs_it(tmp_path: P
         now_ns += 20 * logs.NS_PER_S
         store.maintain()
         assert store.oldest_position == store._catalog.segments[0].first > oldest
-        assert store.oldest_position <= store.cursors()["archive"].position
+        assert store.oldest_position <= (store.cursors()["archive"].position or 0)
         store.move_cursor("archive", store.end_position)
         store.maintain()
-        ages = [now_ns - segment.head().created_ns for segment in store._catalog.segments[1:]]
-        assert ages[0] <= 100 * logs.NS_PER_S
+        head = store._catalog.segments[1].head()
+        assert head is not None
+        assert now_ns - head.created_ns <= 100 * logs.NS_PER_S
         now_ns += 1000 * logs.NS_PER_S
         store.maintain()
         assert store.status().segments == 1

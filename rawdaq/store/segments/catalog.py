@@ -118,15 +118,15 @@ class Catalog:
         return segments[max(bisect_right(segments, position, key=lambda segment: segment.first) - 1, 0)]
 
     def ask_each(
-        self, question: Callable[[Index], Answer], segments: Iterable[Segment] | None = None
-    ) -> Generator[Answer]:
-        """Give what the index of each segment answers; hold no more of them open than is good.
+        self, question: Callable[[Index], Answer], segments: Iterable[Segment]
+    ) -> Generator[tuple[Segment, Answer]]:
+        """Give what the index of each of *segments* answers; hold no more of them open than is good.
 
         Raises:
             StoreUnavailable: the disk cannot be read.
         """
         self.check_open()
-        for segment in self.segments if segments is None else segments:
+        for segment in segments:
             try:
                 answer = segment.ask(question)
             except OSError as error:
@@ -134,7 +134,16 @@ class Catalog:
                     raise unavailable(error, self.path) from error
                 continue
             self.unload()
-            yield answer
+            yield segment, answer
+
+    def ask_all(self, question: Callable[[Index], Answer]) -> list[Answer]:
+        """Return what the indexes of all segments answer, but of those that were removed meanwhile.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        answers = list(self.ask_each(question, self.segments))
+        return [answer for segment, answer in answers if not segment.is_retired]
 
     def unload(self) -> None:
         """Let go what has not been used for the longest time, when more is open than is good."""
@@ -173,7 +182,8 @@ class Catalog:
         Raises:
             StoreUnavailable: the disk cannot be read.
         """
-        return next(self.ask_each(lambda index: index.describe(position), [self.locate(position)]), None)
+        answers = self.ask_each(lambda index: index.describe(position), [self.locate(position)])
+        return next((described for _, described in answers), None)
 
     def find(self, stream: str, time_ns: int) -> int | None:
         """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*.
@@ -186,7 +196,7 @@ class Catalog:
         with typed_errors(self.path):
             late = [segment for segment in self.segments if segment.largest_end_ns() >= time_ns]
         answers = self.ask_each(lambda index: index.find(stream, time_ns), late)
-        return next((position for position in answers if position is not None), None)
+        return next((position for _, position in answers if position is not None), None)
 
     def newest(self, stream: str) -> int | None:
         """Return the position of the last entry of *stream*; None when there is none.
@@ -195,7 +205,7 @@ class Catalog:
             StoreUnavailable: the disk cannot be read.
         """
         answers = self.ask_each(lambda index: index.newest(stream), reversed(self.segments))
-        return next((position for position in answers if position is not None), None)
+        return next((position for _, position in answers if position is not None), None)
 
     def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
         """Return the times of *stream* that are held, in order of time, with the gaps between them.
@@ -207,7 +217,7 @@ class Catalog:
         Raises:
             StoreUnavailable: the disk cannot be read.
         """
-        spans = list(self.ask_each(lambda index: index.spans(stream)))
+        spans = self.ask_all(lambda index: index.spans(stream))
         starts = np.concatenate([each.starts_ns for each in spans]) if spans else np.zeros(0, np.int64)
         if not len(starts):
             return []
@@ -225,7 +235,7 @@ class Catalog:
             StoreUnavailable: the disk cannot be read.
         """
         found: dict[str, Extent] = {}
-        for extents in self.ask_each(lambda index: index.extents()):
+        for extents in self.ask_all(lambda index: index.extents()):
             for stream, extent in extents.items():
                 found[stream] = merged(found.get(stream), extent)
         return found

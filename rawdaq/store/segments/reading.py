@@ -32,7 +32,7 @@ class Reader:
         self.position = position
         self._catalog = catalog
         self._segment: Segment | None = None
-        self._offset = 0
+        self._offset: int = 0
         self._declared: dict[int, Declared | None] = {}
 
     def seek(self, position: int) -> None:
@@ -100,7 +100,8 @@ class Reader:
         while segment.following is not None and self.position >= segment.end:  # burnt, or nothing in it
             segment = segment.following
             self.position = segment.first
-        self._segment, self._declared, self._offset = segment, dict[int, Declared | None](), 0
+        self._segment, self._offset = segment, 0
+        self._declared = {}
         return segment, skipped
 
 
