@@ -79,8 +79,10 @@ class AsyncStore:
         self._writer = Worker(f"write {name}")
         try:
             await asyncio.wrap_future(self._writer.submit(self.store.open))
-        except BaseException:
+        except BaseException:  # also when nothing waits for it any more, and it is opened even so
+            self._writer.submit(self.store.close)
             self._writer.end()
+            self._writer = None
             raise
         self._reader = Worker(f"read {name}")
         self._sync = SyncThread(

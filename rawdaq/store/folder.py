@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -20,6 +21,7 @@ from rawdaq.store.errors import StoreLocked
 _SEGMENT = re.compile(r"([0-9a-f]{16})\.seg")
 _SPARE = "spare-"
 _NEW = ".new"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -124,6 +126,11 @@ class Folder:
         except BlockingIOError:
             file.close()
             raise StoreLocked(f"{self.path} is written by another process: stop that, or use another folder") from None
+        except OSError as error:
+            file.close()
+            if error.errno in _NO_LOCKS:
+                raise StoreLocked(f"{self.path} is on a disk that knows no locks: use a local disk") from None
+            raise
         return file
 
     def segment_path(self, first: int) -> Path:

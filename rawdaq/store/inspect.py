@@ -11,7 +11,7 @@ from rawdaq.store.errors import typed_errors
 from rawdaq.store.folder import Folder
 from rawdaq.store.format import frames
 from rawdaq.store.format.frames import Kind
-from rawdaq.store.format.scan import cut_tail, scan
+from rawdaq.store.format.scan import Scan, cut_tail, scan
 from rawdaq.store.opening import Content, read_content, recall
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.reading import READ_BYTES, Reader
@@ -109,20 +109,30 @@ class StoreView:
         kept = content.kept
         self._table = HeaderTable.of_scan(segment.first, kept, declarations(content.data, kept))
         segment.use_table(self._table)
-        self._catalog.end = End(segment, kept.end, kept.next_position)
+        self._catalog.end = End(segment, kept.end, kept.next_position, ENDLESS)
 
     def _read_on(self, segment: Segment) -> None:
         """Add to the last segment what was written behind it."""
-        end, table = self._catalog.end, self._table
-        data = segment.whole(end.offset)
-        found = cut_tail(scan(data, end.position, ENDLESS), data)
-        if found.holes:  # which the table can only have when it is made from all
-            self._use(segment, read_content(segment))
-        elif len(found.rows):
-            for declared in declarations(data, found)[len(table.declared) :]:
-                table.declare(declared)
-            table.add(found.rows.tobytes())
-            self._catalog.end = End(segment, end.offset + found.end, found.next_position)
+        end, size = self._catalog.end, READ_BYTES
+        while True:
+            data = segment.read(size, end.offset)
+            found = cut_tail(scan(data, end.position, ENDLESS), data)
+            if found.holes:  # which the table can only have when it is made from all
+                self._use(segment, read_content(segment))
+                return
+            if len(found.rows):
+                end = self._add_rows(end, data, found)
+            elif len(data) < size or frames.parse_header(data) is None:
+                return
+            else:
+                size *= 4  # the group is longer
+
+    def _add_rows(self, end: End, data: bytes, found: Scan) -> End:
+        for declared in declarations(data, found)[len(self._table.declared) :]:
+            self._table.declare(declared)
+        self._table.add(found.rows.tobytes())
+        self._catalog.end = new = End(end.segment, end.offset + found.end, found.next_position, ENDLESS)
+        return new
 
     def reader(self, position: int | None = None) -> Reader:
         """Return a reader, to be given to `read`.
@@ -136,7 +146,6 @@ class StoreView:
         """Return the next entries of *reader*; look for new ones when there are none.
 
         Raises:
-            InvalidValue: its position is beyond the end of the store.
             StoreUnavailable: the disk cannot be read.
         """
         if reader.position >= self.end_position:

@@ -166,7 +166,7 @@ class Opening:
         floor = self._floor + _UNSURE_STEP if self._floor else 0
         first = max(self._parts.clock() // NS_PER_S, 1) << _FIRST_SHIFT
         first = max(first, floor)
-        self._parts.catalog.end = End(None, 0, first)
+        self._parts.catalog.end = End(None, 0, first, first)
         return Start(self._identity, None, first, first, first, is_clean=True)
 
     def _start(self, segment: Segment, last: Content, memory: Memory) -> Start:
@@ -184,11 +184,12 @@ class Opening:
         table = HeaderTable.of_scan(segment.first, last.kept, declarations(last.data, last.kept))
         segment.use_table(table)
         folder.remove_index(segment.first)
-        catalog.end = End(segment, last.kept.end, end)
         if not (is_same_boot and is_whole and is_known):
             segment.close_at(last.kept.end)
             next_position = max(next_position, segment.first + 1)  # no two files of one name
+            catalog.end = End(segment, last.kept.end, end, next_position)
             return Start(self._identity, None, next_position, end, limit, is_clean)
+        catalog.end = End(segment, last.kept.end, end, end)
         file = File(folder.segment_path(segment.first), os.O_RDWR)
         return Start(self._identity, Place(segment, file, table, last.kept.end), next_position, end, limit, is_clean)
 

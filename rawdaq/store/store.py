@@ -38,7 +38,7 @@ class Lag(NamedTuple):
     """How far a cursor is behind.
 
     Args:
-        entries: how many positions it still has to read.
+        entries: how many entries it still has to read.
         time_ns: from the first instant of the next entry to the last instant of the newest; None: it has read all.
     """
 
@@ -75,7 +75,7 @@ class StoreStatus(NamedTuple):
 
 
 class Store:
-    """A log in a folder, written by one process.
+    """A log in a folder, written by one process. It is opened once; another one is made to open it again.
 
     Plain threads may use it: one appends, another calls `sync` and `maintain`, any number read and look things up.
     None of them waits for another one's disk but an append for a sync when too much is not synced yet.
@@ -373,7 +373,7 @@ class Store:
             len(self._catalog.segments),
             losses.count,
             dict(losses.by_stream),
-            self._trimmer.dropped,
+            {cursor: dict(counts) for cursor, counts in self._trimmer.dropped.items()},
             self._trimmer.is_low,
         )
 
@@ -393,4 +393,4 @@ def lag_of(catalog: Catalog, name: str, cursors: Mapping[str, Cursor]) -> Lag:
     if position >= end:
         return Lag(0, None)
     next_entry, newest = catalog.describe(position), catalog.describe(end - 1)
-    return Lag(end - position, newest[2] - next_entry[1] if next_entry and newest else None)
+    return Lag(catalog.count(position), newest[2] - next_entry[1] if next_entry and newest else None)

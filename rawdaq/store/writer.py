@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rawdaq.errors import InvalidValue
 from rawdaq.store.cursors import NO_CURSORS, CursorBook, CursorGroup, CursorMove
 from rawdaq.store.durability import Durability, Group
-from rawdaq.store.errors import DiskFull, DiskGone, unavailable
+from rawdaq.store.errors import DiskFull, DiskGone, typed_errors, unavailable
 from rawdaq.store.folder import File, Folder
 from rawdaq.store.format.control import Boot, pack_limit
 from rawdaq.store.format.drafts import Draft
@@ -206,16 +206,16 @@ class Writer:
 
     def _begin(self, is_for_data: bool) -> Place:
         """Make the file of a new segment."""
-        ended = 0 if self._place is None else self.next_position - self._place.segment.first
-        self._make_room(self._segment_bytes + ended * _INDEXED_BYTES + _INDEX_HEAD_BYTES, is_for_data)
         first, parts = self.next_position, self._parts
+        ended = 0 if self._place is None else first - self._place.segment.first
         try:
-            file = parts.folder.create(first)
-            self._ready_to = file.size()
-        except OSError as error:
-            refusal = unavailable(error, parts.folder.path)
-            parts.durability.is_gone = isinstance(refusal, DiskGone)
-            raise refusal from error
+            with typed_errors(parts.folder.path):
+                self._make_room(self._segment_bytes + ended * _INDEXED_BYTES + _INDEX_HEAD_BYTES, is_for_data)
+                file = parts.folder.create(first)
+                self._ready_to = file.size()
+        except DiskGone:
+            parts.durability.is_gone = True
+            raise
         table = HeaderTable(first)
         return Place(Segment(parts.catalog.shared, first, table), file, table, 0)
 
@@ -243,7 +243,7 @@ class Writer:
         self.written_bytes += len(data)
         self._place = place._replace(offset=place.offset + len(data))
         self.next_position = self._previous_end = draft.position
-        catalog.end = End(place.segment, self._place.offset, draft.position)
+        catalog.end = End(place.segment, self._place.offset, draft.position, draft.position)
 
     def _write_bytes(self, place: Place, data: bytes) -> None:
         """Write *data*; when that fails, clean up behind it, and see whether it failed because the folder has gone."""

@@ -140,7 +140,7 @@ async def test_a_disk_that_hangs_at_the_end_is_given_up(tmp_path: Path, disk: Fa
         waiting = asyncio.create_task(store.synced(given.stop + 5))
         await store.append(logs.entries(5, 5))
         await until(lambda: disk.syncs.waiting)
-        with pytest.raises(DiskSlow, match="no answer within 0.05 s"):
+        with pytest.raises(DiskSlow, match="no answer within"):
             await store.aclose()
         with pytest.raises(StoreClosed, match="before all was synced"):
             await waiting

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdaq.store.errors import StoreClosed, typed_errors, unavailable
+from rawdaq.store.errors import StoreClosed, unavailable
 from rawdaq.store.folder import Folder
-from rawdaq.store.segments.segment import Answer, Index, Segment, Shared, know_already
+from rawdaq.store.segments.segment import ENDLESS, Answer, Index, Segment, Shared, know_already
 from rawdaq.store.segments.table import merged
 from rawdaq.store.values import Extent, Loss, TimeRange
 
@@ -24,12 +24,14 @@ class End(NamedTuple):
     Args:
         segment: the last one; None while nothing was written.
         offset: where the bytes behind its last entry begin.
-        position: what the next entry will have.
+        position: behind its last entry.
+        next_position: what the next entry may have; above that when positions are burnt.
     """
 
     segment: Segment | None
     offset: int
     position: int
+    next_position: int
 
 
 class Losses:
@@ -79,7 +81,7 @@ class Catalog:
     def __init__(self, folder: Folder, report: Callable[[Loss], None]) -> None:
         self.path = folder.path
         self.segments: tuple[Segment, ...] = ()
-        self.end = End(None, 0, 0)
+        self.end = End(None, 0, 0, ENDLESS)
         self.losses = Losses(report)
         self.shared = Shared(folder, self.losses.add)
         self._loads = 0
@@ -118,9 +120,14 @@ class Catalog:
         return segments[max(bisect_right(segments, position, key=lambda segment: segment.first) - 1, 0)]
 
     def ask_each(
-        self, question: Callable[[Index], Answer], segments: Iterable[Segment]
+        self, question: Callable[[Index], Answer], segments: Iterable[Segment], since_ns: int | None = None
     ) -> Generator[tuple[Segment, Answer]]:
         """Give what the index of each of *segments* answers; hold no more of them open than is good.
+
+        Args:
+            question: what to ask.
+            segments: in which order.
+            since_ns: leave out those in which all ends before that.
 
         Raises:
             StoreUnavailable: the disk cannot be read.
@@ -128,6 +135,8 @@ class Catalog:
         self.check_open()
         for segment in segments:
             try:
+                if since_ns is not None and segment.largest_end_ns() < since_ns:
+                    continue
                 answer = segment.ask(question)
             except OSError as error:
                 if not segment.is_retired:
@@ -165,7 +174,7 @@ class Catalog:
         """Hold no file any more."""
         self.reopened()
         self.shared.recheck = know_already
-        self.segments, self.end, self._is_closed = (), End(None, 0, self.end.position), True
+        self.segments, self.end, self._is_closed = (), End(None, 0, self.end.position, ENDLESS), True
 
     def check_open(self) -> None:
         """See that there is something to read.
@@ -193,10 +202,17 @@ class Catalog:
         Raises:
             StoreUnavailable: the disk cannot be read.
         """
-        with typed_errors(self.path):
-            late = [segment for segment in self.segments if segment.largest_end_ns() >= time_ns]
-        answers = self.ask_each(lambda index: index.find(stream, time_ns), late)
+        answers = self.ask_each(lambda index: index.find(stream, time_ns), self.segments, time_ns)
         return next((position for _, position in answers if position is not None), None)
+
+    def count(self, position: int) -> int:
+        """Return how many entries there are from *position* on.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        segments = [segment for segment in self.segments if segment.following is None or segment.end > position]
+        return sum(count for _, count in self.ask_each(lambda index: index.count(position), segments))
 
     def newest(self, stream: str) -> int | None:
         """Return the position of the last entry of *stream*; None when there is none.

@@ -73,6 +73,13 @@ class SidecarIndex:
         names = self.directory.names
         return [names[number].decode(errors="replace") for number in range(len(names))]
 
+    def count(self, position: int) -> int:
+        """Return how many entries there are from *position* on."""
+        if position <= self.directory.first:
+            return self._rows
+        size = max(0, self.directory.end - position)
+        return int(np.count_nonzero(self._offsets(position, size))) if size else 0
+
     def offset(self, position: int) -> int:
         """Return where the entry at *position* stands; 0 when it is not there."""
         return int(self._offsets(position, 1)[0])

@@ -47,13 +47,13 @@ class Reader:
             max_bytes: about how many bytes to read; one entry is read however large it is.
 
         Raises:
-            InvalidValue: the position is beyond the end of the store.
+            InvalidValue: the position is above what the next entry will have.
             StoreUnavailable: the disk cannot be read.
         """
         self._catalog.check_open()
         end = self._catalog.end
-        if self.position > end.position:
-            raise InvalidValue(f"position {self.position} has not been used; the next one is {end.position}")
+        if self.position > end.next_position:
+            raise InvalidValue(f"position {self.position} has not been used; the next one is {end.next_position}")
         batch = Batch([], self.position, 0, [])
         with typed_errors(self._catalog.path):
             while self.position < end.position and not batch.entries and not batch.losses:

@@ -161,8 +161,9 @@ class Segment:
     def ask(self, question: Callable[[Index], Answer]) -> Answer:
         """Return what its index answers; an index that is missing or damaged is made anew first."""
         self.last_used = next(_uses)
-        if self._table is not None:
-            return question(self._table)
+        table = self._table  # which another thread may let go
+        if table is not None:
+            return question(table)
         try:
             self._index = index = self._index or self._load()
             return question(index)
@@ -180,8 +181,9 @@ class Segment:
 
     def index_bytes(self) -> bytes:
         """Return what belongs into the file of its index."""
-        if self._table is not None:
-            return self._table.sidecar(self.end, self.data_end)
+        table = self._table
+        if table is not None:
+            return table.sidecar(self.end, self.data_end)
         self._index = self._index or self._rebuild()
         return self._index.content or b""
 
