@@ -1,0 +1,106 @@
+"""A group of entries as it is written: all of it with one call, the last entry marked."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from zlib import crc32
+
+from rawdaq.errors import InvalidValue
+from rawdaq.store.format import control, frames
+from rawdaq.store.format.frames import FORMAT_SHIFT, LAST_OF_GROUP, MAGIC, Kind
+from rawdaq.store.values import MAX_BODY_BYTES, MAX_FACTS_BYTES, MAX_FORMAT, MAX_STREAM_BYTES, Declared, Entry
+
+#: The number of each stream with its facts.
+Numbers = Mapping[tuple[str, bytes], int]
+
+
+class Draft:
+    """The bytes of a group.
+
+    Args:
+        position: of its first data entry.
+        numbers: of the streams that are declared already.
+        next_number: what the next stream gets.
+
+    Attributes:
+        position: behind its last entry.
+        declared: the streams that it declares.
+    """
+
+    def __init__(self, position: int, numbers: Numbers, next_number: int) -> None:
+        self.position = position
+        self.declared: list[Declared] = []
+        self._begin = position
+        self._numbers = numbers
+        self._next_number = next_number
+        self._new: dict[tuple[str, bytes], int] = {}
+        self._control: list[tuple[bytes, bytes]] = []
+        self._headers: list[bytes] = []
+        self._bodies: list[bytes] = []
+
+    def add_control(self, kind: Kind, body: bytes, start_ns: int = 0, stream: int = 0, copies: int = 1) -> None:
+        """Add an entry of the store itself; two copies of what a flipped bit must not cost."""
+        header = frames.pack_header(kind, body, self._begin, start_ns, 0, stream)
+        self._control += [(header, body)] * copies
+
+    def add_cursors(self, bodies: Sequence[control.CursorBody], now_ns: int) -> None:
+        """Add how cursors change; a change that is lost leaves a cursor too old, a cursor that is lost is none."""
+        for body in bodies:
+            self.add_control(Kind.CURSOR, body.pack(), now_ns, copies=2 if body.is_whole or body.is_dropped else 1)
+
+    def add_entries(self, entries: Sequence[Entry]) -> None:
+        """Add data.
+
+        Raises:
+            InvalidValue: an entry is not what the store can hold.
+        """
+        position, pack, check = self.position, frames.FIELDS.pack, frames.CHECK.pack
+        headers, bodies, known, new = self._headers, self._bodies, self._numbers.get, self._new.get
+        try:
+            for stream, start_ns, end_ns, body, form, facts in entries:
+                number = known((stream, facts))
+                if number is None:
+                    number = new((stream, facts))
+                    if number is None:
+                        number = self._declare(Declared(stream, facts))
+                if start_ns > end_ns or len(body) > MAX_BODY_BYTES or not 0 <= form <= MAX_FORMAT:
+                    raise InvalidValue(_complaint(start_ns, end_ns, body, form))
+                fields = pack(MAGIC, form << FORMAT_SHIFT, len(body), position, start_ns, end_ns, number, crc32(body))
+                headers.append(fields + check(crc32(fields)))
+                bodies.append(body)
+                position += 1
+        except struct.error as error:
+            raise InvalidValue(f"time or number of an entry does not fit in 64 bits: {error}") from error
+        self.position = position
+
+    def _declare(self, declared: Declared) -> int:
+        if not 0 < len(declared.stream.encode()) <= MAX_STREAM_BYTES or len(declared.facts) > MAX_FACTS_BYTES:
+            raise InvalidValue(f"name or facts of stream {declared.stream[:80]!r} are empty or too long")
+        number = self._next_number + len(self.declared)
+        self.declared.append(declared)
+        self._new[declared] = number
+        self.add_control(Kind.DECLARATION, control.pack_declaration(declared), stream=number, copies=2)
+        return number
+
+    def close(self) -> tuple[bytes, bytes]:
+        """Return all its headers, and all of it as it is written."""
+        headers = [header for header, _ in self._control] + self._headers
+        bodies = [body for _, body in self._control] + self._bodies
+        if headers:
+            headers[-1] = _marked(headers[-1])
+        frames_ = [part for pair in zip(headers, bodies, strict=True) for part in pair]
+        return b"".join(headers), b"".join(frames_)
+
+
+def _marked(header: bytes) -> bytes:
+    """Return *header* with the mark of the last of a group."""
+    magic, kind, *rest = frames.FIELDS.unpack_from(header)
+    fields = frames.FIELDS.pack(magic, kind | LAST_OF_GROUP, *rest)
+    return fields + frames.CHECK.pack(crc32(fields))
+
+
+def _complaint(start_ns: int, end_ns: int, body: bytes, form: int) -> str:
+    if start_ns > end_ns:
+        return f"an entry ends at {end_ns} before it starts at {start_ns}"
+    if len(body) > MAX_BODY_BYTES:
+        return f"body of {len(body)} bytes, limit is {MAX_BODY_BYTES}"
+    return f"format {form} is not in 0-{MAX_FORMAT}"

@@ -1,0 +1,245 @@
+"""A store as another process sees it, without touching anything; and what a person wants to know of one."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rawdaq.errors import InvalidValue
+from rawdaq.store.cursors import Cursor, CursorBook
+from rawdaq.store.errors import typed_errors
+from rawdaq.store.folder import Folder
+from rawdaq.store.format import frames
+from rawdaq.store.format.frames import Kind
+from rawdaq.store.format.scan import Scan, cut_tail, scan
+from rawdaq.store.opening import Content, read_content, recall
+from rawdaq.store.segments.catalog import Catalog, End
+from rawdaq.store.segments.reading import READ_BYTES, Reader
+from rawdaq.store.segments.segment import ENDLESS, Segment, declarations
+from rawdaq.store.segments.table import HeaderTable
+from rawdaq.store.store import lag_of, log_report
+from rawdaq.store.values import Batch, Extent, Loss, TimeRange
+from rawdaq.times import NS_PER_S, to_iso
+
+
+class StoreView:
+    """Reads a store that another process may be writing; `refresh` shows what has come since.
+
+    A group is seen when it is complete. What is not complete is taken for a write that has not ended.
+
+    Args:
+        path: the folder.
+        report: called with what is damaged; by default it is logged.
+    """
+
+    def __init__(self, path: Path, report: Callable[[Loss], None] = log_report) -> None:
+        self.path = path
+        self._folder = Folder(path)
+        self._report = report
+        self._catalog = Catalog(self._folder, report)
+        self._catalog.shared.recheck = self.refresh
+        self._table = HeaderTable(0)  # of the last segment
+
+    @classmethod
+    def of(cls, path: Path, report: Callable[[Loss], None] = log_report) -> Self:
+        """Return a view of what is there now.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        view = cls(path, report)
+        view.refresh()
+        return view
+
+    def close(self) -> None:
+        """Hold no file any more; may be called twice."""
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        """Use it until the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def oldest_position(self) -> int:
+        """The first position that is kept."""
+        return self._catalog.oldest_position
+
+    @property
+    def end_position(self) -> int:
+        """Behind the last entry that can be read."""
+        return self._catalog.end.position
+
+    def refresh(self) -> None:
+        """Look for what was written and removed since.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        catalog = self._catalog
+        with typed_errors(self.path):
+            firsts = self._folder.segments()
+            while catalog.segments and (not firsts or catalog.segments[0].first < firsts[0]):
+                catalog.remove_oldest()
+            newest = -1
+            if catalog.segments:
+                newest = catalog.segments[-1].first
+                self._read_on(catalog.segments[-1])
+            self._add([Segment(catalog.shared, first) for first in firsts if first > newest])
+
+    def _add(self, segments: list[Segment]) -> None:
+        """Add what follows; in the last of them something must be written."""
+        catalog, content = self._catalog, None
+        while segments and not len((content := read_content(segments[-1])).kept.rows):
+            segments.pop()
+        if content is None or not segments:
+            return
+        if catalog.segments:
+            catalog.segments[-1].index_written()
+        for segment in segments:
+            catalog.append(segment)
+        self._use(segments[-1], content)
+
+    def _use(self, segment: Segment, content: Content) -> None:
+        kept = content.kept
+        self._table = HeaderTable.of_scan(segment.first, kept, declarations(content.data, kept))
+        segment.use_table(self._table)
+        self._catalog.end = End(segment, kept.end, kept.next_position, ENDLESS)
+
+    def _read_on(self, segment: Segment) -> None:
+        """Add to the last segment what was written behind it."""
+        end, size = self._catalog.end, READ_BYTES
+        while True:
+            data = segment.read(size, end.offset)
+            found = cut_tail(scan(data, end.position, ENDLESS), data)
+            if found.holes:  # which the table can only have when it is made from all
+                self._use(segment, read_content(segment))
+                return
+            if len(found.rows):
+                end = self._add_rows(end, data, found)
+            elif len(data) < size or frames.parse_header(data) is None:
+                return
+            else:
+                size *= 4  # the group is longer
+
+    def _add_rows(self, end: End, data: bytes, found: Scan) -> End:
+        for declared in declarations(data, found)[len(self._table.declared) :]:
+            self._table.declare(declared)
+        self._table.add(found.rows.tobytes())
+        self._catalog.end = new = End(end.segment, end.offset + found.end, found.next_position, ENDLESS)
+        return new
+
+    def reader(self, position: int | None = None) -> Reader:
+        """Return a reader, to be given to `read`.
+
+        Args:
+            position: where it begins; None: at the oldest entry.
+        """
+        return Reader(self._catalog, self.oldest_position if position is None else position)
+
+    def read(self, reader: Reader, max_bytes: int = READ_BYTES) -> Batch:
+        """Return the next entries of *reader*; look for new ones when there are none.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        if reader.position >= self.end_position:
+            self.refresh()
+        return reader.read(max_bytes)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Return all cursors by name, as they were written last.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        book = CursorBook(lambda: 0)
+        segments = list(self._catalog.segments)
+        with typed_errors(self.path):
+            if segments:
+                recall(segments, read_content(segments[-1]), book)
+        return book.all()
+
+    def find(self, stream: str, time_ns: int) -> int | None:
+        """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*."""
+        return self._catalog.find(stream, time_ns)
+
+    def newest(self, stream: str) -> int | None:
+        """Return the position of the last entry of *stream*."""
+        return self._catalog.newest(stream)
+
+    def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
+        """Return the times of *stream* that are held, in order, with the gaps between them."""
+        return self._catalog.ranges(stream, tolerance_ns)
+
+    def extents(self) -> dict[str, Extent]:
+        """Return what is held of each stream."""
+        return self._catalog.extents()
+
+    def lines(self) -> Generator[str]:
+        """Give what a person wants to know of the store: extent, size, streams, cursors and how far they are behind.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        with typed_errors(self.path):
+            size_bytes = self._folder.total_bytes()
+        yield f"{self.path}: {size_bytes / 1e6:.1f} MB in {len(self._catalog.segments)} segments"
+        if self.oldest_position == self.end_position:
+            yield "nothing is stored"
+        else:
+            yield f"positions {self.oldest_position} to {self.end_position - 1}"
+        for stream, extent in sorted(self.extents().items()):
+            yield f"{stream}: {extent}"
+        cursors = self.cursors()
+        for name, cursor in sorted(cursors.items()):
+            yield f"cursor {name}: {_where(self._catalog, name, cursors)}, moved {to_iso(cursor.updated_ns)}"
+
+
+def _where(catalog: Catalog, name: str, cursors: dict[str, Cursor]) -> str:
+    position = cursors[name].position
+    if position is None:
+        return "about another log"
+    lag = lag_of(catalog, name, cursors)
+    seconds = f" ({lag.time_ns / NS_PER_S:.1f} s)" if lag.time_ns is not None else ""
+    return f"position {position}, {lag.entries} entries behind{seconds}"
+
+
+def frame_lines(path: Path) -> Generator[str]:
+    """Give a line for each intact entry in the file of a segment, those of the store itself included.
+
+    Args:
+        path: the file, whose name is its first position in hexadecimal.
+
+    Raises:
+        StoreUnavailable: the disk cannot be read.
+        InvalidValue: this is no file of a store.
+    """
+    try:
+        first = int(path.stem, 16)
+    except ValueError:
+        raise InvalidValue(f"{path.name} is no segment: these have 16 hexadecimal digits and .seg") from None
+    with typed_errors(path):
+        data = path.read_bytes()
+    found = scan(data, first, ENDLESS)
+    declared = declarations(data, found)
+    holes = {hole.row: hole for hole in found.holes}
+    for row in range(len(found.rows)):
+        if row in holes:
+            yield f"damaged: positions {holes[row].first} to {holes[row].last}"
+        header = found.rows[row]
+        kind = Kind(int(header["kind"]) & frames.KIND_MASK)
+        text = (
+            f"{int(found.offsets[row]):8d} {int(header['position'])} {kind.name.lower()} {int(header['length'])} bytes"
+        )
+        if kind is Kind.DATA:
+            number = int(header["stream"])
+            stream = declared[number] if number < len(declared) else None
+            times = f"{to_iso(int(header['start_ns']), 9)} to {to_iso(int(header['end_ns']), 9)}"
+            text += f" {stream.stream if stream else '?'} {times}"
+        yield text if found.body_is_intact(data, row) else f"{text}, body damaged"

@@ -1,0 +1,396 @@
+"""A log on disk: entries with positions that are never used twice, to be read from any of them and found by time."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from rawdaq.errors import InvalidValue
+from rawdaq.store.cursors import Cursor, CursorBook, CursorMove
+from rawdaq.store.durability import Durability
+from rawdaq.store.errors import StoreClosed, StoreUnavailable, typed_errors
+from rawdaq.store.folder import File, Folder, boot_identity
+from rawdaq.store.opening import Opening
+from rawdaq.store.retention import Retention, Trimmer
+from rawdaq.store.segments.catalog import Catalog
+from rawdaq.store.segments.reading import Reader
+from rawdaq.store.values import Entry, Extent, Report, TimeRange
+from rawdaq.store.writer import Parts, Writer
+
+SEGMENT_BYTES = 16 << 20
+MIN_SEGMENT_BYTES = 1 << 10
+_MAX_SEGMENT_BYTES = 1 << 30
+_MIN_SEGMENTS = 4  # that fit in a store, so that a full one still keeps most of it
+
+_SLOW_BYTES = 64 << 10  # written between two syncs: below it, a growing file costs more than its data
+_URGENT_BYTES = 16 << 20  # written and not synced
+_log = logging.getLogger("rawdaq.store")
+
+
+def log_report(report: Report) -> None:
+    """Log what a store reports."""
+    _log.warning("%s", report)
+
+
+class Lag(NamedTuple):
+    """How far a cursor is behind.
+
+    Args:
+        entries: how many entries it still has to read.
+        time_ns: from the first instant of the next entry to the last instant of the newest; None: it has read all.
+    """
+
+    entries: int
+    time_ns: int | None
+
+
+class StoreStatus(NamedTuple):
+    """What a store can say of itself without touching a disk.
+
+    Args:
+        oldest_position: the first that is kept.
+        next_position: what the next entry gets.
+        synced_position: entries below it are on the disk.
+        synced_ns: when the last sync ended; 0 before the first.
+        waiting_bytes: what is written and not synced.
+        segments: how many files of entries there are.
+        lost: how many entries were found to be lost.
+        lost_by_stream: how many of each stream; "?" where it is not known.
+        dropped: how many entries were removed that a cursor still needed, by cursor and stream.
+        is_low: whether the disk is nearly full.
+    """
+
+    oldest_position: int
+    next_position: int
+    synced_position: int
+    synced_ns: int
+    waiting_bytes: int
+    segments: int
+    lost: int
+    lost_by_stream: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+    is_low: bool
+
+
+class Store:
+    """A log in a folder, written by one process. It is opened once; another one is made to open it again.
+
+    Plain threads may use it: one appends, another calls `sync` and `maintain`, any number read and look things up.
+    None of them waits for another one's disk but an append for a sync when too much is not synced yet.
+
+    Args:
+        path: the folder; it is made when it is missing.
+        retention: what is kept.
+        segment_bytes: how large one file becomes.
+        report: called with what is lost, removed or burnt, from the thread that notices; by default it is logged.
+        clock: the time in nanoseconds.
+        identity: returns what names this start of the machine.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        retention: Retention | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        report: Callable[[Report], None] = log_report,
+        clock: Callable[[], int] = time.time_ns,
+        identity: Callable[[], str] = boot_identity,
+    ) -> None:
+        if not MIN_SEGMENT_BYTES <= segment_bytes <= _MAX_SEGMENT_BYTES:
+            raise InvalidValue(f"segment_bytes {segment_bytes} is not in {MIN_SEGMENT_BYTES}-{_MAX_SEGMENT_BYTES}")
+        self.path = path
+        self._rules = retention or Retention()
+        least = _MIN_SEGMENTS * segment_bytes
+        if self._rules.max_bytes is not None and self._rules.max_bytes < least:
+            raise InvalidValue(f"max_bytes {self._rules.max_bytes} is less than {least}, four segments")
+        self._segment_bytes = segment_bytes
+        self._report = report
+        self._clock = clock
+        self._identity = identity
+        folder = Folder(path)
+        book = CursorBook(clock)
+        self._catalog = Catalog(folder, report)
+        self._parts = Parts(folder, self._catalog, book, Durability(folder, clock), clock)
+        self._trimmer = Trimmer(folder, self._catalog, book, self._parts.durability, self._rules, report)
+        self._writer: Writer | None = None
+        self._lock: File | None = None
+        self._maintained_bytes = 0
+
+    def open(self) -> None:
+        """Lock the folder, find the end of the log, and cut off what was not written to its end.
+
+        Raises:
+            StoreLocked: another process writes it.
+            StoreUnavailable: the disk refuses.
+            UnknownFormat: another version has written it.
+        """
+        with typed_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._parts.folder.lock()
+            try:
+                start = Opening(self._parts, self._identity(), self._report).run()
+            except BaseException:
+                self._unlock()
+                raise
+        self._writer = Writer(self._parts, start, self._segment_bytes, self._make_room, self._free_space)
+
+    def close(self) -> None:
+        """Write that the log ends here, sync, and give the folder back; may be called twice.
+
+        Raises:
+            StoreUnavailable: the disk refuses; the store is closed even so, as after a kill.
+        """
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            with writer.lock:
+                writer.finish()
+            self._parts.durability.sync()
+        finally:
+            self._unlock()
+            self._catalog.close()
+            self._parts.durability.close()
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open."""
+        return self._writer is not None
+
+    @property
+    def next_position(self) -> int:
+        """What the next entry gets."""
+        return self._open_writer().next_position
+
+    @property
+    def end_position(self) -> int:
+        """Behind the last entry that can be read."""
+        return self._catalog.end.position
+
+    @property
+    def oldest_position(self) -> int:
+        """The first position that is kept."""
+        return self._catalog.oldest_position
+
+    @property
+    def synced_position(self) -> int:
+        """Entries below it survive a power cut."""
+        return self._parts.durability.position
+
+    @property
+    def wants_sync(self) -> bool:
+        """Whether a sync should not wait: much is held in memory, or few positions are left that may be given out."""
+        writer = self._writer
+        return writer is not None and (self._parts.durability.waiting_bytes > _URGENT_BYTES or writer.is_near_limit)
+
+    def append(self, entries: Sequence[Entry], cursors: Sequence[CursorMove] = ()) -> range:
+        """Write *entries* as one group, and return their positions when a kill of the process cannot undo that.
+
+        After a crash all of a group is there, or nothing. For a power cut, `sync` must have been called since.
+
+        Args:
+            entries: what to append.
+            cursors: moves that are made if, and only if, the entries are written.
+
+        Raises:
+            InvalidValue: an entry or a move is not what a store can hold.
+            StoreUnavailable: the disk refuses; nothing has changed, so the same call may be made again.
+            StoreFull: cursors need all that may be kept.
+        """
+        writer = self._open_writer()
+        with writer.lock:
+            self._return(writer)
+            return writer.append(entries, cursors)
+
+    def sync(self) -> int:
+        """Return when all that was appended before, and every cursor that was moved, survives a power cut.
+
+        Returns:
+            The position below which all entries do.
+
+        Raises:
+            StoreUnavailable: the disk refuses; what is not synced is held, and written again by the next call.
+        """
+        writer = self._open_writer()
+        if self._parts.durability.is_gone or self._parts.book.has_waiting:
+            with writer.lock:
+                self._return(writer)
+                writer.append((), ())
+        self._parts.durability.sync()
+        return self._parts.durability.position
+
+    def maintain(self) -> None:
+        """Write indexes of full segments, remove what retention says, prepare what comes next; call it now and then.
+
+        Raises:
+            StoreUnavailable: the disk refuses; call it again later.
+        """
+        writer, durability = self._open_writer(), self._parts.durability
+        with typed_errors(self.path):
+            for segment in self._catalog.segments[:-1]:
+                if segment.lacks_index and not durability.holds(segment):
+                    self._parts.folder.write_index(segment.first, segment.index_bytes())
+                    segment.index_written()
+        self._trimmer.trim(self._clock())
+        with writer.lock:
+            written, self._maintained_bytes = writer.written_bytes - self._maintained_bytes, writer.written_bytes
+            if 0 < written < _SLOW_BYTES:
+                writer.extend(_SLOW_BYTES)
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise StoreClosed(f"the store in {self.path} is not open")
+        return self._writer
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _return(self, writer: Writer) -> None:
+        """Open the files anew where the folder had gone."""
+        if self._parts.durability.is_gone:
+            self._unlock()
+            self._lock, files = self._parts.durability.reopen()
+            writer.reopened(files)
+            self._catalog.reopened()
+            self._parts.durability.sync()
+
+    def _make_room(self, size_bytes: int, is_for_data: bool) -> None:
+        """See that a segment may be begun; how cursors move is always written, because only that makes room."""
+        make_room = self._trimmer.make_room if is_for_data else self._trimmer.trim
+        make_room(self._clock(), size_bytes)
+
+    def _free_space(self) -> bool:
+        try:
+            return self._trimmer.free_space()
+        except StoreUnavailable:
+            return False
+
+    def reader(self, position: int | None = None) -> Reader:
+        """Return a reader for one thread.
+
+        Args:
+            position: where it begins; None: at the oldest entry.
+        """
+        return Reader(self._catalog, self.oldest_position if position is None else position)
+
+    def find(self, stream: str, time_ns: int) -> int | None:
+        """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*.
+
+        Late entries and clocks that were set back do not mislead it. None: there is none.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        return self._catalog.find(stream, time_ns)
+
+    def newest(self, stream: str) -> int | None:
+        """Return the position of the last entry of *stream*; None when there is none.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        return self._catalog.newest(stream)
+
+    def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
+        """Return the times of *stream* that are held, in order, with the gaps between them.
+
+        Args:
+            stream: the stream.
+            tolerance_ns: an entry that begins so long after the end of what came before continues it.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        return self._catalog.ranges(stream, tolerance_ns)
+
+    def extents(self) -> dict[str, Extent]:
+        """Return what is held of each stream.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        return self._catalog.extents()
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Return all cursors by name."""
+        return self._parts.book.all()
+
+    def move_cursor(self, name: str, position: int | None, marks: Mapping[bytes, bytes] | None = None) -> None:
+        """Move a cursor, or make it; that is written with the next group or sync, and waits for no disk.
+
+        A cursor is moved by one thread at a time.
+
+        Args:
+            name: of the cursor.
+            position: of the first entry that it still needs; None for one that is about something else.
+            marks: what changes of what else it keeps; an empty value removes a key.
+
+        Raises:
+            InvalidValue: the name is empty, or something is too long.
+        """
+        self._open_writer()
+        self._parts.book.move(CursorMove(name, position, marks or {}))
+
+    def drop_cursor(self, name: str) -> None:
+        """End a cursor; it keeps nothing any more. That is written as a move is."""
+        self._open_writer()
+        self._parts.book.drop(name)
+
+    def lag(self, name: str) -> Lag:
+        """Return how far the cursor *name* is behind.
+
+        Raises:
+            InvalidValue: there is no such cursor, or it is not about this log.
+            StoreUnavailable: the disk cannot be read.
+        """
+        return lag_of(self._catalog, name, self.cursors())
+
+    def status(self) -> StoreStatus:
+        """Return what there is to say without touching a disk."""
+        durability, losses = self._parts.durability, self._catalog.losses
+        return StoreStatus(
+            self.oldest_position,
+            self.next_position,
+            durability.position,
+            durability.synced_ns,
+            durability.waiting_bytes,
+            len(self._catalog.segments),
+            losses.count,
+            dict(losses.by_stream),
+            {cursor: dict(counts) for cursor, counts in self._trimmer.dropped.items()},
+            self._trimmer.is_low,
+        )
+
+
+def lag_of(catalog: Catalog, name: str, cursors: Mapping[str, Cursor]) -> Lag:
+    """Return how far a cursor is behind the end of *catalog*.
+
+    Raises:
+        InvalidValue: there is no such cursor, or it is not about this log.
+        StoreUnavailable: the disk cannot be read.
+    """
+    position = cursors[name].position if name in cursors else None
+    if position is None:
+        raise InvalidValue(f"{name!r} is not a cursor of this log; there are: {', '.join(cursors) or 'none'}")
+    end = catalog.end.position
+    position = max(position, catalog.oldest_position)
+    if position >= end:
+        return Lag(0, None)
+    next_entry, newest = catalog.describe(position), catalog.describe(end - 1)
+    return Lag(catalog.count(position), newest[2] - next_entry[1] if next_entry and newest else None)
