@@ -21,7 +21,7 @@
 [512]
 """
 
-from rawdaq.protocols.datalink.client import Acknowledged, Answer, ClientEvent, DataLinkClient
+from rawdaq.protocols.datalink.client import Acknowledged, Answer, ClientEvent, DataLinkClient, Streamed
 from rawdaq.protocols.datalink.commands import (
     AuthToken,
     AuthUserPass,
@@ -60,7 +60,8 @@ from rawdaq.protocols.datalink.info import (
     read_info,
     write_info,
 )
-from rawdaq.protocols.datalink.replies import DataPacket, Identity, InfoReply, Ok, Refused, Reply, StreamEnded
+from rawdaq.protocols.datalink.packets import DataPacket
+from rawdaq.protocols.datalink.replies import Identity, InfoReply, Ok, Refused, Reply, StreamEnded
 from rawdaq.protocols.datalink.server import MAX_PACKET_ID, BadCommand, DataLinkServer, ServerEvent
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "Stream",
     "StreamEnded",
     "StreamInfo",
+    "Streamed",
     "Write",
     "check_id",
     "datalink_id",

@@ -35,8 +35,8 @@ from rawdaq.protocols.datalink.errors import (
 )
 from rawdaq.protocols.datalink.framing import FrameReader
 from rawdaq.protocols.datalink.ids import MAX_ID_BYTES, MAX_ID_BYTES_1_0, check_id
+from rawdaq.protocols.datalink.packets import DataPacket, PacketReader
 from rawdaq.protocols.datalink.replies import (
-    DataPacket,
     Header,
     Identity,
     InfoReply,
@@ -85,8 +85,20 @@ class Acknowledged(NamedTuple):
     packet_ids: list[int]
 
 
+class Streamed(NamedTuple):
+    """Packets of the stream.
+
+    Attributes:
+        packets: they, in order.
+        size_bytes: how much they are, with their headers.
+    """
+
+    packets: list[DataPacket]
+    size_bytes: int
+
+
 #: A `Refused` that stands alone answers no command: it is about a WRITE or a STREAM, or is the server's farewell.
-ClientEvent = Answer | Acknowledged | DataPacket | Refused
+ClientEvent = Answer | Acknowledged | Streamed | Refused
 
 
 class DataLinkClient:
@@ -100,6 +112,7 @@ class DataLinkClient:
     def __init__(self) -> None:
         self.identity: Identity | None = None
         self._frames: FrameReader[Header] = FrameReader(read_header)
+        self._packets = PacketReader()
         self._out: list[bytes] = []
         self._awaited: deque[Command | _Writes] = deque()
         self._is_streaming = False  # as the server will see it when it has read all that was sent
@@ -115,6 +128,11 @@ class DataLinkClient:
     def buffered_bytes(self) -> int:
         """Bytes of the packet that is not whole yet."""
         return self._frames.held_bytes
+
+    @property
+    def queued_packets(self) -> int:
+        """How many packets wait to be sent."""
+        return len(self._out)
 
     def send(self, command: Command) -> None:
         """Queue *command*.
@@ -186,6 +204,8 @@ class DataLinkClient:
             awaited = self._awaited[0] if self._awaited else None
             if isinstance(awaited, _Writes) and (packet_ids := self._acknowledged(awaited)):
                 yield Acknowledged(packet_ids)
+            elif self._has_packets and not isinstance(awaited, Read) and (streamed := self._streamed()):
+                yield streamed
             elif taken := self._frames.take():
                 yield self._event(*taken, awaited)
             else:
@@ -225,6 +245,12 @@ class DataLinkClient:
         self._count(awaited, len(values))
         return [int(value) for value in values]
 
+    def _streamed(self) -> Streamed | None:
+        """Take the packets that come next; None when something else does."""
+        frames, begin = self._frames, self._frames.begin
+        packets, frames.begin = self._packets.take(frames.buffer, begin)
+        return Streamed(packets, frames.begin - begin) if packets else None
+
     def _count(self, awaited: _Writes, acknowledged: int) -> None:
         awaited.count -= acknowledged
         if not awaited.count:
@@ -241,8 +267,6 @@ class DataLinkClient:
             reply = decode(header, payload)
         except RemoteProtocolError as error:
             raise self._frames.fail(error) from None
-        if isinstance(reply, DataPacket) and self._has_packets and not isinstance(awaited, Read):
-            return reply
         if isinstance(awaited, _Writes):
             if isinstance(reply, Ok):
                 self._count(awaited, 1)

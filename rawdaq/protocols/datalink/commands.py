@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from rawdaq.protocols.datalink.errors import ValueUnsendable
 from rawdaq.protocols.datalink.framing import frame
@@ -99,8 +99,7 @@ class Reject:
     expression: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """``WRITE``: put a packet into the ring.
 
     Attributes:

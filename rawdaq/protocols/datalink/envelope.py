@@ -14,12 +14,13 @@ import bz2
 import json
 from typing import Any, Final
 
+from rawdaq.errors import ProtocolError
 from rawdaq.protocols.datalink.errors import EnvelopeUnreadable
 from rawdaq.protocols.datalink.ids import PayloadType, payload_type
-from rawdaq.protocols.datalink.replies import DataPacket
+from rawdaq.protocols.datalink.packets import DataPacket
 
 _MAX_TEXT_BYTES: Final = 64 << 20  # that a packed payload may have: a few bytes of bzip2 can stand for gigabytes
-_FIELDS: Final = DataPacket._fields[:-1]
+_FIELDS: Final = ("stream_id", "packet_id", "packet_time_ns", "start_ns", "end_ns")
 
 
 def unpacked(data: bytes) -> bytes:
@@ -46,7 +47,7 @@ def write_envelope(packet: DataPacket) -> bytes:
         payload = {"text": (unpacked(packet.data) if is_packed else packet.data).decode()}
     except ValueError:
         payload = {"base64": base64.b64encode(packet.data).decode()}
-    return json.dumps(dict(zip(_FIELDS, packet[:-1], strict=True)) | payload).encode()
+    return json.dumps(dict(zip(_FIELDS, packet.fields(), strict=False)) | payload).encode()
 
 
 def read_envelope(data: bytes) -> DataPacket:
@@ -66,7 +67,10 @@ def read_envelope(data: bytes) -> DataPacket:
         wanted = str if name == "stream_id" else int
         if type(values.get(name)) is not wanted:
             raise EnvelopeUnreadable(f"{name} is missing, or is not {'text' if wanted is str else 'an integer'}")
-    return DataPacket(**{name: values[name] for name in _FIELDS}, data=_payload(values))
+    try:
+        return DataPacket(**{name: values[name] for name in _FIELDS}, data=_payload(values))
+    except (ValueError, ProtocolError) as error:
+        raise EnvelopeUnreadable(str(error)) from None
 
 
 def _payload(values: dict[str, Any]) -> bytes:

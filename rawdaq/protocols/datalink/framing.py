@@ -76,7 +76,8 @@ class FrameReader(Generic[Words]):
             self._chunks.append(chunk)
             self._missing -= len(chunk)
             return
-        self.buffer = b"".join((self.buffer[self.begin :], *self._chunks, chunk))
+        rest = self.buffer[self.begin :]
+        self.buffer = b"".join((rest, *self._chunks, chunk)) if rest or self._chunks else chunk
         self.begin = self._missing = 0
         self._chunks.clear()
 

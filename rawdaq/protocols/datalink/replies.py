@@ -4,17 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from rawdaq.protocols.datalink.commands import NS_PER_US
 from rawdaq.protocols.datalink.errors import MalformedReply, PayloadTooLarge, UnknownReply, elided
 from rawdaq.protocols.datalink.framing import frame
-
-#: An INFO answer of a server with a hundred thousand streams has 30 MB; bounds what a peer can make us hold.
-MAX_DATA_BYTES: Final = 64 << 20
+from rawdaq.protocols.datalink.packets import MAX_DATA_BYTES, DataPacket
 
 _PACKET = re.compile(rb"PACKET (\S+) (\d{1,20}) (-?\d{1,19}) (-?\d{1,19}) (-?\d{1,19}) (\d{1,10})", re.ASCII)
 _SIZED = re.compile(rb"(OK|ERROR|INFO) (\S+) (\d{1,10})", re.ASCII)
+_PACKET_WORDS = 6
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 _FORMS: Final = {
     b"PACKET": "PACKET streamid pktid pkttime start end size",
@@ -22,26 +21,6 @@ _FORMS: Final = {
     b"ERROR": "ERROR value size",
     b"INFO": "INFO type size",
 }
-
-
-class DataPacket(NamedTuple):
-    """A packet of the ring.
-
-    Attributes:
-        stream_id: the stream's name, such as ``FDSN:XX_TOWR_00_H_H_Z/MSEED``.
-        packet_id: its number; with `packet_time_ns` it names a packet, alone it may name another one later.
-        packet_time_ns: when the server took it.
-        start_ns: time of the first sample.
-        end_ns: time of the last one.
-        data: the packet.
-    """
-
-    stream_id: str
-    packet_id: int
-    packet_time_ns: int
-    start_ns: int
-    end_ns: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +128,10 @@ def decode(header: Header, data: bytes) -> Reply:
     Raises:
         MalformedReply: the value of OK or ERROR is no number.
     """
-    if len(header) == 6:
-        stream_id, packet_id, packet_us, start_us, end_us, _ = header
-        return DataPacket(
-            stream_id.decode("utf-8", "surrogateescape"),
-            int(packet_id),
-            int(packet_us) * NS_PER_US,
-            int(start_us) * NS_PER_US,
-            int(end_us) * NS_PER_US,
-            data,
-        )
+    if len(header) == _PACKET_WORDS:
+        packet_us, start_us, end_us = (int(time_us) * NS_PER_US for time_us in header[2:5])
+        stream_id = header[0].decode("utf-8", "surrogateescape")
+        return DataPacket(stream_id, int(header[1]), packet_us, start_us, end_us, data)
     word, value = header[:2]
     if word == b"ID":
         return Identity.of(_text(value))
@@ -182,10 +155,8 @@ def encode(reply: Reply) -> bytes:
         HeaderTooLong: its words do not fit into a header.
     """
     match reply:
-        case DataPacket(stream_id, packet_id, packet_time_ns, start_ns, end_ns, data):
-            times = f"{packet_time_ns // NS_PER_US} {start_ns // NS_PER_US} {end_ns // NS_PER_US}"
-            header = f"PACKET {stream_id} {packet_id} {times} {len(data)}"
-            return frame(header.encode("utf-8", "surrogateescape"), data)
+        case DataPacket():
+            return reply.wire
         case Identity():
             return frame(f"ID {reply.text}".encode())
         case Ok(value, text):

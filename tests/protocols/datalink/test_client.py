@@ -27,6 +27,7 @@ from rawdaq.protocols.datalink import (
     Reject,
     Reply,
     Stream,
+    Streamed,
     StreamEnded,
     Write,
 )
@@ -44,6 +45,7 @@ from rawdaq.protocols.datalink.replies import decode, encode, read_header
 from tests.protocols.datalink_wire import ID_TEXT, Pair, packed, receive
 
 PACKET = DataPacket("XX_A__HHZ/MSEED", 2**64 - 12, 1_750_000_000_000_001_000, -5000, 0, b"\x00data")
+STREAMED = Streamed([PACKET], len(PACKET.wire))
 CASES: list[tuple[Reply, bytes]] = [
     (Identity.of(ID_TEXT), packed(b"ID " + ID_TEXT.encode())),
     (Ok(4711), packed(b"OK 4711 0")),
@@ -115,11 +117,11 @@ def test_packets_come_between_answers_until_the_end_of_the_stream(size: int) -> 
     assert pair.client.is_streaming
     events = pair.answer(PACKET, Identity.of(ID_TEXT), PACKET, Ok(5), PACKET, StreamEnded(), PACKET)
     assert events == [
-        PACKET,
+        STREAMED,
         Answer(Identify("alive"), Identity.of(ID_TEXT)),
-        PACKET,
+        STREAMED,
         Acknowledged([5]),
-        PACKET,
+        STREAMED,
         Answer(EndStream(), StreamEnded()),
         Answer(Read(8), PACKET),
     ]
@@ -132,14 +134,14 @@ def test_a_stream_that_begins_again_before_its_end_is_answered_goes_on() -> None
         pair.ask(command)
     pair.answer(PACKET, StreamEnded(), Ok(7, "Positioned"))
     assert pair.client.is_streaming
-    assert pair.answer(PACKET) == [PACKET]
+    assert pair.answer(PACKET) == [STREAMED]
 
 
 def test_read_then_stream_in_one_go_gives_the_named_packet_first() -> None:
     pair = Pair(text=ID_TEXT)
     pair.ask(Read(7))
     pair.ask(Stream())
-    assert pair.answer(PACKET, PACKET) == [Answer(Read(7), PACKET), PACKET]
+    assert pair.answer(PACKET, PACKET) == [Answer(Read(7), PACKET), STREAMED]
 
 
 def test_what_would_end_streaming_without_a_word_is_refused() -> None:

@@ -9,7 +9,14 @@ import pytest
 from rawdaq.protocols.datalink import DataPacket, read_envelope, unpacked, write_envelope
 from rawdaq.protocols.datalink.errors import EnvelopeUnreadable
 
-PACKET = DataPacket("XX_A_00_LOG/JSON", 7, 1_000_000_001, -5, 10**18, '{"ü": 1}'.encode())
+TEXT = '{"ü": 1}'.encode()
+
+
+def made(name: str = "XX_A_00_LOG/JSON", data: bytes = TEXT) -> DataPacket:
+    return DataPacket(name, 7, 1_000_001_000, -5000, 10**18, data)
+
+
+PACKET = made()
 
 
 def test_a_text_is_the_same_after_the_way() -> None:
@@ -18,15 +25,15 @@ def test_a_text_is_the_same_after_the_way() -> None:
 
 
 def test_bytes_are_the_same_after_the_way() -> None:
-    other = PACKET._replace(stream_id="a/RAW", data=b"\xff\x00")
+    other = made("a/RAW", b"\xff\x00")
     assert read_envelope(write_envelope(other)) == other
     assert json.loads(write_envelope(other))["base64"] == base64.b64encode(b"\xff\x00").decode()
 
 
 def test_packed_json_is_unpacked() -> None:
-    packed = PACKET._replace(stream_id="a/BZJSON", data=bz2.compress(PACKET.data))
+    packed = made("a/BZJSON", bz2.compress(TEXT))
     assert read_envelope(write_envelope(packed)).data == PACKET.data
-    broken = packed._replace(data=b"\xffno bzip2")
+    broken = made("a/BZJSON", b"\xffno bzip2")
     assert read_envelope(write_envelope(broken)) == broken
 
 
@@ -49,6 +56,8 @@ def test_what_is_cut_or_too_large_is_not_unpacked(monkeypatch: pytest.MonkeyPatc
         ({"packet_id": None}, "packet_id is missing, or is not an integer"),
         ({"start_ns": 1.5}, "start_ns is missing"),
         ({"end_ns": True}, "end_ns is missing"),
+        ({"stream_id": "a b"}, "no packet can have the header"),
+        ({"stream_id": "a" * 300}, "bytes, the limit is 255"),
         ({"text": None}, "it has no payload"),
         ({"text": "\ud800"}, "it has no payload"),
         ({"text": None, "base64": "%"}, "it has no payload"),
