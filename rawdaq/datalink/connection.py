@@ -20,9 +20,8 @@ from rawdaq.protocols.datalink import (
     Streamed,
     Write,
 )
-from rawdaq.sockets.client_stream import ClientStream
+from rawdaq.sockets.client_stream import ClientStream, ServerAddress
 from rawdaq.sockets.remedies import why_not_connected
-from rawdaq.sockets.server_address import ServerAddress
 
 #: What waits to be taken; then the server has to wait, unless an answer is awaited that may stand behind it.
 _READ_AHEAD_BYTES: Final = 4 << 20

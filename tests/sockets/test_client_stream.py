@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rawdaq.sockets.client_stream import ClientStream
-from rawdaq.sockets.server_address import ServerAddress
+from rawdaq.sockets.client_stream import ClientStream, ServerAddress
 from rawdaq.sockets.websocket import WebSocketBroken
 from tests.datalink_links import serving
 from tests.helpers import until
