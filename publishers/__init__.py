@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.publishers.datalink import DataLinkPublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
 __all__ = [
+    "DataLinkPublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DataLinkPublisher": "rawdaq.publishers.datalink",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",

@@ -107,21 +107,21 @@ class Writer(Session):
                 awaited.append(self.connection.write_now(together, sum(len(write.data) for write in together)))
                 await self._room()
                 if len(awaited) == BURSTS:
-                    packet_ids += await self._acknowledged(awaited.popleft())
+                    packet_ids += await self._acknowledged(awaited)
             while awaited:
-                packet_ids += await self._acknowledged(awaited.popleft())
+                packet_ids += await self._acknowledged(awaited)
         except (DataLinkError, ProtocolError) as error:
             for burst in awaited:
                 packet_ids += burst.packet_ids
             raise WriteInterrupted(packet_ids, str(error)) from error
         return packet_ids
 
-    async def _acknowledged(self, burst: Burst) -> list[int]:
-        try:
-            await self.connection.wait_for(burst.done, "acknowledgement")
-            burst.done.result()
-        except DataLinkError as error:
-            raise WriteInterrupted(burst.packet_ids, str(error)) from error
+    async def _acknowledged(self, awaited: deque[Burst]) -> list[int]:
+        """Take the first burst away when it is acknowledged; return its ids."""
+        burst = awaited[0]
+        await self.connection.wait_for(burst.done, "acknowledgement")
+        burst.done.result()
+        awaited.popleft()
         return burst.packet_ids
 
     async def flush(self) -> None:

@@ -1,8 +1,11 @@
 """A connection to a server by TCP, TLS or WebSocket, which looks the same in all three cases, and its address."""
 
 import asyncio
+import contextlib
 import re
+import socket
 import ssl
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -264,6 +267,12 @@ class ClientStream(asyncio.BufferedProtocol):
             await self._closed.wait()  # the loop closes it in its next turn
 
     def abort(self) -> None:
-        """Close at once; what was not sent is lost."""
-        if self._transport is not None:
-            self._transport.abort()
+        """Close at once; what was not sent, or not read by the server, is lost."""
+        if self._transport is None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        if not self._closed.is_set() and sock is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                # Else the system would go on sending, and the server reading, what nobody waits for any more.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
