@@ -105,14 +105,14 @@ async def _simpledali(url: str) -> AsyncIterator[simpledali.SocketDataLink]:
 
 
 async def their_acknowledged(url: str, count: int) -> None:
-    """simpledali's writeAck."""
+    """The simpledali library, its writeAck."""
     async with _simpledali(url) as dali:
         for number in range(count):
             await dali.writeAck(SID, number, number, RECORD)
 
 
 async def their_unacknowledged(url: str, count: int) -> None:
-    """simpledali's write, proved by one question at the end."""
+    """The simpledali library, its write, proved by one question at the end."""
     async with _simpledali(url) as dali:
         for number in range(count):
             await dali.write(SID, number, number, "N", RECORD)
@@ -120,7 +120,7 @@ async def their_unacknowledged(url: str, count: int) -> None:
 
 
 async def their_read(url: str, count: int) -> None:
-    """simpledali's stream."""
+    """The simpledali library, its stream."""
     async with _simpledali(url) as dali:
         async for _ in dali.stream():
             count -= 1

@@ -20,7 +20,8 @@ from rawdaq.protocols.datalink import (
     Streamed,
     Write,
 )
-from rawdaq.sockets.client_stream import ClientStream, ServerAddress
+from rawdaq.sockets.client.address import ServerAddress
+from rawdaq.sockets.client.stream import ClientStream
 from rawdaq.sockets.remedies import why_not_connected
 
 #: What waits to be taken; then the server has to wait, unless an answer is awaited that may stand behind it.

@@ -7,7 +7,7 @@ from typing import Any
 
 from rawdaq.datalink.session import PORTS
 from rawdaq.errors import ComponentError
-from rawdaq.sockets.client_stream import ServerAddress
+from rawdaq.sockets.client.address import ServerAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from rawdaq.protocols.datalink import (
     ServerInfo,
     read_info,
 )
-from rawdaq.sockets.client_stream import ServerAddress
+from rawdaq.sockets.client.address import ServerAddress
 
 #: The schemes of addresses, and the port of each that need not be written.
 PORTS: Final = {"tcp": 16000, "tls": 16500, "ws": 80, "wss": 443, "datalink": 16000, "datalinks": 16500}

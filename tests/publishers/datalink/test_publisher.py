@@ -311,7 +311,8 @@ async def test_a_login_is_read_from_files(tmp_path: Path) -> None:
     password.write_text("secret\n")
     token.write_text("a.b.c\n")
     with serving(users={b"me": b"secret"}, tokens={b"a.b.c"}, may_write=False) as (server, url):
-        for options in ({"user": "me", "password_file": password}, {"token_file": token}):
+        logins: list[dict[str, Any]] = [{"user": "me", "password_file": password}, {"token_file": token}]
+        for options in logins:
             one = DataLinkPublisher(url_of(url), **options)
             await one.deliver(runs_of(1))
             await one.aclose()

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rawdaq.sockets.client_stream import ClientStream, ServerAddress
-from rawdaq.sockets.websocket import WebSocketBroken
+from rawdaq.sockets.client.address import ServerAddress
+from rawdaq.sockets.client.stream import ClientStream
+from rawdaq.sockets.client.websocket import WebSocketBroken
 from tests.datalink_links import serving
 from tests.helpers import until
 

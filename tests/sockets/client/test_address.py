@@ -3,7 +3,7 @@
 import pytest
 
 from rawdaq.errors import InvalidValue
-from rawdaq.sockets.client_stream import ServerAddress
+from rawdaq.sockets.client.address import ServerAddress
 
 PORTS = {"tcp": 16000, "tls": 16500, "ws": 80, "wss": 443}
 

@@ -6,7 +6,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from rawdaq.errors import InvalidValue
-from rawdaq.sockets.websocket import WebSocketBroken, WebSocketClient
+from rawdaq.sockets.client.websocket import WebSocketBroken, WebSocketClient
 
 URL = "ws://localhost:16000/datalink"
 

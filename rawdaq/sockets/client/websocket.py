@@ -1,6 +1,6 @@
 """The client's end of a WebSocket: bytes in, whole messages out, and back; the only place that knows ``websockets``.
 
-It touches no socket: who has one feeds it (`rawdaq.sockets.client_stream`).
+It touches no socket: who has one feeds it (`rawdaq.sockets.client.stream`).
 """
 
 from collections.abc import Sequence
