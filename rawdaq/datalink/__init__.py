@@ -39,7 +39,7 @@ from rawdaq.protocols.datalink import (
 )
 
 if TYPE_CHECKING:
-    from rawdaq.datalink.payloads import PayloadUnreadable, json_of, waveform_of
+    from rawdaq.datalink.payloads import PayloadUnreadable, is_waveform, json_of, waveform_of
 
 __all__ = [
     "BlockingDataLink",
@@ -61,6 +61,7 @@ __all__ = [
     "Write",
     "WriteInterrupted",
     "datalink_id",
+    "is_waveform",
     "json_of",
     "payload_type",
     "stream_of",
@@ -70,7 +71,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load what reads payloads, and libmseed with it, when it is used."""
-    if name in ("PayloadUnreadable", "json_of", "waveform_of"):
+    if name in ("PayloadUnreadable", "is_waveform", "json_of", "waveform_of"):
         from rawdaq.datalink import payloads
 
         return getattr(payloads, name)

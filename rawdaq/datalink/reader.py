@@ -88,12 +88,12 @@ class Reader(Session):
             return
         self._forget()
         if self._position is None:  # it streamed from some moment on
-            self._held += filter(self._passes, untaken)
+            self._held += filter(self.passes, untaken)
             return
         with contextlib.suppress(ServerRefused):  # it is gone meanwhile, and so are some of those behind it
             await self.connection.ask(_exact(self._position))
 
-    def _passes(self, packet: DataPacket) -> bool:
+    def passes(self, packet: DataPacket) -> bool:
         """Whether the expressions let *packet* pass, which READ does not ask."""
         match, reject = self._filters.get(Match), self._filters.get(Reject)
         return _finds(match, packet, True) and not _finds(reject, packet, False)
@@ -238,16 +238,40 @@ class Reader(Session):
             while (packet_id := value_of(await connection.ask(PositionSet(Place.EARLIEST)))) == 0:
                 if await self._begin_empty():
                     return
-            reading = connection.post(Read(packet_id + ahead))
-            connection.say(Stream())
             with contextlib.suppress(ServerRefused):
-                packet = _packet(await connection.answer(reading, "READ"))
-                self._position = packet
-                if self._passes(packet):
+                packet = await self.stream_from(packet_id + ahead)
+                if self.passes(packet):
                     self._held.append(packet)
                 return
-            await self.end_stream()
         raise ServerRefused("READ", "the earliest packet is overwritten before it can be read")
+
+    async def stream_from(self, packet_id: int) -> DataPacket:
+        """Return a packet, as `read` does, and let those after it come; what others write meanwhile loses none.
+
+        Raises:
+            ServerRefused: the server does not have it (any more); no packets come.
+            DataLinkError: there is no answer, or no connection.
+        """
+        await self.end_stream()
+        self._forget()
+        connection = self.connection
+        reading = connection.post(Read(packet_id))
+        connection.say(Stream())
+        try:
+            self._position = packet = _packet(await connection.answer(reading, "READ"))
+        except ServerRefused:
+            await self.leave()
+            raise
+        return packet
+
+    async def leave(self) -> None:
+        """Let no more packets come, and forget those that came and were not taken.
+
+        Raises:
+            DataLinkError: the connection has ended.
+        """
+        await self.end_stream()
+        self._forget()
 
     async def _begin_empty(self) -> bool:
         """Stream all of a ring that is empty; return whether it still was when the server began."""
@@ -256,8 +280,7 @@ class Reader(Session):
         connection.say(Stream())
         if value_of(await connection.answer(going, "POSITION")) == 0:
             return True
-        await self.end_stream()
-        self._forget()
+        await self.leave()
         return False
 
     def take(self) -> DataPacket | None:
