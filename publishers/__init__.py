@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rawdaq.publishers.datalink import DataLinkPublisher
+    from rawdaq.publishers.jsonl import JsonLinesPublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataLinkPublisher",
+    "JsonLinesPublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -27,6 +29,7 @@ __all__ = [
 
 _HOMES = {
     "DataLinkPublisher": "rawdaq.publishers.datalink",
+    "JsonLinesPublisher": "rawdaq.publishers.jsonl",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",

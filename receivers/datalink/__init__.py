@@ -4,5 +4,6 @@
 """
 
 from rawdaq.receivers.datalink.receiver import DataLinkReceiver
+from rawdaq.receivers.datalink.resume import check_expression
 
-__all__ = ["DataLinkReceiver"]
+__all__ = ["DataLinkReceiver", "check_expression"]

@@ -1,7 +1,6 @@
 """DataLinkReceiver: reads a DataLink server and publishes its samples."""
 
 import asyncio
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,10 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.datalink import DataLink, DataPacket, PayloadUnreadable, is_waveform, waveform_of
 from rawdaq.datalink.login import Login, check_login, check_url
 from rawdaq.datalink.session import PORTS
+from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.outage import Outage
 from rawdaq.packet import Packet
 from rawdaq.protocols.datalink import write_envelope
@@ -22,24 +23,16 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.datalink import resume
 from rawdaq.receivers.datalink.endpoint import LinkEndpoint
-from rawdaq.receivers.datalink.resume import AlreadyRead, Policy, Start
+from rawdaq.receivers.datalink.resume import AlreadyRead, Policy, Start, check_expression
 from rawdaq.receivers.datalink.state import ReaderState, RecentPackets, load, save
 from rawdaq.sockets.client.address import ServerAddress
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import from_iso
+from rawdaq.times import NS_PER_S, from_iso
 
 _SAVE_S: Final = 1.0
 _LOG_S: Final = 10.0  # between two lines about missing packets
-
-
-def _expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}; it should be like 'XX_.*/MSEED'") from None
-    return text
 
 
 def _start(text: str) -> str:
@@ -77,6 +70,7 @@ class DataLinkReceiver(ReceiverServer):
         password_file: a file that holds the user's password.
         token_file: a file that holds a JSON web token, instead.
         ca_file: certificates that are trusted instead of the system's, for ``datalinks://`` and ``wss://``.
+        client_id: ``program:user:pid:architecture`` as the server shows it; empty: that of this process.
         timeout_s: silence after which the connection is given up, while the server owes an answer; a stream in which
             nothing comes is asked every 10 s.
         reconnect_first_s: the pause before the first new attempt; it doubles from one failure to the next.
@@ -89,8 +83,8 @@ class DataLinkReceiver(ReceiverServer):
         station: StationSettings,
         *,
         url: Annotated[str, AfterValidator(check_url)],
-        match: Annotated[str, AfterValidator(_expression)] = "",
-        reject: Annotated[str, AfterValidator(_expression)] = "",
+        match: Annotated[str, AfterValidator(check_expression)] = "",
+        reject: Annotated[str, AfterValidator(check_expression)] = "",
         start: Annotated[str, AfterValidator(_start)] = Start.RESUME,
         policy: Literal["min_gap", "min_delay"] = "min_gap",
         other: Literal["json", "bytes", "skip"] = "json",
@@ -99,6 +93,7 @@ class DataLinkReceiver(ReceiverServer):
         password_file: Path | None = None,
         token_file: Path | None = None,
         ca_file: Path | None = None,
+        client_id: Annotated[str, Field(max_length=250, pattern=r"^[!-~]*$")] = "",
         timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0,
         reconnect_first_s: Annotated[float, Field(ge=0.01, le=3600)] = 0.5,
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
@@ -111,7 +106,7 @@ class DataLinkReceiver(ReceiverServer):
         self._start: str | int = start if start in list(Start) else from_iso(start)
         self._policy, self._other = Policy(policy), other
         self._login = Login(user, password_file, token_file)
-        self._ca_file, self._timeout_s = ca_file, timeout_s
+        self._ca_file, self._timeout_s, self._client_id = ca_file, timeout_s, client_id or None
         self._state_file = state
         self._reader = ReaderState()
         self._recent = RecentPackets()
@@ -120,9 +115,10 @@ class DataLinkReceiver(ReceiverServer):
         self._missing = Outage(self.log, _LOG_S)
         self._packets = self._lost = self._duplicates = self._skipped = 0
         self._save_error: str | None = None
+        self._lowest_rate_hz: float | None = None
         backoff = Backoff(reconnect_first_s, max(reconnect_first_s, reconnect_max_s))
         self.endpoint = LinkEndpoint(address, self._new_link, self._read, backoff, self.log)
-        self._add(self.endpoint)
+        self.add_endpoint(self.endpoint)
 
     @classmethod
     def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
@@ -148,18 +144,19 @@ class DataLinkReceiver(ReceiverServer):
         """
         await in_new_thread(f"reading the state of {self.name}", self._load)
         await super().serve()
-        await self._save()
+        await self._save(self._marked())
 
     def _load(self) -> None:
         try:
             self._reader = load(self._state_file) or ReaderState()
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            remedy = "repair it, or remove it to begin as `start` says"
-            raise ComponentError(f"cannot read the state in {self._state_file}: {reason}; {remedy}") from error
+            reason = describe(error) if isinstance(error, OSError) else f"{error}; repair it"
+            remedy = "or remove it to begin as `start` says"
+            raise ComponentError(f"cannot read the state in {self._state_file}: {reason}, {remedy}") from error
 
     def _new_link(self) -> DataLink:
-        return DataLink(self._url, timeout_s=self._timeout_s, ca_file=self._ca_file, **self._login.read())
+        login = self._login.read()
+        return DataLink(self._url, client_id=self._client_id, timeout_s=self._timeout_s, ca_file=self._ca_file, **login)
 
     async def _read(self, link: DataLink) -> None:
         """Publish what *link* brings, until it ends."""
@@ -204,7 +201,9 @@ class DataLinkReceiver(ReceiverServer):
                 return None
             return packet.data if self._other == "bytes" else write_envelope(packet)
         try:
-            return waveform_of(packet, received_ns)
+            samples = waveform_of(packet, received_ns)
+            self._lowest_rate_hz = min(self._lowest_rate_hz or samples.rate_hz, samples.rate_hz)
+            return samples
         except PayloadUnreadable as error:
             self.refusals.count("unreadable record", packet.stream_id, error)
             return None
@@ -229,23 +228,40 @@ class DataLinkReceiver(ReceiverServer):
 
     async def ct_save_state(self) -> None:
         """Save what was read, once it is delivered."""
+        saved: DataPacket | None = None
         while True:
             await asyncio.sleep(_SAVE_S)
-            if self._reader.newest is not None:
-                await self._save(must_be_delivered=True)
-
-    async def _save(self, must_be_delivered: bool = False) -> None:
-        self._reader.set_mark()
-        text = self._reader.as_json()
-        if must_be_delivered:
+            if self._reader.newest is saved:
+                continue
+            newest, text = self._reader.newest, self._marked()
             await self.delivered()
+            if fill_s := self._fill_s():  # the last samples may wait for their records to fill
+                await asyncio.sleep(fill_s)
+                await self.delivered()
+            await self._save(text)
+            saved = newest if self._save_error is None else saved
+
+    def _fill_s(self) -> float:
+        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
+        if self._lowest_rate_hz is None:
+            return 0.0
+        formats = [each.record_format for each in self.publishers if each.record_format]
+        return max((flush_after_ns(each, self._lowest_rate_hz) for each in formats), default=0) / NS_PER_S
+
+    def _marked(self) -> str:
+        self._reader.set_mark()
+        return self._reader.as_json()
+
+    async def _save(self, text: str) -> None:
         try:
             await in_new_thread(f"saving the state of {self.name}", save, self._state_file, text)
             error = None
         except OSError as failure:
-            error = f"cannot write the state to {self._state_file}: {failure.strerror or failure}"
-        if error != self._save_error:
-            self.log.log(30 if error else 20, "%s", error or f"the state is in {self._state_file} again")
+            error = describe_write(failure, self._state_file)
+        if error is not None and error != self._save_error:
+            self.log.error("%s; a restart would go on where it was written last", error)
+        elif error is None and self._save_error is not None:
+            self.log.warning("%s is written again", self._state_file)
         self._save_error = error
 
     async def ct_log_refusals(self) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,6 +19,19 @@ class Start(StrEnum):
     RESUME = "resume"
     EARLIEST = "earliest"
     LATEST = "latest"
+
+
+def check_expression(text: str) -> str:
+    """Return *text* when it is a regular expression.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}; it should be like 'XX_.*/MSEED'") from None
+    return text
 
 
 class Policy(StrEnum):
