@@ -140,16 +140,29 @@ class BlockingDataLink:
 
     def stream(self, start: str | None = None, timeout_s: float | None = None) -> Iterator[DataPacket]:
         """See `DataLink.stream`."""
-        self._run(self._link.begin_stream(start))
+        self.begin_stream(start)
         try:
-            while True:
-                while (packet := self._link.take()) is not None:
-                    yield packet
-                if not self._run(self._link.wait_for_packet(timeout_s)):
-                    return
+            while (packet := self.next_packet(timeout_s)) is not None:
+                yield packet
         finally:
             if not self._closed.is_set():
                 self._run(self._end_stream())
+
+    def begin_stream(self, start: str | None = None) -> None:
+        """See `DataLink.begin_stream`."""
+        self._run(self._link.begin_stream(start))
+
+    def next_packet(self, timeout_s: float | None = None) -> DataPacket | None:
+        """Return the next packet of a stream that has begun, None when none came within *timeout_s*.
+
+        Raises:
+            DataLinkError: the connection has ended.
+            RemoteProtocolError: the server sent what is no DataLink.
+        """
+        packet = self._link.take()
+        if packet is None and self._run(self._link.wait_for_packet(timeout_s)):
+            packet = self._link.take()
+        return packet
 
     async def _end_stream(self) -> None:
         if self._link.is_connected:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.miniseed.reader import RecordUnreadable, read_content, read_info
+from rawdaq.miniseed.reader import RecordUnreadable, read_info, read_record, to_packet
 from rawdaq.packet import Packet
 from rawdaq.protocols.datalink import DataPacket, IdStyle, PayloadType, Write, datalink_id, payload_type, unpacked
 from rawdaq.stream_id import StreamId
@@ -48,14 +48,12 @@ def waveform_of(packet: DataPacket, received_ns: int | None = None) -> Packet:
         PayloadUnreadable: its data are no miniSEED record with samples.
     """
     try:
-        info, content = read_info(packet.data), read_content(packet.data)
-        if content.samples is None or not info.rate_hz:
+        samples = to_packet(*read_record(packet.data), time.time_ns() if received_ns is None else received_ns)
+        if samples is None:
             raise RecordUnreadable("its record holds no samples")
-        stream = StreamId.parse(info.name)
+        return samples
     except (RecordUnreadable, InvalidValue) as error:
         raise PayloadUnreadable(packet.stream_id, packet.packet_id, str(error)) from None
-    arrived_ns = time.time_ns() if received_ns is None else received_ns
-    return Packet(stream, info.start_ns, info.rate_hz, content.samples, content.timing_quality, received_ns=arrived_ns)
 
 
 def json_of(packet: DataPacket) -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,25 +80,28 @@ def test_the_files_are_those_of_dali2jsonl_line_by_line(tmp_path: Path) -> None:
     assert content(ours) == content(theirs)
 
 
+def has_lines(path: Path, count: int) -> bool:
+    """Whether *path* has so many lines."""
+    return path.exists() and len(path.read_bytes().splitlines()) == count
+
+
 def test_earliest_misses_nothing_and_a_restart_repeats_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "all.jsonl"
     with serving(capacity=5000, packet_size=4096) as (server, _):
         more = "programname='me'\nusername='myself'\nprocessid=7\narchitecture='pc'"
-        file = configuration(tmp_path, server, more, pattern="all.jsonl")
-        for number in range(3):
-            for at in range(10 * number, 10 * number + 10):
+        words = command(
+            "rawdaq-jsonl", "-c", str(configuration(tmp_path, server, more, pattern="all.jsonl")), "--earliest"
+        )
+        for end, is_killed in ((10, False), (20, True), (30, False)):
+            for at in range(end - 10, end):
                 server.put("XX_A__LOG/JSON", at, at, b"%d" % at)
-            with archiving(command("rawdaq-jsonl", "-c", str(file), "--earliest")) as process:
-                path = tmp_path / "out" / "all.jsonl"
-                wait_for(
-                    lambda path=path, number=number: (
-                        path.exists() and len(path.read_bytes().splitlines()) == 10 * number + 10
-                    )
-                )  # type: ignore[misc]
-                if number == 1:
+            with archiving(words) as process:
+                wait_for(partial(has_lines, path, end))
+                if is_killed:
                     process.kill()
-        assert path.read_bytes().split() == [b"%d" % at for at in range(30)]
+            assert process.returncode == (-signal.SIGKILL if is_killed else 0)
         assert server.sessions[0].client_id == "me:myself:7:pc"
-        assert process.returncode == 0
+    assert path.read_bytes().split() == [b"%d" % at for at in range(30)]
 
 
 @pytest.mark.parametrize(
