@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.publishers.datalink import DataLinkPublisher
+    from rawdaq.publishers.jsonl import JsonLinesPublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
 __all__ = [
+    "DataLinkPublisher",
+    "JsonLinesPublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -24,6 +28,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DataLinkPublisher": "rawdaq.publishers.datalink",
+    "JsonLinesPublisher": "rawdaq.publishers.jsonl",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.raw_tcp import RawReceiver
@@ -14,9 +15,18 @@ if TYPE_CHECKING:
     from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
-__all__ = ["FileReplayer", "RawReceiver", "RawUDPReceiver", "ReceiverMonSender", "SeedLinkReceiver", "ZMQReceiver"]
+__all__ = [
+    "DataLinkReceiver",
+    "FileReplayer",
+    "RawReceiver",
+    "RawUDPReceiver",
+    "ReceiverMonSender",
+    "SeedLinkReceiver",
+    "ZMQReceiver",
+]
 
 _HOMES = {
+    "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",

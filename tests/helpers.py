@@ -17,6 +17,7 @@ MODULES = {
     "control-rawdaq": "rawdaq.control.cli",
     "rawdaq-dump": "rawdaq.control.dump.command",
     "rawdaq-device": "rawdaq.control.device.command",
+    "rawdaq-jsonl": "rawdaq.control.jsonl",
     "rawdaq-plugin": "rawdaq.control.plugin.command",
 }
 T = TypeVar("T")

@@ -155,14 +155,21 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
 
 @pytest.mark.parametrize(
     "holding",
-    ["Decimation:", "class: RawUDPReceiver", "class: FileReplayer", "class: ZMQReceiver", "class: SeedLinkReceiver"],
+    [
+        "Decimation:",
+        "class: RawUDPReceiver",
+        "class: FileReplayer",
+        "class: ZMQReceiver",
+        "class: SeedLinkReceiver",
+        "DataLinkReceiver",
+    ],
 )
 def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(_block("yaml", holding))

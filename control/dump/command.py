@@ -50,7 +50,8 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     default=["tcp://127.0.0.1:9004"],
     show_default=True,
     metavar="ADDRESS",
-    help="Publisher to connect to; repeatable. Or a server: seedlink://HOST[:PORT][/NET_STA:SELECT+SELECT,...].",
+    help="Publisher to connect to; repeatable. Or a server: seedlink://HOST[:PORT][/NET_STA:SELECT+SELECT,...], "
+    "datalink://HOST[:PORT], datalinks://, ws://HOST[:PORT]/datalink or wss://.",
 )
 @click.option(
     "--from",
@@ -67,7 +68,12 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     callback=_patterns,
     help="Streams to show, like 'XX.*.*.HH?'; repeatable.  [default: all]",
 )
-@click.option("--info", "item", metavar="ITEM", help="Show what a server has instead: id, stations, streams ...")
+@click.option(
+    "--info",
+    "item",
+    metavar="ITEM",
+    help="Show what a server has instead: id, stations, streams, status, connections ...",
+)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -161,7 +167,7 @@ def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
     """Print what a server says to INFO."""
     server = _server(addresses)
     if server is None:
-        raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT")
+        raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT or datalink://HOST:PORT")
     if item not in server.items:
         raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
     try:

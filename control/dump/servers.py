@@ -7,7 +7,13 @@ from typing import NamedTuple, cast
 from rawdaq.subscriber import PacketReader
 
 #: Homes of the schemes, each with a `Server` called ``SERVER``; loaded when used.
-_HOMES = {"seedlink": "rawdaq.control.dump.seedlink"}
+_HOMES = {
+    "datalink": "rawdaq.control.dump.datalink",
+    "datalinks": "rawdaq.control.dump.datalink",
+    "seedlink": "rawdaq.control.dump.seedlink",
+    "ws": "rawdaq.control.dump.datalink",
+    "wss": "rawdaq.control.dump.datalink",
+}
 
 
 class Server(NamedTuple):
