@@ -28,7 +28,7 @@ class MiniSeedPublisher(Publisher):
     """Appends miniSEED records to files below a folder.
 
     Whole records only, each once. Records wait up to half a second, so that those of all archives on a disk are written
-    together, by a thread that serves this disk alone: one that hangs stops nothing else. A full disk or a lost mount
+    together, by threads that serve this disk alone: one that hangs stops nothing else. A full disk or a lost mount
     pauses this publisher until it is cured. What a crash has torn off the end of a file is kept beside it. Two
     publishers cannot write the same file.
 
@@ -139,7 +139,7 @@ class MiniSeedPublisher(Publisher):
         while not closing.done():
             calls_done = self._thread.calls_done
             await asyncio.wait([closing], timeout=self.close_timeout_s)
-            if self._thread.calls_done == calls_done:
+            if not closing.done() and self._thread.calls_done == calls_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
 

@@ -1,6 +1,6 @@
 """Files of records below one folder: each record appended once, and never onto a disk that is not there.
 
-This blocks, so it runs in the thread of its disk. See ``docs/decisions/archive-files.md``.
+This blocks, so it runs in a thread of its disk. See ``docs/decisions/archive-files.md``.
 """
 
 import errno

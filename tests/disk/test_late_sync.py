@@ -69,6 +69,15 @@ async def test_a_disk_that_refuses_is_asked_no_more_after_the_end() -> None:
     assert disk.asked == asked
 
 
+async def test_what_is_written_after_the_end_is_not_asked_for() -> None:
+    disk = Disk(refuses=False)
+    disk.late_sync.close()
+    disk.late_sync.schedule()
+    turns = iter(range(100))
+    await until(lambda: next(turns) == 10)
+    assert disk.asked == 0
+
+
 async def test_a_disk_to_which_nothing_is_written_is_not_asked() -> None:
     disk = Disk(refuses=False)
     disk.late_sync.schedule()

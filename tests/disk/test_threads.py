@@ -1,4 +1,4 @@
-"""One thread for all that is on a disk."""
+"""Threads that are shared by what is on one disk."""
 
 import asyncio
 import contextvars
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rawdaq.disk.threads import DiskThread, disk_thread, in_new_thread
+from rawdaq.disk.threads import DiskThread, _shared, disk_thread, in_new_thread
 from tests.helpers import until
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME", default="unknown")
@@ -16,20 +16,23 @@ def running() -> int:
     return sum(thread.name.startswith("disk 7") for thread in threading.enumerate())
 
 
-async def test_users_of_a_disk_share_a_thread_that_ends_with_the_last() -> None:
+async def test_users_of_a_disk_share_few_threads_that_end_with_the_last() -> None:
     users = [disk_thread(7) for _ in range(100)]
-    assert len(set(users)) == running() == 1
-    for thread in users[1:]:
+    assert len(set(users)) == running() == 4
+    assert {thread.users for thread in users} == {25}
+    for thread in users[4:]:
         thread.give_back()
-    assert disk_thread(7) is users[0]
-    assert running() == 1
+    assert disk_thread(7) in users
+    assert running() == 4
     users[0].give_back()
-    users[0].give_back()
+    for thread in users[:4]:
+        thread.give_back()
     await until(lambda: running() == 0)
     again = disk_thread(7)
-    assert again is not users[0]
+    assert again not in users
     assert await again.submit(int, "5") == 5
     again.give_back()
+    assert not _shared
 
 
 async def test_calls_are_made_in_order_and_each_gets_its_own_result() -> None:
@@ -75,7 +78,7 @@ async def test_a_thread_that_was_given_back_makes_all_calls_and_a_cancelled_one_
     thread.give_back()
     cancelled.cancel()
     gate.set()
-    assert (await last).name == "disk 7"
+    assert (await last).name == "disk 7 0"
 
 
 async def test_a_disk_that_hangs_does_not_hold_up_another() -> None:

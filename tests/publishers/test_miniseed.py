@@ -14,7 +14,7 @@ from obspy import read
 from rawdaq.archive.layout import LAYOUTS
 from rawdaq.config.options import read_options
 from rawdaq.delivery.fanout import Fanout
-from rawdaq.disk.threads import DiskThread, disk_thread
+from rawdaq.disk.threads import DiskThread
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.maker import Encoding, Record, RecordFormat
 from rawdaq.packet import Packet
@@ -25,7 +25,7 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import from_iso
 from tests.disks import Disk, let_no_sync_succeed
 from tests.fanouts import running
-from tests.helpers import until
+from tests.helpers import until, wait_for
 from tests.record_makers import RecordMaker, as_runs
 
 STREAM = StreamId.parse("XX.DEMO.00.HHZ")
@@ -189,6 +189,7 @@ async def test_what_a_full_disk_took_is_made_safe_too(tmp_path: Path, monkeypatc
 async def test_archives_that_stop_together_are_written_in_one_hand_over_without_a_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rawdaq.disk.threads._PER_DISK", 1)
     monkeypatch.setattr(MiniSeedPublisher, "gather_s", 1e6)
     monkeypatch.setattr(MiniSeedPublisher, "gather_bytes", 1 << 30)
     publishers = [MiniSeedPublisher(tmp_path / name, name=name) for name in "abc"]
@@ -213,12 +214,27 @@ async def test_archives_that_stop_together_are_written_in_one_hand_over_without_
         assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
 
 
+async def test_a_disk_that_is_done_before_the_end_waits_for_it_has_answered(
+    publisher: MiniSeedPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_back = DiskThread.give_back
+
+    def slowly(thread: DiskThread) -> None:
+        done = thread.calls_done
+        give_back(thread)
+        wait_for(lambda: thread.calls_done > done)
+
+    monkeypatch.setattr(DiskThread, "give_back", slowly)
+    await publisher.aclose()
+
+
 async def test_a_slow_disk_that_answers_is_waited_for_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher, others = MiniSeedPublisher(tmp_path), threading.Semaphore(0)
     await publisher.open()
-    thread = disk_thread(tmp_path.stat().st_dev)
+    thread = publisher._thread
+    assert thread is not None
     calls = [thread.submit(others.acquire) for _ in range(3)]
 
     async def timed_out(*_: object, **__: object) -> None:
@@ -230,7 +246,6 @@ async def test_a_slow_disk_that_answers_is_waited_for_at_the_end(
     await publisher.aclose()
     monkeypatch.undo()
     assert all(await asyncio.gather(*calls))
-    thread.give_back()
 
 
 async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
