@@ -1,5 +1,6 @@
 """What devices send: signals and the RAW packets that carry them, all made before anything is measured."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from rawdaq.times import NS_PER_S
 NETWORK, STATION, LOCATION = "XX", "BENCH", "00"
 
 _QUIET_STEP = 20.0  # counts from one sample to the next: ground noise at 100 Hz, which STEIM2 puts into 6 to 8 bits
-_BEGIN_NS = 1_790_000_000 * NS_PER_S
+_TICK_NS = 1_000_000
 _PASS_BYTES = 120_000_000  # of one run, so that it takes some tenths of a second, and its beginning counts little
 _MIN_PACKETS = 4  # of each channel
 
@@ -42,7 +43,7 @@ class Load:
         channels: how many; their packets come in turn.
         kind: numpy's name of the sample type.
         signal: "walk", which compresses as quiet ground motion does, or "noise", which does not.
-        rate_hz: a divisor of 1e9.
+        rate_hz: a divisor of 1e9; at this one a flood bears times of the last hours.
         rounds: packets of each channel; 0: so many that a flood takes some tenths of a second.
     """
 
@@ -50,7 +51,7 @@ class Load:
     channels: int = 1
     kind: str = "int32"
     signal: str = "walk"
-    rate_hz: int = 100
+    rate_hz: int = 1000
     rounds: int = 0
 
     @property
@@ -71,7 +72,7 @@ class Load:
         """Samples of one run."""
         return self.packets * self.samples
 
-    def starts_ns(self, begin_ns: int = _BEGIN_NS) -> npt.NDArray[np.int64]:
+    def starts_ns(self, begin_ns: int) -> npt.NDArray[np.int64]:
         """Return the time of the first sample of each packet of a channel."""
         return begin_ns + np.arange(self.packets_each, dtype=np.int64) * (self.samples * NS_PER_S // self.rate_hz)
 
@@ -122,11 +123,12 @@ def signal(name: str, kind: str, count: int) -> npt.NDArray[Any]:
 
 
 def packets(load: Load) -> npt.NDArray[Any]:
-    """Return the packets of one run: a row for each round, a column for each channel, each value a packet's bytes."""
+    """Return the packets of one run, the last of now: a row for each round, a column for each channel."""
     rounds, samples = load.packets_each, load.samples
     values = signal(load.signal, load.kind, rounds * samples * load.channels)
     made = np.zeros((rounds, load.channels), np.dtype([("head", _HEADER), ("samples", values.dtype, (samples,))]))
-    stamp(made["head"], load.starts_ns()[:, None])
+    begin_ns = time.time_ns() - rounds * samples * NS_PER_S // load.rate_hz
+    stamp(made["head"], load.starts_ns(begin_ns // _TICK_NS * _TICK_NS)[:, None])
     made["head"]["quality"], made["head"]["count"] = 100, samples
     made["head"]["channel"] = np.arange(1, load.channels + 1)
     made["samples"] = values.reshape(load.channels, rounds, samples).swapaxes(0, 1)

@@ -57,7 +57,7 @@ class Limit(NamedTuple):
     @property
     def is_checked(self) -> bool:
         """Whether it holds on any machine."""
-        return _holds_anywhere(self.column)
+        return holds_anywhere(self.column)
 
     @property
     def is_met(self) -> bool:
@@ -70,20 +70,15 @@ class Limit(NamedTuple):
         return f"{self.row:{_NAME_WIDTH}}" + "".join(f"{cell:>{_COLUMN_WIDTH}}" for cell in cells)
 
 
-def _holds_anywhere(column: str) -> bool:
+def holds_anywhere(column: str) -> bool:
     """Whether a figure is a ratio of two things measured in the same minutes, or a number of idle wake-ups."""
     return column.startswith("x ") or column == "idle wake-ups"
 
 
-def _limits() -> dict[str, dict[str, float]]:
+def limits_of_rows() -> dict[str, dict[str, float]]:
     """Return the limits by row and column."""
     limits: dict[str, dict[str, float]] = json.loads(_LIMITS_FILE.read_text())
     return limits
-
-
-def checked_rows() -> set[str]:
-    """Return the names of the rows with a limit that holds on any machine."""
-    return {name for name, limits in _limits().items() if any(map(_holds_anywhere, limits))}
 
 
 def spread(runs: Sequence[Mapping[str, float]], name: str, factor: float = 1.0) -> Spread:
@@ -123,7 +118,7 @@ class Table:
         """Return the figures so far that have a limit; of a row that was measured again the last ones."""
         rows = {row["name"]: row["figures"] for row in self.rows}
         found = []
-        for name, limits in _limits().items():
+        for name, limits in limits_of_rows().items():
             for column, limit in limits.items():
                 figure = rows.get(name, {}).get(column)
                 if figure is not None:
