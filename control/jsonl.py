@@ -76,10 +76,10 @@ def read_configuration(file: Path) -> _Configuration:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{file} is no TOML: {error}") from error
     except ValidationError as error:
-        raise InvalidValue(f"{file}: {'; '.join(map(_told, error.errors(include_url=False)))}") from error
+        raise InvalidValue(f"{file}: {'; '.join(map(_described, error.errors(include_url=False)))}") from error
 
 
-def _told(detail: Any) -> str:
+def _described(detail: Any) -> str:
     where = ".".join(map(str, detail["loc"]))
     if detail["type"] == "missing":
         name = f"[{where}]" if len(detail["loc"]) == 1 else where

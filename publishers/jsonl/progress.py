@@ -1,7 +1,7 @@
 """What is in the files after a crash: a log that says before each batch what the files hold, and after it what came.
 
-A batch of which the log says no end may be in the files in part. It is taken out of them, and comes again, because
-whoever sends it was not told that it is delivered.
+A batch whose end is not in the log may be in the files in part. It is removed from them, and comes again, because it
+did not count as delivered.
 """
 
 import json

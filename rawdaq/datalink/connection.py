@@ -330,7 +330,7 @@ class DataLinkConnection(ClientStream):
 
     @property
     def _is_awaited(self) -> bool:
-        """Whether somebody waits for what comes next: an answer, or the last acknowledgements of what was written."""
+        """Whether what comes next is awaited: an answer, or the last acknowledgements of what was written."""
         return len(self._bursts) == 1 or any(not future.done() for future in self._asked)
 
     def _rest(self) -> None:

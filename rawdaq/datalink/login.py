@@ -49,7 +49,7 @@ def check_url(url: str) -> str:
     """Return *url* when it is the address of a DataLink server.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: it is not one.
     """
     ServerAddress.parse(url, PORTS)
     return url

@@ -73,7 +73,7 @@ def record_write(record: bytes, style: IdStyle, is_acknowledged: bool = True) ->
     """Return what writes one miniSEED *record* under the name and times that it has itself.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: it is not a record.
     """
     try:
         info = read_info(record)

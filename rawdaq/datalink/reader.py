@@ -3,7 +3,8 @@
 import contextlib
 import re
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from operator import length_hint
 from typing import Any, Final
 
 from rawdaq.datalink.errors import DataLinkError, ServerRefused
@@ -35,11 +36,11 @@ class Reader(Session):
         super().__init__(url, **options)
         self._filters: dict[type[Match | Reject], Match | Reject] = {}
         self._position: PositionSet | DataPacket | None = None  # what counts as read
-        self._held: deque[DataPacket] = deque()  # before those that come
+        self._held: Iterator[DataPacket] = iter([])  # of a list: packets that are taken next
 
     async def aclose(self) -> None:
         """Send what is queued and close the connection; may be called twice."""
-        self._held.clear()
+        self._drop_held()
         await super().aclose()
 
     async def reconnect(self) -> None:
@@ -81,14 +82,14 @@ class Reader(Session):
 
     async def _go_back(self) -> None:
         """Let the server send again, chosen by other expressions, what has come and was not taken."""
-        untaken = [*self._held]
+        untaken = [*self._held]  # which leaves nothing in it
         while packets := self.connection.take():
             untaken += packets
         if not untaken:
             return
         self._forget()
         if self._position is None:  # it streamed from some moment on
-            self._held += filter(self.passes, untaken)
+            self._held = iter([packet for packet in untaken if self.passes(packet)])
             return
         with contextlib.suppress(ServerRefused):  # it is gone meanwhile, and so are some of those behind it
             await self.connection.ask(_exact(self._position))
@@ -147,9 +148,13 @@ class Reader(Session):
 
     def _forget(self) -> None:
         """Let the packets go that came before the position was another one."""
-        self._held.clear()
+        self._drop_held()
         while self.connection.take():
             pass
+
+    def _drop_held(self) -> None:
+        """Empty the iterator, which a stream that is suspended may be in the middle of."""
+        deque(self._held, maxlen=0)
 
     async def read(self, packet_id: int) -> DataPacket:
         """Return a packet, which then counts as read; expressions do not matter.
@@ -199,10 +204,9 @@ class Reader(Session):
         """
         await self.begin_stream(start)
         try:
-            held = self._held
-            while held or await self.wait_for_packet(timeout_s):
-                while held:
-                    self._position = packet = held.popleft()
+            while await self.wait_for_packet(timeout_s):
+                for packet in self._held:
+                    self._position = packet
                     yield packet
         finally:
             with contextlib.suppress(DataLinkError, ProtocolError):
@@ -241,7 +245,7 @@ class Reader(Session):
             with contextlib.suppress(ServerRefused):
                 packet = await self.stream_from(packet_id + ahead)
                 if self.passes(packet):
-                    self._held.append(packet)
+                    self._held = iter([packet])
                 return
         raise ServerRefused("READ", "the earliest packet is overwritten before it can be read")
 
@@ -285,15 +289,14 @@ class Reader(Session):
 
     def take(self) -> DataPacket | None:
         """Return the next packet that `wait_for_packet` has found, None when there is none."""
-        if not self._held:
-            return None
-        self._position = packet = self._held.popleft()
+        packet = next(self._held, None)
+        if packet is not None:
+            self._position = packet
         return packet
 
     def take_all(self) -> list[DataPacket]:
         """Return all packets that `wait_for_packet` has found."""
         packets = [*self._held]
-        self._held.clear()
         if packets:
             self._position = packets[-1]
         return packets
@@ -307,9 +310,9 @@ class Reader(Session):
         """
         connection = self.connection
         left_s = _PROBE_S if timeout_s is None else timeout_s
-        while not self._held:
-            self._held += connection.take()
-            if self._held:
+        while not length_hint(self._held):
+            if packets := connection.take():
+                self._held = iter(packets)
                 return True
             connection.check()
             if not connection.codec.is_streaming:  # another command had to end it

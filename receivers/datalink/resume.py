@@ -25,7 +25,7 @@ def check_expression(text: str) -> str:
     """Return *text* when it is a regular expression.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     try:
         re.compile(text)
@@ -42,7 +42,7 @@ class Policy(StrEnum):
 
 
 class AlreadyRead:
-    """Tells packets that were read before from new ones, while a ring is read again from an older place.
+    """Separates packets that were read before from new ones, while a ring is read again from an older place.
 
     Args:
         ends: of each stream the time of the last sample that was read.

@@ -103,3 +103,12 @@ async def test_it_is_not_for_programs_with_an_event_loop() -> None:
 
 def test_a_link_that_was_never_entered_can_be_left() -> None:
     DataLink("tcp://localhost").__exit__(None, None, None)
+
+
+def test_a_stream_may_be_left_after_each_packet() -> None:
+    with serving(capacity=3000) as (server, url):
+        fill(server, 3000)
+        with DataLink(url) as link:
+            got = [next(iter(link.stream("earliest"))).packet_id]
+            got += [next(iter(link.stream())).packet_id for _ in range(2999)]
+        assert got == list(range(1, 3001))

@@ -54,7 +54,7 @@ def read_envelope(data: bytes) -> DataPacket:
     """Return the packet that `write_envelope` wrote; of one with a text its UTF-8.
 
     Raises:
-        EnvelopeUnreadable: it is none.
+        EnvelopeUnreadable: it is something else.
     """
     try:
         found: Any = json.loads(data)

@@ -14,7 +14,7 @@ _FRAME = re.compile(
 )
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _MAX_SHAPES = 100_000
-_STREAM_ID, _PACKET_ID, _PACKET_TIME, _START, _END, _SIZE = range(6)
+_STREAM_ID, _PACKET_ID, _PACKET_TIME, _START, _END = range(5)
 
 #: Where the fields of a packet's header are.
 Shape = tuple[slice, ...]
@@ -130,17 +130,17 @@ class PacketReader:
         They end at the first that is not whole, is another reply, or is malformed.
         """
         packets: list[DataPacket] = []
-        find, end_of_buffer = self._shapes.get, len(buffer)
+        find, any_digit, new, kind, end_of_buffer = self._shapes.get, _ANY_DIGIT, _new, DataPacket, len(buffer)
         while begin + PREHEADER_BYTES <= end_of_buffer:
             header_end = begin + PREHEADER_BYTES + buffer[begin + 2]
             header = buffer[begin:header_end]
-            shape = find(header.translate(_ANY_DIGIT)) or self._shape(header)
+            shape = find(header.translate(any_digit)) or self._shape(header)
             if shape is None:
                 break
-            end = header_end + int(header[shape[_SIZE]])
+            end = header_end + int(header[shape[5]])  # the size
             if end > end_of_buffer:
                 break
-            packet = _new(DataPacket)
+            packet = new(kind)
             packet._header = header  # noqa: SLF001 - it is made here
             packet._shape = shape  # noqa: SLF001
             packet.data = buffer[header_end:end]

@@ -105,7 +105,7 @@ def read_header(header: bytes) -> tuple[Header, int]:
     """Return the words of a reply's header and the size of the data that follow it.
 
     Raises:
-        RemoteProtocolError: it is none.
+        RemoteProtocolError: it is not a reply.
     """
     match = _PACKET.fullmatch(header) or _SIZED.fullmatch(header)
     if match:

@@ -126,7 +126,7 @@ class DataLinkServer:
             self._frames.receive_eof()
 
     def _read_header(self, header: bytes) -> tuple[_Words, int]:
-        """Return the words of a command and the size of the data that follow; 0 when that cannot be told."""
+        """Return the words of a command and the size of the data that follow; 0 when the command does not say it."""
         words = header.decode("utf-8", "surrogateescape").split()[:_MAX_WORDS]
         if not words:
             return words, 0

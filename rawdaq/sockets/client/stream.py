@@ -203,6 +203,6 @@ class ClientStream(asyncio.BufferedProtocol):
         sock = self._transport.get_extra_info("socket")
         if not self._closed.is_set() and sock is not None:
             with contextlib.suppress(OSError):  # it is closed already
-                # Else the system would go on sending, and the server reading, what nobody waits for any more.
+                # Else the system would go on sending, and the server reading, what was given up.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()

@@ -38,10 +38,10 @@ class WebSocketClient:
         max_message_bytes: a larger message ends the connection.
 
     Attributes:
-        is_open: whether the server has agreed and nobody has closed.
+        is_open: whether the server has agreed and neither side has closed.
 
     Raises:
-        InvalidValue: *url* is none.
+        InvalidValue: *url* is not such an address.
     """
 
     def __init__(self, url: str, subprotocols: Sequence[str], max_message_bytes: int) -> None:

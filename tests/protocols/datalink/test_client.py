@@ -276,6 +276,7 @@ def test_each_packet_has_a_message_of_its_own() -> None:
     client = DataLinkClient()
     client.send(Identify("a"))
     client.send(Stream())
+    assert client.queued_packets == 2
     assert client.messages_to_send() == [packed(b"ID a"), packed(b"STREAM")]
     assert client.messages_to_send() == []
     assert list(client.receive_message(packed(b"ID x"))) == [Answer(Identify("a"), Identity.of("x"))]
