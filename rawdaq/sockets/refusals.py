@@ -76,12 +76,12 @@ class Refusals:
             if outage.counts and (at_once or outage.is_due):
                 self._log_newest(reason)
 
-    async def log_regularly(self, check_s: float = _CHECK_S) -> None:
+    async def log_regularly(self, check_s: float | None = None) -> None:
         """Log what is due, until cancelled; then the rest. It wakes up only while something is to be logged."""
         try:
             while True:
                 await self._is_due.wait()
-                await asyncio.sleep(check_s)
+                await asyncio.sleep(_CHECK_S if check_s is None else check_s)
                 self.log()
                 if not any(outage.counts for outage, _, _ in self._newest.values()):
                     self._is_due.clear()
