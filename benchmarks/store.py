@@ -29,12 +29,11 @@ _WRITTEN_SECTORS = 6  # of the statistics of a block device
 
 def group(number: int, count: int, size: int, streams: int) -> list[Entry]:
     """Return a group in which each stream goes on by a second."""
-    start_ns = START_NS + number * count // streams * NS_PER_S
-    body = bytes(size)
-    return [
-        Entry(f"XX.S{(number * count + i) % streams:05d}..HHZ", start_ns, start_ns + NS_PER_S - 1, body)
-        for i in range(count)
-    ]
+    body, entries = bytes(size), list[Entry]()
+    for each in range(number * count, (number + 1) * count):
+        start_ns = START_NS + each // streams * NS_PER_S
+        entries.append(Entry(f"XX.S{each % streams:05d}..HHZ", start_ns, start_ns + NS_PER_S - 1, body))
+    return entries
 
 
 def ignore(report: Report) -> None:
