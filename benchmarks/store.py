@@ -29,12 +29,11 @@ _WRITTEN_SECTORS = 6  # of the statistics of a block device
 
 def group(number: int, count: int, size: int, streams: int) -> list[Entry]:
     """Return a group in which each stream goes on by a second."""
-    start_ns = START_NS + number * count // streams * NS_PER_S
-    body = bytes(size)
-    return [
-        Entry(f"XX.S{(number * count + i) % streams:05d}..HHZ", start_ns, start_ns + NS_PER_S - 1, body)
-        for i in range(count)
-    ]
+    body, entries = bytes(size), list[Entry]()
+    for each in range(number * count, (number + 1) * count):
+        start_ns = START_NS + each // streams * NS_PER_S
+        entries.append(Entry(f"XX.S{each % streams:05d}..HHZ", start_ns, start_ns + NS_PER_S - 1, body))
+    return entries
 
 
 def ignore(report: Report) -> None:
@@ -96,26 +95,30 @@ def row(name: str, taken: Sequence[float]) -> None:
     print(f"{name:32} {p50:9.3f} {p99:9.3f} {taken[-1]:9.3f} {count:7d}")
 
 
-def large_store(folder: Path, entries: int, streams: int) -> None:
-    """Print how long opening, finding and reading take in a store that was killed."""
+def kill_one_that_fills(folder: Path, entries: int, streams: int) -> None:
+    """Have another process fill a store, and kill it."""
     command = [sys.executable, "-m", "benchmarks.store", "--fill", str(folder), str(entries), str(streams)]
-    begin_s = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         if child.stdout is None or child.stdout.readline() != "filled\n":
             raise RuntimeError("the store was not filled")
         child.send_signal(signal.SIGKILL)
+
+
+def large_store(folder: Path, entries: int, streams: int) -> None:
+    """Print how long opening, finding and reading take in a store that was killed."""
+    begin_s = time.perf_counter()
+    kill_one_that_fills(folder, entries, streams)
     size_mb = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    print(
-        f"\n{entries} entries of 100 B, {streams} streams, {size_mb:.0f} MB, in {time.perf_counter() - begin_s:.0f} s"
-    )
+    taken_s = time.perf_counter() - begin_s
+    print(f"\n{entries} entries of 100 B, {streams} streams, {size_mb:.0f} MB, in {taken_s:.0f} s")
     print(f"{'ms':32} {'p50':>9} {'p99':>9} {'max':>9} {'calls':>7}")
-
-    def reopen() -> None:
-        opened = Store(folder, report=ignore)
-        opened.open()
-        opened._writer = opened._lock = None  # noqa: SLF001  # as a kill leaves it
-
-    row("open after kill -9", timed(reopen, 10))
+    opened: list[float] = []
+    for _ in range(5):
+        store = Store(folder, report=ignore)
+        opened += timed(store.open, 1)
+        store.close()
+        kill_one_that_fills(folder, 1000, streams)
+    row("open after kill -9", sorted(opened))
     with Store(folder, report=ignore) as store:
         chance, names = random.Random(1), [f"XX.S{number:05d}..HHZ" for number in range(streams)]
         last_ns = entries // streams * NS_PER_S
@@ -138,8 +141,10 @@ def large_store(folder: Path, entries: int, streams: int) -> None:
 def written_bytes(folder: Path) -> int:
     """Return what the device of *folder* has written since the machine started."""
     device = os.stat(folder).st_dev
-    statistics = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat").read_text(encoding="ascii")
-    return int(statistics.split()[_WRITTEN_SECTORS]) * _SECTOR_BYTES
+    statistics = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    if not statistics.exists():
+        raise SystemExit(f"no block device is below {folder}: choose another --folder, or --seconds 0")
+    return int(statistics.read_text(encoding="ascii").split()[_WRITTEN_SECTORS]) * _SECTOR_BYTES
 
 
 def device_bytes(folder: Path, seconds: float) -> None:

@@ -114,6 +114,7 @@ class Writer:
         self._limit_set = (time.monotonic(), start.next_position)
         self._is_clean = start.is_clean
         self._fresh: Place | None = None  # in a segment that nothing could be written to yet
+        self._begun: int | None = None  # the first position of a file that is in no catalog
         self._is_torn = False
         self._ready_to = start.place.file.size() if start.place is not None else 0
         self._created_ns = 0
@@ -171,6 +172,7 @@ class Writer:
             draft = self._draft(place.table, entries, cursors, limit)
             headers, data = draft.close()
             if place.offset + len(data) <= self._segment_bytes:
+                self._remove_begun()
                 self._put(place, draft, headers, data, limit)
                 self._parts.book.written(cursors)
                 return
@@ -182,7 +184,7 @@ class Writer:
         headers, data = draft.close()
         head_headers, head_data = head.close()
         self._put(place, draft, head_headers + headers, head_data + data, limit)
-        self._fresh = None
+        self._fresh = self._begun = None
         self._parts.book.written(cursors)
 
     def _draft(self, table: HeaderTable, entries: Sequence[Entry], cursors: CursorGroup, limit: int) -> Draft:
@@ -210,7 +212,9 @@ class Writer:
         ended = 0 if self._place is None else first - self._place.segment.first
         try:
             with typed_errors(parts.folder.path):
+                self._remove_begun()
                 self._make_room(self._segment_bytes + ended * _INDEXED_BYTES + _INDEX_HEAD_BYTES, is_for_data)
+                self._begun = first
                 file = parts.folder.create(first)
                 self._ready_to = file.size()
         except DiskGone:
@@ -218,6 +222,13 @@ class Writer:
             raise
         table = HeaderTable(first)
         return Place(Segment(parts.catalog.shared, first, table), file, table, 0)
+
+    def _remove_begun(self) -> None:
+        """Remove the file of a segment that was not begun after all: positions that it would begin with come before."""
+        if self._begun is not None:
+            with typed_errors(self._parts.folder.path):
+                self._parts.folder.retire(self._begun)
+            self._fresh = self._begun = None
 
     def _put(self, place: Place, draft: Draft, headers: bytes, data: bytes, limit: int) -> None:
         """Write *data*; when that has worked, let it be read."""

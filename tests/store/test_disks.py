@@ -273,6 +273,30 @@ def test_a_folder_that_has_gone_when_a_segment_is_full(tmp_path: Path, no_sync: 
         holds(store, range(first.start, last.stop), 0)
 
 
+def test_a_segment_that_could_not_be_begun_is_no_obstacle_to_a_smaller_group(
+    tmp_path: Path, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = logs.store(tmp_path / "log")
+    store.open()
+    first = store.append(logs.entries(0, 6))
+    disk.write_error = errno.ENOSPC
+    with pytest.raises(DiskFull):
+        store.append(logs.entries(6, 40))  # which needs a new segment
+    disk.write_error = None
+    second = store.append(logs.entries(6, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", failing(errno.EIO))
+        with pytest.raises(DiskFailed):
+            store.append(logs.entries(8, 40))
+    third = store.append(logs.entries(8, 1))
+    fourth = store.append(logs.entries(9, 40))
+    assert [second.start, third.start, fourth.start] == [first.start + number for number in (6, 8, 9)]
+    logs.kill(store)
+    with logs.store(tmp_path / "log") as again:
+        holds(again, range(first.start, fourth.stop), 0)
+        assert again.status().segments == 2
+
+
 def test_a_sync_that_failed_is_not_believed_when_the_next_one_works(tmp_path: Path, disk: FaultyDisk) -> None:
     folder = tmp_path / "log"
     with logs.store(folder) as store:

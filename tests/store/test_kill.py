@@ -15,7 +15,7 @@ from rawdaq.store.store import Store
 from tests.helpers import ROOT, environment
 from tests.store import appender, logs
 
-RUNS = 20
+RUNS = 50
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rawdaq.store.retention import Retention
 from tests.store import logs
 from tests.store.faults import FaultyDisk
 
-CUTS = 60
+CUTS = 70
 
 
 @pytest.mark.parametrize("mode", ["grow", "ready", "recycled"])

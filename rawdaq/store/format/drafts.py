@@ -43,7 +43,7 @@ class Draft:
         self._control += [(header, body)] * copies
 
     def add_cursors(self, bodies: Sequence[control.CursorBody], now_ns: int) -> None:
-        """Add how cursors change; a change that is lost leaves a cursor too old, a cursor that is lost is none."""
+        """Add how cursors change. A lost change leaves a cursor too old; a lost cursor begins at the newest entry."""
         for body in bodies:
             self.add_control(Kind.CURSOR, body.pack(), now_ns, copies=2 if body.is_whole or body.is_dropped else 1)
 

@@ -1,6 +1,6 @@
 """Entries are found from the bytes alone: cut anywhere, with any bit wrong, behind what an earlier use has left."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rawdaq.store.format.drafts import Draft
@@ -35,6 +35,7 @@ def data_bodies(groups: list[list[bytes]]) -> list[bytes]:
     return [body for group in groups for body in [b"12345678", *group]]
 
 
+@settings(max_examples=50)
 @given(BODIES, st.binary(max_size=100))
 def test_all_is_found_and_what_stands_behind_is_not(groups: list[list[bytes]], rest: bytes) -> None:
     data, _ = written(groups)
@@ -46,6 +47,7 @@ def test_all_is_found_and_what_stands_behind_is_not(groups: list[list[bytes]], r
     assert found.damaged_bodies(data) == []
 
 
+@settings(max_examples=50)
 @given(BODIES, st.data())
 def test_a_log_that_is_cut_anywhere_ends_with_its_last_whole_group(
     groups: list[list[bytes]], more: st.DataObject
@@ -62,6 +64,7 @@ def test_a_log_that_is_cut_anywhere_ends_with_its_last_whole_group(
     assert found.end == ([0, *ends])[whole]
 
 
+@settings(max_examples=50)
 @given(BODIES, BODIES, st.integers(0, 3000))
 def test_what_an_earlier_use_of_the_file_has_left_is_never_found(
     old: list[list[bytes]], new: list[list[bytes]], size: int
@@ -76,6 +79,7 @@ def test_what_an_earlier_use_of_the_file_has_left_is_never_found(
     assert torn[: found.end] == data[: found.end]
 
 
+@settings(max_examples=50)
 @given(BODIES, st.data())
 def test_a_damaged_header_hides_nothing_behind_it(groups: list[list[bytes]], more: st.DataObject) -> None:
     data, _ = written(groups)
@@ -90,6 +94,7 @@ def test_a_damaged_header_hides_nothing_behind_it(groups: list[list[bytes]], mor
     assert FIRST + sum(map(len, groups)) - found.next_position + of_data in (0, 1)
 
 
+@settings(max_examples=50)
 @given(BODIES, st.integers(0, 30))
 def test_nothing_is_found_from_the_position_on_at_which_the_next_segment_begins(
     groups: list[list[bytes]], count: int
