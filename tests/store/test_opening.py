@@ -1,6 +1,7 @@
 """How a log is opened again: where it goes on, what is burnt, and what cannot be read."""
 
 import errno
+import fcntl
 import logging
 import os
 import struct
@@ -148,10 +149,10 @@ def test_a_format_of_a_later_version_is_not_touched(
 
 
 def test_a_disk_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders.fcntl, "flock", fail_with(errno.ENOLCK))
+    monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOLCK))
     with pytest.raises(StoreLocked, match="knows no locks"):
         logs.store(tmp_path / "log").open()
-    monkeypatch.setattr(folders.fcntl, "flock", fail_with(errno.EIO))
+    monkeypatch.setattr(fcntl, "flock", fail_with(errno.EIO))
     with pytest.raises(DiskFailed):
         logs.store(tmp_path / "log").open()
 
