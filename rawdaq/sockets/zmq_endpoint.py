@@ -117,6 +117,7 @@ class ZmqEndpoint(Endpoint):
         """
         options = self._options
         limits = {zmq.RCVHWM: options.high_water_mark, zmq.MAXMSGSIZE: options.max_message_bytes}
+        limits[zmq.SNDHWM] = 0  # of a SUB socket libzmq drops subscriptions beyond it, in silence
         self._socket = await self._zmq.open(self._context(), options.socket_type, limits)
         if options.socket_type == zmq.SUB:
             for topic in options.topics:

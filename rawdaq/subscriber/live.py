@@ -142,6 +142,7 @@ class Subscriber(PacketReader):
                 subscription = self._context.socket(zmq.SUB)
                 self._publishers.append(_Publisher(subscription, address))
                 subscription.setsockopt(zmq.RCVHWM, self._high_water_mark)
+                subscription.setsockopt(zmq.SNDHWM, 0)  # libzmq drops subscriptions beyond it, in silence
                 self._publishers[-1].connect(prefixes(self.streams))
         except InvalidValue:
             self._release()

@@ -97,6 +97,12 @@ async def test_cancelled_async_reader_can_read_on() -> None:
         assert await subscriber.areceive(30) == packet()
 
 
+def test_more_than_a_thousand_patterns_are_subscribed_to_all(feed: Feed) -> None:
+    names = {f"XX.S{number:04d}.00.HHZ" for number in range(3000)}
+    with Subscriber(feed.address, names):
+        assert feed.await_subscriber(3000) == {name.encode() for name in names}
+
+
 def test_patterns_choose_the_streams(feed: Feed) -> None:
     with Subscriber(feed.address, ["XX.*.*.HHZ", "YY.A*"]) as subscriber:
         assert feed.await_subscriber(2) == {b"XX.", b"YY.A"}
