@@ -100,8 +100,10 @@ class Trimmer:
         oldest = self._removable()
         with typed_errors(self._folder.path):
             is_full = oldest is not None and self._is_full(room_bytes)
-        if oldest is not None and is_full:
-            raise StoreFull(str(self._folder.path), tuple(self._behind(oldest)), self._rules.max_bytes or 0)
+        # What was synced since the look above goes the next time: it is no cursor that keeps it.
+        behind = self._behind(oldest) if oldest is not None and is_full and not self._rules.drops_needed else {}
+        if behind:
+            raise StoreFull(str(self._folder.path), tuple(behind), self._rules.max_bytes or 0)
 
     def free_space(self) -> bool:
         """Remove something that nobody needs because the disk is full; return whether there was something."""
