@@ -16,6 +16,11 @@ def test_a_mount_lies_on_another_file_system() -> None:
     assert device_below(Path("/proc/self")) == os.stat("/").st_dev
 
 
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/shm")
+    assert device_below(tmp_path / "link") == device_below(Path("/dev/shm"))
+
+
 def test_a_folder_has_the_device_of_its_disk(tmp_path: Path) -> None:
     folder = MountedFolder(tmp_path)
     folder.watch()

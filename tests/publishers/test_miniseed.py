@@ -273,6 +273,37 @@ async def test_a_disk_that_hangs_stops_neither_the_loop_nor_the_end(
     await publisher.aclose()
 
 
+async def test_records_that_are_lost_at_the_end_are_reported(tmp_path: Path) -> None:
+    (tmp_path / DAY).mkdir(parents=True)
+    publisher = MiniSeedPublisher(tmp_path)
+    await publisher.open()
+    await publisher.deliver(as_runs(records(publisher)[:1]))
+    with pytest.raises(ComponentError, match=r"1 records could not be written and are lost: .* Is a directory"):
+        await publisher.aclose()
+
+
+async def test_the_disk_is_not_asked_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher, loop, asked = MiniSeedPublisher(tmp_path, fsync_s=0.01), asyncio.get_running_loop(), list[object]()
+    await publisher.open()
+    await publisher.deliver(as_runs(records(publisher)[:1]))
+    await publisher.aclose()
+
+    def count(*args: object) -> None:
+        asked.append(args)
+
+    monkeypatch.setattr(DiskThread, "submit", count)
+    due_s = loop.time() + 0.01
+    await until(lambda: loop.time() > due_s)
+    assert asked == []
+
+
+async def test_nothing_is_delivered_before_it_is_open(tmp_path: Path) -> None:
+    publisher = MiniSeedPublisher(tmp_path, name="archive")
+    with pytest.raises(ComponentError, match="archive is not open"):
+        await publisher.deliver(as_runs(records(publisher)[:1]))
+    await publisher.aclose()
+
+
 async def test_closing_twice_is_fine_and_so_is_closing_what_never_opened(tmp_path: Path) -> None:
     publisher = MiniSeedPublisher(tmp_path)
     await publisher.aclose()

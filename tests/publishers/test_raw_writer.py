@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,29 @@ async def test_disk_that_hangs_does_not_hang_the_loop(tmp_path: Path, monkeypatc
     await writer.aclose()
 
 
+async def test_what_was_published_before_the_end_is_in_the_file(tmp_path: Path) -> None:
+    writer = await opened(tmp_path / "raw")
+    writer.publish(b"data")
+    await writer.aclose()
+    assert (tmp_path / "raw").read_bytes() == b"data"
+
+
+async def test_the_disk_is_not_asked_after_the_end(tmp_path: Path) -> None:
+    loop, failures = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    writer = await opened(tmp_path / "raw", fsync_s=0.01)
+    await writer.deliver([b"data"])
+    await writer.aclose()
+    due_s = loop.time() + 0.01
+    await until(lambda: loop.time() > due_s)
+    assert failures == []
+
+
+async def test_nothing_is_delivered_before_it_is_open(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="RawWriter is not open"):
+        await RawWriter(tmp_path / "raw").deliver([b"data"])
+
+
 def test_only_one_publisher_can_have_a_file() -> None:
     assert RawWriter.exclusive({"path": Path("/a/b.raw")}) == "file /a/b.raw"
 
@@ -233,21 +257,23 @@ async def test_an_opening_that_was_given_up_keeps_no_file(tmp_path: Path, monkey
 async def test_nothing_is_written_below_a_mount_point_whose_disk_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "raw"
+    path, stat, below = tmp_path / "raw", os.stat, 12345
+
+    def device_below(_: Path) -> int:
+        return below
+
+    def unmounted(of: Any, **options: Any) -> Any:
+        return SimpleNamespace(st_dev=below) if of == tmp_path else stat(of, **options)
+
+    monkeypatch.setattr("rawdaq.disk.mounts.device_below", device_below)
     writer = await opened(path)
     await writer.deliver([b"one"])
     path.unlink()
-
-    def below(folder: Path) -> int:
-        return folder.stat().st_dev
-
-    with monkeypatch.context() as patch:
-        patch.setattr("rawdaq.disk.mounts.device_below", below)
-        writer._folder.watch()
-    with pytest.raises(PublisherUnavailable, match="create the folder, or mount its disk"):
-        await writer.deliver([b"two"])
+    with monkeypatch.context() as gone:
+        gone.setattr(os, "stat", unmounted)
+        with pytest.raises(PublisherUnavailable, match="create the folder, or mount its disk"):
+            await writer.deliver([b"two"])
     assert not path.exists()
-    writer._folder.watch()
     await writer.deliver([b"two"])
     await writer.aclose()
     assert path.read_bytes() == b"two"
