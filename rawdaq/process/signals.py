@@ -1,5 +1,6 @@
 """SIGTERM, SIGINT and SIGHUP end a process in order, a second one ends it at once; SIGUSR1 tries paused publishers."""
 
+import _thread
 import asyncio
 import os
 import signal
@@ -28,7 +29,7 @@ class Server(Protocol):
         ...
 
 
-def _handler(stop: Callable[[], None]) -> Callable[[int], None]:
+def _handler(stop: Callable[[], object]) -> Callable[[int], None]:
     """Return what a signal calls: *stop* the first time, the end of the process the second time."""
     is_stopping = False
 
@@ -72,7 +73,8 @@ def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object] = _
 def stop_event() -> Generator[threading.Event]:
     """Yield an event that the first signal to stop sets, for a command without an event loop."""
     event = threading.Event()
-    handle = _handler(event.set)
+    # The signal may find this thread inside the lock of the event, which `set` would wait for without an end.
+    handle = _handler(lambda: _thread.start_new_thread(event.set, ()))
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         handle(number)
