@@ -102,10 +102,14 @@ class Process:
         return self.returncode
 
     def communicate(self) -> tuple[str, str]:
-        """Return what it writes to stdout and stderr until it has ended."""
+        """Return what it writes to stdout and stderr until it has ended; one that does not end is killed."""
         with ThreadPoolExecutor(2) as pool:
             out, err = pool.submit(self.stdout.read), pool.submit(self.stderr.read)
-        self.wait()
+            try:
+                self.wait()
+            except TimeoutExpired:
+                self.kill()  # or the threads would read for ever
+                raise
         return out.result(), err.result()
 
     def send_signal(self, number: int) -> None:

@@ -21,8 +21,7 @@ from rawdaq.datalink import (
 )
 from rawdaq.errors import ProtocolError
 from rawdaq.packet import Packet
-from rawdaq.stream_id import check_patterns
-from rawdaq.subscriber.reader import PacketReader
+from rawdaq.subscriber.records import RecordReader
 
 _TURN_S: Final = 0.2  # by which a `close` of another thread may be late
 
@@ -39,7 +38,7 @@ def expression_for(patterns: Sequence[str]) -> str:
     return f"^(FDSN:)?({'|'.join(dict.fromkeys(networks))})_.*/MSEED3?$"
 
 
-class DataLinkReader(PacketReader):
+class DataLinkReader(RecordReader):
     """Reads the records that a server gets from now on; ends when the connection does.
 
     Args:
@@ -52,8 +51,6 @@ class DataLinkReader(PacketReader):
         InvalidValue: a pattern that can name no stream, or *url* is no address.
     """
 
-    is_live = True
-
     def __init__(
         self,
         url: str,
@@ -62,21 +59,8 @@ class DataLinkReader(PacketReader):
         logger: logging.Logger | None = None,
     ) -> None:
         super().__init__(streams, timeout_s, logger)
-        check_patterns(self.streams)
         self._link: BlockingDataLink | None = None
         self._settings = DataLink(url)
-        self._unusable = 0
-        self._passed_over: set[str] = set()
-
-    @property
-    def malformed(self) -> int:
-        """How many records were skipped because they hold no waveform, or cannot be read."""
-        return self._unusable
-
-    @property
-    def passed_over(self) -> list[str]:
-        """Names of streams that came though no pattern selects them."""
-        return sorted(self._passed_over)
 
     def open(self) -> None:
         """Connect; a second time does nothing.
@@ -127,14 +111,7 @@ class DataLinkReader(PacketReader):
             packet = waveform_of(received) if is_waveform(received) else None
         except PayloadUnreadable:
             packet = None
-        if packet is None:
-            self._unusable += 1
-            return None
-        if not packet.stream.matches(self.streams):
-            self._passed_over.add(str(packet.stream))
-            return None
-        self.received[packet.stream] += 1
-        return packet.numbered(self.received[packet.stream] - 1)
+        return self._selected(packet)
 
     def _release(self) -> None:
         if self._link is not None:

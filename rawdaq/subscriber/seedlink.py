@@ -34,8 +34,7 @@ from rawdaq.protocols.seedlink import (
 )
 from rawdaq.protocols.seedlink.info.v3 import read_xml
 from rawdaq.protocols.seedlink.info.v4 import read_json
-from rawdaq.stream_id import check_patterns
-from rawdaq.subscriber.reader import PacketReader
+from rawdaq.subscriber.records import RecordReader
 
 DEFAULT_PORT = 18000
 
@@ -172,7 +171,7 @@ class SeedLinkLink:
         self._socket.close()
 
 
-class SeedLinkReader(PacketReader):
+class SeedLinkReader(RecordReader):
     """Reads what a server sends from now on; ends when the server does.
 
     Args:
@@ -185,8 +184,6 @@ class SeedLinkReader(PacketReader):
         InvalidValue: a pattern that can name no stream.
     """
 
-    is_live = True
-
     def __init__(
         self,
         address: SeedLinkAddress,
@@ -195,22 +192,9 @@ class SeedLinkReader(PacketReader):
         logger: logging.Logger | None = None,
     ) -> None:
         super().__init__(streams, timeout_s, logger)
-        check_patterns(self.streams)
         self.address = address
         self._link: SeedLinkLink | None = None
         self._packets: deque[Packet] = deque()
-        self._unusable = 0
-        self._passed_over: set[str] = set()
-
-    @property
-    def malformed(self) -> int:
-        """How many records were skipped because they hold no waveform, or cannot be read."""
-        return self._unusable
-
-    @property
-    def passed_over(self) -> list[str]:
-        """Names of streams that came though no pattern selects them."""
-        return sorted(self._passed_over)
 
     def open(self) -> None:
         """Connect; a second time does nothing.
@@ -265,13 +249,8 @@ class SeedLinkReader(PacketReader):
             packet = to_packet(*read_record(record.payload), time.time_ns())
         except (RecordUnreadable, InvalidValue):
             packet = None
-        if packet is None:
-            self._unusable += 1
-        elif not packet.stream.matches(self.streams):
-            self._passed_over.add(str(packet.stream))
-        else:
-            self._packets.append(packet.numbered(self.received[packet.stream]))
-            self.received[packet.stream] += 1
+        if (selected := self._selected(packet)) is not None:
+            self._packets.append(selected)
 
     def _wake(self) -> None:
         if self._link is not None:
