@@ -15,9 +15,8 @@ from rawdaq.sockets.zmq_socket import ZmqSocket
 
 #: As many messages are taken before others on the event loop get their turn.
 BURST_MESSAGES = 256
-_BURST_BYTES = (
-    1 << 20
-)  # and of whole messages no more than this: a frame of a camera is sent on before the next is read
+#: And of whole messages no more than this: a frame of a camera is sent on before the next is read.
+_BURST_BYTES = 1 << 20
 _WAITING_BYTES = 4 << 20  # of them that may wait in a socket, where nothing but their number can be limited
 _WAITING_LEAST = 2
 
