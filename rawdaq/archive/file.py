@@ -6,13 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from rawdaq.archive.layout import TORN
+from rawdaq.archive.whole_records import whole_records
 from rawdaq.disk.files import open_locked
 from rawdaq.miniseed.format import RecordRun
-from rawdaq.miniseed.header import MAX_HEADER_BYTES, RecordHeader, read_header
 from rawdaq.times import to_iso
 
-#: Where the last records of a miniSEED 3 file are searched; a file with longer ones is read from its start.
-_TAIL_BYTES = 1 << 18
 _COPY_BYTES = 1 << 20
 
 
@@ -26,6 +24,7 @@ class ArchiveFile:
     Attributes:
         path: the file.
         descriptor: the system's number of it.
+        bad_bytes: how many bytes stand before its first record; they stay there.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
 
@@ -35,6 +34,7 @@ class ArchiveFile:
 
     def __init__(self, path: Path, now_ns: int) -> None:
         self.path = path
+        self.bad_bytes = 0
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
         self._error: OSError | None = None
@@ -42,7 +42,7 @@ class ArchiveFile:
         try:
             status = os.fstat(self.descriptor)
             self._identity = status.st_dev, status.st_ino
-            end = end_of_records(self.descriptor, status.st_size)
+            self.bad_bytes, end = whole_records(self.descriptor, status.st_size)
             if end < status.st_size:
                 self.set_aside = _set_aside(self.descriptor, path, end, now_ns), status.st_size - end
                 os.ftruncate(self.descriptor, end)
@@ -118,48 +118,6 @@ def _open(path: Path) -> int:
 def _with_path(error: OSError, path: Path) -> OSError:
     """Return *error* with the name of the file that it is about."""
     return OSError(error.errno, error.strerror, error.filename or str(path))
-
-
-def end_of_records(fd: int, size_bytes: int) -> int:
-    """Return where the last whole record of a file of *size_bytes* ends; 0 when it does not begin with one.
-
-    Most files are not read whole for that: the last record of a file with records of one length, or the records that
-    are found near its end, are enough. Any other file is walked from header to header.
-    """
-    first = _header_at(fd, 0) if size_bytes else None
-    if first is None:
-        return 0
-    if first.version == 2:
-        end = size_bytes - size_bytes % first.length_bytes
-        last = _header_at(fd, end - first.length_bytes) if end else None
-        if last and last.length_bytes == first.length_bytes:
-            return end
-    elif _ends_whole(fd, size_bytes):
-        return size_bytes
-    return _walk(fd, 0, size_bytes)
-
-
-def _header_at(fd: int, offset: int) -> RecordHeader | None:
-    return read_header(os.pread(fd, MAX_HEADER_BYTES, offset))
-
-
-def _ends_whole(fd: int, size_bytes: int) -> bool:
-    """Whether the miniSEED 3 records near the end lead exactly to it."""
-    begin = max(0, size_bytes - _TAIL_BYTES)
-    tail = os.pread(fd, _TAIL_BYTES, begin)
-    at = tail.find(b"MS\x03")
-    while at >= 0 and _header_at(fd, begin + at) is None:
-        at = tail.find(b"MS\x03", at + 1)
-    return at >= 0 and _walk(fd, begin + at, size_bytes) == size_bytes
-
-
-def _walk(fd: int, offset: int, size_bytes: int) -> int:
-    """Return where the last of the whole records that follow each other from *offset* ends."""
-    while header := _header_at(fd, offset):
-        if offset + header.length_bytes > size_bytes:
-            break
-        offset += header.length_bytes
-    return offset
 
 
 def _set_aside(fd: int, path: Path, begin: int, now_ns: int) -> Path:

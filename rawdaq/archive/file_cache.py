@@ -45,6 +45,7 @@ class FileCache:
         self._folder = MountedFolder(root)
         self._surplus: str | None = None  # key of a file whose descriptor is left to others
         self._is_limit_logged = False
+        self._damaged: set[Path] = set()  # files whose bad first bytes were told
 
     def __len__(self) -> int:
         return len(self._files)
@@ -93,6 +94,13 @@ class FileCache:
 
     def _open(self, key: str, path: Path) -> ArchiveFile:
         file = self._files[key] = ArchiveFile(path, self._clock_ns())
+        if file.bad_bytes and path not in self._damaged:
+            self._damaged.add(path)  # it may be opened for each batch
+            self._log.warning(
+                "the first %d bytes of %s are no records; they stay, and records follow the last whole one",
+                file.bad_bytes,
+                file.path,
+            )
         if file.set_aside:
             self.torn_tails += 1
             self._log.warning(

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from rawdaq.miniseed.header import RECORD_START_BYTES, find_record
 from rawdaq.miniseed.reader import (
     RecordInfo,
     RecordUnreadable,
-    find_record,
     is_control_header,
     is_miniseed,
     read_info,
@@ -27,7 +27,6 @@ _PROBE_BYTES = 1 << 14  # of one look at a place in a file; the next record begi
 _SMALL_BYTES = 1 << 16  # of a file of which a look sees everything
 _HEADER_BYTES = 1 << 9  # the headers of a record that have its length lie in its first bytes
 _MAX_UNKNOWN_BYTES = 1 << 17  # of a record without a length in its headers
-_MARK_BYTES = 8  # by which the beginning of a record is recognised
 _FIRST_PROBES = 16
 _MORE_PROBES = 512
 _BACK_FRACTION = 64  # time that runs back by more than this part of a file's span begins another section
@@ -239,12 +238,12 @@ class _Window:
             length = record_length(self._data, at) or self._end - offset
         if length is None:
             raise RecordUnreadable("no miniSEED record")
-        at = self._reach(offset, length + _MARK_BYTES)
+        at = self._reach(offset, length + RECORD_START_BYTES)
         data = self._data[at : at + length]
         if len(data) < length:
             raise RecordUnreadable(f"a record of {length} bytes, of which {len(data)} are there")
-        following = self._data[at + length : at + length + _MARK_BYTES]
-        if len(following) == _MARK_BYTES and not is_miniseed(following) and _holds_record(data):
+        following = self._data[at + length : at + length + RECORD_START_BYTES]
+        if len(following) == RECORD_START_BYTES and not is_miniseed(following) and _holds_record(data):
             raise RecordUnreadable(f"a record of {length} bytes, in the middle of which another one begins")
         return RawRecord(read_info(data), data, offset)
 
@@ -255,7 +254,7 @@ class _Window:
             found = find_record(self._data, at)
             if found is not None:
                 return self._begin + found
-            offset = max(offset, self._begin + len(self._data) - _MARK_BYTES) + 1
+            offset = max(offset, self._begin + len(self._data) - RECORD_START_BYTES) + 1
         return self._end
 
 

@@ -1,10 +1,15 @@
 """What the header of a miniSEED record says of the record, read without any library: enough to walk through a file."""
 
+import re
 import struct
 from typing import NamedTuple
 
 #: The header of any record, as far as it is read here, lies in its first bytes.
 MAX_HEADER_BYTES = 256
+#: By so many a record is recognised.
+RECORD_START_BYTES = 8
+
+_START = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")  # of either version
 
 # miniSEED 2, fixed section of the data header, from the year on (either byte order).
 _V2_TIME = "HHBBBxH"  # year, day, hour, minute, second, 0.0001 s
@@ -33,6 +38,12 @@ class RecordHeader(NamedTuple):
     length_bytes: int
     quality: str
     rate_hz: float
+
+
+def find_record(data: bytes, begin: int) -> int | None:
+    """Return where in *data*, from *begin* on, the next record seems to start; None when nowhere."""
+    match = _START.search(data, begin)
+    return match.start() if match else None
 
 
 def read_header(data: bytes) -> RecordHeader | None:

@@ -14,6 +14,7 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
 from rawdaq.errors import RawdaqError
+from rawdaq.miniseed.header import RECORD_START_BYTES, find_record
 from rawdaq.packet import Packet, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
@@ -30,8 +31,7 @@ _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 
 _MAX_NAMES = 1 << 12  # remembered
 _DTYPES: dict[bytes, np.dtype[Any]] = {b"i": np.dtype("int32"), b"f": np.dtype("float32"), b"d": np.dtype("float64")}
 
-# A record of either version; a control header of a full SEED volume, in front of the records of old files.
-_START = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
+# A control header of a full SEED volume, in front of the records of old files.
 _CONTROL = re.compile(rb"[0-9 \0]{6}[VAST][ *\0]")
 
 
@@ -82,18 +82,12 @@ class RecordContent(NamedTuple):
 
 def is_miniseed(head: bytes) -> bool:
     """Whether a file that begins with *head* is miniSEED, or a SEED volume around it."""
-    return _START.match(head) is not None or is_control_header(head)
+    return find_record(head[:RECORD_START_BYTES], 0) == 0 or is_control_header(head)
 
 
 def is_control_header(head: bytes) -> bool:
     """Whether *head* begins one of the control headers that a SEED volume has in front of its records."""
     return _CONTROL.match(head) is not None
-
-
-def find_record(data: bytes, begin: int) -> int | None:
-    """Return where in *data*, from *begin* on, the next record seems to start; None when nowhere."""
-    match = _START.search(data, begin)
-    return match.start() if match else None
 
 
 def record_length(data: bytes, begin: int) -> int | None:

@@ -243,6 +243,20 @@ def test_a_torn_tail_is_logged_and_counted(tmp_path: Path, caplog: pytest.LogCap
     assert "its last 412 bytes are now in .XX.DEMO.00.HHZ.D.2026.325.torn-20261121T000000Z" in caplog.text
 
 
+def test_a_bad_beginning_is_logged_once_and_nothing_is_moved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, made = sds(tmp_path, Z), records(Z, count=3)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(512) + joined(made[:1], Z))
+    archive = opened(tmp_path, max_open_files=1)
+    for record in made[1:]:
+        archive.write(as_runs([record]))
+        archive.write(as_runs(records(N)))  # which closes the file
+    archive.close()
+    assert path.read_bytes() == bytes(512) + joined(made, Z)
+    assert archive.status()["torn_tails"] == 0
+    assert caplog.text.count(f"the first 512 bytes of {path} are no records") == 1
+
+
 @pytest.mark.parametrize("room_bytes", range(0, 9 * 512, 256))
 def test_a_full_disk_costs_no_record_and_doubles_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int

@@ -2,100 +2,22 @@
 
 import errno
 import os
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from rawdaq.archive.file import ArchiveFile, end_of_records
-from rawdaq.miniseed.maker import Record, RecordFormat
-from rawdaq.packet import Packet
-from rawdaq.stream_id import StreamId
+from rawdaq.archive.file import ArchiveFile
 from rawdaq.times import from_iso
+from tests.archive.made_records import joined, records
 from tests.disks import Disk, fail_with, file_size_limit
-from tests.record_makers import RecordMaker, as_runs
+from tests.record_makers import as_runs
 
 NOW_NS = from_iso("2026-11-21T02:23:00Z")
-
-
-def records(version: int, count: int, length_bytes: int = 512) -> list[Record]:
-    """Return *count* records; those of miniSEED 3 differ in length."""
-    maker = RecordMaker(RecordFormat(version, length_bytes))
-    made: list[Record] = []
-    for index in range(count):
-        samples = np.arange(1 + 7 * index % 90, dtype=np.int32) * 997
-        maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), index * 10**12, 100.0, samples)], 0)
-        made += maker.flush()
-    return made
-
-
-def joined(some: list[Record]) -> bytes:
-    return b"".join(record.data for record in some)
-
-
-def end_of(path: Path, content: bytes) -> int:
-    path.write_bytes(content)
-    with path.open("rb") as file:
-        return end_of_records(file.fileno(), len(content))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "new" / "day"
-
-
-@pytest.mark.parametrize("version", [2, 3])
-@pytest.mark.parametrize("cut", [0, 1, 39, 63, 100, 127])
-def test_the_end_of_the_last_whole_record_is_found(tmp_path: Path, version: int, cut: int) -> None:
-    made = records(version, 20)
-    whole = joined(made[:-1]) if cut else joined(made)
-    assert end_of(tmp_path / "day", joined(made)[: len(joined(made)) - cut]) == len(whole)
-
-
-@pytest.mark.parametrize("version", [2, 3])
-def test_zeros_that_a_crash_left_are_no_record(tmp_path: Path, version: int) -> None:
-    whole = joined(records(version, 5))
-    assert end_of(tmp_path / "day", whole + bytes(1024)) == len(whole)
-
-
-def test_records_of_different_lengths_are_walked(tmp_path: Path) -> None:
-    mixed = joined(records(2, 3)) + joined(records(2, 2, 4096)) + joined(records(2, 1, 128))
-    assert end_of(tmp_path / "day", mixed) == len(mixed)
-    assert end_of(tmp_path / "day", mixed + b"torn") == len(mixed)
-
-
-@pytest.mark.parametrize("version", [2, 3])
-def test_a_long_file_is_not_read_whole(tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = joined(records(version, 90)) * 100
-    read: list[int] = []
-    pread = os.pread
-
-    def counted(fd: int, size: int, offset: int) -> bytes:
-        read.append(size)
-        return pread(fd, size, offset)
-
-    monkeypatch.setattr(os, "pread", counted)
-    assert end_of(tmp_path / "day", whole) == len(whole)
-    assert sum(read) < len(whole) / 2
-
-
-def test_samples_that_look_like_a_header_do_not_deceive(tmp_path: Path) -> None:
-    maker = RecordMaker(RecordFormat(3, 100_000, "int32"))
-    liar = np.full(500_000, int.from_bytes(b"MS\x03\0", "little"), np.int32)
-    made = maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), 0, 100.0, liar)], 0)
-    content = joined(made)
-    assert end_of(tmp_path / "day", content) == len(content) > 1 << 20
-    assert end_of(tmp_path / "day", content[:-1]) == len(joined(made[:-1]))
-
-
-def test_records_too_long_for_the_tail_are_walked(tmp_path: Path) -> None:
-    samples = np.frombuffer(random.Random(1).randbytes(8 * 100_000), np.int64).astype(np.float64)
-    maker = RecordMaker(RecordFormat(3, 1_000_000))
-    maker.add([Packet(StreamId.parse("XX.DEMO.00.HHZ"), 0, 100.0, samples)], 0)
-    content = joined(maker.flush())
-    assert len(content) > 700_000
-    assert end_of(tmp_path / "day", content) == len(content)
 
 
 def test_a_new_file_is_made_with_its_folders(path: Path) -> None:
@@ -131,6 +53,20 @@ def test_a_torn_end_is_kept_beside_the_file(path: Path, version: int) -> None:
         assert file.set_aside == (aside, 78)
         assert path.read_bytes() == whole
         assert aside.read_bytes() == torn + bytes([number])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_bytes_before_the_first_record_do_not_move_the_others(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    damaged = bytes(512) + joined(records(version, 4))
+    path.write_bytes(damaged + b"torn")
+    file = ArchiveFile(path, NOW_NS)
+    file.append(as_runs(records(version, 1)))
+    file.close()
+    assert file.bad_bytes == 512
+    assert file.set_aside is not None
+    assert file.set_aside[1] == 4
+    assert path.read_bytes() == damaged + joined(records(version, 1))
 
 
 @pytest.mark.parametrize("content", [b"my notes", b"Dear diary, " * 100, bytes(4096)])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pymseed import DataEncoding, MS3Record
 
 from rawdaq.errors import InvalidValue
+from rawdaq.miniseed.header import find_record
 from rawdaq.miniseed.reader import (
     RecordUnreadable,
-    find_record,
     is_control_header,
     is_miniseed,
     read_content,
