@@ -27,7 +27,9 @@ _NOT_OURS = ("/dev/", "/proc/", sys.prefix)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out the one warning that importing ObsPy gives on Python 3.11."""
+    """Let SIGINT arrive, which a shell ignores for what it runs behind; leave out a warning of ObsPy on Python 3.11."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.addinivalue_line("filterwarnings", "ignore:SelectableGroups dict interface:DeprecationWarning")
 
 

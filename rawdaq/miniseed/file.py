@@ -116,6 +116,8 @@ class RecordFile:
     def _info(self, data: bytes, at: int, offset: int) -> RecordInfo | None:
         """Return the header of what seems to be a record *at* of *data*, which lies at *offset* of the file."""
         length = record_length(data, at)
+        if length == 0 and offset + len(data) == self.size_bytes:
+            length = len(data) - at  # a record that does not say how long it is, and nothing behind it
         if not length or offset + at + length > self.size_bytes:
             return None
         record = data[at : at + length]

@@ -4,6 +4,9 @@ import re
 import struct
 from typing import NamedTuple
 
+from rawdaq.errors import InvalidValue
+from rawdaq.times import NS_PER_S, from_calendar, to_calendar
+
 #: The header of any record, as far as it is read here, lies in its first bytes.
 MAX_HEADER_BYTES = 256
 #: By so many a record is recognised.
@@ -14,10 +17,12 @@ _START = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")  # of either version
 # miniSEED 2, fixed section of the data header, from the year on (either byte order).
 _V2_TIME = "HHBBBxH"  # year, day, hour, minute, second, 0.0001 s
 _V2 = {order: struct.Struct(f"{order}20x{_V2_TIME}Hhh3xB4xHH") for order in "<>"}
+_V2_START = {order: struct.Struct(f"{order}{_V2_TIME}") for order in "<>"}
 _V2_BLOCKETTE = {order: struct.Struct(f"{order}HH") for order in "<>"}
 _V2_RATE = {order: struct.Struct(f"{order}f") for order in "<>"}
 _V2_SEQUENCE = frozenset(b"0123456789 \0")
 _V2_QUALITIES = frozenset("DRQM")
+_FRACTIONS_PER_S = 10_000
 _BLOCKETTE_RATE, _BLOCKETTE_1000 = 100, 1000
 
 # miniSEED 3: 40 bytes, always little-endian.
@@ -51,6 +56,26 @@ def read_header(data: bytes) -> RecordHeader | None:
     if data[:3] == b"MS\x03":
         return _read_v3(data)
     return _read_v2(data)
+
+
+def carry_fraction(data: bytes) -> bytes | None:
+    """Return the miniSEED 2 record *data* with a fraction of 10000 or more carried over into its seconds.
+
+    SEED allows 0 to 9999 ten-thousandths of a second; some digitizers write 10000 instead of the next second, which
+    libmseed refuses. None when *data* is no such record.
+    """
+    if len(data) < 48 or data[:3] == b"MS\x03":
+        return None
+    for order, layout in _V2_START.items():
+        *fields, fraction = layout.unpack_from(data, 20)
+        if _is_time(*fields) and fraction >= _FRACTIONS_PER_S:
+            try:
+                time = to_calendar(from_calendar(*fields) + fraction // _FRACTIONS_PER_S * NS_PER_S)
+            except InvalidValue:
+                return None
+            start = _V2_START[order].pack(*time[:5], fraction % _FRACTIONS_PER_S)
+            return data[:20] + start + data[30:]
+    return None
 
 
 def _is_time(year: int, day: int, hour: int, minute: int, second: int) -> bool:

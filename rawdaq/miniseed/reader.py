@@ -14,7 +14,7 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
 from rawdaq.errors import RawdaqError
-from rawdaq.miniseed.header import RECORD_START_BYTES, find_record
+from rawdaq.miniseed.header import RECORD_START_BYTES, carry_fraction, find_record
 from rawdaq.packet import Packet, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
@@ -72,7 +72,7 @@ class RecordContent(NamedTuple):
     Attributes:
         samples: int32, float32 or float64; None when these are no samples of a waveform, such as a text.
         timing_quality: percent, None when the record does not say.
-        warning: what libmseed found odd, such as a last sample that is not the one which the record announces.
+        warning: what is odd in it, such as a last sample that is not the one which the record announces.
     """
 
     samples: Samples | None
@@ -102,7 +102,7 @@ def read_info(data: bytes) -> RecordInfo:
     Raises:
         RecordUnreadable: it is no record.
     """
-    record = _parse(data, 0)
+    record, _ = _parse(data, 0)
     try:
         return _info(record[0])
     finally:
@@ -115,9 +115,9 @@ def read_content(data: bytes) -> RecordContent:
     Raises:
         RecordUnreadable: it is no record, its checksum is wrong, or its encoding is unknown.
     """
-    record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
+    record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
-        return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
+        return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
     finally:
         _lib.msr3_free(record)
 
@@ -128,10 +128,10 @@ def read_record(data: bytes) -> tuple[RecordInfo, RecordContent]:
     Raises:
         RecordUnreadable: it is no record, its time cannot be, its checksum is wrong, or its encoding is unknown.
     """
-    record = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
+    record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
         info = _info(record[0])
-        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message())
+        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
     finally:
         _lib.msr3_free(record)
 
@@ -164,15 +164,31 @@ def _stream(name: str) -> StreamId:
     return StreamId.parse(name)
 
 
-def _parse(data: bytes, flags: Any) -> Any:
+def _parse(data: bytes, flags: Any) -> tuple[Any, str | None]:
+    """Return the record *data*, and what had to be mended in it to read it.
+
+    Raises:
+        RecordUnreadable: libmseed refuses it.
+    """
+    record, status = _try_parse(data, flags)
+    if status == _lib.MS_NOERROR:
+        return record, None
+    reason = _reason(status)
+    if carried := carry_fraction(data):
+        record, status = _try_parse(carried, flags)
+        if status == _lib.MS_NOERROR:
+            return record, "the fraction of its start time is a second or more, which is added to the seconds"
+    raise RecordUnreadable(reason)
+
+
+def _try_parse(data: bytes, flags: Any) -> tuple[Any, int]:
     begin_operation()  # a thread that libmseed does not know yet would see its messages on stderr
     record = _ffi.new("MS3Record **")
     # At the end of a file means: a record without a length in its headers is as long as the data.
-    status = _lib.msr3_parse(_ffi.from_buffer(data), len(data), record, flags | _lib.MSF_ATENDOFFILE, 0)
-    if status == _lib.MS_NOERROR:
-        return record
-    _lib.msr3_free(record)
-    raise RecordUnreadable(_reason(status))
+    status: int = _lib.msr3_parse(_ffi.from_buffer(data), len(data), record, flags | _lib.MSF_ATENDOFFILE, 0)
+    if status != _lib.MS_NOERROR:
+        _lib.msr3_free(record)
+    return record, status
 
 
 def _reason(status: int) -> str:

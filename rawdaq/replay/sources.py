@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.miniseed.file import Extent, RawRecord, RecordFile
+from rawdaq.miniseed.header import MAX_HEADER_BYTES, find_record, read_header
 from rawdaq.miniseed.reader import RecordUnreadable, is_miniseed, read_content
 from rawdaq.packet import Samples
 from rawdaq.replay.names import StreamNames
 from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns
 
-_HEAD_BYTES = 64
+_HEAD_BYTES = 1 << 16  # within which the first record begins, when there is one
+_CONTAINERS = ((0, b"PK\3\4"), (257, b"ustar"))  # zip and tar, whatever they hold
 _MAX_LOGGED_PER_FILE = 5
 _MAX_LOGGED = 10_000  # in all: bounds the memory, and the log
 
@@ -271,13 +273,25 @@ def _source(path: Path, names: StreamNames, problems: Problems) -> Source | None
     if not head:
         problems.skip(path, f"{path} is empty")
         return None
-    if is_miniseed(head):
+    if _holds_records(head):
         records = RecordFile(path, problems.damage)
         extent = records.extent()
         if extent is None:
-            problems.skip(path, f"{path} begins like miniSEED, but there is no record in it")
+            problems.skip(path, f"{path} looks like miniSEED, but there is no record in it")
             return None
         return _MiniSeedSource(records, extent, names, problems)
     from rawdaq.replay.waveforms import waveform_extent
 
     return _ObsPySource(path, Extent(*waveform_extent(path)), names, problems)
+
+
+def _holds_records(head: bytes) -> bool:
+    """Whether the file that begins with *head* is miniSEED, perhaps behind bytes that a crash or a bad disk left."""
+    if is_miniseed(head):
+        return True
+    if any(head.startswith(mark, offset) for offset, mark in _CONTAINERS):
+        return False
+    at = find_record(head, 0)
+    while at is not None and read_header(head[at : at + MAX_HEADER_BYTES]) is None:
+        at = find_record(head, at + 1)
+    return at is not None

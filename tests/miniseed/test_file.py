@@ -113,6 +113,15 @@ def test_records_that_do_not_tell_their_length_are_met(tmp_path: Path) -> None:
     assert told == []
 
 
+def test_one_record_that_does_not_tell_its_length_is_as_long_as_the_file(tmp_path: Path) -> None:
+    bare = bytearray(records([noise(size=60)], encoding="int32")[0])
+    bare[39], bare[46:48] = 0, bytes(2)  # no blockettes
+    file, told = opened(tmp_path / "a", bytes(bare))
+    assert file.extent() == Extent(START_NS, START_NS + 590_000_000)
+    assert walk(file) == [0]
+    assert told == []
+
+
 def test_file_that_shrinks_while_it_is_read_ends(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [noise(size=100)])
     file, told = opened(path)

@@ -22,6 +22,7 @@ from rawdaq.miniseed.reader import (
     record_length,
     to_packet,
 )
+from rawdaq.times import from_iso
 from tests.makers import START_NS, STREAM
 from tests.waveform_makers import noise, records, text_record
 
@@ -167,6 +168,31 @@ def test_what_libmseed_finds_odd_is_told_beside_the_samples() -> None:
     assert content.samples.tolist() == noise(size=100).samples.tolist()
     assert content.warning is not None
     assert "integrity" in content.warning
+
+
+@pytest.mark.parametrize(
+    ("start", "fraction", "carried"),
+    [
+        ("2026-03-01T00:00:59Z", 10_000, "2026-03-01T00:01:00Z"),
+        ("2026-12-31T23:59:59Z", 10_001, "2027-01-01T00:00:00.0001Z"),
+        ("2028-02-28T23:59:58Z", 65_535, "2028-02-29T00:00:04.5535Z"),
+    ],
+)
+@pytest.mark.parametrize("order", "<>")
+def test_a_fraction_of_a_second_or_more_is_carried_over_and_told(
+    start: str, fraction: int, carried: str, order: str
+) -> None:
+    (made,) = records([noise(size=60, start_ns=from_iso(start), quality=None)], encoding="int32")
+    record = bytearray(made)
+    when = struct.unpack_from(">HHBBBx", made, 20)
+    record[20:30] = struct.pack(f"{order}HHBBBxH", *when, fraction)
+    if order == "<":
+        for begin, end in ((30, 32), (32, 34), (34, 36), (44, 46), (46, 48), (48, 50), (50, 52)):
+            record[begin:end] = record[begin:end][::-1]
+    info, content = read_record(bytes(record))
+    assert info.start_ns == read_info(bytes(record)).start_ns == from_iso(carried)
+    assert content.warning is not None
+    assert "fraction" in content.warning
 
 
 def test_a_record_without_its_length_is_measured_by_the_next_one() -> None:

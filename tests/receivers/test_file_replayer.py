@@ -211,7 +211,7 @@ async def test_files_that_are_not_right_are_named_and_skipped(path: Path, caplog
     [
         ("absent", None, "absent: no such file"),
         ("empty", b"", "empty is empty .strict."),
-        ("torn", records(GIVEN)[0][:300], "torn begins like miniSEED, but there is no record in it .strict."),
+        ("torn", records(GIVEN)[0][:300], "torn looks like miniSEED, but there is no record in it .strict."),
         (
             "tail",
             b"".join(records(GIVEN)) + b"?",

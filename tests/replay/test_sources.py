@@ -1,5 +1,6 @@
 """Files are found by name, recognized by content, and what is wrong with one is logged once, with its reason."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -176,6 +177,24 @@ def test_damage_is_logged_with_its_place_and_passed(tmp_path: Path) -> None:
         pieces(strict)
 
 
+@pytest.mark.parametrize("damage", [bytes(512), b"\xff" * 512, b"\n", b"000001D " * 9, bytes(60_000)], ids=range(5))
+def test_bad_bytes_before_the_first_record_are_logged_and_passed(tmp_path: Path, damage: bytes) -> None:
+    made = records([noise(size=9000)], 3)
+    path, logged = tmp_path / "a", Logged()
+    path.write_bytes(damage + b"".join(made))
+    assert len(pieces(source_of(path, logged))) == len(made)
+    assert logged == [f"{path}: {len(damage)} bytes at offset 0 are skipped: no miniSEED record"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_container_of_records_is_left_to_obspy(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_bytes(b"".join(records([noise(size=900)], 2)))
+    path, logged = Path(shutil.make_archive(str(tmp_path / "a"), kind, tmp_path / "in")), Logged()
+    (piece,) = pieces(source_of(path, logged))
+    assert (len(piece.samples), logged) == (900, [])
+
+
 def test_what_is_odd_in_a_record_is_logged_and_its_samples_are_taken(tmp_path: Path) -> None:
     record = bytearray(records([noise(size=50)], encoding="steim2")[0])
     record[64 + 11] ^= 1
@@ -269,7 +288,7 @@ def test_traces_that_are_not_selected_are_left_out(tmp_path: Path) -> None:
     [
         (b"", "{path} is empty"),
         (b"not a waveform at all", "{path} is not a waveform file that ObsPy reads: Unknown format for file {path}"),
-        (b"MS\x03 but no more of it", "{path} begins like miniSEED, but there is no record in it"),
+        (b"MS\x03 but no more of it", "{path} looks like miniSEED, but there is no record in it"),
         (None, "cannot read {path}: No such file or directory"),
     ],
 )
