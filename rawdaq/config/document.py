@@ -52,6 +52,7 @@ class Document:
         root: its content; None when it is empty or cannot be read.
         lines: the line of each key, from 1.
         words: each scalar as it is written.
+        misread: where YAML reads another number than the word looks like, which is among the problems.
         problems: what is wrong with it.
     """
 
@@ -59,6 +60,7 @@ class Document:
     root: Any = None
     lines: dict[Where, int] = field(default_factory=dict[Where, int])
     words: dict[Where, str] = field(default_factory=dict[Where, str])
+    misread: set[Where] = field(default_factory=set[Where])
     problems: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, where: Where, text: str) -> None:
@@ -72,6 +74,8 @@ class Document:
             place = (*where, *mistake.where)
             while place not in self.lines and len(place) > len(where) and not mistake.is_missing:
                 place = place[:-1]  # pydantic adds the names of alternative types, which are not in the file
+            if place in self.misread:
+                continue
             word = self.words.get(place) if mistake.expects_text else None
             self.add(place, f'YAML does not read {word} as text; write "{word}" in quotes' if word else mistake.text)
 

@@ -7,7 +7,9 @@ So a class states once, in Python, what a station file may say about it; see
 import functools
 import inspect
 import os
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -32,6 +34,9 @@ SUPPLIED = frozenset({"publishers", "name", "logger", "loop", "station"})
 
 Where = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
+
+# What YAML 1.1 reads as text, though it looks like a number.
+_TEXT_TO_YAML = re.compile(r"[-+]?(0[0-9]+|[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+)")
 
 
 class Settings(BaseModel):
@@ -196,7 +201,7 @@ def _expectation(detail: ErrorDetails) -> str:
 
 def _hint(kind: str, value: Any) -> str:
     if kind in ("int_type", "float_type", "bool_type") and isinstance(value, str):
-        return " (without quotes)"
+        return f" (write {Decimal(value):f})" if _TEXT_TO_YAML.fullmatch(value) else " (without quotes)"
     return ""
 
 

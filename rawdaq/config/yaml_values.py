@@ -3,6 +3,7 @@
 The only module that imports the YAML library.
 """
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ MAX_NODES = 100_000
 
 # Up to this size the loader in C reads a file, in a fifth of the time: each command reads a thousand stations.
 _SMALL_BYTES = 4096
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_MISREAD = re.compile(r"[-+]?0[0-9_]|[^.]*:")
 
 _BLOCKS_OF_NAMES = ("Publishers", "Decimation", "Previews")
 
@@ -124,11 +128,17 @@ class _Values:
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*where, index), inside) for index, child in enumerate(node.value)]
         self._document.words[where] = node.value
+        if _is_misread(node):
+            self._document.misread.add(where)
         return self._scalar(node, where)
 
     def _scalar(self, node: yaml.Node, where: Where) -> Any:
         try:
-            return self._loader.construct_object(node)  # pyright: ignore[reportUnknownMemberType] - its stub has no types
+            value = self._loader.construct_object(node)  # pyright: ignore[reportUnknownMemberType] - its stub has no types
+            if _is_misread(node):
+                rule = f'write "{node.value}" in quotes if it is text, else without leading zeros and colons'
+                self._problem(node, where, f"YAML reads {node.value} as {value}; {rule}")
+            return value
         except ValueError as error:  # such as the date 2026-13-45
             self._problem(node, where, f"{node.value} is not what it looks like ({error}); write it in quotes")
             return node.value
@@ -165,6 +175,11 @@ class _Values:
 
     def _problem(self, node: yaml.Node, where: Where, text: str) -> None:
         self._document.problems.append(Problem(self._document.file, _line(node), dotted(where), text))
+
+
+def _is_misread(node: yaml.Node) -> bool:
+    """Whether *node* is a number that looks like another one: to YAML 010 is octal, and 1:30 counts in sixties."""
+    return node.tag in _NUMBERS and _MISREAD.match(node.value) is not None
 
 
 def _line(node: yaml.Node) -> int:

@@ -5,6 +5,7 @@ the command ``pause``) and `Endpoint.release` takes that reason back.
 """
 
 import contextlib
+import ipaddress
 import re
 from abc import ABC, abstractmethod
 from typing import Any
@@ -26,12 +27,23 @@ def check_host(host: str) -> str:
         ValueError: it cannot.
     """
     try:
-        is_good = bool(host) and not re.search(r"[\s\x00-\x1f]", host) and bool(host.encode("idna"))
-    except UnicodeError:
+        is_good = _is_host(host)
+    except ValueError:  # of `ipaddress`, or of a name that no host can have
         is_good = False
     if not is_good:
-        raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local")
+        bare = ", without scheme and port" if re.search("[:/]", host) else ""
+        raise ValueError(f"{host!r} is no host name or address, such as 192.0.2.7 or digitizer.local{bare}")
     return host
+
+
+def _is_host(host: str) -> bool:
+    if not host or re.search(r"[\s\x00-\x1f/]", host):
+        return False
+    if ":" in host:
+        return bool(ipaddress.IPv6Address(host))
+    if re.fullmatch(r"[0-9.]+", host):
+        return bool(ipaddress.IPv4Address(host))
+    return bool(host.encode("idna"))
 
 
 class Endpoint(ABC):

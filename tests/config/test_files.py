@@ -157,6 +157,35 @@ def test_a_mistake_is_reported_with_line_and_key_and_what_would_be_right(
     assert problems[0].startswith(problem)
 
 
+_RECEIVER = "station: {{network: XX, code: A}}\nM: {{Receiver: {{class: Receiver, host: h, {}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("port: 010", "port: YAML reads 010 as 8"),
+        ("copy: -010", "copy: YAML reads -010 as -8"),
+        ("port: 1:30:00", "port: YAML reads 1:30:00 as 5400"),
+        ("rate: 1:30.5", "rate: YAML reads 1:30.5 as 90.5"),
+        ("host: 00", 'host: YAML reads 00 as 0; write "00" in quotes'),
+        ("port: 018000", "port: '018000' is wrong; it should be a valid integer (write 18000)"),
+        ("rate: 1e2", "rate: '1e2' is wrong; it should be a valid number (write 100)"),
+        ("rate: 5e-5", "rate: '5e-5' is wrong; it should be a valid number (write 0.00005)"),
+        ('port: "10"', "port: '10' is wrong; it should be a valid integer (without quotes)"),
+        ("channels: {010: HHZ}", "channels: YAML reads 010 as 8"),
+    ],
+)
+def test_numbers_that_yaml_reads_otherwise_are_refused(tmp_path: Path, option: str, problem: str) -> None:
+    text = _RECEIVER.format(option).replace("host: h, host", "host")
+    (told,) = problems_of(tmp_path, text)
+    assert told.startswith(f"2: M.Receiver.{problem}")
+
+
+@pytest.mark.parametrize("option", ["port: 8", "copy: 0", "port: 0x10", "rate: 0.5", "rate: 1.0e+2", 'copy: "1:30"'])
+def test_numbers_that_yaml_reads_as_they_look_are_taken(tmp_path: Path, option: str) -> None:
+    assert config.load(station_file(tmp_path, _RECEIVER.format(option))).components
+
+
 def test_a_value_of_several_types_is_reported_once_for_each(tmp_path: Path) -> None:
     text = "station: {network: XX, code: A}\nM:\n  Receiver: {class: Receiver, host: h, copy: [1]}\n"
     assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
@@ -170,7 +199,7 @@ def test_a_value_of_several_types_is_reported_once_for_each(tmp_path: Path) -> N
         ('{network: NO, code: "A"}', '1: station.network: YAML does not read NO as text; write "NO" in quotes'),
         (
             "{network: XX, code: A, location: 00}",
-            '1: station.location: YAML does not read 00 as text; write "00" in quotes',
+            '1: station.location: YAML reads 00 as 0; write "00" in quotes if it is text, else without leading zeros',
         ),
         ("{network: XX}", "1: station.code: is missing; it has no default"),
         ('{network: XX, code: A, location: "--"}', "1: station.location: location '--' is how some print"),

@@ -411,7 +411,12 @@ def test_options_are_checked_before_anything_starts() -> None:
     assert problems(channels={-1: "HHZ"}) != ""
     for host in ("my..host", ".foo", "a b", "", "x" * 64, "bell\x07"):
         assert "is no host name or address" in problems(channels={1: "HHZ"}, host=host)
-    assert problems(channels={1: "HHZ"}, host="digitizer.local") == problems(channels={1: "HHZ"}, host="::1") == ""
+    for host in ("127.0.0.1:65535", "tcp://127.0.0.1", "http://logger/", "[::1]", "logger/a"):
+        assert "digitizer.local, without scheme and port" in problems(channels={1: "HHZ"}, host=host)
+    for host in ("192.168.1.300", "192.168.1"):
+        assert "is no host name or address" in problems(channels={1: "HHZ"}, host=host)
+    for host in ("digitizer.local", "::1", "::", "0.0.0.0", "fe80::1%eth0", "7.example.net"):
+        assert problems(channels={1: "HHZ"}, host=host) == ""
     for wrong in ({"port": 0}, {"port": 65536}, {"timeout_s": -1.0}, {"version": "3.0"}, {"reconnect_first_s": 0.0}):
         assert problems(channels={1: "HHZ"}, **wrong) != "", wrong
 
