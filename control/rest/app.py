@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from rawdaq.control.rest.routes import Api, Json, Refused, Route
 MAX_BODY_BYTES = 1 << 20
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_Call = Callable[[Json], Coroutine[Any, Any, Json]]
 _Endpoint = Callable[[Request], Coroutine[Any, Any, JSONResponse]]
 
 
@@ -31,50 +33,63 @@ def application(api: Api, guard: Guard, log: logging.Logger) -> Starlette:
         guard: who may ask.
         log: where bugs are logged.
     """
+    answers = _Answers(api, guard, log)
     described = document(api, has_token=guard.token is not None)
 
     async def openapi(_: Json) -> Json:
         return described
 
-    def answer(status: int, body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
-        return JSONResponse(body, status, _HEADERS | (headers or {}))
+    routes = [answers.route(route) for route in api.routes]
+    routes.append(StarletteRoute("/openapi.json", answers.endpoint(openapi, takes_body=False), methods=["GET"]))
+    made = Starlette(exception_handlers={HTTPException: answers.http_error})
+    made.router = Router(routes, redirect_slashes=False)
+    return made
 
-    def refuse(refused: Refused) -> JSONResponse:
-        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None
-        return answer(refused.status, api.error_body(refused.text) | dict(refused.more), headers)
 
-    async def on_http_error(_: Request, error: Exception) -> JSONResponse:
-        found = cast("HTTPException", error)
-        text = {404: "there is no such path; /openapi.json lists them", 405: "the path has another method"}
-        refused = answer(found.status_code, api.error_body(text.get(found.status_code, found.detail)))
-        refused.headers.update(found.headers or {})
-        return refused
+class _Answers:
+    """Turns what handlers return and raise into JSON responses."""
 
-    def endpoint(call: Callable[[Json], Coroutine[Any, Any, Json]], takes_body: bool) -> _Endpoint:
+    def __init__(self, api: Api, guard: Guard, log: logging.Logger) -> None:
+        self._api, self._guard, self._log = api, guard, log
+
+    def route(self, route: Route) -> StarletteRoute:
+        """Return *route* as starlette has it."""
+        call = cast("_Call", route.handler)
+        return StarletteRoute(route.path, self.endpoint(call, route.body is not None), methods=[route.method])
+
+    def endpoint(self, call: _Call, takes_body: bool) -> _Endpoint:
+        """Return what answers a request with what *call* returns."""
+
         async def respond(request: Request) -> JSONResponse:
             try:
-                if refusal := guard.refusal(request.url.scheme, request.headers):
+                if refusal := self._guard.refusal(request.url.scheme, request.headers):
                     raise Refused(*refusal)
-                return answer(200, await call(await _body(request, takes_body)))
+                return _json(200, await call(await _body(request, takes_body)))
             except Refused as refused:
-                return refuse(refused)
+                return self._refuse(refused)
             except ClientDisconnect:
                 raise
             except Exception:
-                log.exception("%s %s failed", request.method, request.url.path)
-                return refuse(Refused(500, "this is a bug; the log has its traceback"))
+                self._log.exception("%s %s failed", request.method, request.url.path)
+                return self._refuse(Refused(500, "this is a bug; the log has its traceback"))
 
         return respond
 
-    def starlette_route(route: Route) -> StarletteRoute:
-        call = cast("Callable[[Json], Coroutine[Any, Any, Json]]", route.handler)
-        return StarletteRoute(route.path, endpoint(call, route.body is not None), methods=[route.method])
+    async def http_error(self, _: Request, error: Exception) -> JSONResponse:
+        """Answer where no route does."""
+        found = cast("HTTPException", error)
+        text = {404: "there is no such path; /openapi.json lists them", 405: "the path has another method"}
+        refused = _json(found.status_code, self._api.error_body(text.get(found.status_code, found.detail)))
+        refused.headers.update(found.headers or {})
+        return refused
 
-    routes = [starlette_route(route) for route in api.routes]
-    routes.append(StarletteRoute("/openapi.json", endpoint(openapi, takes_body=False), methods=["GET"]))
-    made = Starlette(exception_handlers={HTTPException: on_http_error})
-    made.router = Router(routes, redirect_slashes=False)
-    return made
+    def _refuse(self, refused: Refused) -> JSONResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+        return _json(refused.status, self._api.error_body(refused.text) | dict(refused.more), headers)
+
+
+def _json(status: int, body: Json, headers: Mapping[str, str] = MappingProxyType({})) -> JSONResponse:
+    return JSONResponse(body, status, {**_HEADERS, **headers})
 
 
 async def _body(request: Request, is_expected: bool) -> Json:
