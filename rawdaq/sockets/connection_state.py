@@ -131,11 +131,15 @@ class ConnectionState:
             case zmq.EVENT_CLOSED:
                 self._fail(self._words.absent)
             case zmq.EVENT_CONNECT_RETRIED:
-                if self._last_event in (0, event):  # it did not even try
-                    self._fail(_NO_NAME)
+                pass  # it says that ZMQ has not given up
             case _:
                 self._refuse(event, value)
         self._last_event, self._last_event_s = event, self._clock()
+        self.check()
+
+    def note_unresolved(self) -> None:
+        """Take note that the host name has no address."""
+        self._fail(_NO_NAME)
         self.check()
 
     def _refuse(self, event: int, value: int) -> None:

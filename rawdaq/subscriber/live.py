@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
+from rawdaq.sockets.zmq_dialling import ZmqDialler
 from rawdaq.sockets.zmq_socket import set_common_options
 from rawdaq.stream_id import check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages, Loss
@@ -232,7 +232,7 @@ class Subscriber(PacketReader):
     def _take(self) -> Packet | None:
         """Return the next packet that has come and is selected, None when all is taken."""
         for index, publisher in enumerate(self._publishers):
-            while (frames := publisher.frames()) is not None:
+            while (frames := publisher.next_frames()) is not None:
                 self.size_bytes += sum(map(len, frames))
                 packet = self._messages.packet(publisher.address, frames)
                 if packet is not None:
@@ -240,7 +240,6 @@ class Subscriber(PacketReader):
                         self._publishers.append(self._publishers.pop(index))
                     self.received[packet.stream] += 1
                     return packet
-            publisher.read_events()
         return None
 
 
@@ -261,9 +260,8 @@ class _Publisher:
         self._socket = subscription
         set_common_options(subscription)
         subscription.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
-        # Before it connects: an answer that comes before the monitor is there is not reported.
-        self._monitor = subscription.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self.descriptors = (subscription.fileno(), self._monitor.fileno())
+        self._dialler = ZmqDialler(subscription, address, self._note)
+        self.descriptors = (subscription.fileno(), *self._dialler.descriptors)
 
     def connect(self, topics: Sequence[bytes]) -> None:
         """Subscribe to *topics*, and connect.
@@ -278,32 +276,37 @@ class _Publisher:
         for topic in topics:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         try:
-            self._socket.connect(self.address)
+            self._dialler.connect()
         except zmq.ZMQError as error:
             raise self._invalid(error.strerror) from error
 
     def _invalid(self, reason: str) -> InvalidValue:
         return InvalidValue(f"address {self.address!r} is not like {DEFAULT_ADDRESS}: {reason}")
 
-    def frames(self) -> list[bytes] | None:
+    def next_frames(self) -> list[bytes] | None:
         """Return the next message, None when all are taken."""
+        while (frames := self._frames()) is None:
+            if not self._dialler.read():
+                return None
+        return frames
+
+    def _frames(self) -> list[bytes] | None:
         # Asking first is much cheaper than the exception of a receive that finds nothing.
         if not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             return None
         return self._socket.recv_multipart(zmq.NOBLOCK)
 
     def read_events(self) -> None:
-        """Take note of what the monitor reports; libzmq stops altogether when 2000 of its events are not read."""
-        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.has_answered = True
-            else:
-                self.takes_connections = True
+        """Take note of what has happened to the connection."""
+        self._dialler.read()
+
+    def _note(self, event: int, value: int) -> None:
+        self.takes_connections |= event == zmq.EVENT_CONNECTED
+        self.has_answered |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
 
     def close(self) -> None:
         """Disconnect."""
-        self._socket.disable_monitor()
-        self._monitor.close()
+        self._dialler.close()
         self._socket.close()
 
 

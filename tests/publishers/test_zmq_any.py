@@ -22,9 +22,10 @@ from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_any
 from rawdaq.publishers.zmq_any import ZMQPublisher
 from rawdaq.receivers.zmq_in import ZMQReceiver
-from rawdaq.sockets import connection_state, zmq_socket
+from rawdaq.sockets import connection_state, zmq_dialling, zmq_socket
 from tests.helpers import DEADLINE_S, ROOT, until
 from tests.makers import STREAM, packet
+from tests.names import NAME, Names
 from tests.receivers.zmq_senders import STATION, Keeper
 from tests.servers import serving
 
@@ -463,3 +464,37 @@ def test_the_address_that_it_binds_is_for_it_alone() -> None:
     assert exclusive(bind="tcp://*:9007") == "tcp://0.0.0.0:9007"
     assert exclusive(bind="ipc:///run/live") == "ipc:///run/live"
     assert exclusive(bind=ANY_PORT) is exclusive(connect="tcp://127.0.0.1:9007") is None
+
+
+@pytest.mark.parametrize(("type", "kind"), [("PUSH", zmq.PULL), ("PUB", zmq.SUB)])
+async def test_a_publisher_that_connects_tries_all_addresses_of_a_name(
+    context: Any, names: Names, type: str, kind: int
+) -> None:
+    with context.socket(kind) as taker:
+        if kind == zmq.SUB:
+            taker.subscribe(b"")
+        taker.bind(ANY_PORT)
+        address = taker.last_endpoint.decode().replace("127.0.0.1", NAME)
+        async with publishing(connect=address, type=type) as publisher:
+            await until(lambda: publisher.status()["connected"])
+
+            def has_come() -> bool:  # a PUB socket hears of the subscription some time later
+                return publisher.try_deliver([PACKETS[0]]) and bool(taker.poll(10))
+
+            await until(has_come)
+            assert (await received(taker, 1))[0] == PACKETS[0]
+
+
+async def test_a_push_socket_that_leaves_an_address_says_what_may_be_lost(
+    context: Any, names: Names, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(zmq_dialling, "_KEEP_S", 0.0)
+    with context.socket(zmq.PULL) as first:
+        first.bind(ANY_PORT)
+        port = first.last_endpoint.decode().rpartition(":")[2]
+        async with publishing(connect=f"tcp://{NAME}:{port}", type="PUSH", high_water_mark=7) as publisher:
+            await until(lambda: publisher.status()["connected"])
+            first.close(0)
+            await until(lambda: "is lost; trying its other addresses" in caplog.text)
+            assert f"tcp://127.0.0.1:{port} does not come back: what waited there for tcp://{NAME}" in caplog.text
+            assert "at most 7 messages" in caplog.text

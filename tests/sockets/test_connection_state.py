@@ -141,7 +141,8 @@ def test_a_peer_that_comes_back_is_only_logged_as_connected(caplog: pytest.LogCa
 def test_a_name_that_cannot_be_resolved_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer()
     for _ in range(10):
-        peer.does([(zmq.EVENT_CONNECT_RETRIED, 100)], 1.0)
+        peer.state.note_unresolved()
+        peer.passes(1.0)
     assert len(caplog.messages) == 1
     assert "the host name cannot be resolved" in caplog.text
 

@@ -14,11 +14,13 @@ import zmq
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
 from rawdaq.protocols.message import encode, header
+from rawdaq.sockets import zmq_socket
 from rawdaq.stream_id import StreamId, prefixes
 from rawdaq.subscriber import Loss, Subscriber
 from tests.helpers import until, wait_for
 from tests.live import publishing, subscribed
 from tests.makers import STREAM, packet
+from tests.names import NAME, Names
 
 OTHER = StreamId("XX", "DEMO", "00", "HHN")
 
@@ -312,3 +314,37 @@ def test_a_peer_that_refuses_again_and_again_does_not_stop_zmq(feed: Feed) -> No
         for _ in range(2500):
             refusing.accept()[0].close()
             subscriber.receive(0)
+
+
+@pytest.mark.parametrize("order", [["::1", "127.0.0.1"], ["2001:db8::1", "127.0.0.1"]])
+def test_all_addresses_of_a_name_are_tried(
+    feed: Feed, names: Names, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zmq_socket, "_CONNECT_MS", 100)
+    names.addresses = order
+    with Subscriber(feed.address.replace("127.0.0.1", NAME)) as subscriber:
+        subscriber.open()
+        reading = threading.Thread(target=feed.await_subscriber)
+        reading.start()
+        while reading.is_alive():
+            assert subscriber.receive(0.05) is None
+        feed.send(packet())
+        assert subscriber.receive(30) == packet()
+        assert subscriber.unanswered() == {}
+
+
+async def test_an_async_reader_tries_all_addresses_of_a_name(names: Names) -> None:
+    async with publishing() as publisher:
+        async with Subscriber(publisher.address.replace("127.0.0.1", NAME)) as subscriber:
+            reading = asyncio.create_task(subscriber.areceive(30))
+            await subscribed(publisher)
+            await publisher.deliver([packet()])
+            assert await reading == packet()
+
+
+def test_a_name_that_is_not_found_keeps_no_reader_waiting(names: Names) -> None:
+    names.delay.clear()
+    with Subscriber(f"tcp://{NAME}:9004") as subscriber:
+        assert subscriber.receive(0.01) is None
+        assert subscriber.unanswered() == {f"tcp://{NAME}:9004": False}
+    names.delay.set()

@@ -13,6 +13,7 @@ from rawdaq.sockets import connection_state, zmq_socket
 from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet
+from tests.names import NAME, Names
 from tests.receivers.zmq_senders import ANY_PORT, address_of, receiving, sending
 
 
@@ -119,3 +120,39 @@ async def test_where_senders_connect_the_first_and_the_last_are_logged(
             assert f"a peer is connected to {address}" in caplog.messages
         await until(lambda: f"{address}: the last peer has disconnected" in caplog.messages)
         assert not shown(receiver)["connected"]
+
+
+async def test_a_publisher_that_moves_to_another_address_of_its_name_is_found(
+    context: Any, names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(sending(context, zmq.XPUB))
+        port = address_of(first).rpartition(":")[2]
+        address = f"tcp://{NAME}:{port}"
+        async with receiving(address, raw=True) as (receiver, items):
+            await until(lambda: shown(receiver)["connected"])
+            first.recv()
+            first.send(b"one")
+            await until(lambda: items == [b"one"])
+            first.close()
+            await until(lambda: not shown(receiver)["connected"])
+            second = stack.enter_context(context.socket(zmq.XPUB))
+            second.linger, second.ipv6 = 0, True
+            await until(lambda: is_bound(second, f"tcp://[::1]:{port}"))
+            await until(lambda: shown(receiver)["connected"])
+            second.recv()
+            second.send(b"two")
+            await until(lambda: items == [b"one", b"two"])
+            await until(lambda: f"connected to {address} again after" in caplog.text)
+
+
+async def test_a_name_that_cannot_be_resolved_is_logged_until_it_can(
+    context: Any, names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, names.addresses = names.addresses, []
+    with sending(context, zmq.XPUB) as sender:
+        async with receiving(f"tcp://{NAME}:{address_of(sender).rpartition(':')[2]}") as (receiver, _):
+            await until(lambda: "the host name cannot be resolved" in caplog.text)
+            assert "the host name cannot be resolved" in shown(receiver)["last_failure"]
+            names.addresses = found
+            await until(lambda: shown(receiver)["connected"])
