@@ -26,7 +26,7 @@ class Dialled:
     def __init__(self, context: Context, kind: int, address: str) -> None:
         self.now_s = 1000.0
         self.peers: list[int] = []
-        self.unresolved = 0
+        self.used = self.unresolved = 0
         self.dropped: list[str] = []
         self.socket = context.socket(kind)
         set_common_options(self.socket)
@@ -49,7 +49,7 @@ class Dialled:
 
         def turn() -> bool:
             self.now_s += a_turn_s
-            self.dialler.read()
+            self.used += self.dialler.read()
             return bool(predicate())
 
         wait_for(turn)
@@ -57,6 +57,11 @@ class Dialled:
     @property
     def is_connected(self) -> bool:
         return self.peers[-1:] == [zmq.EVENT_HANDSHAKE_SUCCEEDED]
+
+    @property
+    def is_asking(self) -> bool:
+        lookup = self.dialler._lookup
+        return lookup is not None and lookup.is_asking
 
     def close(self) -> None:
         self.dialler.close()
@@ -106,6 +111,38 @@ def test_the_address_that_answers_is_found_whichever_it_is(context: Context, nam
     with bound(context, zmq.XPUB, order[1]) as (_, port), dialled(context, zmq.SUB, port) as peer:
         peer.reads_until(lambda: peer.is_connected)
         assert peer.peers == [zmq.EVENT_HANDSHAKE_SUCCEEDED]
+        assert peer.used == 2  # once for each address
+
+
+def test_what_is_reported_of_an_address_that_was_left_concerns_nobody(
+    context: Context, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bound(context, zmq.XPUB, "127.0.0.1") as (_, port), dialled(context, zmq.SUB, port) as peer:
+        peer.reads_until(lambda: peer.is_connected)
+        left = {"event": zmq.EVENT_DISCONNECTED, "value": 0, "endpoint": b"tcp://[::1]:%d" % port}
+        monkeypatch.setattr(peer.dialler, "_messages", lambda: [left])
+        assert not peer.dialler.read()
+        assert peer.is_connected
+        monkeypatch.setattr(peer.dialler, "_messages", lambda: [{**left, "endpoint": b"tcp://127.0.0.1:%d" % port}])
+        peer.dialler.read()
+        assert not peer.is_connected
+
+
+def test_an_address_that_the_name_had_before_the_connection_is_not_tried_after_it(
+    context: Context, names: Names
+) -> None:
+    names.addresses = ["127.0.0.1", "::1"]
+    with bound(context, zmq.XPUB, "127.0.0.1") as (first, port), dialled(context, zmq.SUB, port) as peer:
+        peer.reads_until(lambda: peer.is_connected)
+        names.addresses = ["127.0.0.1"]
+        with socket.create_server(("::1", port), family=socket.AF_INET6) as old:
+            first.close()
+            peer.reads_until(lambda: not peer.is_connected)
+            asked = names.asked
+            peer.reads_until(lambda: names.asked > asked)
+            with bound(context, zmq.XPUB, "127.0.0.1", port):
+                peer.reads_until(lambda: peer.is_connected)
+            assert not select.select([old], [], [], 0)[0]
 
 
 def test_an_address_that_does_not_even_refuse_is_given_up(
@@ -178,7 +215,7 @@ def test_messages_that_wait_keep_the_address_until_they_are_read(context: Contex
             peer.reads_until(lambda: not peer.is_connected)
             with bound(context, zmq.PUSH if kind == zmq.PULL else zmq.XPUB, "::1", port):
                 asked = names.asked
-                peer.reads_until(lambda: names.asked > asked, a_turn_s=1.0)
+                peer.reads_until(lambda: names.asked > asked and not peer.is_asking, a_turn_s=1.0)
                 for _ in range(100):
                     peer.dialler.read()
                 assert [peer.socket.recv(zmq.NOBLOCK) for _ in range(99)] == [b"%d" % n for n in range(1, 100)]
