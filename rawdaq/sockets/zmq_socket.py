@@ -6,7 +6,7 @@ import errno
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
@@ -57,7 +57,7 @@ def set_common_options(opened: "zmq.Socket[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def watched(opened: "zmq.Socket[bytes]", address: str, is_bound: bool) -> Iterator[ZmqMonitor]:
+def watched(opened: "zmq.Socket[bytes]", address: str, is_bound: bool) -> Generator[ZmqMonitor]:
     """Bind *opened*, or connect it, for a program without an event loop; it must call `read` of what it gets often.
 
     Raises:

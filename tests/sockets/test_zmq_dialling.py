@@ -2,16 +2,16 @@
 
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import zmq
 
 from rawdaq.sockets import zmq_dialling
-from rawdaq.sockets.lookup import Lookup
-from rawdaq.sockets.zmq_dialling import ZmqDialler
+from rawdaq.sockets.zmq_dialling import Lookup, ZmqDialler
 from rawdaq.sockets.zmq_socket import set_common_options
 from tests.helpers import wait_for
 from tests.names import NAME, Names
@@ -75,7 +75,7 @@ def context() -> Iterator[Context]:
 
 
 @contextmanager
-def bound(context: Context, kind: int, host: str, port: int = 0) -> Iterator[tuple[Bound, int]]:
+def bound(context: Context, kind: int, host: str, port: int = 0) -> Generator[tuple[Bound, int]]:
     """Give a socket that is bound to an address, and its port; whoever was there may still be leaving it."""
     made = context.socket(kind)
     made.linger = 0
@@ -97,7 +97,7 @@ def bound(context: Context, kind: int, host: str, port: int = 0) -> Iterator[tup
 
 
 @contextmanager
-def dialled(context: Context, kind: int, port: int) -> Iterator[Dialled]:
+def dialled(context: Context, kind: int, port: int) -> Generator[Dialled]:
     made = Dialled(context, kind, f"tcp://{NAME}:{port}")
     try:
         yield made
@@ -270,7 +270,7 @@ def test_addresses_are_written_as_zmq_reports_them(monkeypatch: pytest.MonkeyPat
         (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 9, 0, 0)),
         (socket.AF_INET, socket.SOCK_STREAM, 17, "", ("192.0.2.7", 9)),
     ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+    monkeypatch.setattr(socket, "getaddrinfo", Mock(return_value=found))
     lookup = Lookup("example.org", 9)
     lookup.ask()
     answers = wait_for(lookup.answers)

@@ -207,7 +207,7 @@ def test_a_consumer_tries_all_addresses_of_a_name(names: Names) -> None:
         sender.bind("tcp://127.0.0.1:*")
         address = sender.getsockopt_string(zmq.LAST_ENDPOINT).replace("127.0.0.1", NAME)
         reader = FrameReader(address, binds=False, subscribes=False, form=HeaderForm.FILE, header_part=0)
-        reading = threading.Thread(target=reader.read, args=(threading.Event(), 1, 60, lambda each: None))
+        reading = threading.Thread(target=reader.read, args=(threading.Event(), 1, 60, print))
         reading.start()
         sender.send_multipart([b'{"frame":1}', b"data"])
         reading.join(60)
