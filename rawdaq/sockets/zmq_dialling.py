@@ -20,6 +20,7 @@ from rawdaq.sockets.dialling import Backoff, is_literal
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 _NAMED = re.compile(r"tcp://(?P<host>[\w.-]+):(?P<port>\d{1,5})", re.ASCII)
 _ROUND_S, _ROUND_MAX_S = 0.5, 5.0  # how soon all addresses of an absent peer are tried again
+_GIVEN_UP_S = 5.0  # libzmq connects again at once, or never
 _KEEP_S = 60.0  # how long a PUSH socket keeps what waits for an address that has stopped answering
 
 
@@ -159,6 +160,8 @@ class ZmqDialler(ZmqMonitor):
         address: where the peer is.
         note: called for every event of the address that the socket is connected to.
         unresolved: called when the name has no address.
+        given_up: called before the socket is connected again, because libzmq does so no more: one side broke the rules,
+            the peer is of another kind, or it refused our key.
         dropped: called when a PUSH socket leaves an address that it was connected to, with that address: what libzmq
             still held for it, at most the high-water mark, is lost.
         clock: seconds that only run forward.
@@ -170,16 +173,18 @@ class ZmqDialler(ZmqMonitor):
         address: str,
         note: Callable[[int, int], None],
         unresolved: Callable[[], None] = lambda: None,
+        given_up: Callable[[], None] = lambda: None,
         dropped: Callable[[str], None] = lambda address: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(opened, note)
-        self._unresolved, self._dropped, self._clock = unresolved, dropped, clock
+        self._unresolved, self._given_up, self._dropped, self._clock = unresolved, given_up, dropped, clock
         self._type = opened.getsockopt(zmq.TYPE)
         self._address = address
         self._current: str | None = None
         self._untried: deque[str] = deque()
         self._is_greeted = self._has_failed = False
+        self._last_event, self._last_event_s = 0, 0.0
         self._ended_s: float | None = None  # when the last connection to the current address did
         self._round_s, self._next_round_s = _ROUND_S, 0.0
         named = _NAMED.fullmatch(address)
@@ -199,14 +204,8 @@ class ZmqDialler(ZmqMonitor):
         else:
             self._lookup.ask()
 
-    def reconnect(self) -> None:
-        """Connect again where libzmq no longer does, as soon as nothing is left to be read; the socket is used."""
-        if self._current is not None and not self._has_waiting():
-            self._ended_s = None  # libzmq keeps nothing there
-            self._move(self._untried.popleft() if self._untried else self._current)
-
     def read(self) -> bool:
-        """Take note of all that has happened, and go on to another address where that is due.
+        """Take note of all that has happened, and go on to another address where that is due; call it once a second.
 
         Returns:
             Whether the socket itself was used: its descriptor then does not report what came until now.
@@ -216,10 +215,22 @@ class ZmqDialler(ZmqMonitor):
             if self._lookup is None or message["endpoint"].decode() == self._current:
                 self._judge(message["event"])
                 self._note(message["event"], message["value"])
+        if self._last_event == zmq.EVENT_DISCONNECTED and self._clock() - self._last_event_s >= _GIVEN_UP_S:
+            self._reconnect()
+            return True
         return self._lookup is not None and self._go_on(self._lookup)
+
+    def _reconnect(self) -> None:
+        """Connect again where libzmq no longer does, as soon as nothing is left to be read."""
+        assert self._current is not None  # noqa: S101 - it had a connection
+        self._given_up()
+        if not self._has_waiting():
+            self._ended_s = None  # libzmq keeps nothing there
+            self._move(self._untried.popleft() if self._untried else self._current)
 
     def _judge(self, event: int) -> None:
         """Note whether an attempt has failed."""
+        self._last_event, self._last_event_s = event, self._clock()
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._is_greeted, self._has_failed, self._round_s = True, False, _ROUND_S
             self._untried.clear()  # until this connection ends the name may get others
@@ -278,6 +289,7 @@ class ZmqDialler(ZmqMonitor):
         if self._lookup is not None:  # libzmq would map an IPv4 address to IPv6, and report it as that
             self._socket.setsockopt(zmq.IPV6, int("[" in address))
         self._current, self._is_greeted, self._has_failed, self._ended_s = address, False, False, None
+        self._last_event = 0
         self._socket.connect(address)
         return True
 

@@ -170,7 +170,12 @@ class ZmqSocket:
         """Bind *opened*, or begin to connect it, and return its monitor."""
         if not self.is_bound:
             self._monitor = dialler = ZmqDialler(
-                opened, self._address, self.state.note, self.state.note_unresolved, self._note_dropped
+                opened,
+                self._address,
+                self.state.note,
+                self.state.note_unresolved,
+                self.state.note_given_up,
+                self._note_dropped,
             )
             dialler.connect()
             return dialler
@@ -204,12 +209,8 @@ class ZmqSocket:
 
     def check(self) -> None:
         """Do what is due by now; call it once a second."""
+        self._read_monitor()
         self.state.check()
-        if isinstance(self._monitor, ZmqDialler):
-            if self.state.is_given_up:
-                self._monitor.reconnect()
-                self._used()
-            self._read_monitor()
 
     async def aclose(self, linger_s: float = 0.0) -> None:
         """Close; may be called twice.

@@ -23,17 +23,25 @@ Bound = Any
 class Dialled:
     """A socket that connects, without an event loop, and what its dialler reports."""
 
-    def __init__(self, context: Context, kind: int, address: str) -> None:
+    def __init__(self, context: Context, kind: int, address: str, max_message_bytes: int = -1) -> None:
         self.now_s = 1000.0
         self.peers: list[int] = []
-        self.used = self.unresolved = 0
+        self.used = self.unresolved = self.given_up = 0
         self.dropped: list[str] = []
         self.socket = context.socket(kind)
         set_common_options(self.socket)
+        self.socket.maxmsgsize = max_message_bytes
+        self.socket.rcvtimeo = 30_000
         if kind == zmq.SUB:
             self.socket.subscribe(b"")
         self.dialler = ZmqDialler(
-            self.socket, address, self._note, self._note_unresolved, self.dropped.append, lambda: self.now_s
+            self.socket,
+            address,
+            self._note,
+            unresolved=self._note_unresolved,
+            given_up=self._note_given_up,
+            dropped=self.dropped.append,
+            clock=lambda: self.now_s,
         )
         self.dialler.connect()
 
@@ -43,6 +51,9 @@ class Dialled:
 
     def _note_unresolved(self) -> None:
         self.unresolved += 1
+
+    def _note_given_up(self) -> None:
+        self.given_up += 1
 
     def reads_until(self, predicate: Callable[[], Any], a_turn_s: float = 0.0) -> None:
         """Read what happens until *predicate* is true; each turn lasts *a_turn_s* for the dialler."""
@@ -239,6 +250,27 @@ def test_a_push_socket_keeps_its_address_for_a_minute_and_then_says_what_it_leav
         with bound(context, zmq.PULL, "::1", port):
             peer.reads_until(lambda: peer.is_connected)
         assert peer.dropped == [f"tcp://127.0.0.1:{port}"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", NAME])
+def test_libzmq_gives_up_after_a_message_that_is_too_large_and_we_connect_again(
+    context: Context, names: Names, host: str
+) -> None:
+    with bound(context, zmq.PUSH, "127.0.0.1") as (sender, port):
+        peer = Dialled(context, zmq.PULL, f"tcp://{host}:{port}", max_message_bytes=1000)
+        peer.reads_until(lambda: peer.is_connected)
+        sender.send(b"small")
+        sender.send(bytes(2000))
+        peer.reads_until(lambda: not peer.is_connected)
+        for _ in range(100):  # what has come is read before
+            peer.dialler.read()
+        peer.now_s += 5.0
+        assert peer.dialler.read()
+        assert (peer.given_up, peer.socket.recv()) == (1, b"small")
+        peer.reads_until(lambda: peer.is_connected)
+        sender.send(b"more")
+        assert peer.socket.recv() == b"more"
+        peer.close()
 
 
 def test_a_name_without_an_address_is_told_and_asked_for_again(context: Context, names: Names) -> None:

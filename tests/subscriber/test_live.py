@@ -14,10 +14,10 @@ import zmq
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
 from rawdaq.protocols.message import encode, header
-from rawdaq.sockets import zmq_socket
+from rawdaq.sockets import zmq_dialling, zmq_socket
 from rawdaq.stream_id import StreamId, prefixes
-from rawdaq.subscriber import Loss, Subscriber
-from tests.helpers import until, wait_for
+from rawdaq.subscriber import Loss, Subscriber, live
+from tests.helpers import DEADLINE_S, until, wait_for
 from tests.live import publishing, subscribed
 from tests.makers import STREAM, packet
 from tests.names import NAME, Names
@@ -41,6 +41,10 @@ class Feed:
             assert self._socket.poll(30_000)
             topics.add(self._socket.recv()[1:])
         return topics
+
+    def has_subscriber(self) -> bool:
+        """Return whether somebody has subscribed to something since the last call."""
+        return bool(self._socket.poll(0)) and self._socket.recv()[:1] == b"\x01"
 
     def send(self, *packets: Packet) -> None:
         for each in packets:
@@ -348,3 +352,41 @@ def test_a_name_that_is_not_found_keeps_no_reader_waiting(names: Names) -> None:
         assert subscriber.receive(0.01) is None
         assert subscriber.unanswered() == {f"tcp://{NAME}:9004": False}
     names.delay.set()
+
+
+def test_a_message_that_is_too_large_ends_nothing_for_ever_and_is_told(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "_MAX_MESSAGE_BYTES", 1 << 20)
+    monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.1)
+    with Subscriber(feed.address) as subscriber:
+        for number in range(2):
+            while not feed.has_subscriber():
+                assert subscriber.receive(0.05) is None
+            feed.send(packet(number))
+            assert subscriber.receive(30) == packet(number)
+            feed.send_frames(bytes(2_000_000))
+        wait_for(lambda: subscriber.receive(0.01) or subscriber.cuts[feed.address] == 2)
+    reason = "we cut the connection, for a message above 1 MB or one that breaks ZMQ's rules; connecting again"
+    assert caplog.messages == [f"{feed.address}: {reason}"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_reader_that_waits_without_end_looks_after_its_connections(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    monkeypatch.setattr(live, "_MAX_MESSAGE_BYTES", 1 << 20)
+    monkeypatch.setattr(live, "_CHECK_S", 0.01)
+    monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.05)
+
+    def sends() -> None:
+        wait_for(feed.has_subscriber)
+        feed.send_frames(bytes(2_000_000))
+        wait_for(feed.has_subscriber)
+        feed.send(packet())
+
+    with Subscriber(feed.address) as subscriber:
+        sending = asyncio.ensure_future(asyncio.to_thread(sends))
+        receiving = subscriber.areceive() if is_async else asyncio.to_thread(subscriber.receive)
+        assert await asyncio.wait_for(receiving, DEADLINE_S) == packet()
+        await sending

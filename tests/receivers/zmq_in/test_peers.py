@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
-from rawdaq.sockets import connection_state, zmq_socket
+from rawdaq.sockets import connection_state, zmq_dialling, zmq_socket
 from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet
@@ -20,7 +20,7 @@ from tests.receivers.zmq_senders import ANY_PORT, address_of, receiving, sending
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(connection_state, "_PATIENCE_S", 0.05)
-    monkeypatch.setattr(connection_state, "_GIVEN_UP_S", 0.05)
+    monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.05)
     monkeypatch.setattr(zmq_socket, "_CHECK_S", 0.01)
     caplog.set_level("INFO", "rawdaq")
 
