@@ -14,7 +14,7 @@ from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet
 from tests.names import NAME, Names
-from tests.receivers.zmq_senders import ANY_PORT, address_of, receiving, sending
+from tests.receivers.zmq_senders import ANY_PORT, address_of, is_bound, receiving, sending
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +35,6 @@ def listener() -> Iterator[socket.socket]:
 
 def shown(receiver: ZMQReceiver) -> dict[str, Any]:
     return receiver.endpoints[0].status()
-
-
-def is_bound(publisher: "zmq.Socket[bytes]", address: str) -> bool:
-    """Bind *publisher*, if whoever was there has left; ZMQ does that in a thread of its own."""
-    with contextlib.suppress(zmq.ZMQError):
-        publisher.bind(address)
-        return True
-    return False
 
 
 async def test_a_dead_address_is_logged_and_then_the_connection(context: Any, caplog: pytest.LogCaptureFixture) -> None:
