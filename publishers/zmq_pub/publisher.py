@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rawdaq.delivery.items import count_of
 from rawdaq.errors import ComponentError, InvalidValue
@@ -20,7 +20,7 @@ from rawdaq.protocols.zmtp import frame_message
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
 from rawdaq.sockets.dialling import Backoff, Dialler
-from rawdaq.sockets.endpoint import host_port
+from rawdaq.sockets.endpoint import check_listening, host_port
 from rawdaq.sockets.listening import listen
 from rawdaq.sockets.refusals import Refusals
 
@@ -54,7 +54,7 @@ class ZMQTCPPublisher(Publisher):
 
     def __init__(
         self,
-        ip: str,
+        ip: Annotated[str, AfterValidator(check_listening)],
         port: Annotated[int, Field(ge=0, le=65535)],
         name: str = "ZMQTCPPublisher",
         logger: logging.Logger | None = None,

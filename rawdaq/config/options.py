@@ -4,6 +4,7 @@ So a class states once, in Python, what a station file may say about it; see
 ``docs/decisions/constructor-is-the-schema.md``.
 """
 
+import datetime
 import functools
 import inspect
 import os
@@ -127,7 +128,7 @@ def _model(cls: type[object]) -> type[BaseModel]:
         elif parameter.kind is not parameter.VAR_POSITIONAL and not _is_supplied(parameter):
             # An alias, because a parameter may be called what a model already is, such as `copy` or `schema`.
             fields[f"option_{parameter.name}"] = _field(parameter)
-    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
     return create_model(cls.__name__, __config__=config, **fields)
 
 
@@ -213,5 +214,5 @@ def shown(value: Any) -> str:
     """
     if value is None or isinstance(value, bool):
         return "an empty value" if value is None else str(value).lower()
-    text = repr(value)
+    text = str(value) if isinstance(value, datetime.date) else repr(value)
     return text if len(text) <= 75 else f"{text[:74]}…"

@@ -14,6 +14,7 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 from rawdaq.errors import ComponentError
 from rawdaq.sockets.connection_state import ConnectionState
 from rawdaq.sockets.curve import ClientKeys, CurveFiles
+from rawdaq.sockets.endpoint import check_listening
 from rawdaq.sockets.remedies import cannot_open_zmq
 from rawdaq.sockets.zmq_dialling import ZmqDialler, ZmqMonitor
 
@@ -21,18 +22,20 @@ _HEARTBEAT_MS = 10_000  # a peer whose machine has vanished is noticed after thr
 _RECONNECT_MAX_MS = 5_000
 _CONNECT_MS = 10_000  # where nothing answers, not even with a refusal, the system would wait for two minutes
 _CHECK_S = 1.0
-_ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
+_ADDRESS = re.compile(r"tcp://(?P<host>[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
 
 
 def check_zmq_address(address: str) -> str:
     """Return *address* when it is one of ZMQ.
 
     Raises:
-        ValueError: it is not, or its port is too high; ZMQ would take what fits of that.
+        ValueError: it is not, no host can have its name, or its port is too high: ZMQ would take what fits of that.
     """
     match = _ADDRESS.fullmatch(address)
     if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
         raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
+    if match["host"]:
+        check_listening(match["host"].strip("[]"))
     return address
 
 

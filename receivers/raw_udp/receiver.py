@@ -31,7 +31,7 @@ from rawdaq.receivers.raw_udp.channels import (
     formats,
 )
 from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
-from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.endpoint import Endpoint, check_host
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
@@ -104,7 +104,7 @@ class RawUDPReceiver(ReceiverServer):
         rate_hz: Rate | None = None,
         type: SampleTypeName = "int32",
         endianness: EndiannessName = "little",
-        ip: str = "0.0.0.0",
+        ip: Annotated[str, AfterValidator(check_host)] = "0.0.0.0",
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         ports: Sequence[Annotated[int, Field(ge=0, le=65535)]] = (),
         version: Literal["2.0", "1.1", "1.0"] = "2.0",

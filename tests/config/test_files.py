@@ -101,7 +101,7 @@ Other: {}
         "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Decimation, Daemon",
         "13: Main.Daemon.log_level: 'LOUD' is wrong; it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "13: Main.Daemon.core_id: -1 is wrong; it should be greater than or equal to 0",
-        "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9010",
+        "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9004",
         "13: Main.Daemon.stop_timeout_s: 0 is wrong; it should be greater than 0",
         "14: Other: has no `Receiver`; add `Receiver: {class: RawReceiver, ...}`",
     ]
@@ -165,6 +165,7 @@ _RECEIVER = "station: {{network: XX, code: A}}\nM: {{Receiver: {{class: Receiver
     [
         ("port: 010", "port: YAML reads 010 as 8"),
         ("copy: -010", "copy: YAML reads -010 as -8"),
+        ("port: 2026-11-20", "port: 2026-11-20 is wrong; it should be a valid integer"),
         ("port: 1:30:00", "port: YAML reads 1:30:00 as 5400"),
         ("rate: 1:30.5", "rate: YAML reads 1:30.5 as 90.5"),
         ("host: 00", 'host: YAML reads 00 as 0; write "00" in quotes'),
