@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from rawdaq.control import invocation
+from rawdaq.control.describe.command import describe
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
@@ -32,7 +33,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @invocation.config_option
-@click.version_option(package_name="rawdaq", prog_name=PROGRAM)
+@invocation.version_option(PROGRAM)
 def cli() -> None:
     """Start, stop and ask the components of a station.
 
@@ -204,6 +205,7 @@ def init(station: str) -> int:
     return 0
 
 
+cli.add_command(describe)
 cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)

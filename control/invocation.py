@@ -34,6 +34,11 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def version_option(program: str) -> Callable[[F], F]:
+    """Give the command of *program* ``--version``."""
+    return click.version_option(package_name="rawdaq", prog_name=program)
+
+
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -155,9 +156,19 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml", "sh", "yaml", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="it is for bash")
+def test_bash_completes_commands(tmp_path: Path) -> None:
+    _wrap(tmp_path, "control-rawdaq")
+    env = environment({"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
+    ask = 'COMP_WORDS=(control-rawdaq desc) COMP_CWORD=1; _control_rawdaq_completion control-rawdaq; echo "$COMPREPLY"'
+    script = f"{_block('sh', '_COMPLETE')}{ask}"
+    done = subprocess.run(["bash", "-ec", script], env=env, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "describe\n", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -210,7 +221,7 @@ def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runti
 def test_every_command_of_the_table_exists() -> None:
     table = README.partition("## The commands")[2].partition("\n## ")[0]
     listed = forks.run_cli(["control-rawdaq", "--help"]).stdout
-    for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init"):
+    for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init", "describe"):
         assert f"`{name}" in table or f"control-rawdaq {name}" in table
         assert re.search(rf"^  {name} ", listed, re.MULTILINE)
     for name, options in {

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from rawdaq.control.invocation import version_option
+
 if TYPE_CHECKING:
     from rawdaq.config.settings import ComponentSettings
 
@@ -34,6 +36,7 @@ class _Seconds(click.FloatRange):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-plugin")
 @click.option("-s", "host", metavar="HOST", help="Where the device listens.")
 @click.option("-p", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Its port.")
 @click.option("-c", "station", metavar="NET.STA", help="Network and station of the samples.")

@@ -36,7 +36,13 @@ def _check_monitor(address: str) -> str:
 
 
 class StationSettings(Settings):
-    """The block ``station``: the codes that name every stream of the file."""
+    """The block ``station``: the codes that name every stream of the file.
+
+    Attributes:
+        network: the network's code.
+        code: the station's code.
+        location: the location of channels that have none of their own; it is written in quotes.
+    """
 
     network: Annotated[str, AfterValidator(_check_network)]
     code: Annotated[str, AfterValidator(_check_station)]

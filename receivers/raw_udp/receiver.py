@@ -89,6 +89,8 @@ class RawUDPReceiver(ReceiverServer):
         interface: the name of the network interface on which to join them; the system chooses when there is none.
         receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
         reorder_s: how long a missing packet is waited for; 0 publishes packets as they come.
+        clock_tolerance_s: packets whose time departs more from this machine's clock are refused and counted; by default
+            they are kept, and a time that looks wrong (GPS week rollover, clock not set) is logged.
         raw: pass the datagrams on as plain bytes, whatever they are, without channels.
         capture: a file that keeps the datagrams, byte for byte; ``rawdaq-device --replay`` plays it again.
         capture_mb: a new file begins at so many megabytes; the older ones are called FILE.1, FILE.2 ...
