@@ -62,6 +62,14 @@ def is_config_named() -> bool:
     return config.named_config(given_config()) is not None
 
 
+def configuration() -> Path:
+    """Return the station file, or the folder of them, that this command works on; it need not be there."""
+    from rawdaq import config
+    from rawdaq.config.options import plain
+
+    return plain((config.named_config(given_config()) or config.find_config(None)).absolute())
+
+
 class Found(NamedTuple):
     """The components that a command line names.
 
@@ -86,13 +94,14 @@ def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = T
     Raises:
         NoSuchComponent: a word names none, or several.
     """
-    from rawdaq.control.names import NoSuchComponent, resolve_all
+    from rawdaq.control.names import GroupOf, NoSuchComponent, resolve_all
 
     known, invalid = _known(runtime)
     own = [target for target in known if target.settings or (with_others and _is_own(target))]
     others = [target for target in known if with_others and target not in own]
     try:
-        return Found(resolve_all(words, own, others), invalid)
+        group_of = GroupOf(configuration(), is_config_named())
+        return Found(resolve_all(words, own, others, group_of), invalid)
     except NoSuchComponent:
         report_invalid(invalid, words)  # the component may be in an invalid file
         raise
@@ -112,11 +121,8 @@ def _known(runtime: "RuntimeFiles") -> Found:
 
 def _is_own(target: "Target") -> bool:
     """Whether *target* was started from the named configuration; always when none is named."""
-    from rawdaq import config
-    from rawdaq.config.options import plain
-
-    named, file = config.named_config(given_config()), target.started_from
-    return named is None or (file is not None and plain(named.absolute()) in (file, file.parent))
+    file = target.started_from
+    return not is_config_named() or (file is not None and configuration() in (file, file.parent))
 
 
 def report_invalid(invalid: "ConfigError | None", words: Sequence[str]) -> int:

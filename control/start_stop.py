@@ -49,7 +49,7 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
         if foreground:
             return _run_here(components, runtime)
         groups = _spread(components, processes) if processes else [[each] for each in components]
-        return _start(groups, runtime) or config_status
+        return _start([(invocation.configuration(), group) for group in groups], runtime) or config_status
 
 
 def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
@@ -78,13 +78,17 @@ def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[l
     return spread
 
 
-def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
+def _start(groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runtime: "RuntimeFiles") -> int:
+    """Start *groups*, each with the configuration that its process belongs to; return the exit status."""
     from rawdaq.control.processes.start import start
 
-    for key in (component.key for group in groups for component in group):
+    for key in (component.key for _, group in groups for component in group):
         if ended := runtime.ended(key):
             invocation.print_error(f"warning: {key}: {ended}")
-    return _print_results("started", start(groups, runtime))
+    results: dict[str, object] = {}
+    for configuration in dict.fromkeys(configuration for configuration, _ in groups):
+        results |= start([group for of, group in groups if of == configuration], runtime, configuration)
+    return _print_results("started", results)
 
 
 @click.command()
@@ -120,7 +124,9 @@ def restart(names: Sequence[str], processes: int | None) -> int:
             targets = [target for target in targets if _belongs_to_all(target)]
         components = [_settings_now(target) for target in targets]  # first: an invalid file must not stop anything
         config_status = invocation.report_invalid(invalid, names)
-        groups = _spread(components, processes) if processes else running_groups(components, runtime)
+        groups = running_groups(components, runtime)
+        if processes:
+            groups = [(invocation.configuration(), group) for group in _spread(components, processes)]
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
         return _start(groups, runtime) or stopped or config_status
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
 from rawdaq.config import ComponentSettings, registry
 from rawdaq.config.hooks import publisher_hooks, receiver_hooks
@@ -38,15 +39,21 @@ def _parts(members: list[ComponentSettings], count: int) -> list[list[ComponentS
     return [members[begin:end] for begin, end in pairwise(edges)]
 
 
-def running_groups(components: Sequence[ComponentSettings], runtime: RuntimeFiles) -> list[list[ComponentSettings]]:
-    """Return *components* in the groups in which they share processes now.
+def running_groups(
+    components: Sequence[ComponentSettings], runtime: RuntimeFiles
+) -> list[tuple[Path | None, list[ComponentSettings]]]:
+    """Return *components* in the groups in which they share processes now, each with the configuration of its process.
 
     Where only some components of a process are among them, each of these gets a process of its own.
     """
     alone = {component.key: component for component in components}
-    together = [[alone.pop(key) for key in keys] for _, keys in whole_processes(list(alone), runtime)]
+    together = [
+        (process.configuration, [alone.pop(key) for key in keys])
+        for process, keys in whole_processes(list(alone), runtime)
+    ]
     # By now the station files may bind them to different cores.
-    return [part for group in together for part in spread(group, 1)] + [[component] for component in alone.values()]
+    parts = [(configuration, part) for configuration, group in together for part in spread(group, 1)]
+    return parts + [(None, [component]) for component in alone.values()]
 
 
 def whole_processes(keys: Sequence[str], runtime: RuntimeFiles) -> list[tuple[Running, list[str]]]:

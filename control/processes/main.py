@@ -1,8 +1,9 @@
 """The process of components, one or many in one event loop: ``python -m rawdaq.control.processes.main NAME``.
 
-Its standard input says what to run, as JSON: ``{"core_id": null, "members": [[STATION_FILE, KEY], ...]}``. NAME is the
-key of a component that has the process to itself, or what a shared process is called, such as ``group.1``. What becomes
-of one component concerns no other; see ``docs/decisions/many-stations.md``.
+Its standard input says what to run, as JSON: ``{"core_id": null, "configuration": "/etc/stations", "members":
+[[STATION_FILE, KEY], ...]}``. NAME is the key of a component that has the process to itself, or what a shared process
+of that configuration is called, such as ``group.1``. What becomes of one component concerns no other; see
+``docs/decisions/many-stations.md``.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from rawdaq.config import ComponentSettings
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process import limits, log, member_log
 from rawdaq.process.member_log import MemberLogs
-from rawdaq.process.runs import AlreadyRunning
+from rawdaq.process.runs import AlreadyRunning, process_key
 from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.process.runtime_watch import RuntimeWatch
 from rawdaq.process.signals import stopping_on_signal
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.zmq_context import large_context
@@ -60,8 +62,10 @@ class Process:
     Attributes:
         runtime: where their pid files and command sockets are.
         core_ids: the processor cores of the process; empty leaves that to the system.
-        group: what the process is called when components share it; None when a component has it to itself.
-        logs: the logs of the components; None: they log where the process logs.
+        group: what users call the process when components share it; None when a component has it to itself.
+        configuration: the station file, or the folder of them, that a shared process was started for.
+        has_log_files: whether components log into files of their own; else to standard error or the system's log.
+        logs: the logs of the components of a shared process.
         log_level: the least severe messages that are shown; None: what the settings of each component say.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
@@ -70,6 +74,8 @@ class Process:
     runtime: RuntimeFiles
     core_ids: Set[int] = frozenset[int]()
     group: str | None = None
+    configuration: Path | None = None
+    has_log_files: bool = False
     logs: MemberLogs | None = None
     log_level: str | None = None
     ends_together: bool = False
@@ -84,7 +90,7 @@ class Process:
         limits.raise_open_files()
         with ExitStack() as stack:
             if self.group is not None:
-                stack.enter_context(self._hold_name(self.group))
+                stack.enter_context(self._hold_name(process_key(self.group, self.configuration)))
             if len(members) > 1:
                 stack.enter_context(_one_zmq_context())
             return asyncio.run(_Run(self, members).serve())
@@ -92,12 +98,16 @@ class Process:
     @contextmanager
     def _hold_name(self, name: str) -> Generator[None]:
         try:
-            with self.runtime.hold(name, Path(), 0):
+            with self.runtime.hold(name, self.configuration or Path(), 0, log_file=self.log_file(name)):
                 yield
         except AlreadyRunning as error:
             raise ComponentError(
                 f"another start has just taken the name {name}; start these components again"
             ) from error
+
+    def log_file(self, key: str) -> Path | None:
+        """Return the log file of *key*; None when it has none."""
+        return self.runtime.log_file(key) if self.has_log_files else None
 
     @contextmanager
     def hold(self, settings: ComponentSettings) -> Generator[str | None]:
@@ -110,8 +120,15 @@ class Process:
             try:
                 if not self.needs_commands:
                     self.runtime.prepare()
-                stop_timeout_s = settings.daemon.stop_timeout_s
-                stack.enter_context(self.runtime.hold(settings.key, settings.file, stop_timeout_s, self.group))
+                held = self.runtime.hold(
+                    settings.key,
+                    settings.file,
+                    settings.daemon.stop_timeout_s,
+                    self.group,
+                    configuration=self.configuration,
+                    log_file=self.log_file(settings.key),
+                )
+                stack.enter_context(held)
                 address = self.runtime.command_address(settings.key)
             except (ComponentError, OSError) as error:
                 if self.needs_commands:
@@ -127,7 +144,7 @@ class _Run:
     def __init__(self, process: Process, members: Sequence[Member]) -> None:
         self._process = process
         self._members = members
-        self._servers: list[ReceiverServer] = []
+        self._servers: dict[str, ReceiverServer] = {}
         self._are_built = asyncio.Event()
         self._is_stopping = False
 
@@ -136,11 +153,13 @@ class _Run:
         with stopping_on_signal(self._stop, self._retry):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
+            watch = asyncio.create_task(RuntimeWatch(self._process.runtime, self._servers).run(), name="runtime files")
             station.spare_collector()
             self._are_built.set()
             if self._process.group:
                 _LOG.info("%s runs %d components", self._process.group, len(tasks))
             ends = await asyncio.gather(*tasks)
+            watch.cancel()
         failures = ends.count(False)
         if self._process.group:
             _LOG.info("%s has stopped, %d components ended with an error", self._process.group, failures)
@@ -148,11 +167,11 @@ class _Run:
 
     def _stop(self) -> None:
         self._is_stopping = True
-        for server in self._servers:
+        for server in self._servers.values():
             server.stop()
 
     def _retry(self) -> None:
-        for server in self._servers:
+        for server in self._servers.values():
             server.cmd_retry()
 
     async def _run(self, member: Member) -> bool:
@@ -180,8 +199,8 @@ class _Run:
         process = self._process
         try:
             settings = member.load()
-        except Exception as error:
-            process.runtime.keep_error(member.key, member.file, error)  # as `hold` does with later errors
+        except Exception as error:  # later ones are kept by `hold`
+            process.runtime.keep_error(member.key, member.file, error, process.log_file(member.key))
             raise
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
@@ -190,7 +209,7 @@ class _Run:
             server = station.prepare(settings, address)
             if process.group is not None:
                 server.start_timeout_s = _GROUP_START_TIMEOUT_S
-            self._servers.append(server)
+            self._servers[settings.key] = server
             await self._are_built.wait()
             if not self._is_stopping:
                 await server.serve()
@@ -226,6 +245,7 @@ def main(args: Sequence[str]) -> int:
     """Run the components that standard input names in a process that is called *args*; return the exit status."""
     order = json.load(sys.stdin)
     name, core_id = args[0], order["core_id"]
+    configuration = Path(order["configuration"]) if order["configuration"] else None
     load_file = functools.cache(config.load)  # a station file may have several components
     members = [
         Member(key, Path(file), functools.partial(_load, load_file, Path(file), key, core_id))
@@ -235,12 +255,13 @@ def main(args: Sequence[str]) -> int:
     try:
         with RuntimeFiles.find() as runtime:
             runtime.prepare()
-            log_file = runtime.log_file(name)
-            logs = None if is_alone else member_log.configure_shared(log_file)
-            if is_alone:
-                log.configure("INFO", log_file)
             core_ids = frozenset[int]() if core_id is None else {core_id}
-            return Process(runtime, core_ids, None if is_alone else name, logs).run(members)
+            process = Process(runtime, core_ids, None if is_alone else name, configuration, has_log_files=True)
+            if is_alone:
+                log.configure("INFO", runtime.log_file(name))
+            else:
+                process.logs = member_log.configure_shared(runtime.log_file(process_key(name, configuration)))
+            return process.run(members)
     except RawdaqError as error:
         print(error, file=sys.stderr)
         return 1

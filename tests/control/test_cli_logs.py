@@ -7,20 +7,22 @@ from pathlib import Path
 import pytest
 
 from rawdaq.control import logs
+from rawdaq.process.runs import process_key
 from rawdaq.process.runtime_files import RuntimeFiles
 from tests.control.cli_words import Said, run_python
 
 
 def test_logs_of_what_was_never_started_are_reported(station: Path, said: Said) -> None:
     status, _, err = said.run("logs", "Main")
-    assert (status, "OUT/Main has no log yet" in err) == (1, True)
+    assert (status, "OUT/Main has no log (/" in err) == (1, True)
 
 
 def test_the_log_of_a_shared_process_can_be_read_when_it_has_ended(station: Path, said: Said) -> None:
     assert said.run("logs", "group.1")[0] == 2
     with RuntimeFiles.find() as runtime:
         runtime.prepare()
-        runtime.log_file("group.1").write_text("too many open files\n")
+        runtime.log_file(process_key("group.1", station)).write_text("too many open files\n")
+        runtime.log_file(process_key("group.1", Path("/etc/other.yaml"))).write_text("not this\n")
     assert said.run("logs", "group.1") == (0, "too many open files\n", "")
 
 
