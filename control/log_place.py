@@ -60,6 +60,8 @@ def _of_group(name: str, runtime: RuntimeFiles) -> LogPlace | None:
 def _of_running(file: Path, running: Running) -> LogPlace:
     if not file.exists():
         return LogPlace(file, f"{file} was moved or removed; the next line makes it again")
+    if not file.is_file():
+        raise ComponentError(f"{file} is not a file; move it away")
     if running.process_log == file and (other := _other_output(file, running.pid)):
         return LogPlace(file, f"the process {running.pid} writes to {other}, no longer to {file}")
     return LogPlace(file)

@@ -1,4 +1,4 @@
-"""Puts back what somebody removes of a running process: pid files and command sockets."""
+"""Puts back what somebody removes of a running process: pid files, command sockets and log files."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rawdaq.errors import ComponentError
 from rawdaq.outage import Outage
+from rawdaq.process import log
 from rawdaq.process.commands import CommandSocket
 from rawdaq.process.runs import AlreadyRunning
 from rawdaq.process.runtime_files import RuntimeFiles
@@ -27,7 +28,8 @@ class Server(Protocol):
 class RuntimeWatch:
     """Looks every second whether the files of this process are in place, such as after a clean-up of the disk.
 
-    Without its pid file a component would not be found, and a second copy of it could be started.
+    Without its pid file a component would not be found, and a second copy of it could be started. Without its log
+    file the output of C libraries would be lost.
 
     Args:
         runtime: holds the pid files.
@@ -57,6 +59,7 @@ class RuntimeWatch:
             except ComponentError as error:
                 errors.append(error)
         self._report(errors)
+        log.restore_files()
         return is_pending
 
     def _report(self, errors: list[ComponentError]) -> None:
