@@ -150,7 +150,7 @@ class _Run:
 
     async def serve(self) -> int:
         """Serve all members; return the exit status."""
-        with stopping_on_signal(self._stop, self._retry):
+        with stopping_on_signal(self._stop, self._retry, is_last=True):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
             watch = asyncio.create_task(RuntimeWatch(self._process.runtime, self._servers).run(), name="runtime files")

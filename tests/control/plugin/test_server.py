@@ -24,7 +24,8 @@ from tests.seedlink_server import (
 
 
 @pytest.mark.usefixtures("runtime_dir")
-def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones(said: Said) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_samples_of_all_channels_arrive_and_a_signal_flushes_the_last_ones(said: Said, number: int) -> None:
     data = {1: noise(10 * SIZE, 1), 2: noise(10 * SIZE, 2)}
     words = ("-e", "FLOAT32", "--flush-after", "600")
     with (
@@ -32,7 +33,7 @@ def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones(said: 
         seedlink(*short(port, *words, channels="00.HHZ:1,.HHN:2,")) as server,
     ):
         wait_for(lambda: _stats(server, said) == 20)
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(number)
         arrived = server.take_samples(20 * SIZE)
         assert not list(server.frames())
         status, log = server.end()
