@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "control-rawdaq"
 
+_LEAST_FILES = 32  # of a command that asks a component
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,9 +45,15 @@ def print_error(text: str) -> None:
 
 
 def runtime_files() -> "RuntimeFiles":
-    """Return the folder of pid files, command sockets and logs."""
+    """Return the folder of pid files, command sockets and logs; makes sure that components can be asked.
+
+    Raises:
+        ComponentError: the system allows this command too few open files.
+    """
+    from rawdaq.open_files import raise_open_files
     from rawdaq.process.runtime_files import RuntimeFiles
 
+    raise_open_files(_LEAST_FILES)
     return RuntimeFiles.find()
 
 

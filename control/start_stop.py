@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rawdaq.control.names import Target
     from rawdaq.process.runtime_files import RuntimeFiles
 
+_SHOWN_SHORTAGES = 3  # of a thousand components that are all started with the same limit
+
 _processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -40,6 +42,8 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
         raise click.UsageError("start receiver WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    from rawdaq.control.processes.groups import spread
+
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(names, runtime, with_others=False)
         config_status = invocation.report_invalid(invalid, names)
@@ -48,7 +52,7 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
         components = [target.settings for target in targets if target.settings]
         if foreground:
             return _run_here(components, runtime)
-        groups = _spread(components, processes) if processes else [[each] for each in components]
+        groups = spread(components, processes) if processes else [[each] for each in components]
         return _start([(invocation.configuration(), group) for group in groups], runtime) or config_status
 
 
@@ -68,20 +72,15 @@ def _without_running(targets: Sequence["Target"]) -> list["Target"]:
     return others
 
 
-def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
-    """Return *components* in groups that are to share a process; warn where that exceeds a limit of the system."""
-    from rawdaq.control.processes import groups
-
-    spread = groups.spread(components, processes)
-    for shortage in filter(None, map(groups.shortage, spread)):
-        invocation.print_error(f"warning: {shortage}")
-    return spread
-
-
 def _start(groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runtime: "RuntimeFiles") -> int:
     """Start *groups*, each with the configuration that its process belongs to; return the exit status."""
+    from rawdaq.control.processes.groups import shortage
     from rawdaq.control.processes.start import start
 
+    short = [(text, len(group)) for _, group in groups if (text := shortage(group))]
+    for text, count in short[:_SHOWN_SHORTAGES]:
+        more = ", or give --processes a larger number" if count > 1 else ""
+        invocation.print_error(f"warning: {text}{more}")
     for key in (component.key for _, group in groups for component in group):
         if ended := runtime.ended(key):
             invocation.print_error(f"warning: {key}: {ended}")
@@ -116,7 +115,7 @@ def restart(names: Sequence[str], processes: int | None) -> int:
     They get the settings that their station file has now; when it is invalid, nothing is stopped. Those that share a
     process do so again when all of them are restarted; one alone gets a process of its own.
     """
-    from rawdaq.control.processes.groups import running_groups
+    from rawdaq.control.processes.groups import running_groups, spread
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(names, runtime)
@@ -126,7 +125,7 @@ def restart(names: Sequence[str], processes: int | None) -> int:
         config_status = invocation.report_invalid(invalid, names)
         groups = running_groups(components, runtime)
         if processes:
-            groups = [(invocation.configuration(), group) for group in _spread(components, processes)]
+            groups = [(invocation.configuration(), group) for group in spread(components, processes)]
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
         return _start(groups, runtime) or stopped or config_status
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rawdaq.config import ComponentSettings
 from rawdaq.control.plugin.component import STOP_TIMEOUT_S
+from rawdaq.control.processes.groups import shortage
 from rawdaq.control.processes.main import Member, Process
 from rawdaq.process import log
 from rawdaq.process.runtime_files import RuntimeFiles
@@ -24,6 +25,8 @@ def run(components: Sequence[ComponentSettings], log_level: str | None = None, *
     levels = logging.getLevelNamesMapping()
     level = log_level or min((component.daemon.log_level for component in components), key=levels.__getitem__)
     log.configure(level, to_system_log=to_system_log)
+    if short := shortage(components):
+        logging.getLogger("rawdaq.process").warning("%s", short)
     core_ids = {component.daemon.core_id for component in components if component.daemon.core_id is not None}
     with RuntimeFiles.find() as runtime:
         process = Process(runtime, core_ids, log_level=level, ends_together=True, needs_commands=False)

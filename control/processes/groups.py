@@ -8,13 +8,15 @@ from pathlib import Path
 from rawdaq.config import ComponentSettings, registry
 from rawdaq.config.hooks import publisher_hooks, receiver_hooks
 from rawdaq.errors import ComponentError
-from rawdaq.process.limits import highest_open_files
+from rawdaq.open_files import REMEDY, highest_open_files
 from rawdaq.process.runs import Running
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.stream_id import StreamId
 
 _PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
 _COMPONENT_FILES = 5  # pid file, two of the command socket and one of its client, the device
+_LEAST_PROCESS_FILES = 24
+_LEAST_COMPONENT_FILES = 4
 _PUBLISHER_FILES = 2  # a socket and its client; of an archive a file for each stream
 
 
@@ -73,10 +75,13 @@ def shortage(group: Sequence[ComponentSettings]) -> str | None:
     needed = _PROCESS_FILES + sum(map(_count_files, group))
     if highest is None or needed <= highest:
         return None
-    return (
-        f"{len(group)} components in one process may need {needed} open files, and it may have {highest}: "
-        "give --processes a larger number, or raise the limit (ulimit -Hn, LimitNOFILE= in systemd)"
-    )
+    what = group[0].key if len(group) == 1 else f"{len(group)} components in one process"
+    return f"{what} may need {needed} open files, and a process may have {highest} here: {REMEDY}"
+
+
+def least_files(components: int) -> int:
+    """Return how many open files a process needs in any case to run so many components."""
+    return _LEAST_PROCESS_FILES + _LEAST_COMPONENT_FILES * components
 
 
 def _count_files(component: ComponentSettings) -> int:

@@ -17,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawdaq import config, station
+from rawdaq import config, open_files, station
 from rawdaq.config import ComponentSettings
+from rawdaq.control.processes.groups import least_files, shortage
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process import limits, log, member_log
 from rawdaq.process.member_log import MemberLogs
@@ -85,9 +86,9 @@ class Process:
         """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
 
         Raises:
-            ComponentError: another process has the name of the group.
+            ComponentError: another process has the name of the group, or the system allows it too few open files.
         """
-        limits.raise_open_files()
+        open_files.raise_open_files(least_files(len(members)))
         with ExitStack() as stack:
             if self.group is not None:
                 stack.enter_context(self._hold_name(process_key(self.group, self.configuration)))
@@ -237,6 +238,8 @@ def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
     """
     runtime.prepare()
     log.configure(component.daemon.log_level)
+    if short := shortage([component]):
+        _LOG.warning("%s", short)
     core_id = component.daemon.core_id
     return Process(runtime, frozenset[int]() if core_id is None else {core_id}).run([Member.of(component)])
 

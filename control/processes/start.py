@@ -12,10 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
+from rawdaq import open_files
 from rawdaq.config import ComponentSettings
 from rawdaq.control import client, logs
 from rawdaq.control.processes import children
 from rawdaq.control.processes.errors import StartFailed
+from rawdaq.control.processes.groups import least_files
 from rawdaq.control.processes.jobs import Job, Results, run_all
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process.runs import AlreadyRunning, process_key
@@ -97,10 +99,11 @@ class _Start:
 
         Raises:
             AlreadyRunning: the only component runs.
-            ComponentError: no process can be started.
+            ComponentError: no process can be started, or it could not open enough files.
         """
         if self._is_alone and (running := self._runtime.running(self._name)) and running.is_alive:
             raise AlreadyRunning(self._name, running.pid)
+        open_files.raise_open_files(least_files(len(self.keys)))
         with self._order() as order:
             self._pid = children.spawn(_MAIN, [self._name], self._log_file, order.fileno())
         self._end_s = time.monotonic() + self._timeout_s

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
+from rawdaq.open_files import REMEDY
 from rawdaq.process import member_log
 from rawdaq.protocols import command
 
@@ -121,7 +122,11 @@ class CommandSocket:
         """
         import zmq
 
-        with contextlib.closing(context.socket(zmq.ROUTER)) as socket:
+        try:
+            made = context.socket(zmq.ROUTER)
+        except zmq.ZMQError as error:
+            raise ComponentError(f"cannot answer commands: {error.strerror}; {REMEDY}") from error
+        with contextlib.closing(made) as socket:
             socket.linger = 1000  # the answer to `stop` must still leave
             self._address, self._socket = address, socket
             self._bind(socket)
