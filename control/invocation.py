@@ -63,6 +63,31 @@ def given_config() -> Path | None:
     return given
 
 
+def choose_demo() -> None:
+    """Let this command be about the packaged demo station.
+
+    Raises:
+        UsageError: ``-c`` names another configuration.
+    """
+    from rawdaq import config
+
+    if given_config() is not None:
+        raise click.UsageError("--demo is the packaged demo station, -c another configuration; give one of them.")
+    click.get_current_context().find_root().meta[__name__] = config.DEMO_FILE
+
+
+def refuse_demo(words: Sequence[str]) -> None:
+    """Raise an error when *words* are all components, and only the demo station is there that nobody has asked for."""
+    from rawdaq import config
+
+    if "all" in words and not is_config_named() and configuration() == config.DEMO_FILE:
+        raise click.UsageError(
+            "There is no station file, so all would be the packaged demo: it receives a device of this machine "
+            "(rawdaq-device), publishes it on port 9004, and archives it in this folder. Start it with --demo, "
+            f"or write a station file: {PROGRAM} init NET.STA"
+        )
+
+
 def is_config_named() -> bool:
     """Whether ``-c`` or ``$RAWDAQ_CONFIG`` names a configuration."""
     from rawdaq import config

@@ -28,8 +28,9 @@ _processes_option = click.option(
 @click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
+@click.option("--demo", "is_demo", is_flag=True, help="Start the packaged demo station, for trying rawdaq out.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
+def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool) -> int:
     """Start components; return when each of them answers.
 
     Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
@@ -42,6 +43,9 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
         raise click.UsageError("start receiver WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    if is_demo:
+        invocation.choose_demo()
+    invocation.refuse_demo(names)
     from rawdaq.control.processes.groups import spread
 
     with invocation.runtime_files() as runtime:
