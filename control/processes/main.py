@@ -12,8 +12,9 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from rawdaq.sockets.zmq_context import large_context
 _LOG = logging.getLogger("rawdaq.process")
 
 _GROUP_START_TIMEOUT_S = 30.0  # a component of a shared process that does not open by then fails
+_ASK_AGAIN_S = 0.1
 _LAST_ANSWERS_S = 2.0  # for the answers to `stop` that are still on their way
 
 
@@ -70,6 +72,8 @@ class Process:
         log_level: the least severe messages that are shown; None: what the settings of each component say.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
+        may_run_twice: whether a component runs although another process runs it too; else it fails.
+        patience_s: how long that other process may take to end, before the component fails.
     """
 
     runtime: RuntimeFiles
@@ -81,6 +85,8 @@ class Process:
     log_level: str | None = None
     ends_together: bool = False
     needs_commands: bool = True
+    may_run_twice: bool = False
+    patience_s: float = 0.0
 
     def run(self, members: Sequence[Member]) -> int:
         """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
@@ -132,7 +138,8 @@ class Process:
                 stack.enter_context(held)
                 address = self.runtime.command_address(settings.key)
             except (ComponentError, OSError) as error:
-                if self.needs_commands:
+                is_second_copy = isinstance(error, AlreadyRunning) and not self.may_run_twice
+                if self.needs_commands or is_second_copy:
                     raise
                 _LOG.warning("control-rawdaq cannot talk to %s: %s", settings.key, error)
                 address = None
@@ -205,6 +212,7 @@ class _Run:
             raise
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
+        await self._wait_for_copy(settings.key)
         with process.hold(settings) as address:
             limits.bind_cores(process.core_ids)
             server = station.prepare(settings, address)
@@ -214,6 +222,18 @@ class _Run:
             await self._are_built.wait()
             if not self._is_stopping:
                 await server.serve()
+
+    async def _wait_for_copy(self, key: str) -> None:
+        """Return when no other process runs *key*, or its time is over."""
+        end_s, is_logged = time.monotonic() + self._process.patience_s, False
+        while time.monotonic() < end_s and not self._is_stopping:
+            with suppress(ComponentError):  # `hold` decides what that means
+                if not ((running := self._process.runtime.running(key)) and running.is_alive):
+                    return
+                if not is_logged:
+                    _LOG.info("%s: waiting for the process %d, which still runs it, to end", key, running.pid)
+                    is_logged = True
+            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 @contextmanager

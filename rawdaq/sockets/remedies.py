@@ -30,6 +30,7 @@ _DIALLING: Final = {
     errno.ENETUNREACH: "no route to it: is the network up?",
     errno.ECONNRESET: "the other side reset the connection",
     errno.ETIMEDOUT: "the other side no longer answers",
+    errno.EMFILE: f"this process has no open file left: {REMEDY}",
 }
 
 
