@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process.pid_file import POLL_S, PidFile, is_at, read_pid_file, try_lock
 from rawdaq.process.runs import AlreadyRunning, Ended, Running
-from rawdaq.process.user_folders import find_folders, make_folders
+from rawdaq.process.user_folders import find_folders, make_log_folder, make_runtime_folder
 
 _LOG = logging.getLogger("rawdaq.runtime_files")
 
@@ -82,7 +82,8 @@ class RuntimeFiles:
         Raises:
             ComponentError: the runtime folder is not safe, or a folder cannot be made.
         """
-        make_folders(self.folder, self.logs)
+        make_runtime_folder(self.folder, self.logs)
+        make_log_folder(self.logs)
 
     @contextmanager
     def one_start(self) -> Generator[None]:
@@ -272,11 +273,13 @@ class RuntimeFiles:
     def restore(self) -> Lost:
         """Put back the folders and pid files of this process's components that somebody removed."""
         lost = Lost([], [], set())
+        if not self._held:
+            return lost
         inodes = self._inodes()
         removed = [held for held in self._held.values() if inodes.get(held.path.name) != held.inode]
         for pid_file in removed:
             try:
-                self.prepare()
+                make_runtime_folder(self.folder, self.logs)
                 pid_file.restore()
                 lost.pid_files.append(pid_file.key)
             except AlreadyRunning as error:

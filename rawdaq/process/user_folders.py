@@ -65,21 +65,37 @@ def _machine() -> str:
     return f"-{known[1]}" if known else ""
 
 
-def make_folders(runtime: Path, logs: Path) -> None:
-    """Make the folders; from then on only this user can enter *runtime*.
+def make_log_folder(logs: Path) -> None:
+    """Make the folder of logs.
 
     Raises:
-        ComponentError: *runtime* is not safe, or a folder cannot be made.
+        ComponentError: it cannot be made.
     """
-    for folder, mode in ((runtime, 0o700), (logs, 0o755)):
-        try:
-            folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ComponentError(
-                f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others, "
-                "in every place from which this user runs rawdaq"
-            ) from error
+    _make(logs, 0o755)
+
+
+def make_runtime_folder(runtime: Path, logs: Path) -> None:
+    """Make *runtime*, which only this user can enter from then on.
+
+    Args:
+        runtime: the folder of pid files and command sockets.
+        logs: the folder of logs, which may be in it.
+
+    Raises:
+        ComponentError: it is not safe, or cannot be made.
+    """
+    _make(runtime, 0o700)
     _make_private(runtime, logs)
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ComponentError(
+            f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others, "
+            "in every place from which this user runs rawdaq"
+        ) from error
 
 
 def _make_private(runtime: Path, logs: Path) -> None:

@@ -136,6 +136,17 @@ def test_a_folder_that_cannot_be_made_again_is_reported_once_until_it_can(
         assert files.keys() == [KEY]
 
 
+def test_a_pid_file_comes_back_although_the_folder_of_logs_cannot(tmp_path: Path) -> None:
+    files = RuntimeFiles(tmp_path / "run", tmp_path / "disk" / "log")
+    files.prepare()
+    with files.hold(KEY, Path("a"), 1):
+        _remove_all(files)
+        shutil.rmtree(tmp_path / "disk")
+        (tmp_path / "disk").touch()
+        RuntimeWatch(files, {}).restore()
+        assert files.keys() == [KEY]
+
+
 @pytest.mark.parametrize("folder", ["run", f"{'x' * 75}/{'y' * 75}"])
 @pytest.mark.parametrize("remove", [_remove_all, _remove_socket])
 async def test_a_component_answers_again_when_its_socket_was_removed(
