@@ -60,6 +60,7 @@ class ReceiverServer(ReceiverHooks):
 
     Attributes:
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+        command_socket: answers them.
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
@@ -104,6 +105,7 @@ class ReceiverServer(ReceiverHooks):
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._tasks = Tasks(self.log, self.stop)
+        self.command_socket = commands.CommandSocket(self, self.log)
         self._started_s = 0.0
         self._close_by_s = 0.0
         self._state = "new"
@@ -369,9 +371,8 @@ class ReceiverServer(ReceiverHooks):
 
     async def ct_commands(self) -> None:
         """Answer the commands that arrive at `command_address`."""
-        if self.command_address is None:
-            return
-        await commands.answer_all(self, self._context, self.command_address, self.log)
+        if self.command_address is not None:
+            await self.command_socket.answer_all(self._context, self.command_address)
 
     async def ct_monitor(self) -> None:
         """Let every `Reporter` push its report to `monitor_address`."""

@@ -78,7 +78,7 @@ def command(file: Path | None, to_system_log: bool, log_level: str | None, **giv
     components = _from_options(**given) if file is None else _from_file(file, **given)
     from rawdaq.control.plugin import process as plugin_process
 
-    return plugin_process.run(components, log_level, to_system_log=to_system_log)
+    return plugin_process.run(components, log_level, to_system_log=to_system_log, may_run_twice=file is None)
 
 
 def _from_file(file: Path, names: Sequence[str], plugin_name: str | None, **short: Any) -> list["ComponentSettings"]:

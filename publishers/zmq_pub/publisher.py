@@ -21,7 +21,7 @@ from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
 from rawdaq.sockets.dialling import Backoff, Dialler
 from rawdaq.sockets.endpoint import check_listening, host_port
-from rawdaq.sockets.listening import listen
+from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.refusals import Refusals
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
@@ -71,7 +71,7 @@ class ZMQTCPPublisher(Publisher):
         self.ip, self.port, self.mode = ip, port, mode
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dialler: Dialler[PubConnection] | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._connections: set[PubConnection] = set()
@@ -108,7 +108,8 @@ class ZMQTCPPublisher(Publisher):
             return
         if reason := _refusal(self.mode, self.ip):
             raise ComponentError(reason)
-        self._server, self.port = await listen(self._connection, _host(self.ip), self.port, self.address)
+        self._listener = await listen(self._connection, _host(self.ip), self.port, self.address, self.log)
+        self.port = self._listener.port
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
@@ -193,8 +194,8 @@ class ZMQTCPPublisher(Publisher):
         await super().aclose()
         if self._dialler is not None:
             self._dialler.stop()
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         closing = [connection.close() for connection in list(self._connections)]
         if closing:
             _, late = await asyncio.wait(closing, timeout=_LINGER_S)
@@ -206,9 +207,9 @@ class ZMQTCPPublisher(Publisher):
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
         self._refusals.log(at_once=True)
 
     def status(self) -> dict[str, object]:

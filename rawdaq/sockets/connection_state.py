@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
+from rawdaq.open_files import REMEDY, first_for_commands
 from rawdaq.outage import Outage
 
 #: The events that the monitor is asked for, without those that only report that a connection begins.
@@ -111,12 +112,14 @@ class ConnectionState:
         self._was_connected = False
         self._settle_s = 0.0
         self._failures: dict[str, Outage] = defaultdict(lambda: Outage(log, _REMIND_S, clock))
+        self._short = Outage(log, _REMIND_S, clock)
 
     def note(self, event: int, value: int) -> None:
         """Take note of an event of the monitor, and of its value, which often is a descriptor."""
         match event:
             case zmq.EVENT_CONNECTED | zmq.EVENT_ACCEPTED:
                 self._greeting.append(value)
+                self._check_descriptor(value)
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._connect()
             case zmq.EVENT_DISCONNECTED:
@@ -152,6 +155,12 @@ class ConnectionState:
         self._fail(reason)
         if self._is_bound:
             self._log_failure(reason)
+
+    def _check_descriptor(self, descriptor: int) -> None:
+        """Log that a connection has one of the last descriptors: ZMQ accepts connections until none is left."""
+        if descriptor >= first_for_commands() and self._short.is_due:
+            text = "%s: hardly any open files are left, and commands may soon not be answered; %s"
+            self._short.log(text, self.address, REMEDY)
 
     def _fail(self, reason: str) -> None:
         if not self.peers:

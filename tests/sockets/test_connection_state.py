@@ -5,6 +5,7 @@ import logging
 import pytest
 import zmq
 
+from rawdaq.sockets import connection_state
 from rawdaq.sockets.connection_state import ConnectionState
 
 ADDRESS = "tcp://192.0.2.7:9004"
@@ -234,3 +235,14 @@ def test_where_no_peer_is_needed_its_absence_is_not_logged(caplog: pytest.LogCap
     assert caplog.messages == [f"a peer is connected to {ADDRESS}"]
     peer.does([(zmq.EVENT_ACCEPTED, 9), NO_DETAIL, (zmq.EVENT_DISCONNECTED, 9)])
     assert "does not speak ZMQ with us" in caplog.messages[1]
+
+
+def test_connections_that_have_the_last_descriptors_are_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connection_state, "first_for_commands", lambda: 50)
+    peer = Peer(is_bound=True, needs_peer=False)
+    peer.does([(zmq.EVENT_ACCEPTED, 49), (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0)])
+    assert "open files" not in caplog.text
+    peer.does([(zmq.EVENT_ACCEPTED, 50), (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0), (zmq.EVENT_ACCEPTED, 51)])
+    assert caplog.text.count("hardly any open files are left, and commands may soon not be answered; raise the") == 1
