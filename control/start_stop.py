@@ -26,9 +26,13 @@ _processes_option = click.option(
 @click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
+@click.option("--strict", is_flag=True, help="Do not start a component of which a publisher cannot open now.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
+def start(names: Sequence[str], foreground: bool, processes: int | None, strict: bool) -> int:
     """Start components; return when each of them answers.
+
+    A publisher that cannot open now (its address is not there yet, its port is held, its folder is not mounted) is
+    paused with its reason, which is printed, and tried again; the component runs.
 
     Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
     is 2.
@@ -47,17 +51,17 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
-            return _run_here(components, runtime)
+            return _run_here(components, runtime, is_strict=strict)
         groups = _spread(components, processes) if processes else [[each] for each in components]
-        return _start(groups, runtime) or config_status
+        return _start(groups, runtime, is_strict=strict) or config_status
 
 
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
+def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles", *, is_strict: bool) -> int:
     from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    return main.run_here(components[0], runtime)
+    return main.run_here(components[0], runtime, is_strict=is_strict)
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:
@@ -78,13 +82,13 @@ def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[l
     return spread
 
 
-def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
+def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles", *, is_strict: bool = False) -> int:
     from rawdaq.control.processes.start import start
 
     for key in (component.key for group in groups for component in group):
         if ended := runtime.ended(key):
             invocation.print_error(f"warning: {key}: {ended}")
-    return _print_results("started", start(groups, runtime))
+    return _print_results("started", start(groups, runtime, is_strict=is_strict))
 
 
 @click.command()

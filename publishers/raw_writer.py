@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.late_sync import LateSync
-from rawdaq.disk.mounts import MountedFolder
+from rawdaq.disk.mounts import MountedFolder, check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
@@ -115,6 +115,7 @@ class RawWriter(Publisher):
     # What follows runs in the thread of the disk.
 
     def _open(self) -> None:
+        check_mounted(self.path.parent)
         self._folder.watch()
         self._reopen()
         if not self._is_open:  # the disk hung until the open was given up

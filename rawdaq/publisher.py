@@ -119,10 +119,12 @@ class Publisher:
         self._loop = loop
 
     async def open(self) -> None:
-        """Acquire sockets and files.
+        """Acquire sockets and files; it is called again after a failure.
 
         Raises:
-            ComponentError: it is impossible; the text names the cause and the remedy.
+            ComponentError: something outside is missing; the text names the cause and the remedy. The publisher is
+                paused, and opened later. An `OSError` means the same.
+            InvalidValue: it will never be possible; the component does not start.
         """
 
     def __init_subclass__(cls, **kwargs: object) -> None:

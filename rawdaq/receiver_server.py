@@ -63,6 +63,8 @@ class ReceiverServer(ReceiverHooks):
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
+        needs_all_publishers: whether a publisher that cannot open now keeps it from starting; by default such a one is
+            paused, and tried again.
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
@@ -74,6 +76,7 @@ class ReceiverServer(ReceiverHooks):
     monitor_address: str | None = None
     stop_timeout_s: float = 10.0
     start_timeout_s: float | None = None
+    needs_all_publishers: bool = False
     silent_after_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
@@ -315,10 +318,7 @@ class ReceiverServer(ReceiverHooks):
             await asyncio.to_thread(self._decimation.open)
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
-            try:
-                await publisher.open()
-            except ComponentError as error:
-                raise ComponentError(f"publisher {publisher.name}: {error}") from error
+        await self._fanout.open(is_strict=self.needs_all_publishers)
         for endpoint in self.endpoints:
             await endpoint.open()
         for name, run in self._fanout.tasks().items():

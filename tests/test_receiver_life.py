@@ -88,34 +88,26 @@ async def test_a_server_for_which_the_system_has_no_socket_left_says_so(monkeypa
 
 
 async def test_a_start_that_takes_too_long_is_given_up_when_there_is_a_limit() -> None:
-    class Slow(Keeper):
+    class Slow(UdpEndpoint):
         async def open(self) -> None:
             await asyncio.Event().wait()
 
-    server = Idle([Slow()])
+    server = Idle()
+    server.add_endpoint(Slow(Datagrams, "127.0.0.1", 0))
     server.start_timeout_s = 0.01
     with pytest.raises(ComponentError, match=r"Idle did not open within 0\.01 s: do its disks and networks answer\?"):
         await server.serve()
 
 
-async def test_a_timeout_of_a_publisher_is_not_taken_for_that_of_the_start() -> None:
-    class Late(Keeper):
+async def test_a_timeout_of_an_endpoint_is_not_taken_for_that_of_the_start() -> None:
+    class Late(UdpEndpoint):
         async def open(self) -> None:
-            raise TimeoutError("the database is asleep")
+            raise TimeoutError("the name server is asleep")
 
-    with pytest.raises(TimeoutError, match="the database is asleep"):
-        await Idle([Late()]).serve()
-
-
-async def test_a_publisher_that_cannot_open_is_named_and_those_before_it_are_closed() -> None:
-    class Unopened(Keeper):
-        async def open(self) -> None:
-            raise ComponentError("port 9004 is in use")
-
-    good = Keeper()
-    with pytest.raises(ComponentError, match="publisher keeper: port 9004 is in use"):
-        await Idle([good, Unopened()]).serve()
-    assert good.closed == 1
+    server = Idle()
+    server.add_endpoint(Late(Datagrams, "127.0.0.1", 0))
+    with pytest.raises(TimeoutError, match="the name server is asleep"):
+        await server.serve()
 
 
 async def test_a_publisher_that_cannot_close_is_told(caplog: pytest.LogCaptureFixture) -> None:

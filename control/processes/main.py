@@ -1,6 +1,7 @@
 """The process of components, one or many in one event loop: ``python -m rawdaq.control.processes.main NAME``.
 
-Its standard input says what to run, as JSON: ``{"core_id": null, "members": [[STATION_FILE, KEY], ...]}``. NAME is the
+Its standard input says what to run, as JSON: ``{"core_id": null, "is_strict": false, "members": [[STATION_FILE, KEY],
+...]}``. NAME is the
 key of a component that has the process to itself, or what a shared process is called, such as ``group.1``. What becomes
 of one component concerns no other; see ``docs/decisions/many-stations.md``.
 """
@@ -65,6 +66,7 @@ class Process:
         log_level: the least severe messages that are shown; None: what the settings of each component say.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
+        is_strict: whether a component fails of which a publisher cannot open; else it runs on without that.
     """
 
     runtime: RuntimeFiles
@@ -74,6 +76,7 @@ class Process:
     log_level: str | None = None
     ends_together: bool = False
     needs_commands: bool = True
+    is_strict: bool = False
 
     def run(self, members: Sequence[Member]) -> int:
         """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
@@ -188,6 +191,7 @@ class _Run:
         with process.hold(settings) as address:
             limits.bind_cores(process.core_ids)
             server = station.prepare(settings, address)
+            server.needs_all_publishers = process.is_strict
             if process.group is not None:
                 server.start_timeout_s = _GROUP_START_TIMEOUT_S
             self._servers.append(server)
@@ -210,7 +214,7 @@ def _one_zmq_context() -> Generator[None]:
         ending.join(_LAST_ANSWERS_S)
 
 
-def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
+def run_here(component: ComponentSettings, runtime: RuntimeFiles, *, is_strict: bool = False) -> int:
     """Run *component* in this process, which logs to standard error; return the exit status.
 
     Raises:
@@ -219,7 +223,8 @@ def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
     runtime.prepare()
     log.configure(component.daemon.log_level)
     core_id = component.daemon.core_id
-    return Process(runtime, frozenset[int]() if core_id is None else {core_id}).run([Member.of(component)])
+    core_ids = frozenset[int]() if core_id is None else {core_id}
+    return Process(runtime, core_ids, is_strict=is_strict).run([Member.of(component)])
 
 
 def main(args: Sequence[str]) -> int:
@@ -240,7 +245,8 @@ def main(args: Sequence[str]) -> int:
             if is_alone:
                 log.configure("INFO", log_file)
             core_ids = frozenset[int]() if core_id is None else {core_id}
-            return Process(runtime, core_ids, None if is_alone else name, logs).run(members)
+            group = None if is_alone else name
+            return Process(runtime, core_ids, group, logs, is_strict=order["is_strict"]).run(members)
     except RawdaqError as error:
         print(error, file=sys.stderr)
         return 1

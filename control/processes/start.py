@@ -32,12 +32,19 @@ _ASK_AGAIN_S = 0.1
 _REASON = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+ (.*)")
 
 
-def start(groups: Sequence[Sequence[ComponentSettings]], runtime: RuntimeFiles) -> Results:
-    """Start each of *groups* as one process; return the pid of each component that answers, or why it does not."""
+def start(groups: Sequence[Sequence[ComponentSettings]], runtime: RuntimeFiles, *, is_strict: bool = False) -> Results:
+    """Start each of *groups* as one process; return the pid of each component that answers, or why it does not.
+
+    Args:
+        groups: the components.
+        runtime: where their files are.
+        is_strict: whether a component does not start of which a publisher cannot open.
+    """
     runtime.prepare()
     with runtime.one_start():  # so that no other start takes a name that is free now
         names = _free_names(runtime)
-        starts = [_Start(group[0].key if len(group) == 1 else next(names), group, runtime) for group in groups]
+        named = [(group[0].key if len(group) == 1 else next(names), group) for group in groups]
+        starts = [_Start(name, group, runtime, is_strict) for name, group in named]
         return run_all([Job(each.keys, each.run) for each in starts])
 
 
@@ -56,13 +63,15 @@ class _Start:
         name: the key of a component that has the process to itself, or the name of a shared process.
         group: the components.
         runtime: where their files are.
+        is_strict: whether a component does not start of which a publisher cannot open.
     """
 
-    def __init__(self, name: str, group: Sequence[ComponentSettings], runtime: RuntimeFiles) -> None:
+    def __init__(self, name: str, group: Sequence[ComponentSettings], runtime: RuntimeFiles, is_strict: bool) -> None:
         self.keys = [component.key for component in group]
         self._name = name
         self._group = group
         self._runtime = runtime
+        self._is_strict = is_strict
         self._is_alone = self.keys == [name]
         self._log_file = runtime.log_file(name)
         # What the logs hold by now is about earlier runs.
@@ -100,7 +109,7 @@ class _Start:
     def _order(self) -> IO[bytes]:
         """Return a file that says what the process is to run; writing into a pipe could wait for the reader."""
         members = [(str(component.file), component.key) for component in self._group]
-        order = {"core_id": self._group[0].daemon.core_id, "members": members}
+        order = {"core_id": self._group[0].daemon.core_id, "is_strict": self._is_strict, "members": members}
         try:
             with ExitStack() as stack:
                 file = stack.enter_context(tempfile.TemporaryFile())

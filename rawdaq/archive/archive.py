@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.format import RecordRun
@@ -98,6 +99,7 @@ class Archive:
             ComponentError: it cannot; the text names cause and remedy.
         """
         try:
+            check_mounted(self._root)
             self._root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._root):
                 pass

@@ -1,4 +1,4 @@
-"""From an queue to its publisher: at once where that can be, else by a task, and again when it failed."""
+"""From a queue to its publisher: at once where that can be, else by a task, and again when it failed."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def queue_of(publisher: Publisher) -> DeliveryQueue[Any]:
     """Return the queue that *publisher* asks for."""
     return DeliveryQueue(
         publisher.name,
-        _policy(publisher),
+        _policy(publisher, is_paused=False),
         publisher.queue_packets,
         int(publisher.queue_mb * 1e6),
         publisher.log,
@@ -31,9 +31,9 @@ def queue_of(publisher: Publisher) -> DeliveryQueue[Any]:
     )
 
 
-def _policy(publisher: Publisher) -> OverflowPolicy:
-    """Return what the queue of *publisher* does when it is full, unless that is paused."""
-    return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused else publisher.overflow
+def _policy(publisher: Publisher, *, is_paused: bool) -> OverflowPolicy:
+    """Return what the queue of *publisher* does when it is full."""
+    return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused and not is_paused else publisher.overflow
 
 
 class Worker:
@@ -45,11 +45,14 @@ class Worker:
         self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
+        self._opened = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None  # the first attempt
         self._is_running = False
         self._can_try = type(publisher).try_deliver is not Publisher.try_deliver
         self._has_parts = self.selection is not None and publisher.record_format is None  # of what was read at once
         self._failure: Exception | None = None
         self._is_ending = False
+        self._forced: OverflowPolicy | None = None
         self._again = asyncio.Event()
         self._paused_since = 0.0
 
@@ -75,23 +78,77 @@ class Worker:
             items = owned(items)
         return queue.put(items)
 
-    async def run(self) -> None:
-        """Deliver batch after batch until cancelled."""
-        self._is_running = True
+    def begin_open(self, *, is_strict: bool) -> asyncio.Task[None]:
+        """Return the task of the first attempt to open the publisher; unless *is_strict*, `run` makes the others."""
+        opening = self._open() if is_strict else self._open_or_pause()
+        self._opening = asyncio.get_running_loop().create_task(opening, name=f"opening {self.publisher.name}")
+        return self._opening
+
+    def open_later(self) -> None:
+        """Take note that the first attempt to open takes too long to wait for; the publisher is paused until then."""
+        self._pause("it is still being opened: does its disk or network answer?")
+
+    async def _open(self) -> None:
+        await self.publisher.open()
+        self._opened.set()
+
+    async def _open_or_pause(self) -> None:
+        """Open the publisher; pause it where something outside is missing.
+
+        Raises:
+            Exception: any other, such as `InvalidValue`: to try again would not help.
+        """
         try:
+            await self._open()
+        except (ComponentError, PublisherUnavailable) as error:
+            self._pause(str(error))
+        except OSError as error:
+            self._pause(error.strerror or str(error))
+        else:
+            self._resume("is open")
+
+    async def _until_open(self) -> None:
+        """Return when the publisher is open; what comes until then waits in the queue."""
+        backoff = Backoff()
+        while not self._opened.is_set():
+            opening, self._opening = self._opening or self._open_or_pause(), None
+            await opening
+            if not self._opened.is_set():
+                await self._wait(backoff.next_s())
+
+    async def watch(self) -> None:
+        """Run what the publisher runs beside its deliveries, once it is open."""
+        await self._opened.wait()
+        await self.publisher.watch()
+
+    async def run(self) -> None:
+        """Open the publisher if it is not open yet, then deliver batch after batch, until cancelled."""
+        try:
+            await self._until_open()
+            self._is_running = True
             while True:
                 batch = await self.queue.take(self.publisher.gather_bytes, self.publisher.gather_s)
                 if self._failure is not None:
                     raise self._failure
                 await self._deliver(batch)
                 self.queue.acknowledge(len(batch))
-                self._resume()
+                self._resume("delivers again")
         except Exception as error:
             self.is_dead = True  # its queue is not emptied any more
             self.paused_reason = str(error) if isinstance(error, ComponentError) else repr(error)
             raise
         finally:
             self._is_running = False
+
+    def set_overflow(self, policy: OverflowPolicy | None) -> None:
+        """Let the queue follow *policy* while the publisher is not paused; None: the one that the publisher has."""
+        self._forced = policy
+        self._apply_policy()
+
+    def _apply_policy(self) -> None:
+        is_paused = self.paused_reason is not None
+        forced = None if is_paused else self._forced
+        self.queue.set_policy(forced or _policy(self.publisher, is_paused=is_paused))
 
     def begin_end(self) -> None:
         """Take the last that comes, also without room for it; try what is paused at once, and from now on often."""
@@ -107,7 +164,6 @@ class Worker:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         backoff = Backoff()
         while batch:
-            self.queue.set_policy(_policy(self.publisher))
             try:
                 await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
                 return
@@ -125,19 +181,19 @@ class Worker:
         self._again.clear()
 
     def _pause(self, reason: str) -> None:
-        self.queue.set_policy(self.publisher.overflow)
         if self.paused_reason is None:
             self._paused_since = time.monotonic()
         if self.paused_reason != reason:
             self.publisher.log.error("%s is paused: %s; it tries again by itself", self.publisher.name, reason)
         self.paused_reason = reason
+        self._apply_policy()
 
-    def _resume(self) -> None:
+    def _resume(self, how: str) -> None:
         if self.paused_reason is not None:
-            self.publisher.log.warning(
-                "%s delivers again after %.1f s", self.publisher.name, time.monotonic() - self._paused_since
-            )
+            paused_s = time.monotonic() - self._paused_since
+            self.publisher.log.warning("%s %s after %.1f s", self.publisher.name, how, paused_s)
             self.paused_reason = None
+            self._apply_policy()
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this publisher; what it dropped itself is added to what its queue dropped."""

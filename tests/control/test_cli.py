@@ -98,6 +98,21 @@ def test_the_failure_of_one_component_does_not_stop_the_others(station: Path, sa
     assert "XX.OUT.Second" in out
 
 
+@pytest.mark.parametrize("shared", [[], ["--processes", "1"]])
+def test_a_publisher_that_cannot_open_refuses_a_strict_start_only(
+    station: Path, said: Said, tmp_path: Path, shared: list[str]
+) -> None:
+    (tmp_path / "disk").touch()
+    archive = f"    archive: {{class: MiniSeedPublisher, path: {tmp_path}/disk/archive}}\n"
+    station.write_text(outside.STATION + archive)
+    status, out, err = said.run("start", "all", "--strict", *shared)
+    reason = f"publisher archive: cannot write {tmp_path}/disk/archive: Not a directory"
+    assert (status, out, reason in err) == (1, "", True)
+    assert said.run("start", "all", *shared)[0] == 0
+    (row,) = json.loads(said.run("status", "--json")[1])
+    assert row["publishers"]["archive"]["state"] == "paused"
+
+
 def _states(said: Said) -> list[tuple[str, str | None]]:
     """Return state and process of each component, as `list` has them."""
     return [(row["state"], row["group"]) for row in json.loads(said.run("list", "--json")[1])]

@@ -74,12 +74,9 @@ def test_building_one_touches_nothing(tmp_path: Path) -> None:
 
 async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublisher, tmp_path: Path) -> None:
     fanout = Fanout([publisher], publisher.log)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in fanout.tasks().values()]
+    async with running(fanout):
         fanout.put([*packets()])
         await fanout.drain(30.0)
-        for task in tasks:
-            task.cancel()
     status = publisher.status()
     await publisher.aclose()
     trace = read(tmp_path / "archive" / DAY)[0]
