@@ -1,49 +1,108 @@
-"""The state of components as tables; plain text when the output is not a terminal."""
+"""The state of components for people: one line for each, or all about one; plain text when it is not a terminal.
+
+A line for each component is at most as wide as the terminal. In a pipe nothing is cut.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from rawdaq.control.rows import Row
 from rawdaq.protocols.command import JsonValue
+from rawdaq.times import duration_text
 
-_COLOURS = {"running": "green", "dead": "red", "failed": "red", "paused": "yellow", "stopped": "dim"}
+_COLOURS = {"running": "green", "paused": "yellow", "stopped": "dim"} | dict.fromkeys(("dead", "failed", "hung"), "red")
 
 #: A longer list says less than the table of the streams.
 _MAX_LINES = 12
 
-#: The columns of each table, left out where they are empty; --json shows the whole status.
-_STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
-_PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
-_DECIMATION_COLUMNS = ("rate_hz", "type", "refused", "reason")
-_TABLES = (("publishers", _PUBLISHER_COLUMNS), ("decimation", _DECIMATION_COLUMNS), ("streams", _STREAM_COLUMNS))
+_PIPE_WIDTH = 1000  # lines must not break in a pipe
+
+
+class _Columns(NamedTuple):
+    """The columns of a table, the most important first: what does not fit into the terminal is left out from the end.
+
+    Columns that are empty are left out too; --json shows the whole status.
+    """
+
+    title: str
+    names: tuple[str, ...]
+
+
+_TABLES = (
+    _Columns("publishers", ("state", "delivered", "waiting", "dropped", "refused", "class")),
+    _Columns("decimation", ("rate_hz", "type", "refused", "reason")),
+    _Columns("streams", ("age", "latency", "gaps", "last_sample", "rate_hz", "packets", "gap", "overlaps", "samples")),
+)
+_GAP = 2  # between columns
+_DURATIONS = ("latency", "gap")
 
 
 def print_list(rows: Sequence[Row]) -> None:
     """Print one line for each component."""
-    _print([_table("", ("component", "state", "pid", "group", "receiver", "publishers", "file", "error"), rows)])
+    columns = ("component", "state", "pid", "group", "receiver", "publishers", "file", "error")
+    _print([_table(columns[0], columns, rows, _PIPE_WIDTH)])
+
+
+def print_summary(rows: Sequence[Row]) -> None:
+    """Print one line for each component: its state, and what is wrong, else what comes."""
+    console = _console()
+    title_width = max((len(str(row["title"])) for row in rows), default=0)
+    state_width = max((len(str(row["state"])) for row in rows), default=0)
+    for row in rows:
+        line = Text(str(row["title"]).ljust(title_width), style="bold")
+        line.append(f"  {str(row['state']).ljust(state_width)}", style=_COLOURS.get(str(row["state"]), ""))
+        troubles = _troubles(row)
+        line.append(f"  {'; '.join(troubles) or _activity(row)}", style="yellow" if troubles else "")
+        line.rstrip()
+        line.truncate(console.width, overflow="ellipsis")
+        console.print(line)
+
+
+def print_problems(rows: Sequence[Row]) -> None:
+    """Print one line for each component with which something is wrong; none of it is cut."""
+    console = _console()
+    for row in rows:
+        if troubles := _troubles(row):
+            line = Text(str(row["title"]), style="bold")
+            line.append(f"  {row['state']}", style=_COLOURS.get(str(row["state"]), ""))
+            line.append(f"  {'; '.join(troubles)}")
+            console.print(line, soft_wrap=True)
 
 
 def print_status(status: Row) -> None:
-    """Print the status of one component: a headline, its receiver, its publishers, decimated streams and streams."""
+    """Print the status of one component: a headline, what is wrong, its receiver, publishers and streams."""
     head = Text(str(status["title"]), style="bold")
     uptime_s = status.get("uptime_s")
     state = str(status["state"])
     head.append(f"  {state}", style=_COLOURS.get(state, ""))
+    troubles = _troubles(status) if state != "stopped" else []
     if isinstance(uptime_s, int | float):
         head.append(f"  pid {status.get('pid')}, up {duration(uptime_s)}", style="")
-    if error := status.get("error"):
-        head.append(f"  {error}", style="red")
-    parts: list[Table | Text] = [head, *(Text(f"  {line}") for line in _lines(status.get("receiver")))]
+    elif troubles:
+        head.append(f"  {troubles.pop(0)}", style="red")
+    parts: list[Table | Text] = [head, *(Text(f"  ! {trouble}", style="yellow") for trouble in troubles)]
+    parts += [Text(f"  {line}") for line in _lines(status.get("receiver"))]
+    width = _console().width
     for title, columns in _TABLES:
         rows = _rows(title, status.get(title))
         if rows:
-            parts.append(_table(title, (title, *columns), rows))
+            parts.append(_table(title, (title, *columns), rows, width))
     _print(parts)
+
+
+def clear() -> None:
+    """Begin a new screen; in a pipe a new paragraph."""
+    console = _console()
+    if console.is_terminal:
+        console.clear()
+    else:
+        console.print()
 
 
 def duration(seconds: float) -> str:
@@ -52,18 +111,57 @@ def duration(seconds: float) -> str:
     >>> duration(59.4), duration(3700), duration(200000)
     ('59 s', '1 h 1 min', '2 d 7 h')
     """
-    minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86_400
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{int(seconds)} s"
+    return f"{int(seconds)} s" if seconds < 60 else duration_text(seconds)
+
+
+def _troubles(row: Row) -> list[str]:
+    troubles = row.get("problems")
+    return [str(trouble) for trouble in troubles] if isinstance(troubles, list) else []
+
+
+def _activity(row: Row) -> str:
+    """Return how long a component runs, and how old its newest sample is."""
+    uptime_s, streams = row.get("uptime_s"), _rows("stream", row.get("streams"))
+    if not isinstance(uptime_s, int | float):
+        return ""
+    words = [f"pid {row.get('pid')}", f"up {duration(uptime_s)}"]
+    if streams:
+        ages = [age for stream in streams if isinstance(age := stream.get("age_s"), int | float)]
+        words.append(f"{len(streams)} streams" + (f", {_seconds(min(ages))} old" if ages else ""))
+    return ", ".join(words)
 
 
 def _rows(title: str, entries: JsonValue) -> list[Row]:
     if not isinstance(entries, dict):
         return []
-    return [{title: name, **entry} for name, entry in entries.items() if isinstance(entry, dict)]
+    rows = [{title: name, **entry} for name, entry in entries.items() if isinstance(entry, dict)]
+    return [_readable(row) for row in rows]
+
+
+def _readable(row: Row) -> Row:
+    """Return *row* with durations and times as people read them."""
+    shown = dict(row)
+    for key in ("latency_s", "gap_s"):
+        if isinstance(seconds := row.get(key), int | float):
+            shown[key.removesuffix("_s")] = _seconds(seconds) if seconds or key == "latency_s" else ""
+    if isinstance(age_s := row.get("age_s"), int | float):
+        shown["age"] = _seconds(age_s)
+    if isinstance(silent_s := row.get("silent_s"), int | float):
+        shown["age"] = f"silent for {duration_text(silent_s)}"
+    if isinstance(last := row.get("last_sample"), str) and last:
+        shown["last_sample"] = f"{last[:19]}Z"
+    return shown
+
+
+def _seconds(seconds: float) -> str:
+    """Return a short number of seconds.
+
+    >>> _seconds(0.0042), _seconds(12.34), _seconds(-4576.712), _seconds(200_000)
+    ('0.004 s', '12.3 s', '-4576.7 s', '2 d 7 h')
+    """
+    if abs(seconds) >= 100_000:
+        return f"{'-' if seconds < 0 else ''}{duration_text(abs(seconds))}"
+    return f"{seconds:.{3 if abs(seconds) < 10 else 1}f} s"
 
 
 def _lines(entry: JsonValue, name: str = "") -> Iterable[str]:
@@ -87,16 +185,33 @@ def _limit_lines(entry: JsonValue, name: str) -> Iterable[str]:
     return lines if len(lines) <= _MAX_LINES else [f"{name}: {len(lines)} (--json shows them)"]
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Row], width: int) -> Table:
+    """Return a table of *rows* that is no wider than *width*, see `_Columns`."""
     lines = box.SIMPLE_HEAD if sys.stdout.isatty() else None
-    table = Table(box=lines, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-    shown = [column for column in columns if column == title or any(_cell(row.get(column)) for row in rows)]
+    table = Table(box=lines, pad_edge=False, show_edge=False, padding=(0, _GAP, 0, 0))
+    shown = _fitting(title, columns, rows, width)
     for column in shown:
-        is_number = all(isinstance(row.get(column), int | float) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
+        is_number = column in _DURATIONS or all(isinstance(row.get(column), int | float) for row in rows)
+        justify: JustifyMethod = "right" if is_number else "left"
+        table.add_column(column.replace("_", " "), justify=justify, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column)), _COLOURS.get(str(row.get(column)), "")) for column in shown))
     return table
+
+
+def _fitting(title: str, columns: Sequence[str], rows: Sequence[Row], width: int) -> list[str]:
+    """Return the columns that are not empty and fit into *width*."""
+    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
+    shown: list[str] = []
+    for column in columns:
+        if column != title and not any(cells[column]):
+            continue
+        width -= max(len(column), *map(len, cells[column]))
+        if shown and width < 0:
+            break
+        shown.append(column)
+        width -= _GAP + 1  # with a line between the columns of a terminal
+    return shown
 
 
 def _cell(value: JsonValue) -> str:
@@ -109,8 +224,11 @@ def _cell(value: JsonValue) -> str:
     return "" if value is None else str(value)
 
 
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
 def _print(parts: Iterable[Table | Text]) -> None:
-    # Lines must not break in a pipe.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    console = _console()
     for part in parts:
         console.print(part)

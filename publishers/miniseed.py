@@ -15,7 +15,7 @@ from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_threa
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import Held, Publisher
 from rawdaq.stream_id import StreamId
 
 
@@ -142,6 +142,17 @@ class MiniSeedPublisher(Publisher):
             if not closing.done() and self._thread.calls_done == calls_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
+
+    @property
+    def held(self) -> Held | None:
+        """Records of files that cannot be written, while others can."""
+        held = self._archive.held
+        return None if held is None else Held(*held)
+
+    @property
+    def problem(self) -> str | None:
+        """Why what was written may not be safe on the disk."""
+        return self._late_sync.problem
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the counters of the queue."""

@@ -102,6 +102,11 @@ class RawWriter(Publisher):
             self._thread = None
             await closing
 
+    @property
+    def problem(self) -> str | None:
+        """Why what was written may not be safe on the disk."""
+        return self._late_sync.problem
+
     def status(self) -> dict[str, object]:
         """Return the file, how much was written to it, and why that may not be on the disk."""
         return {"path": str(self.path), "written_bytes": self._written_bytes, "sync_error": self._late_sync.error}

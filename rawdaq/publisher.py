@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.format import RecordFormat
@@ -40,6 +40,18 @@ class PublisherUnavailable(RawdaqError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Held(NamedTuple):
+    """What a publisher has taken and could not deliver yet.
+
+    Attributes:
+        reason: why, with the remedy, in one line.
+        items: packets or records.
+    """
+
+    reason: str
+    items: Sequence[Any]
 
 
 class Publisher:
@@ -186,6 +198,19 @@ class Publisher:
         """Finish what `publish` began and give everything back; may be called twice."""
         if self._pending:
             await asyncio.wait(self._pending)
+
+    @property
+    def held(self) -> Held | None:
+        """What was taken and waits here, because one of several places to deliver it to refuses it; None: nothing.
+
+        `status` counts it as waiting, not as delivered, and shows the publisher as paused.
+        """
+        return None
+
+    @property
+    def problem(self) -> str | None:
+        """What else a person must look at, in one line, such as a disk that makes no file safe; None: nothing."""
+        return None
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this publisher besides its queue's counters; JSON-able."""

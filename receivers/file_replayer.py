@@ -80,6 +80,7 @@ class FileReplayer(ReceiverServer):
         name: str = "FileReplayer",
     ) -> None:
         super().__init__("", 0, publishers, name)
+        self.stats.ahead_s = self.stats.behind_s = inf  # its times are those of the files
         self._setup = True  # it has no socket
         self.problems = Problems(lambda text: self.log.warning("%s", text), strict)
         self.reader = ReplayReader(
@@ -147,6 +148,7 @@ class FileReplayer(ReceiverServer):
                 break
             self._begin_again(self._first_ns)
         self._doing = "delivering"
+        self.expect_none()
         self.log.info("the files are at their end")
         # Not by a stop, which waits only for `stop_timeout_s`.
         await self.delivered()

@@ -114,6 +114,16 @@ class Archive:
         return self._files.device
 
     @property
+    def held(self) -> tuple[str, list[RecordRun]] | None:
+        """Why records are held because their own file cannot be written, and these records; None: none are."""
+        held = [each for each in tuple(self._held.values()) if each.runs]
+        if not held:
+            return None
+        reasons = sorted({describe_write(each.error) for each in held if each.error})
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        return f"{reasons[0]}{more}", [run for each in held for run in tuple(each.runs)]
+
+    @property
     def held_bytes(self) -> int:
         """Size of the records that are held because their own file cannot be written."""
         return sum(held.size_bytes for held in tuple(self._held.values()))

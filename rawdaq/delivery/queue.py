@@ -11,7 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Generic
 
-from rawdaq.delivery.items import Item, count_of, size_bytes, stream_of
+from rawdaq.delivery.items import NAMELESS, Item, count_of, size_bytes, stream_of
+from rawdaq.extent import Extent
 from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy
 
@@ -76,6 +77,20 @@ class DeliveryQueue(Generic[Item]):
     def waiting_bytes(self) -> int:
         """About the memory that the waiting items hold."""
         return self._bytes
+
+    @property
+    def waiting_s(self) -> float:
+        """The time range of what waits of the stream that has waited longest, in seconds; 0 of plain bytes."""
+        oldest = next((item for item in self._items if not isinstance(item, NAMELESS)), None)
+        if oldest is None:
+            return 0.0
+        newest = next(item for item in reversed(self._items) if stream_of(item) == stream_of(oldest))
+        return Extent([oldest, newest]).seconds
+
+    @property
+    def is_dropping(self) -> bool:
+        """Whether the policy drops what comes."""
+        return self._outage.is_on
 
     @property
     def is_full(self) -> bool:

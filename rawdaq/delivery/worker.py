@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from rawdaq.delivery.items import count_of, owned, single
+from rawdaq.delivery.items import count_of, owned, single, size_bytes
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
+from rawdaq.extent import Extent
 from rawdaq.packet import Packet
-from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.publisher import Held, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
+from rawdaq.times import duration_text
 
 _END_RETRY_S = 0.5  # once the end has begun
+_HUNG_S = 30.0  # no publisher should need so long for a batch
 _SINGLE = (Packet, bytes)
 
 
@@ -55,6 +58,7 @@ class Worker:
         self._forced: OverflowPolicy | None = None
         self._again = asyncio.Event()
         self._paused_since = 0.0
+        self._busy_since: float | None = None
 
     def put(self, items: list[Any]) -> bool:
         """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
@@ -164,12 +168,15 @@ class Worker:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         backoff = Backoff()
         while batch:
+            self._busy_since = time.monotonic()
             try:
                 await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
                 return
             except PublisherUnavailable as error:
                 self._pause(error.reason)
                 batch = _rest(batch, error.delivered)
+            finally:
+                self._busy_since = None
             if batch:
                 await self._wait(backoff.next_s())
 
@@ -195,19 +202,50 @@ class Worker:
             self.paused_reason = None
             self._apply_policy()
 
+    def _state(self, held: Held | None) -> tuple[str, str | None]:
+        """Return whether it delivers, and if not, why."""
+        if self.paused_reason is not None:
+            return ("failed" if self.is_dead else "paused"), self.paused_reason
+        if held is not None:
+            return "paused", held.reason
+        busy_s = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        if busy_s >= _HUNG_S:
+            return "hung", f"a delivery takes {duration_text(busy_s)} by now: does what it delivers to answer?"
+        return "running", None
+
     def status(self) -> dict[str, object]:
-        """Return what `status` shows of this publisher; what it dropped itself is added to what its queue dropped."""
-        own = self.publisher.status()
+        """Return what `status` shows of this publisher.
+
+        What it dropped itself is added to what its queue dropped. What it holds is waiting, not delivered.
+        """
+        own, held = self.publisher.status(), self.publisher.held
+        state, reason = self._state(held)
         dropped = self.queue.dropped + Counter(cast("Mapping[str, int]", own.get("dropped_by_stream", {})))
         return {
             "class": type(self.publisher).__name__,
-            "state": "paused" if self.paused_reason else "running",
-            "paused_reason": self.paused_reason,
-            **self.queue.status(),
+            "state": state,
+            "paused_reason": reason,
+            "problem": self.publisher.problem,
+            **self._queue_status(held),
+            "waiting_s": None if state == "running" else round(self._waiting_s(held), 3),
+            "dropping": self.queue.is_dropping,
             **own,
             "dropped": self.queue.dropped.total() + cast("int", own.get("dropped", 0)),
             "dropped_by_stream": dict(dropped),
         }
+
+    def _queue_status(self, held: Held | None) -> dict[str, object]:
+        """Return the counters of the queue, with what the publisher holds as waiting."""
+        items = held.items if held else ()
+        count = sum(map(count_of, items))
+        return self.queue.status() | {
+            "waiting": self.queue.waiting + count,
+            "waiting_bytes": self.queue.waiting_bytes + sum(map(size_bytes, items)),
+            "delivered": max(0, self.queue.delivered_count - count),
+        }
+
+    def _waiting_s(self, held: Held | None) -> float:
+        return max(self.queue.waiting_s, Extent(held.items).seconds if held else 0.0)
 
 
 def _rest(batch: Sequence[Any], delivered: int) -> list[Any]:

@@ -1,38 +1,92 @@
 """What is shown to people."""
 
+import io
+import re
 from typing import Any
 
 import pytest
 
 from rawdaq.control import tables
 
+ROW: dict[str, Any] = {
+    "title": "DEMO/Raw",
+    "state": "paused",
+    "pid": 5,
+    "uptime_s": 3700,
+    "problems": ["live is paused: the disk is full; holds 3 packets, 2 min 8 s, 0.1 MB", "paused by command"],
+    "receiver": {"version": "2.0", "endpoints": [{"address": "a:1", "connected": True}], "names": ["x"], "none": None},
+    "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
+    "decimation": {"slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}},
+    "streams": {
+        "XX.A..HHZ": {
+            "packets": 7,
+            "rate_hz": 100.0,
+            "age_s": 4577.9,
+            "latency_s": -4576.712345,
+            "gap_s": 0.0,
+            "gaps": 0,
+            "last_sample": "2026-11-21T00:00:01.990000Z",
+        },
+        "XX.STATN.00.HHZ": {"packets": 1_000_000_000, "rate_hz": 62.5, "silent_s": 128.0, "age_s": 129.0, "gaps": 10},
+        "odd": 5,
+    },
+}
+
 
 def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str]) -> None:
-    row: dict[str, Any] = {
-        "title": "DEMO/Raw",
-        "state": "paused",
-        "pid": 5,
-        "uptime_s": 3700,
-        "receiver": {
-            "version": "2.0",
-            "endpoints": [{"address": "a:1", "connected": True}],
-            "names": ["x"],
-            "none": None,
-        },
-        "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
-        "decimation": {
-            "slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}
-        },
-        "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
-    }
-    tables.print_status(row)
+    tables.print_status(ROW)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "DEMO/Raw paused pid 5, up 1 h 1 min".split()
+    assert lines[1] == "! live is paused: the disk is full; holds 3 packets, 2 min 8 s, 0.1 MB".split()
+    assert lines[2] == "! paused by command".split()
     assert "version 2.0".split() in lines
     assert "endpoints: address a:1, connected yes".split() in lines
-    assert "live Pub paused 3 the disk is full".split() in lines
+    assert "live paused 3 Pub".split() in lines
     assert "slow 10 float32 4".split() in lines
-    assert "XX.A..HHZ 7 100".split() in lines
+    assert "XX.A..HHZ 4577.9 s -4576.7 s 0 2026-11-21T00:00:01Z 100 7".split() in lines
+    assert "XX.STATN.00.HHZ silent for 2 min 8 s 10 62.5 1000000000".split() in lines
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_tables_fit_the_terminal_and_break_no_name_and_no_time(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    tables.print_status(ROW)
+    tables.print_summary([ROW, {"title": "DEMO/Other", "state": "stopped"}])
+    out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= width
+    shown = [line for line in lines if line.startswith("XX.STATN.00.HHZ ")]
+    assert len(shown) == 1
+    assert "silent for 2 min 8 s" in shown[0]
+    assert ("2026-11-21T00:00:01Z" in out) == ("last sample" in out) == (width == 80)
+    assert lines[-1] == "DEMO/Other  stopped"
+
+
+def test_the_summary_is_one_line_a_component(capsys: pytest.CaptureFixture[str]) -> None:
+    good: dict[str, Any] = {
+        "title": "A/Raw",
+        "state": "running",
+        "pid": 7,
+        "uptime_s": 61,
+        "streams": {"XX.A..HHZ": {"age_s": 0.52}, "XX.A..HHN": {"age_s": 3.0}, "XX.A..HHE": {}},
+        "problems": [],
+    }
+    tables.print_summary([good, ROW, good | {"streams": {}}])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        "A/Raw running pid 7, up 1 min 1 s, 3 streams, 0.520 s old".split(),
+        f"DEMO/Raw paused {'; '.join(ROW['problems'])}".split(),
+        "A/Raw running pid 7, up 1 min 1 s".split(),
+    ]
+    tables.print_problems([good, ROW])
+    assert capsys.readouterr().out == f"DEMO/Raw  paused  {'; '.join(ROW['problems'])}\n"
 
 
 def test_a_table_counts_channels_that_would_be_too_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
