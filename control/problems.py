@@ -22,11 +22,14 @@ def problems(row: Row, *, must_run: bool = False) -> list[str]:
         return [str(error)]
     if state == "stopped":
         return ["it does not run"] if must_run else []
-    found = [*_of_state(str(state)), *_of_receiver(row.get("receiver"))]
-    publishers = _entries(row.get("publishers"))
-    for name, publisher in publishers.items():
-        found += _of_publisher(name, publisher)
+    found = [*_of_state(str(state)), *_of_receiver(row.get("receiver")), *of_publishers(row)]
     return found + _of_streams(_entries(row.get("streams")))
+
+
+def of_publishers(row: Row) -> list[str]:
+    """Return what is wrong with the publishers of a component, with what they hold."""
+    publishers = _entries(row.get("publishers"))
+    return [problem for name, shown in publishers.items() for problem in _of_publisher(name, shown)]
 
 
 def _of_state(state: str) -> Iterable[str]:
@@ -52,7 +55,6 @@ def _of_receiver(receiver: Any) -> Iterable[str]:
 
 
 def _of_publisher(name: str, shown: Row) -> Iterable[str]:
-    """Yield what is wrong with a publisher, with what it holds."""
     state = shown.get("state")
     if state != "running":
         yield f"{name} is {state}: {shown.get('paused_reason')}{_holding(shown)}"

@@ -39,10 +39,19 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
     if target.state != "running":
         return known
     try:
-        answer = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
+        return known | ask(target.title, target.key, runtime)
     except CommandError as error:
         now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
         if now.state != "running":  # it has ended meanwhile
             return row(now)
         return known | {"error": str(error), "state": "hung" if isinstance(error, NoAnswer) else known["state"]}
-    return known | (answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"})
+
+
+def ask(title: str, key: str, runtime: RuntimeFiles) -> Row:
+    """Return what the component *key* answers to ``status``; it is called *title* in errors.
+
+    Raises:
+        CommandError: it does not answer, or refuses.
+    """
+    answer = client.send(title, runtime.command_address(key), "status", (), _STATUS_TIMEOUT_S)
+    return answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"}

@@ -88,7 +88,21 @@ def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFil
     for key in (component.key for group in groups for component in group):
         if ended := runtime.ended(key):
             invocation.print_error(f"warning: {key}: {ended}")
-    return _print_results("started", start(groups, runtime, is_strict=is_strict))
+    results = start(groups, runtime, is_strict=is_strict)
+    status = _print_results("started", results)
+    _warn_of_paused([key for key, result in results.items() if not isinstance(result, Exception)], runtime)
+    return status
+
+
+def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
+    """Print why publishers of components that have just started cannot deliver."""
+    from rawdaq.control import rows
+    from rawdaq.control.problems import of_publishers
+    from rawdaq.control.processes.jobs import run_each
+
+    for key, answer in zip(keys, run_each(lambda key: rows.ask(key, key, runtime), keys), strict=True):
+        for problem in [] if isinstance(answer, Exception) else of_publishers(answer):
+            invocation.print_error(f"warning: {key}: {problem}; it is tried again")
 
 
 @click.command()

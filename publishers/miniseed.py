@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.archive.archive import Archive
+from rawdaq.archive.archive import RETRY_S, Archive
 from rawdaq.archive.layout import LAYOUTS, ArchiveLayout
 from rawdaq.disk.late_sync import LateSync
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
@@ -73,6 +73,7 @@ class MiniSeedPublisher(Publisher):
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
+        self._retrying: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     @classmethod
@@ -111,9 +112,29 @@ class MiniSeedPublisher(Publisher):
         finally:
             if self._fsync_s:
                 self._late_sync.schedule()
+            self._retry_later()
 
     def _write(self, runs: Sequence[RecordRun]) -> None:
         self._archive.write(runs, must_sync=not self._fsync_s)
+
+    def retry(self) -> None:
+        """Try at once to write what is held because its file cannot be written."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            self._retry_now()
+
+    def _retry_later(self) -> None:
+        """Try what is held again, also when nothing more comes."""
+        if self._retrying is None and not self._is_closed and self._archive.held_bytes:
+            self._retrying = asyncio.get_running_loop().call_later(RETRY_S, self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retrying = None
+        self._submit(lambda: self._archive.retry_held(at_once=True)).add_done_callback(self._end_retry)
+
+    def _end_retry(self, done: "asyncio.Future[None]") -> None:
+        done.result()  # what cannot be written stays held, and raises nothing
+        self._retry_later()
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread of the disk call *function*; return the future of its end."""
@@ -132,6 +153,8 @@ class MiniSeedPublisher(Publisher):
         self._is_closed = True
         await super().aclose()
         self._late_sync.close()
+        if self._retrying is not None:
+            self._retrying.cancel()
         if self._thread is None:
             return
         closing = self._thread.submit(self._archive.close)

@@ -199,6 +199,9 @@ class Publisher:
         if self._pending:
             await asyncio.wait(self._pending)
 
+    def retry(self) -> None:
+        """Try at once to deliver what is `held`; by default nothing is."""
+
     @property
     def held(self) -> Held | None:
         """What was taken and waits here, because one of several places to deliver it to refuses it; None: nothing.

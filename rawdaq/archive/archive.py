@@ -34,7 +34,8 @@ _ONE_FILE = frozenset(
     }
 )
 _MAX_HELD_BYTES = 16_000_000  # of such files: a day of a dozen streams
-_RETRY_S = 5.0
+#: What is held is tried again so often.
+RETRY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ class Archive:
         files = self._by_file(runs) if self._failed is None else self._failed
         written = [(run.stream, key) for key, unwritten in files.items() for run in unwritten.runs]
         try:
-            self._retry_held()
+            self.retry_held()
             for key, unwritten in files.items():
                 self._write_or_hold(key, unwritten)
             if must_sync:
@@ -208,11 +209,11 @@ class Archive:
             self.records += count
             self.bytes += before - unwritten.size_bytes
 
-    def _retry_held(self, *, is_last: bool = False) -> None:
-        """Try to write what is held, now and then."""
+    def retry_held(self, *, at_once: bool = False) -> None:
+        """Try to write what is held; unless *at_once*, not more often than every 5 s."""
         now_s = time.monotonic()
         for key, held in tuple(self._held.items()):
-            if now_s - held.tried_s < _RETRY_S and not is_last:
+            if now_s - held.tried_s < RETRY_S and not at_once:
                 continue
             held.tried_s = now_s
             written = [(run.stream, key) for run in held.runs]
@@ -242,7 +243,7 @@ class Archive:
         Raises:
             ComponentError: records of some files could not be written and are lost.
         """
-        self._retry_held(is_last=True)
+        self.retry_held(at_once=True)
         self._files.close_all()
         if self._held:
             lost = sum(len(run) for held in self._held.values() for run in held.runs)

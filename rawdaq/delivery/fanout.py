@@ -118,7 +118,7 @@ class Fanout:
 
     def retry(self) -> list[str]:
         """Try paused publishers at once; return their names."""
-        paused = [worker for worker in self.workers if worker.paused_reason is not None]
+        paused = [worker for worker in self.workers if worker.is_paused]
         for worker in paused:
             worker.retry()
         return [worker.publisher.name for worker in paused]

@@ -163,6 +163,12 @@ class Worker:
     def retry(self) -> None:
         """Try at once what is paused, without the rest of its pause."""
         self._again.set()
+        self.publisher.retry()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the publisher cannot deliver now, all or a part."""
+        return self.paused_reason is not None or self.publisher.held is not None
 
     async def _deliver(self, batch: Sequence[Any]) -> None:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""

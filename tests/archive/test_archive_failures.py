@@ -145,7 +145,7 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 def test_records_that_are_held_stay_so_when_the_disk_was_changed(
     tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive.RETRY_S", 0.0)
     root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=3)
     for each in (disk, other_disk):
         sds(each, Z).mkdir(parents=True)
@@ -193,7 +193,7 @@ def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplo
 def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive.RETRY_S", 0.0)
     archive, made = opened(tmp_path), records(Z, N, count=4)
     sds(tmp_path, Z).mkdir(parents=True)
     archive.write(as_runs(made[:2]))

@@ -211,6 +211,35 @@ async def test_archives_that_stop_together_are_written_in_one_hand_over_without_
         assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
 
 
+async def test_what_is_held_waits_and_is_written_when_its_file_can_be_also_when_nothing_more_comes(
+    publisher: MiniSeedPublisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "archive" / DAY
+    file.mkdir(parents=True)
+    made = records(publisher)
+    await publisher.deliver(as_runs(made))
+    held = publisher.held
+    assert held is not None
+    assert (
+        held.reason
+        == f"cannot write {file}: Is a directory; move the folder that has this name, or choose another path"
+    )
+    assert sum(map(len, held.items)) == len(made)
+    file.rmdir()
+    publisher.retry()
+    await until(lambda: publisher.held is None)
+    assert file.read_bytes() == b"".join(record.data for record in made)
+
+    monkeypatch.setattr("rawdaq.publishers.miniseed.RETRY_S", 0.01)
+    file.rename(aside := file.with_name("aside"))
+    file.mkdir()
+    await publisher.deliver(as_runs(made))
+    assert publisher.held
+    file.rmdir()
+    await until(lambda: publisher.held is None)
+    assert file.read_bytes() == aside.read_bytes()
+
+
 async def test_a_disk_that_is_done_before_the_end_waits_for_it_has_answered(
     publisher: MiniSeedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

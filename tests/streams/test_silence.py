@@ -119,3 +119,20 @@ async def test_an_expected_stream_that_never_comes_is_silent(clock: Clock, caplo
     feed(stats, OTHER)
     assert stats.came_back == [(OTHER, 10.0)]
     silence.close()
+
+
+async def test_a_source_that_is_at_its_end_or_paused_is_not_silent(clock: Clock) -> None:
+    stats = Stats()
+    silence = Silence(stats, LOG, clock=clock)
+    feed(stats, STREAM)
+    stats.expect_none()
+    clock.now_s += 100
+    silence.look()
+    assert stats.streams[STREAM].report()["silent_s"] is None
+    feed(stats, STREAM)
+    clock.now_s += 11
+    silence.look()
+    assert stats.streams[STREAM].report()["silent_s"] == 11.0, "the pause was no packet interval"
+    stats.expect_none()
+    assert stats.streams[STREAM].report()["silent_s"] is None
+    silence.close()
