@@ -1,9 +1,9 @@
 """What is wrong with a component, in words: the one home for tables, JSON and the exit status of ``status``."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from rawdaq.control.rows import Row
+from rawdaq.protocols.command import JsonValue
 from rawdaq.times import duration_text
 
 _NAMED = 3  # streams of one problem
@@ -39,18 +39,20 @@ def _of_state(state: str) -> Iterable[str]:
         yield f"it is {state}"
 
 
-def _of_receiver(receiver: Any) -> Iterable[str]:
+def _of_receiver(receiver: JsonValue) -> Iterable[str]:
     """Yield what is wrong with the side from which data come."""
     if not isinstance(receiver, dict):
         return
-    for endpoint in receiver.get("endpoints", ()):
-        if endpoint.get("connected") is False:
+    endpoints = receiver.get("endpoints")
+    for endpoint in endpoints if isinstance(endpoints, list) else ():
+        if isinstance(endpoint, dict) and endpoint.get("connected") is False:
             reason = endpoint.get("last_failure")
             yield f"{endpoint.get('address')} is not connected" + (f": {reason}" if reason else " yet")
     for part in (receiver, *_entries(receiver).values()):
         yield from (str(part[key]) for key in _TROUBLES if part.get(key))
     if skipped := receiver.get("files_skipped"):
-        first = next(iter(receiver.get("skipped", ())), "see the log")
+        reasons = receiver.get("skipped")
+        first = reasons[0] if isinstance(reasons, list) and reasons else "see the log"
         yield f"{skipped} of {receiver.get('files')} files are not played: {first}"
 
 
@@ -91,6 +93,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(every[:_NAMED]) + more
 
 
-def _entries(value: Any) -> dict[str, Any]:
+def _entries(value: JsonValue) -> dict[str, Row]:
     """Return those entries of a dictionary that are dictionaries."""
     return {key: entry for key, entry in value.items() if isinstance(entry, dict)} if isinstance(value, dict) else {}

@@ -77,4 +77,5 @@ def test_one_that_does_not_run_is_a_problem_for_who_asks_for_it() -> None:
 
 
 def test_a_receiver_of_another_kind_is_not_misread() -> None:
-    assert problems(WELL | {"receiver": None, "publishers": [], "streams": {"odd": 5}}) == []
+    odd: dict[str, Any] = {"receiver": None, "publishers": [], "streams": {"odd": 5}}
+    assert problems(WELL | odd) == []

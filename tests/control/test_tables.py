@@ -59,7 +59,8 @@ def test_tables_fit_the_terminal_and_break_no_name_and_no_time(width: int, monke
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
     tables.print_status(ROW)
-    tables.print_summary([ROW, {"title": "DEMO/Other", "state": "stopped"}])
+    other: dict[str, Any] = {"title": "DEMO/Other", "state": "stopped"}
+    tables.print_summary([ROW, other])
     out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
     lines = [line.rstrip() for line in out.splitlines()]
     assert max(map(len, lines)) <= width
@@ -79,7 +80,8 @@ def test_the_summary_is_one_line_a_component(capsys: pytest.CaptureFixture[str])
         "streams": {"XX.A..HHZ": {"age_s": 0.52}, "XX.A..HHN": {"age_s": 3.0}, "XX.A..HHE": {}},
         "problems": [],
     }
-    tables.print_summary([good, ROW, good | {"streams": {}}])
+    without_streams: dict[str, Any] = {**good, "streams": {}}
+    tables.print_summary([good, ROW, without_streams])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         "A/Raw running pid 7, up 1 min 1 s, 3 streams, 0.520 s old".split(),
         f"DEMO/Raw paused {'; '.join(ROW['problems'])}".split(),

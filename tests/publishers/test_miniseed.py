@@ -220,10 +220,7 @@ async def test_what_is_held_waits_and_is_written_when_its_file_can_be_also_when_
     await publisher.deliver(as_runs(made))
     held = publisher.held
     assert held is not None
-    assert (
-        held.reason
-        == f"cannot write {file}: Is a directory; move the folder that has this name, or choose another path"
-    )
+    assert held.reason.startswith(f"cannot write {file}: Is a directory; move the folder that has this name")
     assert sum(map(len, held.items)) == len(made)
     file.rmdir()
     publisher.retry()
