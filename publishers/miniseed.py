@@ -136,6 +136,11 @@ class MiniSeedPublisher(Publisher):
         done.result()  # what cannot be written stays held, and raises nothing
         self._retry_later()
 
+    def undelivered(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Return what of *batch* is in no file."""
+        failed = self._archive.failed
+        return batch if failed is None else failed
+
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread of the disk call *function*; return the future of its end."""
         if self._thread is None:

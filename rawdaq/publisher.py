@@ -176,6 +176,13 @@ class Publisher:
         """
         return False
 
+    def undelivered(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Return what of *batch*, for which `deliver` has raised `PublisherUnavailable`, is not delivered.
+
+        By default all of it; a publisher that delivers to several places may have delivered a part.
+        """
+        return batch
+
     async def apublish(self, packet: Packet | bytes) -> None:
         """Deliver one packet."""
         await self.deliver([packet])

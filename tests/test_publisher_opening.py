@@ -81,7 +81,7 @@ async def test_what_stays_closed_is_lost_at_the_end_and_that_is_told() -> None:
     server.stop_timeout_s = 0.1
     async with serving(server) as task:
         await server.publish(b"data")
-    with pytest.raises(ComponentError, match=r"lost: 1 .* of closed .the folder is not mounted"):
+    with pytest.raises(ComponentError, match=r"lost: closed .the folder is not mounted.: 1 message"):
         await task
 
 

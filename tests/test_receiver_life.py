@@ -52,7 +52,7 @@ async def test_what_two_tasks_end_with_is_told_once_and_what_is_lost_with_it_tru
             await task
     told = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert [record.getMessage() for record in told] == ["the pipe is closed"]
-    assert "1 items of keeper (the pipe is closed)" in caplog.text
+    assert "keeper (the pipe is closed): 1 message (4 bytes)" in caplog.text
 
 
 async def test_a_server_without_sockets_is_refused_with_a_remedy() -> None:
@@ -175,7 +175,7 @@ async def test_all_that_went_wrong_is_told_by_the_publisher_that_knows_why(monke
     server.stop_timeout_s = 0.05
     async with serving(server) as task:
         await server.publish(b"data")
-    with pytest.raises(ComponentError, match=r"1 items of keeper.*; publisher keeper: its disk does not answer"):
+    with pytest.raises(ComponentError, match=r"keeper .*: 1 message .*; publisher keeper: its disk does not answer"):
         await task
 
 
@@ -286,5 +286,5 @@ async def test_what_a_stop_could_not_deliver_is_told_and_no_success() -> None:
     server.stop_timeout_s = 0.05
     async with serving(server) as task:
         await server.publish(b"data")
-    with pytest.raises(ComponentError, match="1 items of keeper"):
+    with pytest.raises(ComponentError, match=r"lost: keeper .it was still busy.: 1 message"):
         await task

@@ -7,7 +7,7 @@ import errno
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
+from rawdaq.extent import Extent
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.publisher import PublisherUnavailable
 
@@ -115,6 +116,11 @@ class Archive:
         return self._files.device
 
     @property
+    def failed(self) -> list[RecordRun] | None:
+        """What of the batch that will be given again is in no file; None when there is no such batch."""
+        return None if self._failed is None else [run for each in self._failed.values() for run in each.runs]
+
+    @property
     def held(self) -> tuple[str, list[RecordRun]] | None:
         """Why records are held because their own file cannot be written, and these records; None: none are."""
         held = [each for each in tuple(self._held.values()) if each.runs]
@@ -155,8 +161,7 @@ class Archive:
         written = [(run.stream, key) for key, unwritten in files.items() for run in unwritten.runs]
         try:
             self.retry_held()
-            for key, unwritten in files.items():
-                self._write_or_hold(key, unwritten)
+            self._write_all(files)
             if must_sync:
                 self._files.sync()
         except OSError as error:
@@ -167,6 +172,17 @@ class Archive:
         self._failed = None
         # Not before all is written: the file that one stream has left may be another's.
         self._files.close_previous(written)
+
+    def _write_all(self, files: Mapping[str, _Unwritten]) -> None:
+        """Write into all files that can be written, also where others cannot: a full disk may have room for some."""
+        first_error: OSError | None = None
+        for key, unwritten in files.items():
+            try:
+                self._write_or_hold(key, unwritten)
+            except OSError as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
 
     def _by_file(self, runs: Sequence[RecordRun]) -> dict[str, _Unwritten]:
         """Return *runs* by the key of the file that they belong in."""
@@ -246,10 +262,12 @@ class Archive:
         self.retry_held(at_once=True)
         self._files.close_all()
         if self._held:
-            lost = sum(len(run) for held in self._held.values() for run in held.runs)
+            runs = [run for held in self._held.values() for run in held.runs]
             reasons = "; ".join(sorted({describe_write(held.error) for held in self._held.values() if held.error}))
             self._held.clear()
-            raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
+            raise ComponentError(
+                f"{sum(map(len, runs))} records could not be written and are lost: {Extent(runs)} ({reasons})"
+            )
 
 
 def _after(runs: Sequence[RecordRun], count: int) -> list[RecordRun]:

@@ -158,8 +158,10 @@ class Fanout:
                 await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
             pass
+        for worker in self.workers:
+            worker.queue.end_outage("ends")
         lost = [
-            f"{len(each.queue)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
+            f"{each.publisher.name} ({each.paused_reason or 'it was still busy'}): {each.undelivered}"
             for each in self.workers
             if len(each.queue)
         ]

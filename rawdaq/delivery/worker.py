@@ -59,6 +59,7 @@ class Worker:
         self._again = asyncio.Event()
         self._paused_since = 0.0
         self._busy_since: float | None = None
+        self._batch: Sequence[Any] = ()  # what is being delivered, or is to be tried again
 
     def put(self, items: list[Any]) -> bool:
         """Have *items* delivered: at once when nothing waits and the publisher can, else by the task.
@@ -174,13 +175,15 @@ class Worker:
         """Return when *batch* is delivered; what the publisher cannot deliver now is tried again."""
         backoff = Backoff()
         while batch:
+            self._batch = batch
             self._busy_since = time.monotonic()
             try:
                 await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
+                self._batch = ()
                 return
             except PublisherUnavailable as error:
                 self._pause(error.reason)
-                batch = _rest(batch, error.delivered)
+                batch = self._batch = _rest(batch, error.delivered)
             finally:
                 self._busy_since = None
             if batch:
@@ -192,6 +195,8 @@ class Worker:
             async with asyncio.timeout(min(delay_s, _END_RETRY_S) if self._is_ending else delay_s):
                 await self._again.wait()
         self._again.clear()
+        if self._is_ending:
+            self.publisher.retry()  # as it will when it is closed
 
     def _pause(self, reason: str) -> None:
         if self.paused_reason is None:
@@ -207,6 +212,13 @@ class Worker:
             self.publisher.log.warning("%s %s after %.1f s", self.publisher.name, how, paused_s)
             self.paused_reason = None
             self._apply_policy()
+
+    @property
+    def undelivered(self) -> Extent:
+        """What of all that was put is neither delivered nor dropped."""
+        if not self._batch:
+            return Extent(self.queue.items(with_taken=True))
+        return Extent([*self.publisher.undelivered(self._batch), *self.queue.items(with_taken=False)])
 
     def _state(self, held: Held | None) -> tuple[str, str | None]:
         """Return whether it delivers, and if not, why."""

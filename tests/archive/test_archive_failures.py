@@ -323,3 +323,32 @@ def test_a_full_disk_is_no_reason_not_to_start(
     else:
         with pytest.raises(ComponentError, match="Read-only file system; mount that disk for writing"):
             opened(tmp_path)
+
+
+def test_what_can_be_written_is_written_also_behind_a_file_that_can_not(tmp_path: Path) -> None:
+    """The first file is at its limit; the others still have room. What is missing is known exactly."""
+    archive, made = opened(tmp_path), records(Z, N, E, count=2)
+    archive.write(as_runs(made[:1]))
+    with file_size_limit(1024):
+        with pytest.raises(PublisherUnavailable, match=r"HHZ.*File too large"):
+            archive.write(as_runs([*made[3:4], *made[1:3], *made[3:4]]))
+        for stream in (N, E):
+            assert sds(tmp_path, stream).read_bytes() == joined(made[:3], stream)
+        assert archive.failed is not None
+        assert [run.data for run in archive.failed] == [made[3].data]
+    archive.write([])
+    assert archive.failed is None
+    assert sds(tmp_path, Z).read_bytes() == made[0].data + 2 * made[3].data
+    archive.close()
+
+
+def test_what_is_lost_at_the_end_is_told_with_its_streams_times_and_samples(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path), records(Z, count=2)
+    sds(tmp_path, Z).mkdir(parents=True)
+    archive.write(as_runs(made))
+    count = sum(record.sample_count for record in made)
+    text = (
+        rf"2 records could not be written and are lost: {Z}: {count} samples from 2026-.* to 2026-.* \(cannot write .*"
+    )
+    with pytest.raises(ComponentError, match=text):
+        archive.close()

@@ -1,5 +1,6 @@
 """What `status` shows of a publisher: whether it delivers, and what it holds when it does not."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,3 +107,29 @@ async def test_a_policy_that_a_receiver_forces_holds_while_the_publisher_deliver
         await until(lambda: _shown(fanout)["policy"] == "block")
         fanout.set_overflow(None)
         assert _shown(fanout)["policy"] == "drop_oldest"
+
+
+async def test_what_an_outage_dropped_is_told_also_when_it_ends_with_the_component(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keeper = Keeper()
+    keeper.overflow, keeper.queue_packets = OverflowPolicy.DROP_NEWEST, 1
+    keeper.gate.clear()
+    async with running(fanout := Fanout([keeper], LOG)):
+        fanout.put([packet(index) for index in range(3)])
+        lost = await fanout.drain(0.01)
+    assert "XX.DEMO.00.HHZ: 100 samples from 2026-11-21T00:00:00.000Z to 2026-11-21T00:00:00.990Z" in str(lost)
+    assert re.search(
+        r"keeper ends after \d\.\d s: dropped XX\.DEMO\.00\.HHZ: 200 samples from .*01\.000Z to .*02\.990Z", caplog.text
+    )
+
+
+async def test_of_a_batch_that_is_delivered_in_part_only_the_rest_is_lost() -> None:
+    keeper = Keeper(failures=[PublisherUnavailable("the disk is full", 2)])
+    async with running(fanout := Fanout([keeper], LOG)):
+        fanout.put([packet(index) for index in range(4)])
+        await until(lambda: _shown(fanout)["state"] == "paused")
+        fanout.put([packet(4)])
+        assert str(fanout.workers[0].undelivered) == (
+            "XX.DEMO.00.HHZ: 300 samples from 2026-11-21T00:00:02.000Z to 2026-11-21T00:00:04.990Z"
+        )
