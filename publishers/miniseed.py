@@ -98,6 +98,7 @@ class MiniSeedPublisher(Publisher):
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
         """
+        self._archive.restart.begin(self.last_end)
         await in_new_thread(f"opening {self.name}", self._archive.open)
         self._thread = disk_thread(self._archive.device)
 

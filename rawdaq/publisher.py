@@ -25,6 +25,14 @@ class OverflowPolicy(StrEnum):
     DROP_NEWEST = "drop_newest"
 
 
+class LastEnd(StrEnum):
+    """How the last run of a component ended."""
+
+    STOPPED = "stopped"
+    KILLED = "killed"
+    FAILED = "failed"
+
+
 class PublisherUnavailable(RawdaqError):
     """The publisher cannot deliver now; the framework waits, then hands it the rest of the batch again.
 
@@ -81,6 +89,8 @@ class Publisher:
         queue_mb: how many megabytes may wait in its queue.
         close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
+        last_end: how the last run of the component ended, as the framework knows before `open`; None: what comes does
+            not go on where that ended.
     """
 
     record_format: RecordFormat | None = None
@@ -94,6 +104,7 @@ class Publisher:
     queue_mb: float = 64.0
     close_timeout_s: float = 10.0
     streams: Sequence[str] = ()
+    last_end: LastEnd | None = LastEnd.STOPPED
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
         if type(self).deliver is Publisher.deliver and type(self).apublish is Publisher.apublish:

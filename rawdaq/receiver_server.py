@@ -25,7 +25,7 @@ from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
-from rawdaq.publisher import OverflowPolicy, Publisher
+from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.setup import SocketSetup
 from rawdaq.stream_id import StreamId
@@ -61,6 +61,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         start_timeout_s: how long a start may take; None: there is no limit.
         needs_all_publishers: whether a publisher that cannot open now keeps it from starting; by default such a one is
             paused, and tried again.
+        last_end: how its last run ended, for publishers that see a gap since then; None: it does not go on there.
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
@@ -73,6 +74,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     stop_timeout_s: float = 10.0
     start_timeout_s: float | None = None
     needs_all_publishers: bool = False
+    last_end: LastEnd | None = LastEnd.STOPPED
     silent_after_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
@@ -256,6 +258,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             await asyncio.to_thread(self._decimation.open)
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
+            publisher.last_end = self.last_end
         await self._fanout.open(is_strict=self.needs_all_publishers)
         for endpoint in self.endpoints:
             await endpoint.open()

@@ -108,6 +108,7 @@ class FileReplayer(ReceiverServer):
 
     async def _open(self) -> None:
         self._apply_overflow()
+        self.last_end = None  # the files begin anew
         try:
             if not await self.reader.find():
                 raise ComponentError("there are no files to play; check `files` and `folder`")

@@ -25,6 +25,7 @@ from rawdaq.process.member_log import MemberLogs
 from rawdaq.process.runs import AlreadyRunning
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.process.signals import stopping_on_signal
+from rawdaq.publisher import LastEnd
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.zmq_context import large_context
 
@@ -188,9 +189,11 @@ class _Run:
             raise
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
+        last_end = _last_end(process.runtime, settings.key)
         with process.hold(settings) as address:
             limits.bind_cores(process.core_ids)
             server = station.prepare(settings, address)
+            server.last_end = last_end
             server.needs_all_publishers = process.is_strict
             if process.group is not None:
                 server.start_timeout_s = _GROUP_START_TIMEOUT_S
@@ -198,6 +201,17 @@ class _Run:
             await self._are_built.wait()
             if not self._is_stopping:
                 await server.serve()
+
+
+def _last_end(runtime: RuntimeFiles, key: str) -> LastEnd:
+    """Return how the last run of *key* ended; without runtime files it counts as stopped."""
+    try:
+        ended = runtime.ended(key)
+    except ComponentError:
+        ended = None
+    if ended is None:
+        return LastEnd.STOPPED
+    return LastEnd.KILLED if ended.error is None else LastEnd.FAILED
 
 
 @contextmanager

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.archive.restart import RestartGaps
 from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
@@ -74,6 +76,7 @@ class Archive:
     Attributes:
         records: how many records were written.
         bytes: their size.
+        restart: what is missing from a restart.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Archive:
         self._log = log
         self._clock_ns = clock_ns
         self._files = FileCache(root, layout.keys_are_patterns, max_open_files, log, clock_ns)
+        self.restart = RestartGaps(root, layout, log, clock_ns)
         self._failed: dict[str, _Unwritten] | None = None  # the batch that will be given again
         self._held: dict[str, _Unwritten] = {}  # of files that cannot be written
 
@@ -135,7 +139,7 @@ class Archive:
         """Size of the records that are held because their own file cannot be written."""
         return sum(held.size_bytes for held in tuple(self._held.values()))
 
-    def status(self) -> dict[str, int]:
+    def status(self) -> dict[str, Any]:
         """Return the counters as `status` shows them."""
         return {
             "records": self.records,
@@ -144,6 +148,7 @@ class Archive:
             "unsynced_files": self._files.dirty_count,
             "torn_tails": self._files.torn_tails,
             "held_bytes": self.held_bytes,
+            **self.restart.status(),
         }
 
     def write(self, runs: Sequence[RecordRun], *, must_sync: bool = False) -> None:
@@ -215,6 +220,7 @@ class Archive:
         """Write into one file; what is written is removed from *unwritten*."""
         while unwritten.runs:
             file = self._files.open(key, unwritten.path)
+            self.restart.check(unwritten.runs)
             try:
                 count = file.append(unwritten.runs)
             except OSError:

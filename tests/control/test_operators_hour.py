@@ -1,6 +1,7 @@
 """An operator's hour: what goes wrong at a station, one thing after the other, and what ``status`` says of it."""
 
 import fcntl
+import json
 import os
 import re
 import resource
@@ -199,3 +200,6 @@ def test_whatever_goes_wrong_status_says_so_in_one_line_and_that_all_is_well_aft
     hour.wait_for_trouble(rf"^HOUR/Raw  dead  the last run \(pid {pid}\) ended without tidying up; ", is_fed=False)
     assert hour.run("start", "all")[0] == 0
     hour.wait_until_well()
+    wait_for(lambda: "gap from the restart in XX.HOUR.00.HHZ of " in hour.run("logs", "Raw", "-n", "500")[1])
+    (row,) = json.loads(hour.run("status", "--json")[1])
+    assert row["publishers"]["archive"]["restart_gaps"] == {"killed": 1}
