@@ -12,6 +12,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from rawdaq.control.columns import fitting
 from rawdaq.control.rows import Row
 from rawdaq.protocols.command import JsonValue
 from rawdaq.times import duration_text
@@ -25,7 +26,7 @@ _PIPE_WIDTH = 1000  # lines must not break in a pipe
 
 
 class _Columns(NamedTuple):
-    """The columns of a table, the most important first: what does not fit into the terminal is left out from the end.
+    """The columns of a table after its title, the most important first: what does not fit is left out from the end.
 
     Columns that are empty are left out too; --json shows the whole status.
     """
@@ -41,12 +42,13 @@ _TABLES = (
 )
 _GAP = 2  # between columns
 _DURATIONS = ("latency", "gap")
+_TEXTS = ("reason", "class", "receiver", "publishers", "file", "error")  # these may be cut
 
 
 def print_list(rows: Sequence[Row]) -> None:
     """Print one line for each component."""
     columns = ("component", "state", "pid", "group", "receiver", "publishers", "file", "error")
-    _print([_table(columns[0], columns, rows, _PIPE_WIDTH)])
+    _print([_table(columns, rows, _console().width)])
 
 
 def print_summary(rows: Sequence[Row]) -> None:
@@ -92,7 +94,7 @@ def print_status(status: Row) -> None:
     for title, columns in _TABLES:
         rows = _rows(title, status.get(title))
         if rows:
-            parts.append(_table(title, (title, *columns), rows, width))
+            parts.append(_table((title, *columns), rows, width))
     _print(parts)
 
 
@@ -127,7 +129,8 @@ def _activity(row: Row) -> str:
     words = [f"pid {row.get('pid')}", f"up {duration(uptime_s)}"]
     if streams:
         ages = [age for stream in streams if isinstance(age := stream.get("age_s"), int | float)]
-        words.append(f"{len(streams)} streams" + (f", {_seconds(min(ages))} old" if ages else ""))
+        words.append(f"{len(streams)} stream{'s' * (len(streams) > 1)}")
+        words += [f"newest {_seconds(min(ages))} old"] if ages else []
     return ", ".join(words)
 
 
@@ -185,33 +188,21 @@ def _limit_lines(entry: JsonValue, name: str) -> Iterable[str]:
     return lines if len(lines) <= _MAX_LINES else [f"{name}: {len(lines)} (--json shows them)"]
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row], width: int) -> Table:
-    """Return a table of *rows* that is no wider than *width*, see `_Columns`."""
+def _table(columns: Sequence[str], rows: Sequence[Row], width: int) -> Table:
+    """Return a table of *rows* that is no wider than *width*; of *columns* the first is the most important one."""
     lines = box.SIMPLE_HEAD if sys.stdout.isatty() else None
     table = Table(box=lines, pad_edge=False, show_edge=False, padding=(0, _GAP, 0, 0))
-    shown = _fitting(title, columns, rows, width)
-    for column in shown:
+    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
+    filled = {column: values for column, values in cells.items() if column == columns[0] or any(values)}
+    shown = fitting(filled, width, _GAP + 1, _TEXTS)  # with a line between the columns of a terminal
+    for column, cut_to in shown.items():
         is_number = column in _DURATIONS or all(isinstance(row.get(column), int | float) for row in rows)
         justify: JustifyMethod = "right" if is_number else "left"
-        table.add_column(column.replace("_", " "), justify=justify, no_wrap=True, overflow="ellipsis")
+        name = column.replace("_", " ")
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=cut_to)
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column)), _COLOURS.get(str(row.get(column)), "")) for column in shown))
     return table
-
-
-def _fitting(title: str, columns: Sequence[str], rows: Sequence[Row], width: int) -> list[str]:
-    """Return the columns that are not empty and fit into *width*."""
-    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
-    shown: list[str] = []
-    for column in columns:
-        if column != title and not any(cells[column]):
-            continue
-        width -= max(len(column), *map(len, cells[column]))
-        if shown and width < 0:
-            break
-        shown.append(column)
-        width -= _GAP + 1  # with a line between the columns of a terminal
-    return shown
 
 
 def _cell(value: JsonValue) -> str:

@@ -71,6 +71,27 @@ def test_tables_fit_the_terminal_and_break_no_name_and_no_time(width: int, monke
     assert lines[-1] == "DEMO/Other  stopped"
 
 
+def test_the_list_cuts_no_name_but_the_longest_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    row: dict[str, Any] = {
+        "component": "XX.STATN.RawReceiver",
+        "state": "running",
+        "pid": 4_000_000,
+        "receiver": "RawReceiver",
+        "publishers": ["live", "archive", "another", "seedlink"],
+        "file": "/etc/rawdaq/stations/XX.STATN.yaml",
+    }
+    tables.print_list([row])
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert "XX.STATN.RawReceiver" in lines[-1]
+    assert "4000000" in lines[-1]
+    assert lines[-1].endswith("…")
+
+
 def test_the_summary_is_one_line_a_component(capsys: pytest.CaptureFixture[str]) -> None:
     good: dict[str, Any] = {
         "title": "A/Raw",
@@ -83,7 +104,7 @@ def test_the_summary_is_one_line_a_component(capsys: pytest.CaptureFixture[str])
     without_streams: dict[str, Any] = {**good, "streams": {}}
     tables.print_summary([good, ROW, without_streams])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        "A/Raw running pid 7, up 1 min 1 s, 3 streams, 0.520 s old".split(),
+        "A/Raw running pid 7, up 1 min 1 s, 3 streams, newest 0.520 s old".split(),
         f"DEMO/Raw paused {'; '.join(ROW['problems'])}".split(),
         "A/Raw running pid 7, up 1 min 1 s".split(),
     ]
