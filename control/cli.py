@@ -21,7 +21,7 @@ from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.start_stop import restart, start, stop
-from rawdaq.control.status import status
+from rawdaq.control.status.command import status
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
@@ -44,7 +44,7 @@ def cli() -> None:
 @invocation.config_option
 def list_(as_json: bool) -> int:
     """List components, configured and running."""
-    from rawdaq.control import rows
+    from rawdaq.control.status import rows
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(["all"], runtime)
@@ -52,7 +52,7 @@ def list_(as_json: bool) -> int:
     if as_json:
         invocation.print_json(known)
     elif known:
-        from rawdaq.control import tables
+        from rawdaq.control.status import tables
 
         tables.print_list(known)
     return invocation.report_invalid(invalid, ["all"])

@@ -96,9 +96,9 @@ def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFil
 
 def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
     """Print why publishers of components that have just started cannot deliver."""
-    from rawdaq.control import rows
-    from rawdaq.control.problems import of_publishers
     from rawdaq.control.processes.jobs import run_each
+    from rawdaq.control.status import rows
+    from rawdaq.control.status.problems import of_publishers
 
     for key, answer in zip(keys, run_each(lambda key: rows.ask(key, key, runtime), keys), strict=True):
         for problem in [] if isinstance(answer, Exception) else of_publishers(answer):

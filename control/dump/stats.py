@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rawdaq.control.columns import fitting
 from rawdaq.control.dump.run import Arrival, View, seconds
 from rawdaq.control.dump.views import print_line
+from rawdaq.control.status.columns import fitting
 from rawdaq.packet import rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns

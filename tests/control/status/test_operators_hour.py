@@ -14,7 +14,7 @@ import numpy as np
 import obspy
 import pytest
 
-from rawdaq.control import rows
+from rawdaq.control.status import rows
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.streamer import Channel, Streamer
 from rawdaq.times import NS_PER_S

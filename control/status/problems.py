@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rawdaq.control.rows import Row
+from rawdaq.control.status.rows import Row
 from rawdaq.protocols.command import JsonValue
 from rawdaq.times import duration_text
 
@@ -14,7 +14,7 @@ def problems(row: Row, *, must_run: bool = False) -> list[str]:
     """Return what a person must look at, one line each; nothing when all is well.
 
     Args:
-        row: what its files say, and what the component answered, see `rawdaq.control.rows.status`.
+        row: what its files say, and what the component answered, see `rawdaq.control.status.rows.status`.
         must_run: whether a component that was stopped in order is a problem too.
     """
     state, error = row["state"], row.get("error")

@@ -9,7 +9,7 @@ import click
 from rawdaq.control import invocation
 
 if TYPE_CHECKING:
-    from rawdaq.control.rows import Row
+    from rawdaq.control.status.rows import Row
 
 _EVERY_S = "2"
 
@@ -80,9 +80,9 @@ def _seconds(word: str | None) -> float | None:
 
 def _show(words: Sequence[str], view: _View, *, is_again: bool = False) -> int:
     """Show the components that *words* name; return the exit status."""
-    from rawdaq.control import rows
-    from rawdaq.control.problems import problems
     from rawdaq.control.processes.jobs import run_each
+    from rawdaq.control.status import rows
+    from rawdaq.control.status.problems import problems
     from rawdaq.errors import RawdaqError
 
     with invocation.runtime_files() as runtime:
@@ -101,7 +101,7 @@ def _print(known: Sequence["Row"], view: _View, *, is_again: bool) -> None:
     if view.as_json:
         invocation.print_json(known)
         return
-    from rawdaq.control import tables
+    from rawdaq.control.status import tables
 
     if is_again:
         tables.clear()

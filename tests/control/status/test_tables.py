@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rawdaq.control import tables
+from rawdaq.control.status import tables
 
 ROW: dict[str, Any] = {
     "title": "DEMO/Raw",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rawdaq.control.problems import problems
+from rawdaq.control.status.problems import problems
 
 WELL: dict[str, Any] = {
     "state": "running",
