@@ -177,6 +177,7 @@ class Worker:
         while batch:
             self._batch = batch
             self._busy_since = time.monotonic()
+            late = asyncio.get_running_loop().call_later(_HUNG_S, self._log_hung)
             try:
                 await self.publisher.deliver(batch if self.publisher.takes_runs else single(batch))
                 self._batch = ()
@@ -185,9 +186,22 @@ class Worker:
                 self._pause(error.reason)
                 batch = self._batch = _rest(batch, error.delivered)
             finally:
+                if self._hung():
+                    self.publisher.log.warning("%s: the delivery has ended", self.publisher.name)
                 self._busy_since = None
+                late.cancel()
             if batch:
                 await self._wait(backoff.next_s())
+
+    def _log_hung(self) -> None:
+        self.publisher.log.error("%s is hung: %s", self.publisher.name, self._hung())
+
+    def _hung(self) -> str | None:
+        """Return what is wrong with a delivery that takes too long; None when there is none."""
+        busy_s = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        if busy_s < _HUNG_S:
+            return None
+        return f"a delivery takes {duration_text(busy_s)} by now: does what it delivers to answer?"
 
     async def _wait(self, delay_s: float) -> None:
         """Return after *delay_s*; sooner by `retry`, and once the end has begun."""
@@ -226,10 +240,8 @@ class Worker:
             return ("failed" if self.is_dead else "paused"), self.paused_reason
         if held is not None:
             return "paused", held.reason
-        busy_s = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
-        if busy_s >= _HUNG_S:
-            return "hung", f"a delivery takes {duration_text(busy_s)} by now: does what it delivers to answer?"
-        return "running", None
+        hung = self._hung()
+        return ("hung", hung) if hung else ("running", None)
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this publisher.

@@ -188,6 +188,7 @@ class StreamStats:
         arrived_s: when the newest packet was published, or the first is expected from, in seconds that only run
             forward; 0 before.
         interval_s: about the longest time of late between two packets.
+        was_ahead: whether the log says that its clock is ahead.
         is_silent: whether packets have been missing for too long; see `rawdaq.streams.silence`.
     """
 
@@ -214,6 +215,7 @@ class StreamStats:
         "start_ns",
         "stream",
         "timing_quality",
+        "was_ahead",
     )
 
     def __init__(self, stream: StreamId) -> None:
@@ -222,7 +224,7 @@ class StreamStats:
         self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
         self.latency_ns = self.latency_max_ns = 0
         self.arrived_s = self.interval_s = 0.0
-        self.is_silent = False
+        self.is_silent = self.was_ahead = False
         self.start_ns = self.next_ns = 0
         self.rate_hz: float = 0.0
         self.dtype: np.dtype[Any] | None = None
@@ -287,6 +289,10 @@ class StreamStats:
             self.backwards += 1
             return BackwardTime(self.stream, self.start_ns, packet.start_ns)
         return Overlap(self.stream, packet.start_ns, self.next_ns, samples)
+
+    def is_ahead(self, ahead_s: float) -> bool:
+        """Return whether the newest packet was more than *ahead_s*, but not days, ahead of this machine's clock."""
+        return -SUSPICIOUS_NS <= self.latency_ns < -ahead_s * NS_PER_S
 
     def clock_problem(self, ahead_s: float, behind_s: float) -> str | None:
         """Return what is wrong with the time of the newest packet when it came; None when nothing is.

@@ -77,6 +77,31 @@ def test_a_component_is_started_asked_restarted_and_stopped(station: Path, said:
     assert said.run("stop", "Main") == (1, "", "control-rawdaq: XX.OUT.Main is not running\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "every_s", "shown"),
+    [
+        (["--watch"], 2.0, "OUT/Main  stopped\n"),
+        (["--watch", "0.5"], 0.5, "OUT/Main  stopped\n"),
+        (["--watch", "Main", "--problems"], 2.0, "OUT/Main  stopped  it does not run\n"),
+    ],
+)
+def test_status_is_shown_again_and_again_until_ctrl_c(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch, words: list[str], every_s: float, shown: str
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rawdaq.control.status.command.time.sleep", wait)
+        result = said.run("status", *words)
+    assert result == (1 if "Main" in words else 0, f"{shown}\n{shown}\n{shown}", "")
+    assert waits == [every_s] * 3
+
+
 def test_bytes_come_out_as_they_are(station: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert cli.run(["start", "all"]) == 0
     capfdbinary.readouterr()

@@ -34,19 +34,26 @@ async def test_a_paused_publisher_shows_what_it_holds_in_packets_seconds_and_byt
         assert (shown["waiting"], shown["waiting_s"], shown["delivered"]) == (0, None, 5)
 
 
-async def test_a_delivery_that_does_not_end_is_called_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delivery_that_does_not_end_is_called_hung(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     keeper = Keeper()
     keeper.gate.clear()
     async with running(fanout := Fanout([keeper], LOG)):
         fanout.put([packet()])
         await until(lambda: fanout.workers[0]._busy_since)
         assert _shown(fanout)["state"] == "running"
-        monkeypatch.setattr("rawdaq.delivery.worker._HUNG_S", 1e-9)
+        assert "hung" not in caplog.text
+    monkeypatch.setattr("rawdaq.delivery.worker._HUNG_S", 1e-9)
+    async with running(fanout := Fanout([keeper], LOG)):
+        fanout.put([packet()])
+        await until(lambda: "keeper is hung: a delivery takes 0.0 s by now" in caplog.text)
         shown = _shown(fanout)
         assert (shown["state"], shown["waiting"], shown["waiting_s"]) == ("hung", 1, 0.99)
         assert shown["paused_reason"].startswith("a delivery takes 0.0 s by now")
         keeper.gate.set()
         await until(lambda: _shown(fanout)["state"] == "running")
+        assert "keeper: the delivery has ended" in caplog.text
 
 
 class _Holder(Keeper):
