@@ -1,5 +1,6 @@
 """What a command line of ``control-rawdaq`` is about: its configuration, and the components that it names."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -41,12 +42,20 @@ def version_option(program: str) -> Callable[[F], F]:
     return click.version_option(package_name="rawdaq", prog_name=program)
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 
 def print_error(text: str) -> None:
     """Print *text* to standard error, after the name of the program."""
     click.echo(f"{PROGRAM}: {text}".encode(errors="backslashreplace"), err=True)
+
+
+def print_json(value: object) -> None:
+    """Print *value* to standard output."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def runtime_files() -> "RuntimeFiles":

@@ -105,7 +105,7 @@ def build(configuration: _Configuration, is_from_earliest: bool) -> "ReceiverSer
     datalink, jsonl = configuration.datalink, configuration.jsonl
     folder = _fixed_part(jsonl.write)
     publisher = JsonLinesPublisher(jsonl.write, jsonl.bandwrite, Path(), folder / _LINES_STATE, name="jsonl")
-    return DataLinkReceiver(
+    receiver = DataLinkReceiver(
         [publisher],
         StationSettings(network="XX", code="JSONL"),
         url=datalink.url,
@@ -115,6 +115,8 @@ def build(configuration: _Configuration, is_from_earliest: bool) -> "ReceiverSer
         client_id=datalink.client_id,
         name=_PROGRAM,
     )
+    receiver.needs_all_publishers = True  # it has one
+    return receiver
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -29,9 +29,13 @@ _processes_option = click.option(
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
 @click.option("--demo", "is_demo", is_flag=True, help="Start the packaged demo station, for trying rawdaq out.")
+@click.option("--strict", is_flag=True, help="Do not start a component of which a publisher cannot open now.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool) -> int:
+def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool, strict: bool) -> int:
     """Start components; return when each of them answers.
+
+    A publisher that cannot open now (its address is not there yet, its port is held, its folder is not mounted) is
+    paused with its reason, which is printed, and tried again; the component runs.
 
     Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
     is 2.
@@ -55,17 +59,18 @@ def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
-            return _run_here(components, runtime)
+            return _run_here(components, runtime, is_strict=strict)
         groups = spread(components, processes) if processes else [[each] for each in components]
-        return _start([(invocation.configuration(), group) for group in groups], runtime) or config_status
+        of_configurations = [(invocation.configuration(), group) for group in groups]
+        return _start(of_configurations, runtime, is_strict=strict) or config_status
 
 
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
+def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles", *, is_strict: bool) -> int:
     from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    return main.run_here(components[0], runtime)
+    return main.run_here(components[0], runtime, is_strict=is_strict)
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:
@@ -76,7 +81,9 @@ def _without_running(targets: Sequence["Target"]) -> list["Target"]:
     return others
 
 
-def _start(groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runtime: "RuntimeFiles") -> int:
+def _start(
+    groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runtime: "RuntimeFiles", *, is_strict: bool = False
+) -> int:
     """Start *groups*, each with the configuration that its process belongs to; return the exit status."""
     from rawdaq.control.processes.groups import shortage
     from rawdaq.control.processes.start import start
@@ -90,8 +97,22 @@ def _start(groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runt
             invocation.print_error(f"warning: {key}: {ended}")
     results: dict[str, object] = {}
     for configuration in dict.fromkeys(configuration for configuration, _ in groups):
-        results |= start([group for of, group in groups if of == configuration], runtime, configuration)
-    return _print_results("started", results)
+        of_it = [group for of, group in groups if of == configuration]
+        results |= start(of_it, runtime, configuration, is_strict=is_strict)
+    status = _print_results("started", results)
+    _warn_of_paused([key for key, result in results.items() if not isinstance(result, Exception)], runtime)
+    return status
+
+
+def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
+    """Print why publishers of components that have just started cannot deliver."""
+    from rawdaq.control.processes.jobs import run_each
+    from rawdaq.control.status import rows
+    from rawdaq.control.status.problems import of_publishers
+
+    for key, answer in zip(keys, run_each(lambda key: rows.ask(key, key, runtime), keys), strict=True):
+        for problem in [] if isinstance(answer, Exception) else of_publishers(answer):
+            invocation.print_error(f"warning: {key}: {problem}; it is tried again")
 
 
 @click.command()

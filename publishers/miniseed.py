@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.archive.archive import Archive
+from rawdaq.archive.archive import RETRY_S, Archive
 from rawdaq.archive.layout import LAYOUTS, ArchiveLayout
 from rawdaq.disk.late_sync import LateSync
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import Held, Publisher
 from rawdaq.stream_id import StreamId
 
 
@@ -75,6 +75,7 @@ class MiniSeedPublisher(Publisher):
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
+        self._retrying: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     @classmethod
@@ -99,6 +100,7 @@ class MiniSeedPublisher(Publisher):
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
         """
+        self._archive.restart.begin(self.last_end)
         await in_new_thread(f"opening {self.name}", self._archive.open)
         self._thread = disk_thread(self._archive.device)
 
@@ -113,9 +115,34 @@ class MiniSeedPublisher(Publisher):
         finally:
             if self._fsync_s:
                 self._late_sync.schedule()
+            self._retry_later()
 
     def _write(self, runs: Sequence[RecordRun]) -> None:
         self._archive.write(runs, must_sync=not self._fsync_s)
+
+    def retry(self) -> None:
+        """Try at once to write what is held because its file cannot be written."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            self._retry_now()
+
+    def _retry_later(self) -> None:
+        """Try what is held again, also when nothing more comes."""
+        if self._retrying is None and not self._is_closed and self._archive.held_bytes:
+            self._retrying = asyncio.get_running_loop().call_later(RETRY_S, self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retrying = None
+        self._submit(lambda: self._archive.retry_held(at_once=True)).add_done_callback(self._end_retry)
+
+    def _end_retry(self, done: "asyncio.Future[None]") -> None:
+        done.result()  # what cannot be written stays held, and raises nothing
+        self._retry_later()
+
+    def undelivered(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Return what of *batch* is in no file."""
+        failed = self._archive.failed
+        return batch if failed is None else failed
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread of the disk call *function*; return the future of its end."""
@@ -134,6 +161,8 @@ class MiniSeedPublisher(Publisher):
         self._is_closed = True
         await super().aclose()
         self._late_sync.close()
+        if self._retrying is not None:
+            self._retrying.cancel()
         if self._thread is None:
             return
         closing = self._thread.submit(self._archive.close)
@@ -144,6 +173,17 @@ class MiniSeedPublisher(Publisher):
             if not closing.done() and self._thread.calls_done == calls_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
+
+    @property
+    def held(self) -> Held | None:
+        """Records of files that cannot be written, while others can."""
+        held = self._archive.held
+        return None if held is None else Held(*held)
+
+    @property
+    def problem(self) -> str | None:
+        """Why what was written may not be safe on the disk."""
+        return self._late_sync.problem
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the counters of the queue."""

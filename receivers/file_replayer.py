@@ -80,6 +80,7 @@ class FileReplayer(ReceiverServer):
         name: str = "FileReplayer",
     ) -> None:
         super().__init__("", 0, publishers, name)
+        self.stats.ahead_s = self.stats.behind_s = inf  # its times are those of the files
         self._setup = True  # it has no socket
         self.problems = Problems(lambda text: self.log.warning("%s", text), strict)
         self.reader = ReplayReader(
@@ -107,6 +108,7 @@ class FileReplayer(ReceiverServer):
 
     async def _open(self) -> None:
         self._apply_overflow()
+        self.last_end = None  # the files begin anew
         try:
             if not await self.reader.find():
                 raise ComponentError("there are no files to play; check `files` and `folder`")
@@ -147,6 +149,7 @@ class FileReplayer(ReceiverServer):
                 break
             self._begin_again(self._first_ns)
         self._doing = "delivering"
+        self.expect_none()
         self.log.info("the files are at their end")
         # Not by a stop, which waits only for `stop_timeout_s`.
         await self.delivered()

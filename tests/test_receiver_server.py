@@ -162,6 +162,17 @@ async def test_the_log_level_can_be_read_and_set() -> None:
     assert server.cmd_log_level([before]) == before
 
 
+async def test_a_stream_is_not_silent_while_reading_is_paused_by_command() -> None:
+    server = Idle([Keeper()])
+    server.silent_after_s = 0.01
+    async with serving(server):
+        await server.publish(packet())
+        server.cmd_pause()
+        assert not server.stats.streams[STREAM].arrived_s
+        server.cmd_resume()
+        await until(lambda: server.stats.streams[STREAM].report()["silent_s"])
+
+
 async def test_pause_holds_what_is_published_until_resume() -> None:
     keeper = Keeper()
     server = UdpRelay("127.0.0.1", 0, [keeper])

@@ -1,9 +1,9 @@
 """The process of components, one or many in one event loop: ``python -m rawdaq.control.processes.main NAME``.
 
-Its standard input says what to run, as JSON: ``{"core_id": null, "configuration": "/etc/stations", "members":
-[[STATION_FILE, KEY], ...]}``. NAME is the key of a component that has the process to itself, or what a shared process
-of that configuration is called, such as ``group.1``. What becomes of one component concerns no other; see
-``docs/decisions/many-stations.md``.
+Its standard input says what to run, as JSON: ``{"core_id": null, "configuration": "/etc/stations", "is_strict": false,
+"members": [[STATION_FILE, KEY], ...]}``. NAME is the key of a component that has the process to itself, or what a
+shared process of that configuration is called, such as ``group.1``. What becomes of one component concerns no other;
+see ``docs/decisions/many-stations.md``.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from rawdaq.process.runs import AlreadyRunning, process_key
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.process.runtime_watch import RuntimeWatch
 from rawdaq.process.signals import stopping_on_signal
+from rawdaq.publisher import LastEnd
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.zmq_context import large_context
 
@@ -74,6 +75,7 @@ class Process:
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
         may_run_twice: whether a component runs although another process runs it too; else it fails.
         patience_s: how long that other process may take to end, before the component fails.
+        is_strict: whether a component fails of which a publisher cannot open; else it runs on without that.
     """
 
     runtime: RuntimeFiles
@@ -87,6 +89,7 @@ class Process:
     needs_commands: bool = True
     may_run_twice: bool = False
     patience_s: float = 0.0
+    is_strict: bool = False
 
     def run(self, members: Sequence[Member]) -> int:
         """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
@@ -213,9 +216,12 @@ class _Run:
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
         await self._wait_for_copy(settings.key)
+        last_end = _last_end(process.runtime, settings.key)
         with process.hold(settings) as address:
             limits.bind_cores(process.core_ids)
             server = station.prepare(settings, address)
+            server.last_end = last_end
+            server.needs_all_publishers = process.is_strict
             if process.group is not None:
                 server.start_timeout_s = _GROUP_START_TIMEOUT_S
             self._servers[settings.key] = server
@@ -236,6 +242,17 @@ class _Run:
             await asyncio.sleep(_ASK_AGAIN_S)
 
 
+def _last_end(runtime: RuntimeFiles, key: str) -> LastEnd:
+    """Return how the last run of *key* ended; without runtime files it counts as stopped."""
+    try:
+        ended = runtime.ended(key)
+    except ComponentError:
+        ended = None
+    if ended is None:
+        return LastEnd.STOPPED
+    return LastEnd.KILLED if ended.error is None else LastEnd.FAILED
+
+
 @contextmanager
 def _one_zmq_context() -> Generator[None]:
     """Let all receivers use one ZMQ context."""
@@ -250,7 +267,7 @@ def _one_zmq_context() -> Generator[None]:
         ending.join(_LAST_ANSWERS_S)
 
 
-def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
+def run_here(component: ComponentSettings, runtime: RuntimeFiles, *, is_strict: bool = False) -> int:
     """Run *component* in this process, which logs to standard error; return the exit status.
 
     Raises:
@@ -261,7 +278,8 @@ def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
     if short := shortage([component]):
         _LOG.warning("%s", short)
     core_id = component.daemon.core_id
-    return Process(runtime, frozenset[int]() if core_id is None else {core_id}).run([Member.of(component)])
+    core_ids = frozenset[int]() if core_id is None else {core_id}
+    return Process(runtime, core_ids, is_strict=is_strict).run([Member.of(component)])
 
 
 def main(args: Sequence[str]) -> int:
@@ -280,6 +298,7 @@ def main(args: Sequence[str]) -> int:
             runtime.prepare()
             core_ids = frozenset[int]() if core_id is None else {core_id}
             process = Process(runtime, core_ids, None if is_alone else name, configuration, has_log_files=True)
+            process.is_strict = order["is_strict"]
             if is_alone:
                 log.configure("INFO", runtime.log_file(name))
             else:

@@ -36,7 +36,11 @@ _REASON = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+ (.*)")
 
 
 def start(
-    groups: Sequence[Sequence[ComponentSettings]], runtime: RuntimeFiles, configuration: Path | None = None
+    groups: Sequence[Sequence[ComponentSettings]],
+    runtime: RuntimeFiles,
+    configuration: Path | None = None,
+    *,
+    is_strict: bool = False,
 ) -> Results:
     """Start components in the background.
 
@@ -44,15 +48,15 @@ def start(
         groups: the components; those of each group share a process.
         runtime: where their files are.
         configuration: the station file, or the folder of them, that processes which components share belong to.
+        is_strict: whether a component does not start of which a publisher cannot open.
 
     Returns:
         The pid of each component that answers, or why it does not.
     """
     with runtime.one_start():  # so that no other start takes a name that is free now
         names = _free_names(runtime, configuration)
-        starts = [
-            _Start(group[0].key if len(group) == 1 else next(names), group, runtime, configuration) for group in groups
-        ]
+        named = [(group[0].key if len(group) == 1 else next(names), group) for group in groups]
+        starts = [_Start(name, group, runtime, configuration, is_strict) for name, group in named]
         return run_all([Job(each.keys, each.run) for each in starts])
 
 
@@ -72,16 +76,23 @@ class _Start:
         group: the components.
         runtime: where their files are.
         configuration: what a shared process belongs to.
+        is_strict: whether a component does not start of which a publisher cannot open.
     """
 
     def __init__(
-        self, name: str, group: Sequence[ComponentSettings], runtime: RuntimeFiles, configuration: Path | None
+        self,
+        name: str,
+        group: Sequence[ComponentSettings],
+        runtime: RuntimeFiles,
+        configuration: Path | None,
+        is_strict: bool,
     ) -> None:
         self.keys = [component.key for component in group]
         self._name = name
         self._group = group
         self._runtime = runtime
         self._configuration = configuration
+        self._is_strict = is_strict
         self._is_alone = self.keys == [name]
         self._log_file = runtime.log_file(name if self._is_alone else process_key(name, configuration))
         # What the logs hold by now is about earlier runs.
@@ -120,8 +131,12 @@ class _Start:
     def _order(self) -> IO[bytes]:
         """Return a file that says what the process is to run; writing into a pipe could wait for the reader."""
         members = [(str(component.file), component.key) for component in self._group]
-        configuration = str(self._configuration) if self._configuration else None
-        order = {"core_id": self._group[0].daemon.core_id, "configuration": configuration, "members": members}
+        order = {
+            "core_id": self._group[0].daemon.core_id,
+            "configuration": str(self._configuration) if self._configuration else None,
+            "is_strict": self._is_strict,
+            "members": members,
+        }
         try:
             with ExitStack() as stack:
                 file = stack.enter_context(tempfile.TemporaryFile())

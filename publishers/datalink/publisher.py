@@ -131,6 +131,10 @@ class DataLinkPublisher(Publisher):
         if failure is not None:
             raise await self._failed(failure, places[done]) from failure
 
+    def retry(self) -> None:
+        """Ask the server again at once, also when it has refused us."""
+        self._retry_s = 0.0
+
     async def _connected(self) -> DataLink:
         """Return a connection to a server that takes our records.
 

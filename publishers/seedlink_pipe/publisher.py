@@ -181,7 +181,8 @@ class SeedLinkPluginPublisher(Publisher):
         """Take hold of the pipe.
 
         Raises:
-            ComponentError: there is no pipe; the text names cause and remedy.
+            ComponentError: there is no named pipe (yet); the text names cause and remedy.
+            InvalidValue: there is no inherited pipe, and there never will be one.
         """
         self._pipe.open()
         if self._keepalive_s:
@@ -228,7 +229,11 @@ class SeedLinkPluginPublisher(Publisher):
 
     async def _carry(self, batch: Sequence[Item], add: Callable[[Item], None]) -> None:
         """Write what *add* makes of each item of *batch*, several items at a time."""
-        if not self._pipe.connect():
+        try:
+            is_connected = self._pipe.connect()
+        except ComponentError as error:  # the named pipe was removed
+            raise PublisherUnavailable(str(error)) from error
+        if not is_connected:
             raise PublisherUnavailable(f"no program reads {self._pipe.where}; start the one that does")
         frames: list[_Frames] = []
         before_all = self._written_frames

@@ -9,6 +9,7 @@ from rawdaq.delivery.items import owned
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
+from rawdaq.extent import Extent
 from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
 from rawdaq.packet import Packet, PacketRun
@@ -212,11 +213,11 @@ class RecordWriter:
     @property
     def left(self) -> str | None:
         """What waits to become records, in words; None when nothing does."""
-        packets, samples = len(self.queue), self._maker.waiting_samples
-        if not (packets or samples):
-            return None
+        extent = Extent(self.queue.items(with_taken=True))
+        for part in self._maker.waiting():
+            extent.add_samples(*part)
         names = ", ".join(target.publisher.name for target in self.targets)
-        return f"{packets} packets and {samples} further samples that were to become records of {names}"
+        return f"what was to become records of {names}: {extent}" if extent else None
 
     async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:

@@ -66,7 +66,7 @@ def test_one_that_failed_is_shown_and_restarted_although_it_was_started_from_ano
     pid = json.loads(said.run("-c", str(other), "list", "--json")[1])[0]["pid"]
     said.run("send", "OUT", "break")
     os.waitpid(pid, 0)
-    assert said.run("status")[1].splitlines()[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
+    assert said.run("status", "--problems")[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
     assert said.run("restart", "OUT")[0] == 0
     assert said.run("status", "OUT")[0] == 0
 

@@ -5,15 +5,11 @@ from typing import TypeAlias
 
 from rawdaq.control import client
 from rawdaq.control.names import Target
-from rawdaq.errors import CommandError
+from rawdaq.errors import CommandError, NoAnswer
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.protocols.command import JsonValue
 
 Row: TypeAlias = dict[str, JsonValue]
-
-#: The states of components that were not stopped in order, and of all that do not run.
-ENDED = ("dead", "failed")
-NOT_RUNNING = (*ENDED, "stopped")
 
 _STATUS_TIMEOUT_S = 5.0
 
@@ -43,8 +39,19 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
     if target.state != "running":
         return known
     try:
-        answer = client.send(target.title, runtime.command_address(target.key), "status", (), _STATUS_TIMEOUT_S)
+        return known | ask(target.title, target.key, runtime)
     except CommandError as error:
         now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
-        return known | {"error": str(error)} if now.state == "running" else row(now)  # it has ended meanwhile
-    return known | (answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"})
+        if now.state != "running":  # it has ended meanwhile
+            return row(now)
+        return known | {"error": str(error), "state": "hung" if isinstance(error, NoAnswer) else known["state"]}
+
+
+def ask(title: str, key: str, runtime: RuntimeFiles) -> Row:
+    """Return what the component *key* answers to ``status``; it is called *title* in errors.
+
+    Raises:
+        CommandError: it does not answer, or refuses.
+    """
+    answer = client.send(title, runtime.command_address(key), "status", (), _STATUS_TIMEOUT_S)
+    return answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"}
