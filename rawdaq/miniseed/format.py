@@ -133,7 +133,7 @@ class RecordRun:
         stream: whose samples are in them.
         starts_ns: time of the first sample of each record.
         sample_counts: how many samples are in each.
-        rate_hz: sampling rate.
+        rate_hz: sampling rate; 0 of records without a waveform, such as texts, which end when they begin.
         data: the records, one after the other.
     """
 
@@ -166,5 +166,5 @@ class RecordRun:
     def __iter__(self) -> Iterator[Record]:
         size = self.length_bytes
         for index, (start_ns, count) in enumerate(zip(self.starts_ns, self.sample_counts, strict=True)):
-            end_ns = sample_time(start_ns, count - 1, self.rate_hz)
+            end_ns = sample_time(start_ns, count - 1, self.rate_hz) if self.rate_hz else start_ns
             yield Record(self.stream, start_ns, end_ns, count, self.data[index * size : (index + 1) * size])

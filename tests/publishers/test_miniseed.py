@@ -95,6 +95,7 @@ async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublish
         "sync_error": None,
         "torn_tails": 0,
         "held_bytes": 0,
+        "already_there": 0,
     }
 
 
