@@ -224,6 +224,19 @@ class Packet:
             self.received_ns,
         )
 
+    def shifted(self, by_ns: int) -> "Packet":
+        """Return this packet *by_ns* later."""
+        return Packet.trusted(
+            self.stream,
+            self.start_ns + by_ns,
+            self.rate_hz,
+            self.dtype,
+            self.data,
+            self.timing_quality,
+            self.sequence,
+            self.received_ns,
+        )
+
     def owned(self) -> "Packet":
         """Return this packet with samples of its own, not a view that keeps in memory what came together with them."""
         return Packet.trusted(
@@ -330,6 +343,10 @@ class PacketRun:
             sequence,
             self.received_ns,
         )
+
+    def shifted(self, by_ns: int) -> "PacketRun":
+        """Return this run *by_ns* later."""
+        return replace(self, starts_ns=[start_ns + by_ns for start_ns in self.starts_ns])
 
     def owned(self) -> "PacketRun":
         """Return this run with samples of its own, not a view that keeps in memory what came together with them."""

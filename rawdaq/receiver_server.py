@@ -66,6 +66,8 @@ class ReceiverServer(ReceiverHooks):
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
+        has_stamps: whether the times of its packets are stamps of a device's clock, out of which jitter is taken; False
+            where another program has done so, whose times must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
     """
@@ -76,6 +78,7 @@ class ReceiverServer(ReceiverHooks):
     start_timeout_s: float | None = None
     silent_after_s: float | None = None
     numbers_packets: bool = True
+    has_stamps: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
 
@@ -224,14 +227,15 @@ class ReceiverServer(ReceiverHooks):
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
-        has_room = self._hand_on(packets)
+        has_room = self._hand_on(packets, has_stamps=self.has_stamps)
         if self._decimation is not None and (made := self._decimation.add(packets)):
-            has_room = self._hand_on(self.stats.numbered(made))
+            has_room = self._hand_on(self.stats.numbered(made), has_stamps=False)
         return has_room
 
-    def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+    def _hand_on(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> bool:
+        anomalies = self.stats.add_in_place(packets, has_stamps=has_stamps)
         has_room = self._fanout.put(packets)
-        for anomaly in self.stats.add(packets):  # publishers get packets first
+        for anomaly in anomalies:
             self.on_anomaly(anomaly)
         if not self._silence.is_watching:
             self._silence.watch()

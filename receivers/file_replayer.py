@@ -63,6 +63,8 @@ class FileReplayer(ReceiverServer):
         strict: end with an error at the first file, or part of one, that cannot be read, instead of skipping it.
     """
 
+    has_stamps = False  # records have the times that they must keep
+
     def __init__(
         self,
         publishers: Sequence[Publisher],

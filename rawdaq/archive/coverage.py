@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rawdaq.miniseed.file import RawRecord, RecordFile
 from rawdaq.miniseed.format import RecordRun
-from rawdaq.times import NS_PER_S, sample_time
+from rawdaq.times import CONTIGUOUS_SAMPLES, sample_time, span_ns
 
 _END_BYTES = 1 << 13  # of a file that is looked at when it is opened: its newest records
 _BLOCK_RECORDS = 16  # that are read to find one
@@ -69,7 +69,7 @@ class Coverage:
             is_old: they are not of the present, so that the file may end with older ones than it holds.
         """
         name, start_ns, end_ns = str(run.stream), run.starts_ns[0], _end_ns(run)
-        margin_ns = round(NS_PER_S / run.rate_hz / 2) if run.rate_hz else 0
+        margin_ns = span_ns(CONTIGUOUS_SAMPLES, run.rate_hz) if run.rate_hz else 0
         if not self._is_complete and (is_old or self._is_perhaps_in_the_rest(name, start_ns - margin_ns)):
             self._is_complete = True
             self._read(0)

@@ -16,7 +16,7 @@ import numpy as np
 from rawdaq.packet import Packet
 from rawdaq.replay.sources import Piece, Source, Unloaded
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S, sample_time, span_ns
+from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S, sample_time, span_ns
 
 #: Earlier than any time in a file.
 BEGINNING_NS = -(1 << 63)
@@ -167,7 +167,7 @@ class _Cutter:
         """From when on nothing can follow the samples that wait; None when none wait."""
         if not self._waiting:
             return None
-        return self._next_ns + span_ns(1, self._waiting[0].rate_hz) // 2
+        return self._next_ns + span_ns(CONTIGUOUS_SAMPLES, self._waiting[0].rate_hz)
 
     @property
     def _next_ns(self) -> int:

@@ -77,6 +77,8 @@ class DataLinkReceiver(ReceiverServer):
         reconnect_max_s: the longest pause between attempts.
     """
 
+    has_stamps = False  # records have the times that they must keep
+
     def __init__(
         self,
         publishers: Sequence[Publisher],

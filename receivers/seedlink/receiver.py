@@ -79,6 +79,8 @@ class SeedLinkReceiver(ReceiverServer):
         reconnect_max_s: the longest pause between attempts.
     """
 
+    has_stamps = False  # records have the times that they must keep
+
     def __init__(
         self,
         publishers: Sequence[Publisher],
