@@ -44,7 +44,7 @@ def seen(stamps_ns: Sequence[int], rate_hz: float = 100.0, size: int = 100) -> S
 
 
 def stamps(jitter: npt.NDArray[np.float64], drift: float = 0.0, rate_hz: float = 100.0, size: int = 100) -> list[int]:
-    """Return the stamps of packets, each wrong by *jitter* samples, of a device whose samples last longer by *drift*."""
+    """Return the stamps of packets, each wrong by *jitter* samples, of a device that is too slow by *drift*."""
     starts = (np.arange(len(jitter)) * size * (1 + drift) + jitter) / rate_hz
     return [START_NS + round(start * NS_PER_S) for start in starts]
 
