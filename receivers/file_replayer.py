@@ -225,6 +225,7 @@ class FileReplayer(ReceiverServer):
                     packet.samples,
                     packet.timing_quality,
                     received_ns=now_ns,
+                    marks=packet.marks,
                 )
                 for packet in batch
             ]

@@ -1,7 +1,7 @@
 """Samples that an archive has already are not appended again: a file that is played twice, a batch given again.
 
-They are the same when stream, rate, type, values and, to half a sample, times are. What differs is appended: nothing
-that an archive does not have is ever left out.
+They are the same when stream, rate, type, quality, flags, values and, to half a sample, times are. What differs is
+appended: nothing that an archive does not have is ever left out.
 """
 
 import logging
@@ -97,7 +97,8 @@ class AlreadyThere:
             if is_there:
                 self._count(record.stream, 0, record.start_ns, record.end_ns)
             return [] if is_there else None
-        there = _samples_there(info, content.samples, archived)
+        alike = [each for each in archived if each.content.marks == content.marks]
+        there = _samples_there(info, content.samples, alike)
         if not there.any():
             return None
         places = np.flatnonzero(there)
@@ -115,7 +116,9 @@ class AlreadyThere:
         edges = np.flatnonzero(np.diff(there, prepend=True, append=True))
         for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             start_ns = sample_time(record.start_ns, first, rate_hz)
-            packet = Packet(record.stream, start_ns, rate_hz, samples[first:end], content.timing_quality)
+            packet = Packet(
+                record.stream, start_ns, rate_hz, samples[first:end], content.timing_quality, marks=content.marks
+            )
             made += maker.add([packet], 0)
             made += maker.flush()
         return made

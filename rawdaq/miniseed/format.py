@@ -17,6 +17,9 @@ V3_MAX_BYTES = 10_485_760
 #: Room for the extra headers that records get: sequence number and timing quality.
 MAX_EXTRA_BYTES = 64
 
+#: What records of each version have that were published once: data quality D, the first publication version.
+USUAL_PUBLICATION = {2: 2, 3: 1}
+
 _MAX_SID_CHARACTERS = 63
 _FLUSH_S, _FLUSH_INTERVALS = 10.0, 200
 _V3_FIXED_HEADER_BYTES = 40
@@ -84,6 +87,12 @@ def flush_after_ns(record_format: RecordFormat, rate_hz: float) -> int:
     if record_format.flush_after_s is not None:
         return round(record_format.flush_after_s * NS_PER_S)
     return round(max(_FLUSH_S, _FLUSH_INTERVALS / rate_hz) * NS_PER_S)
+
+
+def room_for_headers(record_format: RecordFormat, stream: StreamId) -> int:
+    """Return how many bytes of extra headers leave half of a miniSEED 3 record to samples."""
+    fixed = _V3_FIXED_HEADER_BYTES + len(stream.fdsn) + MAX_EXTRA_BYTES
+    return max(0, record_format.length_bytes - fixed) // 2
 
 
 def why_not(record_format: RecordFormat, stream: StreamId) -> str | None:

@@ -4,7 +4,6 @@ No I/O: a caller brings the bytes. Of pymseed 1.0 this uses its interface to lib
 ``msr3_parse``, ``msr3_sampratehz``, ``msr3_free``) and its capture of libmseed's messages.
 """
 
-import json
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
 from rawdaq.errors import RawdaqError
+from rawdaq.marks import Marks
+from rawdaq.miniseed.extra_headers import marks_of, read_headers, timing_quality
 from rawdaq.miniseed.header import RECORD_START_BYTES, carry_fraction, find_record
 from rawdaq.packet import Packet, Samples
 from rawdaq.stream_id import StreamId
@@ -72,11 +73,13 @@ class RecordContent(NamedTuple):
     Attributes:
         samples: int32, float32 or float64; None when these are no samples of a waveform, such as a text.
         timing_quality: percent, None when the record does not say.
+        marks: data quality and flags; None when they are as usual.
         warning: what is odd in it, such as a last sample that is not the one which the record announces.
     """
 
     samples: Samples | None
     timing_quality: int | None
+    marks: Marks | None
     warning: str | None
 
 
@@ -117,7 +120,7 @@ def read_content(data: bytes) -> RecordContent:
     """
     record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
-        return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
+        return _content(record[0], mended)
     finally:
         _lib.msr3_free(record)
 
@@ -131,7 +134,7 @@ def read_record(data: bytes) -> tuple[RecordInfo, RecordContent]:
     record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
         info = _info(record[0])
-        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
+        return info, _content(record[0], mended)
     finally:
         _lib.msr3_free(record)
 
@@ -156,6 +159,7 @@ def to_packet(info: RecordInfo, content: RecordContent, received_ns: int = 0) ->
         content.samples,
         content.timing_quality,
         received_ns=received_ns,
+        marks=content.marks,
     )
 
 
@@ -235,11 +239,7 @@ def _samples(record: Any) -> Samples | None:
     return samples
 
 
-def _timing_quality(record: Any) -> int | None:
-    if not record.extralength:
-        return None
-    try:
-        quality = json.loads(_ffi.buffer(record.extra, record.extralength)[:])["FDSN"]["Time"]["Quality"]
-        return round(quality) if 0 <= quality <= 100 else None
-    except (ValueError, LookupError, TypeError):  # extra headers may hold anything
-        return None
+def _content(record: Any, mended: str | None) -> RecordContent:
+    headers = read_headers(_ffi.buffer(record.extra, record.extralength)[:]) if record.extralength else {}
+    marks = marks_of(record.formatversion, record.pubversion, record.flags, headers)
+    return RecordContent(_samples(record), timing_quality(headers), marks, _message() or mended)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rawdaq.marks import Marks
 from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
 from rawdaq.miniseed.format import RecordFormat, RecordRun, flush_after_ns
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
@@ -74,6 +75,8 @@ class StreamRecords:
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
         self._plan: Plan = NO_PLAN
+        self._marks: Marks | None = None
+        self._has_logged_flags = False
         self._wanted = wanted_code(record_format.encoding)
         self._logged_codes: set[int] = set()
         self._least = 1  # samples that can fill a record
@@ -89,20 +92,22 @@ class StreamRecords:
     def add(self, packet: Packet | PacketRun, plan: Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
         pending = self.pending
-        if plan is self._plan and packet.rate_hz == pending.rate_hz and pending.append(packet, now_ns, self.usual):
+        is_alike = plan is self._plan and packet.rate_hz == pending.rate_hz and packet.marks == self._marks
+        if is_alike and pending.append(packet, now_ns, self.usual):
             return
         if not packet.size:
             return
         self.make(out, is_closing=True)
         if not _is_possible(packet):
             return self._refuse(packet.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
-        self._begin(plan, packet.rate_hz).append(packet, now_ns, self.usual)
+        self._begin(plan, packet.rate_hz, packet.marks).append(packet, now_ns, self.usual)
 
-    def _begin(self, plan: Plan, rate_hz: float) -> PendingSamples:
-        if plan is not self._plan or rate_hz != self.pending.rate_hz:
-            self._plan = plan
+    def _begin(self, plan: Plan, rate_hz: float, marks: Marks | None) -> PendingSamples:
+        if plan is not self._plan or rate_hz != self.pending.rate_hz or marks != self._marks:
+            self._plan, self._marks = plan, marks
             self.pending = PendingSamples(plan.dtype, rate_hz)
-            self._packer.set_run(plan.letter, rate_hz)
+            if not self._packer.set_run(plan.letter, rate_hz, marks):
+                self._log_lost_flags()
             self.flush_after_ns = flush_after_ns(self._format, rate_hz)
             self._log_other_encoding(plan)
             make = _SERIES.get(plan.codes[0]) if is_compiled() else None
@@ -123,6 +128,16 @@ class StreamRecords:
                 ENCODING_NAMES[plan.codes[0]],
                 ENCODING_NAMES[self._wanted],
                 plan.dtype,
+            )
+
+    def _log_lost_flags(self) -> None:
+        """Log once that records are too short for the flags of what they are made of."""
+        if not self._has_logged_flags:
+            self._has_logged_flags = True
+            _log.warning(
+                "%s: %d bytes of a record have no room for all flags of its samples, which are left out; use longer ones",
+                self._stream,
+                self._length_bytes,
             )
 
     def _log_fallback(self, code: int) -> None:

@@ -203,7 +203,7 @@ class _Cutter:
     def _is_continued_by(self, piece: Piece) -> bool:
         first = self._waiting[0]
         has_same_format = piece.rate_hz == first.rate_hz and piece.samples.dtype == first.samples.dtype
-        return has_same_format and abs(piece.start_ns - self._next_ns) < _STEP_NS
+        return has_same_format and piece.marks == first.marks and abs(piece.start_ns - self._next_ns) < _STEP_NS
 
     def flush(self) -> Packet:
         """Return what waits as a packet."""
@@ -215,7 +215,7 @@ class _Cutter:
 
 
 def _packet(piece: Piece) -> Packet:
-    return Packet(piece.stream, piece.start_ns, piece.rate_hz, piece.samples, piece.timing_quality)
+    return Packet(piece.stream, piece.start_ns, piece.rate_hz, piece.samples, piece.timing_quality, marks=piece.marks)
 
 
 def _part(piece: Piece, first: int, end: int) -> Piece:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.marks import Marks
 from rawdaq.miniseed.file import Extent, RawRecord, RecordFile
 from rawdaq.miniseed.header import MAX_HEADER_BYTES, find_record, read_header
 from rawdaq.miniseed.reader import RecordUnreadable, is_miniseed, read_content
@@ -108,6 +109,7 @@ class Piece(NamedTuple):
     rate_hz: float
     samples: Samples
     timing_quality: int | None
+    marks: Marks | None = None
 
 
 class Unloaded(NamedTuple):
@@ -195,7 +197,7 @@ class _MiniSeedSource(Source):
         info = record.info
         where = f"{info.length_bytes} bytes at offset {record.offset}"
         try:
-            samples, quality, warning = read_content(record.data)
+            samples, quality, marks, warning = read_content(record.data)
         except RecordUnreadable as error:
             self._problems.damage(self.path, f"{where} are skipped: {error}")
             return None
@@ -204,7 +206,7 @@ class _MiniSeedSource(Source):
         if samples is None:
             self._problems.remark(self.path, f"a record of {info.name} that holds no waveform is left out")
             return None
-        return Piece(stream, info.start_ns, info.rate_hz, samples, quality)
+        return Piece(stream, info.start_ns, info.rate_hz, samples, quality, marks)
 
 
 class _ObsPySource(Source):

@@ -42,7 +42,7 @@ def pieces(source: Source, begin_ns: int = BEGINNING_NS) -> list[Piece]:
 
 
 def samples(found: Sequence[Piece], stream: Any = STREAM) -> list[tuple[int, float]]:
-    return pairs([Packet(*piece) for piece in found], stream)
+    return pairs([Packet(*piece[:5]) for piece in found], stream)
 
 
 def trace(size: int = 50, start_ns: int = START_NS, **header: Any) -> Any:
