@@ -50,6 +50,7 @@ class MiniSeedPublisher(Publisher):
     """
 
     takes_runs = True
+    takes_records = True
     gather_bytes = 4_000_000
     gather_s = 0.5
 

@@ -1,8 +1,7 @@
-"""The base of every receiver: bytes come in, packets go out, commands are answered.
+"""The base of every receiver: bytes come in, packets go out, commands are answered. The calls are those of ssdaq.
 
-A subclass names its sockets in ``__init__`` (`ReceiverServer.setup_udp`, `ReceiverServer.setup_stream`,
-`ReceiverServer.connect_stream`), does its work in coroutines named ``ct_*``, calls `ReceiverServer.publish`, and is
-controlled through methods named ``cmd_*``. The calls are those of ssdaq's ``ReceiverServer``.
+A subclass names its sockets in ``__init__`` (`setup_udp`, `setup_stream`, `connect_stream`), works in coroutines named
+``ct_*``, calls `publish`, and is controlled through methods named ``cmd_*``.
 """
 
 import asyncio
@@ -20,6 +19,7 @@ from rawdaq.delivery.backpressure import Held
 from rawdaq.delivery.closing import close_publishers
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import ComponentError
+from rawdaq.miniseed.format import RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
@@ -66,8 +66,6 @@ class ReceiverServer(ReceiverHooks):
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
-        has_stamps: whether the times of its packets are stamps of a device's clock, out of which jitter is taken; False
-            where another program has done so, whose times must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
     """
@@ -78,7 +76,6 @@ class ReceiverServer(ReceiverHooks):
     start_timeout_s: float | None = None
     silent_after_s: float | None = None
     numbers_packets: bool = True
-    has_stamps: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
 
@@ -107,8 +104,7 @@ class ReceiverServer(ReceiverHooks):
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._tasks = Tasks(self.log, self.stop)
-        self._started_s = 0.0
-        self._close_by_s = 0.0
+        self._started_s = self._close_by_s = 0.0
         self._state = "new"
 
     # ------------------------------------------------------------------ what subclasses call
@@ -206,6 +202,12 @@ class ReceiverServer(ReceiverHooks):
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
 
+    async def publish_records(self, records: list[RecordRun]) -> None:
+        """Hand records that no packet can carry, such as texts, to the archives; return when these have room."""
+        await self._unpaused.wait()
+        self.stats.records += len(records)
+        await self._fanout.put_records(records)
+
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
         self._fanout.set_overflow(policy)
@@ -227,13 +229,13 @@ class ReceiverServer(ReceiverHooks):
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
-        has_room = self._hand_on(packets, has_stamps=self.has_stamps)
+        has_room = self._hand_on(packets)
         if self._decimation is not None and (made := self._decimation.add(packets)):
-            has_room = self._hand_on(self.stats.numbered(made), has_stamps=False)
+            has_room = self._hand_on(self.stats.numbered(made))
         return has_room
 
-    def _hand_on(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> bool:
-        anomalies = self.stats.add_in_place(packets, has_stamps=has_stamps)
+    def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        anomalies = self.stats.add_in_place(packets)
         has_room = self._fanout.put(packets)
         for anomaly in anomalies:
             self.on_anomaly(anomaly)
@@ -254,8 +256,6 @@ class ReceiverServer(ReceiverHooks):
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run *coroutine* beside the others; the component stops if it fails."""
         return self._tasks.spawn(coroutine, name)
-
-    # ------------------------------------------------------------------ life
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or the command ``stop`` (blocking).
@@ -349,8 +349,7 @@ class ReceiverServer(ReceiverHooks):
         """Close the endpoints; what relays have in their own queues they may still publish."""
         for endpoint in self.endpoints:
             await endpoint.aclose()
-        seen = -1
-        end_s = self.loop.time() + _LAST_READS_S
+        seen, end_s = -1, self.loop.time() + _LAST_READS_S
         while seen != (seen := self._fanout.put_count) and self.loop.time() < end_s:
             for _ in range(5):  # a relay needs a few turns of the loop for one item
                 await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rawdaq.miniseed.file import RawRecord, RecordFile
 from rawdaq.miniseed.format import RecordRun
-from rawdaq.times import CONTIGUOUS_SAMPLES, sample_time, span_ns
+from rawdaq.times import CONTIGUOUS_SAMPLES, span_ns
 
 _END_BYTES = 1 << 13  # of a file that is looked at when it is opened: its newest records
 _BLOCK_RECORDS = 16  # that are read to find one
@@ -50,8 +50,7 @@ class Coverage:
 
     def note(self, run: RecordRun) -> None:
         """Take note that *run* was appended to the file."""
-        end_ns = _end_ns(run)
-        self._add(str(run.stream), run.starts_ns[0], end_ns, self._size_bytes, len(run.data), len(run))
+        self._add(str(run.stream), run.start_ns, run.end_ns, self._size_bytes, len(run.data), len(run))
         self._size_bytes += len(run.data)
 
     def _add(self, name: str, start_ns: int, end_ns: int, offset: int, size_bytes: int, count: int) -> None:
@@ -68,7 +67,7 @@ class Coverage:
             run: records that are to be appended.
             is_old: they are not of the present, so that the file may end with older ones than it holds.
         """
-        name, start_ns, end_ns = str(run.stream), run.starts_ns[0], _end_ns(run)
+        name, start_ns, end_ns = str(run.stream), run.start_ns, run.end_ns
         margin_ns = span_ns(CONTIGUOUS_SAMPLES, run.rate_hz) if run.rate_hz else 0
         if not self._is_complete and (is_old or self._is_perhaps_in_the_rest(name, start_ns - margin_ns)):
             self._is_complete = True
@@ -124,10 +123,6 @@ class _Stretch:
         if first >= end:
             return 0, 0
         return self._offsets[first], self._offsets[end] if end < len(self._offsets) else self._end_offset
-
-
-def _end_ns(run: RecordRun) -> int:
-    return sample_time(run.starts_ns[-1], run.sample_counts[-1] - 1, run.rate_hz) if run.rate_hz else run.starts_ns[-1]
 
 
 def _pass_over(path: Path, text: str) -> None:

@@ -158,6 +158,19 @@ class RecordRun:
         return len(self.starts_ns)
 
     @property
+    def start_ns(self) -> int:
+        """Time of the first sample of the first record."""
+        return self.starts_ns[0]
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the last sample of the last record."""
+        return self._end_ns(self.starts_ns[-1], self.sample_counts[-1])
+
+    def _end_ns(self, start_ns: int, count: int) -> int:
+        return sample_time(start_ns, count - 1, self.rate_hz) if self.rate_hz else start_ns
+
+    @property
     def count(self) -> int:
         """How many records these are."""
         return len(self.starts_ns)
@@ -175,5 +188,5 @@ class RecordRun:
     def __iter__(self) -> Iterator[Record]:
         size = self.length_bytes
         for index, (start_ns, count) in enumerate(zip(self.starts_ns, self.sample_counts, strict=True)):
-            end_ns = sample_time(start_ns, count - 1, self.rate_hz) if self.rate_hz else start_ns
+            end_ns = self._end_ns(start_ns, count)
             yield Record(self.stream, start_ns, end_ns, count, self.data[index * size : (index + 1) * size])

@@ -12,10 +12,18 @@ import numpy as np
 from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.marks import Marks
 from rawdaq.miniseed.extra_headers import marks_of, read_headers, timing_quality
-from rawdaq.miniseed.header import RECORD_START_BYTES, carry_fraction, find_record
+from rawdaq.miniseed.format import RecordFormat, why_not
+from rawdaq.miniseed.header import (
+    RECORD_START_BYTES,
+    carry_fraction,
+    find_record,
+    later_v2,
+    read_header,
+    with_length_v2,
+)
 from rawdaq.packet import Packet, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
@@ -161,6 +169,43 @@ def to_packet(info: RecordInfo, content: RecordContent, received_ns: int = 0) ->
         received_ns=received_ns,
         marks=content.marks,
     )
+
+
+def moved(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    """Return the record *data* under the name of *stream* and *by_ns* later; what it holds stays as it is.
+
+    A text that does not say how long it is does so then.
+
+    Raises:
+        RecordUnreadable: it is no record, or its version has no room for the name or the time.
+    """
+    try:
+        return _moved_v3(data, stream, by_ns) if data.startswith(b"MS") else _moved_v2(data, stream, by_ns)
+    except InvalidValue as error:
+        raise RecordUnreadable(str(error)) from error
+
+
+def _moved_v2(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    if reason := why_not(RecordFormat(2), stream):
+        raise InvalidValue(reason)
+    codes = ((stream.station, 5), (stream.location, 2), (stream.channel, 3), (stream.network, 2))
+    named = data[:8] + b"".join(code.encode().ljust(size) for code, size in codes) + data[20:]
+    return later_v2(named if read_header(named) else with_length_v2(named), by_ns)
+
+
+def _moved_v3(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    record, _ = _parse(data, 0)
+    try:
+        record[0].sid = stream.fdsn.encode()
+        record[0].starttime += by_ns
+        room = _ffi.new("char[]", len(data) + len(stream.fdsn))
+        size = _lib.msr3_repack_mseed3(record[0], room, len(room), 0)
+        if size < 0:
+            raise RecordUnreadable(_message() or "libmseed does not say why")
+        packed: bytes = _ffi.buffer(room, size)[:]
+        return packed
+    finally:
+        _lib.msr3_free(record)
 
 
 @lru_cache(_MAX_NAMES)

@@ -135,7 +135,7 @@ class StreamRecords:
         if not self._has_logged_flags:
             self._has_logged_flags = True
             _log.warning(
-                "%s: %d bytes of a record have no room for all flags of its samples, which are left out; use longer ones",
+                "%s: records of %d bytes have no room for all its flags, which are left out; make them longer",
                 self._stream,
                 self._length_bytes,
             )

@@ -283,15 +283,20 @@ class Stats:
     """The counters of all streams of a component; it also numbers their packets.
 
     Attributes:
+        has_stamps: whether the times of packets are stamps of a device's clock, out of which jitter is taken; False
+            where another program has timed the samples.
         streams: the counters of each stream.
         came_back: streams that were silent and are no more, with the seconds of their silence; the reader empties it.
+        records: records that were published as they were: texts and states of health.
         plain_messages: plain bytes that were published: how many, and their size.
         plain_bytes: see `plain_messages`.
     """
 
     def __init__(self) -> None:
+        self.has_stamps = True
         self.streams: dict[StreamId, StreamStats] = {}
         self.came_back: list[tuple[StreamId, float]] = []
+        self.records = 0
         self.plain_messages = 0
         self.plain_bytes = 0
 
@@ -306,16 +311,17 @@ class Stats:
         return numbered
 
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
-        """Count *packets*; return what is wrong with their times, usually nothing."""
-        return self.add_in_place(list(packets), has_stamps=False)
+        """Count *packets* with the times that they have; return what is wrong with these, usually nothing."""
+        return self._add(list(packets), has_stamps=False)
 
-    def add_in_place(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> list[Anomaly]:
+    def add_in_place(self, packets: list[Packet | PacketRun | bytes]) -> list[Anomaly]:
         """Count *packets*; return what is wrong with their times, usually nothing.
 
-        Args:
-            packets: where their times are stamps that jitter, they are replaced by such as are where they belong.
-            has_stamps: whether that may be.
+        With `has_stamps`, those that jitter are replaced in the list by such as are where their samples belong.
         """
+        return self._add(packets, has_stamps=self.has_stamps)
+
+    def _add(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> list[Anomaly]:
         anomalies: list[Anomaly] = []
         now_s = time.monotonic()
         for index, packet in enumerate(packets):

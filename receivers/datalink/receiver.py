@@ -77,8 +77,6 @@ class DataLinkReceiver(ReceiverServer):
         reconnect_max_s: the longest pause between attempts.
     """
 
-    has_stamps = False  # records have the times that they must keep
-
     def __init__(
         self,
         publishers: Sequence[Publisher],
@@ -103,6 +101,7 @@ class DataLinkReceiver(ReceiverServer):
     ) -> None:
         address = ServerAddress.parse(url, PORTS)
         super().__init__(address.host, address.port, publishers, name)
+        self.stats.has_stamps = False  # records keep the times that they have
         self.refusals = Refusals(self.log, what="packet")
         self._url, self._match, self._reject = url, match, reject
         self._start: str | int = start if start in list(Start) else from_iso(start)

@@ -79,8 +79,6 @@ class SeedLinkReceiver(ReceiverServer):
         reconnect_max_s: the longest pause between attempts.
     """
 
-    has_stamps = False  # records have the times that they must keep
-
     def __init__(
         self,
         publishers: Sequence[Publisher],
@@ -101,6 +99,7 @@ class SeedLinkReceiver(ReceiverServer):
         name: str = "SeedLinkReceiver",
     ) -> None:
         super().__init__(host, port, publishers, name)
+        self.stats.has_stamps = False  # records keep the times that they have
         self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
         self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s
         self.refusals = Refusals(self.log, what="record")

@@ -94,7 +94,7 @@ def test_flags_for_which_a_short_record_has_no_room_are_left_out_and_told(caplog
         records = make([packet, packet.replace(start_ns=packet.next_ns)], RecordFormat(3, 256))
     assert np.array_equal(values(records), np.tile(NOISE[:200], 2))
     assert {each.marks for each in (played(record) for record in records)} == {Marks(3)}
-    assert caplog.text.count("no room for all flags") == 1
+    assert caplog.text.count("no room for all its flags") == 1
 
 
 def test_marks_stay_with_a_packet() -> None:

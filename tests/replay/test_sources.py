@@ -38,7 +38,7 @@ def source_of(path: Path, logged: Logged | None = None, names: StreamNames | Non
 
 def pieces(source: Source, begin_ns: int = BEGINNING_NS) -> list[Piece]:
     loaded = [unloaded.load() for part in source.open(begin_ns) for unloaded in part]
-    return [piece for piece in loaded if piece is not None]
+    return [piece for piece in loaded if isinstance(piece, Piece)]
 
 
 def samples(found: Sequence[Piece], stream: Any = STREAM) -> list[tuple[int, float]]:
