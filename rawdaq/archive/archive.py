@@ -264,9 +264,9 @@ def _forward_count(runs: Sequence[RecordRun]) -> int:
     """Return how many of the first *runs* follow each other in time; samples may come twice in what follows these."""
     latest_ns: dict[StreamId, int] = {}
     for index, run in enumerate(runs):
-        if run.starts_ns[0] <= latest_ns.get(run.stream, run.starts_ns[0] - 1):
+        if run.start_ns <= latest_ns.get(run.stream, run.start_ns - 1):
             return index
-        latest_ns[run.stream] = run.starts_ns[-1]
+        latest_ns[run.stream] = run.end_ns
     return len(runs)
 
 

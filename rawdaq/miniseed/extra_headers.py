@@ -35,7 +35,7 @@ _MAX_CACHED = 1 << 12
 def read_headers(data: bytes) -> dict[str, Any]:
     """Return FDSN's part of extra headers; empty when they are not what they should be."""
     try:
-        headers = json.loads(data)["FDSN"]
+        headers: dict[str, Any] | None = json.loads(data)["FDSN"]
     except (ValueError, LookupError, TypeError):  # they may hold anything
         return {}
     return headers if isinstance(headers, dict) else {}
@@ -65,9 +65,11 @@ def _flags_text(headers: Mapping[str, Any]) -> str:
     """Return those of *headers* that are flags, as JSON; empty when none is."""
     kept: dict[str, dict[str, Any]] = {}
     for group, names in _FLAGS.items():
-        values = headers.get(group)
+        values: Any = headers.get(group)
         if isinstance(values, dict):
-            flags = {name: values[name] for name in sorted(names & values.keys()) if isinstance(values[name], int)}
+            flags: dict[str, Any] = {
+                name: values[name] for name in sorted(names & values.keys()) if isinstance(values[name], int)
+            }
             if flags:
                 kept[group] = flags
     return _text(kept) if kept else ""
@@ -84,7 +86,7 @@ def extra_headers(sequence: int | None, quality: int | None, flags: str) -> byte
     if not flags and sequence is not None:
         time = b"" if quality is None else b',"Time":{"Quality":%d}' % quality
         return b'{"FDSN":{"Sequence":%d%b}}' % (sequence, time)
-    headers = json.loads(flags) if flags else {}
+    headers: dict[str, Any] = json.loads(flags) if flags else {}
     if quality is not None:
         headers["Time"] = headers.get("Time", {}) | {"Quality": quality}
     if sequence is not None:

@@ -14,6 +14,9 @@ V2_LENGTHS = tuple(1 << exponent for exponent in range(7, 18))
 V3_MIN_BYTES = 128
 V3_MAX_BYTES = 10_485_760
 
+#: Rates that a record can say, within what libmseed converts without losing it.
+MIN_RATE_HZ, MAX_RATE_HZ = 1e-9, 1e9
+
 #: Room for the extra headers that records get: sequence number and timing quality.
 MAX_EXTRA_BYTES = 64
 

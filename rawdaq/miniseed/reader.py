@@ -15,7 +15,7 @@ from pymseed.logging import begin_operation
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.marks import Marks
 from rawdaq.miniseed.extra_headers import marks_of, read_headers, timing_quality
-from rawdaq.miniseed.format import RecordFormat, why_not
+from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, why_not
 from rawdaq.miniseed.header import (
     RECORD_START_BYTES,
     carry_fraction,
@@ -257,11 +257,16 @@ def _info(record: Any) -> RecordInfo:
     start_ns, count = record.starttime, record.samplecnt
     if not _MIN_NS <= start_ns <= _MAX_NS:
         raise RecordUnreadable(f"its time is not in the years {MIN_YEAR}-{MAX_YEAR}")
+    name = _name(_ffi.string(record.sid))
     rate_hz: float = _lib.msr3_sampratehz(record)
-    if not (0 < rate_hz < float("inf") and count > 0):
-        rate_hz = 0.0
-    end_ns = start_ns + span_ns(count - 1, rate_hz) if rate_hz else start_ns
-    return RecordInfo(_name(_ffi.string(record.sid)), start_ns, end_ns, rate_hz, count, record.reclen)
+    if rate_hz == 0 or count <= 0:
+        return RecordInfo(name, start_ns, start_ns, 0.0, max(0, count), record.reclen)
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise RecordUnreadable(f"its rate of {rate_hz:g} Hz cannot be")
+    end_ns = start_ns + span_ns(count - 1, rate_hz)
+    if end_ns > _MAX_NS:
+        raise RecordUnreadable(f"its {count} samples at {rate_hz:g} Hz end after the year {MAX_YEAR}")
+    return RecordInfo(name, start_ns, end_ns, rate_hz, count, record.reclen)
 
 
 @lru_cache(_MAX_NAMES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rawdaq.marks import Marks
 from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
-from rawdaq.miniseed.format import RecordFormat, RecordRun, flush_after_ns
+from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, RecordRun, flush_after_ns
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
 from rawdaq.miniseed.pending import PendingSamples
@@ -17,8 +17,7 @@ from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 _log = logging.getLogger("rawdaq.miniseed")
 
-#: What a record can carry, within what libmseed converts without losing it.
-_MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
+#: Times that a record can say.
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _STEP_NS = 1000  # miniSEED 2 has microseconds
 _MakeSeries = Callable[[int, int, Samples, int, bool], Series]
@@ -50,7 +49,7 @@ class RecordCounts:
 
 def _is_possible(packet: Packet | PacketRun) -> bool:
     """Return whether a record can say the rate and the times of *packet*."""
-    if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns):
+    if not (MIN_RATE_HZ <= packet.rate_hz <= MAX_RATE_HZ and _MIN_NS <= packet.start_ns):
         return False
     return packet.start_ns + packet.size * NS_PER_S / packet.rate_hz <= _MAX_NS
 

@@ -197,17 +197,24 @@ class _MiniSeedSource(Source):
     def _load_text(self, record: RawRecord, stream: StreamId) -> RecordRun | None:
         """Return a record that holds no waveform as it is, but for its name."""
         info, data = record.info, record.data
+        where = f"{info.length_bytes} bytes at offset {record.offset}"
+        if wrong := _why_no_text(data):
+            self._problems.damage(self.path, f"{where} are skipped: {wrong}")
+            return None
         if not self._has_texts:
             kind = "without samples" if not info.sample_count else "that holds no waveform"
             self._problems.remark(self.path, f"a record of {info.name} {kind} is left out")
             return None
-        if str(stream) != info.name or read_header(data) is None:
-            try:
-                data = moved(data, stream, 0)
-            except RecordUnreadable as error:
-                self._problems.remark(self.path, f"a record of {info.name} is left out as {stream}: {error}")
-                return None
-        return RecordRun(stream, [info.start_ns], [info.sample_count], 0.0, data)
+        if not info.sample_count:
+            self._problems.remark(self.path, f"{where}: a record of {info.name} without samples goes to archives only")
+        try:
+            is_right = str(stream) == info.name and read_header(data) is not None
+            return RecordRun(
+                stream, [info.start_ns], [info.sample_count], 0.0, data if is_right else moved(data, stream, 0)
+            )
+        except RecordUnreadable as error:
+            self._problems.remark(self.path, f"a record of {info.name} is left out as {stream}: {error}")
+            return None
 
     def _load(self, record: RawRecord, stream: StreamId) -> Piece | RecordRun | None:
         info = record.info
@@ -222,6 +229,14 @@ class _MiniSeedSource(Source):
         if samples is None:
             return self._load_text(record, stream)
         return Piece(stream, info.start_ns, info.rate_hz, samples, quality, marks)
+
+
+def _why_no_text(data: bytes) -> str | None:
+    """Return what is wrong with a record that has no rate or no samples; None when it is a text or holds nothing."""
+    try:
+        return None if read_content(data).samples is None else "there are samples, and no rate"
+    except RecordUnreadable as error:
+        return str(error)
 
 
 class _ObsPySource(Source):
