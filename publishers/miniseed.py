@@ -52,6 +52,7 @@ class MiniSeedPublisher(Publisher):
     """
 
     takes_runs = True
+    takes_records = True
     gather_bytes = 4_000_000
     gather_s = 0.5
 
@@ -71,7 +72,7 @@ class MiniSeedPublisher(Publisher):
         super().__init__(name, logger)
         self.record_format = RecordFormat(version, record_length, encoding, flush_after_s)
         self._path = Path(path)
-        self._archive = Archive(self._path, ArchiveLayout(layout), max_open_files, self.log)
+        self._archive = Archive(self._path, ArchiveLayout(layout), self.record_format, max_open_files, self.log)
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
