@@ -327,18 +327,18 @@ def test_a_full_disk_is_no_reason_not_to_start(
 
 def test_what_can_be_written_is_written_also_behind_a_file_that_can_not(tmp_path: Path) -> None:
     """The first file is at its limit; the others still have room. What is missing is known exactly."""
-    archive, made = opened(tmp_path), records(Z, N, E, count=2)
+    archive, made = opened(tmp_path), records(Z, N, E, count=3)
     archive.write(as_runs(made[:1]))
     with file_size_limit(1024):
         with pytest.raises(PublisherUnavailable, match=r"HHZ.*File too large"):
-            archive.write(as_runs([*made[3:4], *made[1:3], *made[3:4]]))
+            archive.write(as_runs([*made[3:4], *made[1:3], *made[6:7]]))
         for stream in (N, E):
             assert sds(tmp_path, stream).read_bytes() == joined(made[:3], stream)
         assert archive.failed is not None
-        assert [run.data for run in archive.failed] == [made[3].data]
+        assert [run.data for run in archive.failed] == [made[6].data]
     archive.write([])
     assert archive.failed is None
-    assert sds(tmp_path, Z).read_bytes() == made[0].data + 2 * made[3].data
+    assert sds(tmp_path, Z).read_bytes() == made[0].data + made[3].data + made[6].data
     archive.close()
 
 
