@@ -1,4 +1,4 @@
-"""From an queue to its publisher: at once where that can be, else by a task, and again when it failed."""
+"""From a queue to its publisher: at once where that can be, else by a task, and again when it failed."""
 
 import asyncio
 import contextlib
