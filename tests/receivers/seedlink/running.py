@@ -17,7 +17,8 @@ from rawdaq.times import NS_PER_S
 from tests.helpers import until
 from tests.makers import START_NS
 from tests.packet_keeper import PacketKeeper
-from tests.seedlink_peer import SeedLinkPeer, Stored
+from tests.seedlink_peer import SeedLinkPeer
+from tests.seedlink_store import Stored
 from tests.waveform_makers import noise, records
 
 STATION = StationSettings(network="XX", code="HUB")

@@ -12,7 +12,8 @@ from rawdaq.times import NS_PER_S, to_iso
 from tests.helpers import until
 from tests.makers import START_NS
 from tests.receivers.seedlink.running import BOTH, ByteKeeper, receiving, seconds, stored
-from tests.seedlink_peer import SeedLinkPeer, Stored
+from tests.seedlink_peer import SeedLinkPeer
+from tests.seedlink_store import Stored
 from tests.waveform_makers import noise, text_record
 
 
