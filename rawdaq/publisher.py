@@ -18,7 +18,7 @@ from rawdaq.stream_id import StreamId
 
 
 class OverflowPolicy(StrEnum):
-    """What an queue does when its publisher is slower than the receiver."""
+    """What a queue does when its publisher is slower than the receiver."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"

@@ -127,7 +127,7 @@ def check_patterns(patterns: Iterable[str]) -> None:
 def _can_name_some(pattern: str) -> bool:
     tokens = _TOKEN.findall(pattern)
     meant = [_meant(token) for token in tokens]
-    fewest_dots = sum(each == {"."} for each in meant)
+    fewest_dots = sum(each == frozenset(".") for each in meant)
     has_enough = "*" in tokens or sum("." in each for each in meant) >= _DOTS
     return all(meant) and has_enough and fewest_dots <= _DOTS
 

@@ -32,7 +32,14 @@ BLOCKS: Mapping[str, type[BaseModel]] = {
 
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples|Note):$", re.MULTILINE)
 _ENTRY = re.compile(r"^(\*{0,2}\w+)(?: \([^)]*\))?:\s+", re.MULTILINE)
-_NAMES = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", Any: "any value"}
+_NAMES: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    str: "text",
+    Path: "path",
+    Any: "any value",
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
                                               └── queue ── another publisher of that format
 
 Every arrow is bounded. A full queue of the policy block closes the door of the one before it, back to the receiver.
-Where nothing waits and little comes, it passes an queue by: records are made, and delivered, in the call of ``put``.
+Where nothing waits and little comes, it passes a queue by: records are made, and delivered, in the call of ``put``.
 """
 
 import asyncio

@@ -15,9 +15,9 @@ from rawdaq.config.settings import Settings
 from tests.config_classes import Publisher as Outside
 from tests.config_classes import Ssdaq
 
-OURS = [(name, registry.receiver_class(name)) for name in registry.receiver_names()]
-OURS += [(name, registry.publisher_class(name)) for name in registry.publisher_names()]
-OURS = [(name, cls) for name, cls in OURS if cls.__module__.startswith("rawdaq.")]
+RECEIVERS = [(name, registry.receiver_class(name)) for name in registry.receiver_names()]
+PUBLISHERS = [(name, registry.publisher_class(name)) for name in registry.publisher_names()]
+OURS = [(name, cls) for name, cls in RECEIVERS + PUBLISHERS if cls.__module__.startswith("rawdaq.")]
 
 
 class Size(Settings):
