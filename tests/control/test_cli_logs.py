@@ -1,6 +1,7 @@
 """``control-rawdaq logs``."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +79,14 @@ def test_the_log_of_a_component_is_found_in_another_environment(
     status, out, err = said.run("logs", "Main")
     assert (status, err) == (0, "")
     assert out.endswith("Main is running\n")
-    assert said.run("stop", "Main")[0] == 0
+    with RuntimeFiles.find() as runtime:
+        running = runtime.running("XX.OUT.Main")
+    assert running is not None
+    os.kill(running.pid, signal.SIGKILL)
+    os.waitpid(running.pid, 0)
+    assert said.run("logs", "Main") == (0, out, ""), "also when it is dead"
+    assert said.run("stop", "Main")[0] == 1
+    assert said.run("logs", "Main")[0] == 1
 
 
 def test_a_log_that_was_moved_comes_back_and_is_reported_while_it_is_away(

@@ -143,12 +143,18 @@ async def test_without_descriptors_connections_wait_and_are_served_later(
 
 
 async def test_it_can_be_closed_while_connections_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, failures, is_later = asyncio.get_running_loop(), list[object](), asyncio.Event()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    monkeypatch.setattr(module, "_RETRY_S", 0.05)
     async with _listening() as made:
         with monkeypatch.context() as patch:
             patch.setattr(os, "dup", _exhausted)
             _, writer = await asyncio.open_connection("127.0.0.1", made.port)
             await until(lambda: made._waiting.is_on)
         writer.close()
+    loop.call_later(2 * module._RETRY_S, is_later.set)
+    await is_later.wait()
+    assert failures == []
 
 
 async def test_a_protocol_that_cannot_be_made_costs_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:

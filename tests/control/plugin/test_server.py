@@ -176,7 +176,8 @@ def test_a_component_of_a_station_file_that_runs_already_is_not_run_a_second_tim
     with _hold(runtime_dir, settings.key):
         done = forks.run(lambda: plugin_process.run([settings]))
     assert done.returncode == 1
-    assert f"{settings.key} is already running (pid {os.getpid()}); stop it first: control-rawdaq stop" in done.stderr
+    reason = f"{settings.key} is already running (pid {os.getpid()}); stop it first: control-rawdaq stop"
+    assert f" ERROR rawdaq.process {reason}" in done.stderr
 
 
 def test_a_plugin_waits_for_its_predecessor_that_is_just_stopping(runtime_dir: Path, tmp_path: Path) -> None:

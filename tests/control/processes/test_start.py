@@ -46,7 +46,7 @@ def test_without_enough_open_files_nothing_is_started_and_the_remedy_is_named(
     _limit(monkeypatch, 27)
     settings = component(tmp_path)
     remedy = "only 27 open files here, and needs 28: raise the limit (ulimit -n; LimitNOFILE= in a unit of systemd)"
-    with pytest.raises(ComponentError, match=re.escape(remedy)):
+    with pytest.raises(ComponentError, match=f"^a process may have {re.escape(remedy)}$"):
         start_one(settings, runtime)
     done = forks.run(lambda: main.run_here(settings, runtime))
     assert done.returncode == 1
