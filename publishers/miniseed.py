@@ -15,7 +15,7 @@ from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_threa
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Held, Publisher
+from rawdaq.publisher import HeldItems, Publisher
 from rawdaq.stream_id import StreamId
 
 
@@ -176,10 +176,10 @@ class MiniSeedPublisher(Publisher):
         closing.result()
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> HeldItems | None:
         """Records of files that cannot be written, while others can."""
         held = self._archive.held
-        return None if held is None else Held(*held)
+        return None if held is None else HeldItems(*held)
 
     @property
     def problem(self) -> str | None:

@@ -50,7 +50,7 @@ class PublisherUnavailable(RawdaqError):
         return self.reason
 
 
-class Held(NamedTuple):
+class HeldItems(NamedTuple):
     """What a publisher has taken and could not deliver yet.
 
     Attributes:
@@ -226,7 +226,7 @@ class Publisher:
         """Try at once to deliver what is `held`; by default nothing is."""
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> HeldItems | None:
         """What was taken and waits here, because one of several places to deliver it to refuses it; None: nothing.
 
         `status` counts it as waiting, not as delivered, and shows the publisher as paused.

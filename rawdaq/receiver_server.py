@@ -138,7 +138,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             data = [bytes(data)]
         if not self._put(data):
             # Or queues between a protocol and a coroutine would grow.
-            await Held(self._fanout, self.endpoints, self.log).release()
+            await self._held(self.endpoints).release()
         elif self._fanout.put_count >= self._turn_at:  # a receiver that never waits lets others run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
@@ -160,13 +160,23 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
-            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
+            self.spawn(self._held([endpoint]).release(), "back-pressure")
 
     def publish_messages(self, messages: list[Multipart], endpoint: Endpoint) -> None:
         """Hand whole messages to every publisher from a callback; *endpoint* is held while a publisher is full."""
         self.stats.add_messages(messages)
         if not self._fanout.put_messages(messages):
-            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
+            self.spawn(self._held([endpoint]).release(), "back-pressure")
+
+    def _held(self, endpoints: Sequence[Endpoint]) -> Held:
+        return Held(self._fanout, endpoints, self.log, self._note_hold)
+
+    def _note_hold(self, is_held: bool) -> None:
+        """Expect no packets while reading is held: then it is not the device that is silent."""
+        if is_held:
+            self.stats.expect_none()
+        else:
+            self.expect(self.stats.streams)
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
@@ -364,7 +374,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def cmd_pause(self) -> str:
         """Stop reading; a TCP peer keeps its data meanwhile, datagrams wait in the system's buffer."""
         self._unpaused.clear()
-        self.expect_none()
+        self._note_hold(True)
         for endpoint in self.endpoints:
             endpoint.hold(_PAUSED)
         self.log.warning("paused by command")
@@ -373,7 +383,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def cmd_resume(self) -> str:
         """Read again after `pause`."""
         self._unpaused.set()
-        self.expect(self.stats.streams)
+        self._note_hold(False)
         for endpoint in self.endpoints:
             endpoint.release(_PAUSED)
         self.log.warning("resumed by command")

@@ -260,8 +260,10 @@ async def test_a_long_wait_for_a_publisher_is_told_and_its_end_too(
     slow.queue_packets = 1
     server = Idle([slow])
     async with serving(server):
-        publishing = asyncio.ensure_future(server.publish([b"1", b"2"]))
+        publishing = asyncio.ensure_future(server.publish([packet(0), packet(1)]))
         await until(lambda: "reading is held: keeper cannot take more" in caplog.text)
+        assert not server.stats.streams[STREAM].arrived_s, "a stream that is not read is not silent"
         gate.set()
         await publishing
+        assert server.stats.streams[STREAM].arrived_s
     assert "reading again after" in caplog.text

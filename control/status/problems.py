@@ -22,8 +22,19 @@ def problems(row: Row, *, must_run: bool = False) -> list[str]:
         return [str(error)]
     if state == "stopped":
         return ["it does not run"] if must_run else []
-    found = [*_of_state(str(state)), *_of_receiver(row.get("receiver")), *of_publishers(row)]
+    publishers = of_publishers(row)
+    found = [*_of_state(str(state)), *_of_receiver(row.get("receiver")), *publishers]
+    if publishers:  # else it is how back-pressure works under load
+        found += _of_holds(row.get("receiver"))
     return found + _of_streams(_entries(row.get("streams")))
+
+
+def _of_holds(receiver: JsonValue) -> list[str]:
+    """Return why nothing is read, if that is so."""
+    endpoints = receiver.get("endpoints") if isinstance(receiver, dict) else None
+    held = [each.get("held") for each in endpoints if isinstance(each, dict)] if isinstance(endpoints, list) else []
+    reasons = {str(reason) for each in held if isinstance(each, list) for reason in each if reason != "paused"}
+    return [f"nothing is read meanwhile: {reason}" for reason in sorted(reasons)]
 
 
 def of_publishers(row: Row) -> list[str]:

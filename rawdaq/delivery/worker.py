@@ -13,7 +13,7 @@ from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
 from rawdaq.extent import Extent
 from rawdaq.packet import Packet
-from rawdaq.publisher import Held, OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.publisher import HeldItems, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.times import duration_text
 
@@ -234,7 +234,7 @@ class Worker:
             return Extent(self.queue.items(with_taken=True))
         return Extent([*self.publisher.undelivered(self._batch), *self.queue.items(with_taken=False)])
 
-    def _state(self, held: Held | None) -> tuple[str, str | None]:
+    def _state(self, held: HeldItems | None) -> tuple[str, str | None]:
         """Return whether it delivers, and if not, why."""
         if self.paused_reason is not None:
             return ("failed" if self.is_dead else "paused"), self.paused_reason
@@ -264,7 +264,7 @@ class Worker:
             "dropped_by_stream": dict(dropped),
         }
 
-    def _queue_status(self, held: Held | None) -> dict[str, object]:
+    def _queue_status(self, held: HeldItems | None) -> dict[str, object]:
         """Return the counters of the queue, with what the publisher holds as waiting."""
         items = held.items if held else ()
         count = sum(map(count_of, items))
@@ -274,7 +274,7 @@ class Worker:
             "delivered": max(0, self.queue.delivered_count - count),
         }
 
-    def _waiting_s(self, held: Held | None) -> float:
+    def _waiting_s(self, held: HeldItems | None) -> float:
         return max(self.queue.waiting_s, Extent(held.items).seconds if held else 0.0)
 
 

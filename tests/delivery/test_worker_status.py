@@ -8,7 +8,7 @@ import pytest
 
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.miniseed.format import RecordRun
-from rawdaq.publisher import Held, OverflowPolicy, PublisherUnavailable
+from rawdaq.publisher import HeldItems, OverflowPolicy, PublisherUnavailable
 from tests.fanouts import HHN, LOG, Keeper, running
 from tests.helpers import until
 from tests.makers import START_NS, packet
@@ -65,8 +65,8 @@ class _Holder(Keeper):
         await super().deliver(batch)
 
     @property
-    def held(self) -> Held | None:
-        return Held("another program writes it", self.kept) if self.kept else None
+    def held(self) -> HeldItems | None:
+        return HeldItems("another program writes it", self.kept) if self.kept else None
 
     def retry(self) -> None:
         self.retried = True

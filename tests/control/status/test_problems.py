@@ -48,6 +48,12 @@ SILENT = {
                 "archive drops data by its policy drop_oldest: its queue is full",
             ],
         ),
+        (
+            _archive(**PAUSED)
+            | {"receiver": {"endpoints": [{"held": ["a publisher is full: archive", "paused"]}, {"held": []}]}},
+            ["archive is paused: the disk is full", "nothing is read meanwhile: a publisher is full: archive"],
+        ),
+        ({"receiver": {"endpoints": [{"held": ["a publisher is full: archive"]}]}}, []),
         (_archive(problem="no file is safe"), ["archive: no file is safe"]),
         (
             {"receiver": {"endpoints": [{"address": "a:1", "connected": False, "last_failure": "it is off"}]}},
