@@ -32,14 +32,12 @@ STILL_READ = {
 }
 #: What says that there are fewer samples, or that the record is longer.
 PARTLY_READ = {(3, "7 samples"), (2, "length exponent 10")}
+#: What nobody need be told.
 QUIET = {
-    (2, "flags"),
-    (2, "time correction"),
-    (2, "byte order 7"),
-    (2, "length exponent 10"),
-    (2, "timing quality 255"),
+    *((2, each) for each in ("flags", "time correction", "byte order 7", "timing quality 255")),
+    *((2, each) for each in ("length exponent 10", "length exponent 255")),
+    *((3, each) for each in ("flags", "publication version 0")),
 }
-QUIET |= {(2, "length exponent 255"), (3, "flags"), (3, "publication version 0")}
 GOOD = {version: make(packets(NOISE[:3000]), RecordFormat(version)) for version in (2, 3)}
 
 
