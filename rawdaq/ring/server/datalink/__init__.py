@@ -1,0 +1,1 @@
+"""Speaks DataLink for a ring: `session` talks to one client, `view` says what it gets, `info` what INFO says."""
