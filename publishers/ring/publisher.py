@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from rawdaq import __version__
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.format import V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
@@ -44,7 +45,7 @@ class RingPublisher(Publisher):
         max_gb: how large it may be.
         seedlink: where SeedLink 3.1 and 4.0 are served, ``{ip: 127.0.0.1, port: 18000}``.
         datalink: where DataLink is served; with the address of `seedlink` one port serves both.
-        tls: ``{certificate: FILE, key: FILE}`` for TLS on the same ports; with ``required: true`` nothing else is taken.
+        tls: ``{certificate: FILE, key: FILE}`` for TLS on the same ports; ``required: true`` takes nothing else.
         format: 2 or 3, the version of miniSEED; clients of SeedLink 3 get version 2 only.
         length: bytes of a record, the longest one of miniSEED 3; clients of SeedLink 3 get those of 512 bytes only.
         encoding: of the records, as `RecordFormat` has it.
@@ -90,6 +91,7 @@ class RingPublisher(Publisher):
         self.record_format = RecordFormat(format, length, encoding, flush_after_s)
         self.service = make_service(
             self.log,
+            f"rawdaq/{__version__}",
             path,
             max_gb,
             sync_s,

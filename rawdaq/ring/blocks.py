@@ -101,5 +101,3 @@ class Blocks:
     async def aclose(self) -> None:
         """Wait for what is on the way."""
         await asyncio.gather(*self._coming.values(), return_exceptions=True)
-
-

@@ -8,7 +8,7 @@ from rawdaq.protocols.seedlink.v4 import MAX_STATION_BYTES
 from rawdaq.stream_id import StreamId
 
 _MAX_NAMES = 1 << 16  # remembered
-_FORMATS = {PayloadType.MSEED: "2", PayloadType.MSEED3: "3"}
+_FORMATS: dict[str, str] = {PayloadType.MSEED: "2", PayloadType.MSEED3: "3"}
 
 
 class SeedName(NamedTuple):
@@ -42,8 +42,10 @@ def seed_name(name: str) -> SeedName | None:
     SeedName(network='XX', station='DEMO', location='00', channel='HHZ', format='2')
     >>> seed_name("FDSN:XX_DEMO_00_H_H_Z/JSON")
     """
-    packet_format = _FORMATS.get(payload_type(name))  # type: ignore[call-overload]  # a word, which may be none of them
-    stream = stream_of(name) if packet_format else None
+    packet_format = _FORMATS.get(payload_type(name))
+    if packet_format is None:
+        return None
+    stream = stream_of(name)
     if stream is None or len(stream.network) + 1 + len(stream.station) > MAX_STATION_BYTES:
         return None
     return SeedName(*stream, packet_format)
@@ -53,5 +55,3 @@ def seed_name(name: str) -> SeedName | None:
 def ring_name(stream: StreamId, version: int) -> str:
     """Return how the ring calls a stream of records of this version of miniSEED."""
     return datalink_id(stream, PayloadType.MSEED3 if version == 3 else PayloadType.MSEED)
-
-

@@ -1,4 +1,4 @@
-"""What is in a ring: a packet, how the store keeps it, and its bytes on the way to clients, made once for all of them."""
+"""What is in a ring: a packet, how the store keeps it, and its bytes on the way to clients, made once for all."""
 
 import logging
 import struct
@@ -60,13 +60,24 @@ class RingPacket:
         data: what it holds.
     """
 
-    __slots__ = ("_as_v3", "_as_v4", "_converted", "_datalink", "_head", "data", "end_ns", "name", "position")
-    __slots__ += ("start_ns", "time_ns")
+    __slots__ = (
+        "_as_v3",
+        "_as_v4",
+        "_converted",
+        "_datalink",
+        "_head",
+        "data",
+        "end_ns",
+        "name",
+        "position",
+        "start_ns",
+        "time_ns",
+    )
 
     def __init__(self, position: int, name: str, time_ns: int, start_ns: int, end_ns: int, data: bytes) -> None:
         self.position, self.name, self.time_ns = position, name, time_ns
         self.start_ns, self.end_ns, self.data = start_ns, end_ns, data
-        self._head: RecordHead | None | bool = False
+        self._head: RecordHead | bool | None = False
         self._as_v3: bytes | None = None
         self._as_v4: bytes | None = None
         self._converted: bytes | None = None

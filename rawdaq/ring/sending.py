@@ -1,13 +1,11 @@
 """Brings packets to those who follow a ring: at once where they keep up, from the disk where they do not."""
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from rawdaq.outage import Outage
 from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.reading import RingReader
 from rawdaq.store.errors import StoreError
@@ -31,6 +29,10 @@ class Client(Protocol):
 
     def fail(self, reason: str) -> None:
         """End it: it cannot get what it wants."""
+        ...
+
+    def lapse(self, first: int, end: int) -> None:
+        """Log that it did not get numbers from *first* on, up to *end*."""
         ...
 
 
@@ -85,6 +87,7 @@ class Follower:
     def jump(self, position: int) -> None:
         """Take note that what lies before *position* is no longer there."""
         self.missed += position - self.position
+        self.client.lapse(self.position, position)
         self.advance(position)
 
 
@@ -93,10 +96,9 @@ class Sender:
 
     Args:
         reader: of the ring.
-        log: where failures are told.
     """
 
-    def __init__(self, reader: RingReader, log: logging.Logger) -> None:
+    def __init__(self, reader: RingReader) -> None:
         self._reader = reader
         self._tail = reader.tail
         self._idle: dict[Follower, None] = {}
@@ -105,7 +107,6 @@ class Sender:
         self._behind: dict[Follower, asyncio.Task[None]] = {}
         self._is_scheduled = False
         self._joined: dict[tuple[View, int], tuple[bytes, int, int]] = {}
-        self._outage = Outage(log)
 
     def add(self, follower: Follower) -> None:
         """Send to *follower* from now on."""
@@ -195,7 +196,6 @@ class Sender:
             while not follower.is_over and not follower.client.is_full and follower.position < self._tail.first:
                 await self._send_older(follower)
         except StoreError as error:
-            self._outage.log("clients that are behind get nothing: %s", error)
             follower.client.fail(f"what it wants cannot be read: {error}")
         finally:
             self._behind.pop(follower, None)

@@ -1,4 +1,4 @@
-"""One client's connection: what it speaks is recognised, decrypted and unwrapped, and it is ended when it is too slow."""
+"""One client's connection: what comes is decrypted, recognised and unwrapped; one that is too slow is ended."""
 
 import asyncio
 import socket
@@ -50,6 +50,7 @@ class ServerConnection(asyncio.Protocol):
         self.session: Session | None = None
         self.served = served
         self.is_full = False
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._serving = serving
         self._make_session, self._respond = make_session, respond
         self._context, self._must_encrypt = tls, must_encrypt
@@ -115,6 +116,7 @@ class ServerConnection(asyncio.Protocol):
         """Called by asyncio."""
         self._is_over = True
         self._serving.peers.discard(self)
+        self.closed.set_result(None)
         if self.session is not None:
             if self.session.sent_packets:
                 self.note(f"is gone after {self.session.sent_packets} packets{f': {exc}' if exc else ''}")
@@ -149,6 +151,8 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(self._tls.data_to_send())
         if plain:
             self._take(plain)
+        if self._tls.is_over:
+            self.end()
 
     def _take(self, data: bytes) -> None:
         if self._head is not None:
@@ -244,6 +248,8 @@ class ServerConnection(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
+        if not self._is_over and self._tls is not None and not self._transport.is_closing():
+            self._transport.write(self._tls.close())
         self._is_over = True
         self._taken = (self._taken_bytes, asyncio.get_running_loop().time())
         self._transport.close()
@@ -260,7 +266,21 @@ class ServerConnection(asyncio.Protocol):
 
     def note(self, text: str) -> None:
         """Log what the client does."""
-        self._serving.log.info("client %s%s %s", self.address, f" ({self.name})" if self.name else "", text)
+        self._serving.log.info("client %s %s", self._shown, text)
+
+    def lapse(self, first: int, end: int) -> None:
+        """Log that the client did not get numbers from *first* on, up to *end*."""
+        self._serving.log.warning(
+            "client %s was too far behind: it missed packets %d to %d, for which newer ones have been written; it goes "
+            "on with the oldest that there is; a larger `max_gb` keeps more",
+            self._shown,
+            first,
+            end - 1,
+        )
+
+    @property
+    def _shown(self) -> str:
+        return f"{self.address} ({self.name})" if self.name else self.address
 
     @property
     def address(self) -> str:
@@ -311,9 +331,8 @@ class ServerConnection(asyncio.Protocol):
             waiting = self._transport.get_write_buffer_size()
             self._serving.cut += 1
             self._serving.log.warning(
-                "client %s%s is cut: it has read nothing for %.0f s, %d bytes wait for it",
-                self.address,
-                f" ({self.name})" if self.name else "",
+                "client %s is cut: it has read nothing for %.0f s, %d bytes wait for it",
+                self._shown,
                 now_s - since_s,
                 waiting,
             )

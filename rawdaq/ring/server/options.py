@@ -23,6 +23,7 @@ NetworkList = Annotated[list[str], AfterValidator(check_networks)]
 
 def make_service(
     log: logging.Logger,
+    program: str,
     path: Path,
     max_gb: float,
     sync_s: float,
@@ -39,6 +40,7 @@ def make_service(
 ) -> RingService:
     """Return a ring and its servers, not open yet."""
     rules = Rules(
+        program=program,
         organization=organization,
         packet_bytes=packet_bytes,
         max_clients=max_clients,

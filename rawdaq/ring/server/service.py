@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-import rawdaq
 from rawdaq.errors import ComponentError
 from rawdaq.protocols.datalink import ServerThread
 from rawdaq.protocols.seedlink import ServerIdentity
@@ -20,9 +19,9 @@ from rawdaq.ring.server.datalink.view import DataLinkViews
 from rawdaq.ring.server.pages import WEBSOCKETS, page
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.session import SeedLinkSession, SeedLinkViews
+from rawdaq.ring.server.seedlink.view import TO_VERSION_3
 from rawdaq.ring.server.session import Serving, Session
 from rawdaq.ring.server.settings import ListenSettings, Rules, TlsSettings
-from rawdaq.ring.server.seedlink.view import TO_VERSION_3
 from rawdaq.ring.server.status import serving_status
 from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.listening import listen
@@ -96,14 +95,14 @@ class RingService:
         context = server_context(self._tls.certificate, self._tls.key) if self._tls is not None else None
         await self.ring.open()
         identity = ServerIdentity(
-            f"rawdaq/{rawdaq.__version__}",
+            self._rules.program,
             self._rules.organization,
             self._clock(),
             has_websocket=True,
             has_one_sequence=True,
             filters=_FILTERS,
         )
-        sender = Sender(self.ring.reader, self._log)
+        sender = Sender(self.ring.reader)
         refusals = Refusals(self._log, what="client", interval_s=_REFUSED_S)
         self._serving = Serving(self.ring, sender, identity, self._rules, self._log, refusals, self._clock)
         self.ring.written.append(sender.written)
@@ -115,7 +114,7 @@ class RingService:
             raise
 
     def _addresses(self) -> Mapping[tuple[str, int], list[Spoken]]:
-        """Return what is served at which address; a port that the system chooses is one for each protocol."""
+        """Return what is served at which address."""
         addresses: defaultdict[tuple[str, int], list[Spoken]] = defaultdict(list)
         for spoken, settings in self._listens.items():
             if settings is not None:
@@ -126,20 +125,22 @@ class RingService:
         must_encrypt = self._tls is not None and self._tls.required
 
         def connect() -> ServerConnection:
-            serving = self._serving
-            assert serving is not None, "nothing listens before"
-            return ServerConnection(serving, served, self._session, self._respond, context, must_encrypt)
+            return ServerConnection(self._served(), served, self._session, self._respond, context, must_encrypt)
 
         server, chosen = await listen(connect, ip, port, f"TCP {host_port(ip, port)}")
         self._ports.append(Port(server, ip, chosen, served))
         self._log.info("serving %s on %s", " and ".join(served), host_port(ip, chosen))
 
     def _session(self, spoken: Spoken, connection: ServerConnection) -> Session:
-        serving = self._serving
-        assert serving is not None, "nothing is served before"
+        serving = self._served()
         if spoken is Spoken.SEEDLINK:
             return SeedLinkSession(connection, serving, self._seedlink_views)
         return DataLinkSession(connection, serving, self._datalink_views, self._threads)
+
+    def _served(self) -> Serving:
+        if self._serving is None:
+            raise ComponentError("the servers of the ring are not open")
+        return self._serving
 
     def _respond(self, connection: ServerConnection, request: HttpServer) -> None:
         """Grant a WebSocket, or answer with a page."""
@@ -212,15 +213,15 @@ class RingService:
         await self.ring.aclose()
 
     async def _end_clients(self, serving: Serving) -> None:
+        closed = [peer.closed for peer in serving.peers]
         for peer in list(serving.peers):
             peer.end()
-        deadline_s = asyncio.get_running_loop().time() + _LINGER_S
-        while serving.peers and asyncio.get_running_loop().time() < deadline_s:
-            await asyncio.sleep(0.01)
-        for peer in list(serving.peers):
-            peer.abort()
-        while serving.peers:
-            await asyncio.sleep(0)
+        if closed:
+            _, late = await asyncio.wait(closed, timeout=_LINGER_S)
+            for peer in list(serving.peers):
+                peer.abort()
+            if late:
+                await asyncio.wait(late)
 
     # ------------------------------------------------------------------ status
 

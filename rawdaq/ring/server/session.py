@@ -27,6 +27,7 @@ class Peer(Client, Protocol):
         sent_bytes: how much was sent.
         received_bytes: how much it has sent.
         session: who speaks with it; None before it is known what it speaks.
+        closed: done when the connection has ended.
     """
 
     host: str
@@ -36,6 +37,7 @@ class Peer(Client, Protocol):
     sent_bytes: int
     received_bytes: int
     session: "Session | None"
+    closed: "asyncio.Future[None]"
 
     @property
     def address(self) -> str:
@@ -155,9 +157,11 @@ class Session(ABC):
 
     def late(self) -> None:
         """Tell the client that a command has taken too long, if the protocol has words for that."""
+        return
 
     def check(self, now_ns: int) -> None:
         """Do what is due; called about every second."""
+        return
 
     @property
     def sent_packets(self) -> int:

@@ -79,6 +79,7 @@ class Rules:
     """Who may do what, and how much.
 
     Attributes:
+        program: name and version of the program.
         organization: who runs the server.
         packet_bytes: the largest data that a writer may bring.
         max_clients: how many may be connected.
@@ -91,6 +92,7 @@ class Rules:
         slow_s: how long a client may take nothing of what waits for it.
     """
 
+    program: str = "rawdaq/0"
     organization: str = "rawdaq"
     packet_bytes: int = 16_384
     max_clients: int = 1000

@@ -1,5 +1,6 @@
 """The server's end of TLS: encrypted bytes in, plain bytes out, and back; it touches no socket."""
 
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Final
@@ -50,12 +51,16 @@ class TlsServer:
 
     Args:
         context: what all of them share.
+
+    Attributes:
+        is_over: whether the client has said that it sends nothing more.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._is_ready = False
+        self.is_over = False
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent by now."""
@@ -75,11 +80,21 @@ class TlsServer:
                 self._is_ready = True
             while part := self._tls.read(_READ_BYTES):
                 plain.append(part)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # no more has come; the client has closed
+            self.is_over = True
+        except ssl.SSLWantReadError:  # no more has come
             pass
+        except ssl.SSLZeroReturnError:
+            self.is_over = True
         except ssl.SSLError as error:
             raise TlsBroken(error.reason or str(error)) from error
         return b"".join(plain)
+
+    def close(self) -> bytes:
+        """Return the farewell; nothing can be sent any more."""
+        if self._is_ready:
+            with contextlib.suppress(ssl.SSLError):  # which waits for the client's, or cannot be said any more
+                self._tls.unwrap()
+        return self._outgoing.read()
 
     def send(self, data: bytes) -> bytes:
         """Return *data* as it is sent; nothing before the handshake is over, when there is nothing to say either.

@@ -16,7 +16,8 @@ from websockets.typing import Subprotocol
 from rawdaq.errors import RemoteProtocolError
 
 _NORMAL_CLOSURE: Final = 1000
-_SILENT = logging.Logger("websocket", logging.CRITICAL + 1)  # who serves the connection logs what there is to say
+# Who serves the connection logs what there is to say; one of the tree would be seen.
+_SILENT = logging.Logger("websocket", logging.CRITICAL + 1)  # noqa: LOG001
 _BINARY: Final = 0x82
 _SHORT, _LONG = 126, 1 << 16
 
@@ -34,10 +35,10 @@ class RequestBroken(RemoteProtocolError):
 
 
 def message_frame(message: bytes) -> bytes:
-    """Return a binary message as a server sends it, the same to every client.
+    r"""Return a binary message as a server sends it, the same to every client.
 
     >>> message_frame(b"OK")
-    b'\\x82\\x02OK'
+    b'\x82\x02OK'
     """
     size = len(message)
     if size < _SHORT:
@@ -99,9 +100,7 @@ class HttpServer:
     def respond(self, status: int, body: str, content_type: str = "text/plain; charset=utf-8") -> None:
         """Answer the request with a page; the connection ends with it."""
         data = body.encode()
-        headers = Headers(
-            [("Content-Type", content_type), ("Content-Length", str(len(data))), ("Connection", "close")]
-        )
+        headers = Headers([("Content-Type", content_type), ("Content-Length", str(len(data))), ("Connection", "close")])
         self._protocol.send_response(Response(status, http.HTTPStatus(status).phrase, headers, data))
 
     def receive_data(self, data: bytes) -> list[bytes]:

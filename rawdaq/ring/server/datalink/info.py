@@ -76,14 +76,14 @@ async def _status(serving: Serving, stream_count: int) -> Status:
         tx_byte_rate=_rate(sum(peer.sent_bytes for peer in peers), serving.identity.started_ns, now_ns),
         rx_packet_rate=_rate(serving.received_packets, serving.identity.started_ns, now_ns),
         rx_byte_rate=_rate(serving.received_bytes, serving.identity.started_ns, now_ns),
-        earliest_packet_id=first and first.position,
-        earliest_packet_creation_time_ns=first and first.time_ns,
-        earliest_packet_data_start_time_ns=first and first.start_ns,
-        earliest_packet_data_end_time_ns=first and first.end_ns,
-        latest_packet_id=newest and newest.position,
-        latest_packet_creation_time_ns=newest and newest.time_ns,
-        latest_packet_data_start_time_ns=newest and newest.start_ns,
-        latest_packet_data_end_time_ns=newest and newest.end_ns,
+        earliest_packet_id=first.position if first is not None else None,
+        earliest_packet_creation_time_ns=first.time_ns if first is not None else None,
+        earliest_packet_data_start_time_ns=first.start_ns if first is not None else None,
+        earliest_packet_data_end_time_ns=first.end_ns if first is not None else None,
+        latest_packet_id=newest.position if newest is not None else None,
+        latest_packet_creation_time_ns=newest.time_ns if newest is not None else None,
+        latest_packet_data_start_time_ns=newest.start_ns if newest is not None else None,
+        latest_packet_data_end_time_ns=newest.end_ns if newest is not None else None,
     )
 
 
@@ -152,5 +152,3 @@ def _percent(serving: Serving, position: int) -> int:
     """Return how much of the ring a reader is behind."""
     reader = serving.ring.reader
     return _FULL_PERCENT * max(reader.end - position, 0) // max(reader.end - reader.oldest, 1)
-
-

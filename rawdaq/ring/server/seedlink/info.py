@@ -1,6 +1,7 @@
 """What INFO of SeedLink says of a ring: its stations and its clients."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from rawdaq.miniseed.header import read_header
 from rawdaq.protocols.seedlink import ConnectionDescription, InfoItem, StationDescription, StreamDescription
@@ -71,7 +72,7 @@ async def _gaps(reader: RingReader, name: str, last: int) -> tuple[tuple[int, in
     header = read_header(newest.data) if newest is not None else None
     rate_hz = header.rate_hz if header is not None and header.rate_hz > 0 else 1.0
     ranges = await reader.ranges(name, round(_TOLERANCE * NS_PER_S / rate_hz))
-    return tuple((before[1], behind[0]) for before, behind in zip(ranges, ranges[1:], strict=False))
+    return tuple((before[1], behind[0]) for before, behind in pairwise(ranges))
 
 
 def connections(serving: Serving) -> list[ConnectionDescription]:

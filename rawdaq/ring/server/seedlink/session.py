@@ -22,9 +22,9 @@ from rawdaq.protocols.seedlink import (
 )
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
-from rawdaq.ring.server.session import Peer, Serving, Session
 from rawdaq.ring.server.seedlink.starts import Starts
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
+from rawdaq.ring.server.session import Peer, Serving, Session
 
 _MAX_REFUSED = 100  # commands in a row
 _MAX_PATTERNS = 500  # of stations, of one client: each is compared with each station
@@ -40,9 +40,7 @@ class SeedLinkViews:
     def __init__(self) -> None:
         self._views: WeakValueDictionary[ViewKey, SeedLinkView] = WeakValueDictionary()
 
-    def get(
-        self, version: SeedLinkVersion, requests: Sequence[StationRequest], is_websocket: bool
-    ) -> SeedLinkView:
+    def get(self, version: SeedLinkVersion, requests: Sequence[StationRequest], is_websocket: bool) -> SeedLinkView:
         """Return the view of clients that ask for this."""
         key = version, is_websocket, tuple((each.station, each.selectors) for each in requests)
         view = self._views.get(key)
@@ -150,7 +148,9 @@ class SeedLinkSession(Session):
         starts = Starts(reader, self.version, requests)
         begins = await starts.find()
         self.peer.note(f"gets {_shown(requests)} by SeedLink {self.version}")
-        if not begins or (wanted.is_dial_up and all(each.start is Start.NEXT and not each.begin_ns for each in requests)):
+        if not begins or (
+            wanted.is_dial_up and all(each.start is Start.NEXT and not each.begin_ns for each in requests)
+        ):
             self._finish()
             return
         view = self._views.get(self.version, requests, self.peer.is_websocket)

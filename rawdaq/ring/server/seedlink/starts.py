@@ -58,6 +58,8 @@ class Starts:
         if not self._is_v3:
             return Begin(min(max(number, oldest), end), request.begin_ns)
         full = full_sequence(number, oldest, end)
+        if number == 0 and full % SEQUENCES:  # which is no number here: all that there is
+            return Begin(oldest)
         if request.last_packet_ns is None or full % SEQUENCES != number:
             return Begin(full)
         for candidate in range(full, oldest - 1, -SEQUENCES):
