@@ -261,8 +261,9 @@ class ServerConnection(asyncio.Protocol):
 
     def fail(self, reason: str) -> None:
         """End it because of something that is not the client's fault."""
-        self._serving.log.warning("client %s is cut: %s", self.address, reason)
-        self.end()
+        if not self._is_over:
+            self._serving.log.warning("client %s is cut: %s", self._shown, reason)
+            self.end()
 
     def note(self, text: str) -> None:
         """Log what the client does."""

@@ -5,15 +5,31 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import RawdaqError, RemoteProtocolError
 from rawdaq.protocols.seedlink import ServerIdentity
 from rawdaq.ring.ring import Ring
 from rawdaq.ring.sending import Client, Follower, Sender
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.settings import Rules
 from rawdaq.sockets.refusals import Refusals
+
+
+#: Commands in a row that are none: whoever sends more is no client.
+MAX_REFUSED: Final = 100
+
+
+class TooManyRefused(RemoteProtocolError):
+    """A client says nothing that can be understood; carries how many commands were refused in a row."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"more than {self.count} commands in a row that are none"
 
 
 class Peer(Client, Protocol):

@@ -40,7 +40,7 @@ from rawdaq.ring.sending import Follower
 from rawdaq.ring.server.datalink.info import capabilities, server_info, software
 from rawdaq.ring.server.datalink.view import DataLinkViews
 from rawdaq.ring.server.recognition import Spoken
-from rawdaq.ring.server.session import Peer, Serving, Session
+from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session
 from rawdaq.ring.writing import WriteError
 from rawdaq.times import NS_PER_S
 
@@ -79,6 +79,7 @@ class DataLinkSession(Session):
         self._position: int | None = None  # of the packet that comes next
         self._waiting: deque[ServerEvent] = deque()
         self._is_busy = False
+        self._refused = 0
         self._writing = 0  # groups on the way
         self._writing_bytes = 0
 
@@ -189,6 +190,7 @@ class DataLinkSession(Session):
     # ------------------------------------------------------------------ everything else
 
     def _answer(self, event: ServerEvent) -> None:
+        self._refused = self._refused + 1 if isinstance(event, BadCommand) else 0
         if isinstance(event, _NEGOTIATION):
             self._stop_streaming()
         match event:
@@ -211,7 +213,7 @@ class DataLinkSession(Session):
             case Bye():
                 self.peer.end()
             case BadCommand(text, closes):
-                self._refuse(text, closes=closes)
+                self._refuse(text, closes=closes or self._refused > MAX_REFUSED)
             case Write():  # which does not come here
                 pass
 
@@ -222,6 +224,7 @@ class DataLinkSession(Session):
     def _refuse(self, text: str, *, closes: bool) -> None:
         self._codec.send(Refused(text))
         if closes:
+            self._waiting.clear()
             self._flush()
             self.serving.refusals.count("a command that ends the connection", self.peer.host, text)
             self.peer.end()

@@ -24,9 +24,8 @@ from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
 from rawdaq.ring.server.seedlink.starts import Starts
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
-from rawdaq.ring.server.session import Peer, Serving, Session
+from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, TooManyRefused
 
-_MAX_REFUSED = 100  # commands in a row
 _MAX_PATTERNS = 500  # of stations, of one client: each is compared with each station
 _BUSY = "it waits for an answer"
 _FORGIVEN = "\r\n"  # WebSocket clients may leave out the line end
@@ -101,6 +100,11 @@ class SeedLinkSession(Session):
         self.peer.send(self._codec.messages_to_send())
 
     def _take(self, event: ServerEvent) -> None:
+        """Do what *event* says.
+
+        Raises:
+            TooManyRefused: the client says nothing that can be understood.
+        """
         self._refused = self._refused + 1 if isinstance(event, CommandRefused) else 0
         match event:
             case AgentNamed(text):
@@ -115,8 +119,8 @@ class SeedLinkSession(Session):
             case Goodbye():
                 self._flush()
                 self.peer.end()
-            case _ if self._refused > _MAX_REFUSED:
-                self.peer.fail(f"more than {_MAX_REFUSED} commands in a row that are none")
+            case _ if self._refused > MAX_REFUSED:
+                raise TooManyRefused(MAX_REFUSED)
             case _:
                 pass
 
