@@ -1,4 +1,7 @@
-"""From miniSEED 2 to miniSEED 3, record by record; times, samples and their encoding stay. Done by libmseed."""
+"""Records that came whole, as they are wanted: as they are, as miniSEED 3, or as packets.
+
+From miniSEED 2 to 3 libmseed copies times, samples and their encoding.
+"""
 
 import sys
 from typing import Any
@@ -7,7 +10,12 @@ import numpy as np
 from pymseed import clib
 from pymseed.logging import begin_operation
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.miniseed.format import RecordFormat, RecordRun
+from rawdaq.miniseed.header import read_header
+from rawdaq.miniseed.reader import RecordUnreadable, read_content, read_info, to_packet
+from rawdaq.packet import Packet
+from rawdaq.stream_id import StreamId
 
 # The compiled half of pymseed carries no types.
 _untyped: Any = clib
@@ -75,3 +83,28 @@ def _swapped(record: bytes, size: int, count: int) -> bytes:
     if end > len(record):
         raise NotConvertible
     return record[:begin] + np.frombuffer(record[begin:end], f"u{size}").byteswap().tobytes() + record[end:]
+
+
+def whole_record(data: bytes, wanted: RecordFormat) -> RecordRun | Packet | None:
+    """Return the record *data*: as it is when it has the version and length of *wanted*, else what it holds.
+
+    The encoding does not matter: samples would not be other ones. None: it is no record, or holds no waveform.
+    """
+    header = read_header(data)
+    if header is None or header.length_bytes != len(data):
+        return None
+    try:
+        info = read_info(data)
+        if not info.rate_hz or not info.sample_count:
+            return None
+        if _is_as(header.version, len(data), wanted):
+            return RecordRun(StreamId.parse(info.name), [info.start_ns], [info.sample_count], info.rate_hz, data)
+        return to_packet(info, read_content(data))
+    except (RecordUnreadable, InvalidValue):
+        return None
+
+
+def _is_as(version: int, length_bytes: int, wanted: RecordFormat) -> bool:
+    if version != wanted.version:
+        return False
+    return length_bytes == wanted.length_bytes if version == 2 else length_bytes <= wanted.length_bytes

@@ -205,6 +205,17 @@ class Ring:
         """Return when there is room for more to be written."""
         await self._opened(self._writer).room()
 
+    # ------------------------------------------------------------------ readers that go on after a restart
+
+    def move_cursor(self, name: str, position: int) -> None:
+        """Keep how far a reader has come, for the next run; that is written soon, and waits for no disk."""
+        self._opened(self._store).move_cursor(name, position)
+
+    def cursor(self, name: str) -> int | None:
+        """Return how far a reader has come; None when it is not known."""
+        cursor = self._opened(self._store).store.cursors().get(name)
+        return None if cursor is None else cursor.position
+
     def _why_not(self, number: int) -> str | None:
         """Return why the next packet cannot have this *number*; None when it can."""
         end = self.reader.end

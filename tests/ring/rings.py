@@ -72,4 +72,4 @@ def change_rules(publisher: RingPublisher, **rules: Any) -> None:
     service: Any = publisher.service
     for key, value in rules.items():
         assert key in Rules.__slots__
-        object.__setattr__(service._rules, key, value)  # noqa: SLF001 - limits that no station file sets
+        object.__setattr__(service._rules, key, value)

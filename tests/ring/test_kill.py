@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import DEADLINE_S, ROOT, environment
+from tests.helpers import DEADLINE_S, ROOT, environment, until
 from tests.ring.datalink_wire import DataLinkWire, datalink, write
 from tests.ring.records import number_of, packet
 from tests.ring.rings import contents, ring
@@ -68,8 +68,7 @@ async def load(port: int, first: int, enough: int, process: int) -> tuple[dict[i
             asyncio.create_task(write_until_killed(writer, first, acknowledged)),
             asyncio.create_task(read_until_killed(reader, got)),
         ]
-        while len(acknowledged) < enough:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(acknowledged) >= enough)
         os.kill(process, signal.SIGKILL)
         await asyncio.gather(*tasks)
     return acknowledged, got

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,7 +126,7 @@ async def test_a_number_may_be_left_out_but_never_comes_twice(tmp_path: Path) ->
 async def test_numbers_that_were_left_out_at_the_end_do_not_hide_the_newest_packet(tmp_path: Path) -> None:
     async with ring(tmp_path / "ring") as one:
         await one.append(packets(0, 2))
-        store = one._store  # noqa: SLF001 - as a write that then fails leaves it
+        store = one._store
         assert store is not None
         await store.skip_to(one.reader.end + 10_000)
     async with ring(tmp_path / "ring") as one:
@@ -137,10 +139,15 @@ async def test_writers_of_many_packets_get_consecutive_numbers_in_their_order(tm
     async with ring(tmp_path / "ring") as one:
         told: list[list[int]] = [[] for _ in range(5)]
         for writer in range(5):
-            one.put(packets(writer * 3000, 3000), lambda given, error, at=writer: told[at].extend(given))
+            one.put(packets(writer * 3000, 3000), partial(_note, told[writer]))
         await until(lambda: all(told))
-        assert sum(told, []) == list(range(one.reader.oldest, one.reader.end))
+        assert [number for each in told for number in each] == list(range(one.reader.oldest, one.reader.end))
         assert numbers(await contents(one)) == list(range(15_000))
+
+
+def _note(told: list[int], numbers_: Sequence[int], error: object) -> None:
+    assert error is None
+    told.extend(numbers_)
 
 
 async def test_with_sync_0_a_writer_is_told_only_when_it_is_synced_and_readers_get_it_before(tmp_path: Path) -> None:
@@ -165,7 +172,7 @@ async def test_another_process_cannot_open_it_and_the_error_says_so(tmp_path: Pa
 async def test_a_tail_forgets_what_is_old_and_the_disk_has_it(tmp_path: Path) -> None:
     async with ring(tmp_path / "ring") as one:
         clock = [0.0]
-        one.reader.tail._clock = lambda: clock[0]  # noqa: SLF001 - time passes at once
+        one.reader.tail._clock = lambda: clock[0]
         await one.append(packets(0, 2000))
         first = one.reader.tail.first
         clock[0] = 31.0

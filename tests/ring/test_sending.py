@@ -114,7 +114,7 @@ async def test_what_the_ring_has_no_more_is_jumped_counted_and_told(tmp_path: Pa
         reader.is_full = True
         follower = Follower(reader, Numbers(), first)
         sender.add(follower)
-        one.reader.tail._clock = lambda: 1e9  # noqa: SLF001 - what is in memory is old
+        one.reader.tail._clock = lambda: 1e9
         for at in range(40):
             await one.append(packets(at * 300, 300))
         oldest = one.reader.oldest

@@ -193,12 +193,8 @@ class RingService:
             for peer in list(serving.peers):
                 peer.check(loop.time(), self._clock())
 
-    async def aclose(self) -> None:
-        """Stop listening, give clients a second for what they have not read, and close the ring; may be called twice.
-
-        Raises:
-            ComponentError: the disk refuses to take what was written last.
-        """
+    async def stop(self) -> None:
+        """Stop listening, and give clients a second for what they have not read; the ring stays open."""
         serving = self._serving
         for port in self._ports:
             port.server.close()
@@ -210,6 +206,14 @@ class RingService:
             await port.server.wait_closed()
         self._ports.clear()
         self._serving = None
+
+    async def aclose(self) -> None:
+        """Stop, and close the ring; may be called twice.
+
+        Raises:
+            ComponentError: the disk refuses to take what was written last.
+        """
+        await self.stop()
         await self.ring.aclose()
 
     async def _end_clients(self, serving: Serving) -> None:

@@ -15,7 +15,6 @@ from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.settings import Rules
 from rawdaq.sockets.refusals import Refusals
 
-
 #: Commands in a row that are none: whoever sends more is no client.
 MAX_REFUSED: Final = 100
 

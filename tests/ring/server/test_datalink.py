@@ -10,7 +10,6 @@ import pytest
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.store.errors import DiskFull
 from rawdaq.store.store import Store
-from tests.helpers import until
 from tests.ring.datalink_wire import DataLinkWire, datalink, framed, write
 from tests.ring.records import START_NS, STREAMS, name, packet, packets, start_ns
 from tests.ring.rings import SMALL_BYTES, contents, feed, serving
@@ -217,7 +216,7 @@ async def test_a_reader_that_was_lapped_goes_on_with_the_earliest_and_is_counted
         one = publisher.service.ring
         await feed(publisher, packets(0, 10))
         first = one.reader.oldest
-        one.reader.tail._clock = lambda: 1e9  # noqa: SLF001 - what is in memory is old
+        one.reader.tail._clock = lambda: 1e9
         async with datalink(port(publisher)) as wire:
             await wire.ok(f"POSITION SET {first}")
             for at in range(40):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simpledali import SocketDataLink, WebSocketDataLink
+import simpledali  # type: ignore[import-untyped]
 
 from rawdaq.errors import ComponentError
 from rawdaq.publishers.ring import RingPublisher
@@ -27,6 +27,7 @@ from tests.ring.seedlink_wire import seedlink, wanting
 
 CERTIFICATE = Path(__file__).parents[2] / "datalink_server" / "localhost.pem"
 TLS = TlsSettings(certificate=CERTIFICATE, key=CERTIFICATE)
+DALI: Any = simpledali
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -56,7 +57,7 @@ class Ws:
         headers = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in head[1:] if line}
         status = int(head[0].split()[1])
         if status == 101:
-            accepted = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()  # noqa: S324 - what RFC 6455 wants
+            accepted = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
             assert headers["sec-websocket-accept"] == accepted
         return status, headers
 
@@ -88,7 +89,14 @@ async def ws(port_: int, context: ssl.SSLContext | None = None) -> AsyncGenerato
 
 @pytest.mark.parametrize(
     ("head", "spoken"),
-    [(b"H", None), (b"HE", None), (b"HEL", Spoken.SEEDLINK), (b"HEA", Spoken.HTTP), (b"D", None), (b"DA", Spoken.SEEDLINK)],
+    [
+        (b"H", None),
+        (b"HE", None),
+        (b"HEL", Spoken.SEEDLINK),
+        (b"HEA", Spoken.HTTP),
+        (b"D", None),
+        (b"DA", Spoken.SEEDLINK),
+    ],
 )
 def test_what_is_spoken_is_told_by_as_few_bytes_as_it_takes(head: bytes, spoken: Spoken | None) -> None:
     assert recognise(head, list(Spoken)) is spoken
@@ -119,7 +127,9 @@ async def test_one_port_speaks_both_protocols_and_both_by_websocket(tmp_path: Pa
                 assert data[:4] == b"SE2D"
                 assert number_of(data[-512:]) == expected
         async with ws(port(publisher), context) as one:
-            assert (await one.ask("/datalink", "DataLink1.0, DataLink1.1"))[1]["sec-websocket-protocol"] == "DataLink1.1"
+            assert (await one.ask("/datalink", "DataLink1.0, DataLink1.1"))[1][
+                "sec-websocket-protocol"
+            ] == "DataLink1.1"
             one.send(write("a/b", 0, 0, b"x"))
             assert await one.hear() == (0x82, framed(f"OK {first + 4} 0"))
         await until(lambda: not publisher.status()["client_count"])
@@ -187,7 +197,10 @@ async def test_pages_say_what_there_is(tmp_path: Path) -> None:
             "FDSN:YY_CCC__B_H_Z/MSEED",
         ]
         streams = json.loads((await page("/streams/json"))[1])["stream"]
-        assert [each["end_time"] for each in streams][:2] == ["2026-11-21T00:00:05.990000Z", "2026-11-21T00:00:04.990000Z"]
+        assert [each["end_time"] for each in streams][:2] == [
+            "2026-11-21T00:00:05.990000Z",
+            "2026-11-21T00:00:04.990000Z",
+        ]
         assert len((await page("/streams"))[1].splitlines()) == 4
         assert (await page("/nothing"))[0] == 404
         assert (await page("/streamids?match=("))[0] == 400
@@ -244,8 +257,8 @@ async def test_a_certificate_that_cannot_be_used_is_said_with_its_remedy(tmp_pat
 async def test_simpledali_writes_and_reads_by_socket_and_websocket(tmp_path: Path) -> None:
     async with serving(tmp_path / "ring") as publisher:
         for make in (
-            lambda: SocketDataLink("127.0.0.1", port(publisher)),
-            lambda: WebSocketDataLink(f"ws://127.0.0.1:{port(publisher)}/datalink"),
+            lambda: DALI.SocketDataLink("127.0.0.1", port(publisher)),
+            lambda: DALI.WebSocketDataLink(f"ws://127.0.0.1:{port(publisher)}/datalink"),
         ):
             async with make() as dali:
                 await dali.id("test", "me", "1", "python")

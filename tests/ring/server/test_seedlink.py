@@ -131,7 +131,7 @@ async def test_dial_up_and_time_windows_end_with_end(tmp_path: Path) -> None:
 async def test_a_window_ends_when_data_have_passed_it_or_are_late(tmp_path: Path) -> None:
     clock = [start_ns(15)]
     async with serving(tmp_path / "ring") as publisher:
-        publisher.service._serving.clock = lambda: clock[0]  # type: ignore[union-attr]  # noqa: SLF001
+        publisher.service._serving.clock = lambda: clock[0]  # type: ignore[union-attr]
         await feed(publisher, [packet(number, STREAMS[0]) for number in range(10)])
         async with seedlink(port(publisher)) as passed, seedlink(port(publisher)) as late:
             await wanting(passed, "STATION AAA XX", "TIME 2026,11,21,0,0,8 2026,11,21,0,0,12")
