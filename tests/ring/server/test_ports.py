@@ -256,11 +256,10 @@ async def test_a_certificate_that_cannot_be_used_is_said_with_its_remedy(tmp_pat
 
 async def test_simpledali_writes_and_reads_by_socket_and_websocket(tmp_path: Path) -> None:
     async with serving(tmp_path / "ring") as publisher:
-        for make in (
-            lambda: DALI.SocketDataLink("127.0.0.1", port(publisher)),
-            lambda: DALI.WebSocketDataLink(f"ws://127.0.0.1:{port(publisher)}/datalink"),
-        ):
-            async with make() as dali:
+        url = f"ws://127.0.0.1:{port(publisher)}/datalink"
+        links: list[Any] = [DALI.SocketDataLink("127.0.0.1", port(publisher)), DALI.WebSocketDataLink(url)]
+        for link in links:
+            async with link as dali:
                 await dali.id("test", "me", "1", "python")
                 written = await dali.writeAck("a/JSON", 1, 2, b"{}")
                 assert written.type == "OK"
