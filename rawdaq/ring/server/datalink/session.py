@@ -1,5 +1,6 @@
 """Speaks DataLink with one client: writes go into the ring, packets come out of it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
@@ -45,6 +46,7 @@ from rawdaq.ring.writing import WriteError
 from rawdaq.times import NS_PER_S
 
 _MAX_EXPRESSION_BYTES: Final = 64 << 10
+_LONG_EXPRESSION_BYTES: Final = 512
 _AHEAD_COMMANDS = 10_000  # that wait for one that is worked on
 _AHEAD_BYTES = 1 << 20  # that one client has on the way to the disk
 _BUSY, _WRITING = "it waits for an answer", "its packets wait for the disk"
@@ -202,7 +204,7 @@ class DataLinkSession(Session):
             case Info():
                 self._info(event)
             case Match(expression) | Reject(expression):
-                self._filter(event, expression)
+                self._filter(event, expression or "")
             case Stream():
                 self._stream()
             case EndStream():
@@ -282,25 +284,35 @@ class DataLinkSession(Session):
                     return packet
         return None
 
-    def _filter(self, event: Match | Reject, text: str | None) -> None:
+    def _filter(self, event: Match | Reject, text: str) -> None:
+        """Select by an expression; a long one is read in a thread, because that takes its time."""
+        if len(text) > _MAX_EXPRESSION_BYTES:
+            name = "match" if isinstance(event, Match) else "reject"
+            self._codec.send(Refused(f"{name} expression too large, must be <= {_MAX_EXPRESSION_BYTES}"))
+        elif len(text) > _LONG_EXPRESSION_BYTES:
+            self._later(self._filter_later(event, text))
+        else:
+            self._codec.send(self._selected(event, text))
+
+    async def _filter_later(self, event: Match | Reject, text: str) -> None:
+        self._codec.send(await asyncio.to_thread(self._selected, event, text))
+
+    def _selected(self, event: Match | Reject, text: str) -> Ok | Refused:
+        """Select by an expression; return the answer. After one that is wrong there is none."""
         name = "match" if isinstance(event, Match) else "reject"
         expression: Expression | None = None
         failure = ""
-        if text is not None and len(text) > _MAX_EXPRESSION_BYTES:
-            failure = f"{name} expression too large, must be <= {_MAX_EXPRESSION_BYTES}"
-        elif text:
-            try:
-                expression = Expression(text)
-            except InvalidValue as error:
-                failure = f"Error with {name} expression: {error}"
+        try:
+            expression = Expression(text) if text else None
+        except InvalidValue as error:
+            failure = f"Error with {name} expression: {error}"
         match, reject = self.view.match, self.view.reject
         match, reject = (expression, reject) if isinstance(event, Match) else (match, expression)
         self.view = self._views.get(match, reject, self.peer.is_websocket)
         if failure:
-            self._codec.send(Refused(failure))
-            return
+            return Refused(failure)
         count = sum(map(self.view.wants, self.serving.ring.reader.streams.names))
-        self._codec.send(Ok(count, f"{count} streams selected after {name}"))
+        return Ok(count, f"{count} streams selected after {name}")
 
     def _stream(self) -> None:
         if self.follower is not None:
