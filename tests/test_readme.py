@@ -209,7 +209,23 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "sh", "yaml", "yaml", "sh", "yaml", "yaml", "yaml", "yaml", "yaml"),
+        *(
+            "sh",
+            "text",
+            "python",
+            "python",
+            "sh",
+            "yaml",
+            "yaml",
+            "sh",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+        ),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
@@ -233,6 +249,8 @@ def test_bash_completes_commands(tmp_path: Path) -> None:
         "class: ZMQReceiver",
         "class: SeedLinkReceiver",
         "DataLinkReceiver",
+        "class: RingPublisher",
+        "class: RingServer",
     ],
 )
 def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
