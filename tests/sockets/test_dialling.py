@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from rawdaq.sockets import dialling
 from rawdaq.sockets.dialling import Backoff, Connection, Dialler, connect_to_any
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.names import NAME, Names
 
 LOG = logging.getLogger("rawdaq.test")
@@ -209,13 +210,26 @@ async def test_an_invalid_host_name_is_a_failure_like_another(caplog: pytest.Log
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", ["::1", "2001:db8::1"])
-async def test_all_addresses_of_a_name_are_tried(names: Names, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialling, "_NEXT_ADDRESS_S", 0.1)
-    names.addresses = [first, "127.0.0.1"]
+async def test_all_addresses_of_a_name_are_tried(names: Names) -> None:
     async with device(lambda writer: None) as port:
         transport, _ = await connect_to_any(asyncio.Protocol, NAME, port)
         assert transport.get_extra_info("peername") == ("127.0.0.1", port)
+        transport.abort()
+
+
+async def test_an_address_that_does_not_even_refuse_leaves_time_for_the_next(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def sock_connect(sock: socket.socket, address: Any) -> None:
+        await (asyncio.Event().wait() if address[0] == "::1" else connect(sock, address))
+
+    monkeypatch.setattr(loop, "sock_connect", sock_connect)
+    monkeypatch.setattr(dialling, "_NEXT_ADDRESS_S", 0.01)
+    async with device(lambda writer: None) as port, asyncio.timeout(DEADLINE_S):
+        transport, _ = await connect_to_any(asyncio.Protocol, NAME, port)
         transport.abort()
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import zmq
-import zmq.auth
 
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_any
