@@ -11,12 +11,10 @@ from rawdaq.delivery.items import count_of, owned, single
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
-from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
 
 _END_RETRY_S = 0.5  # once the end has begun
-_SINGLE = (Packet, bytes)
 
 
 def queue_of(publisher: Publisher) -> DeliveryQueue[Any]:
@@ -39,9 +37,9 @@ def _policy(publisher: Publisher) -> OverflowPolicy:
 class Worker:
     """One publisher, its queue, and the task that carries batches from one to the other."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, queue: DeliveryQueue[Any] | None = None) -> None:
         self.publisher = publisher
-        self.queue = queue_of(publisher)
+        self.queue = queue_of(publisher) if queue is None else queue
         self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
@@ -63,8 +61,7 @@ class Worker:
         if self._can_try and items and not queue.waiting and self._is_running and self._failure is None:
             try:
                 if self.publisher.try_deliver(items if self.publisher.takes_runs else single(items)):
-                    for item in items:
-                        queue.delivered_count += 1 if isinstance(item, _SINGLE) else item.count
+                    queue.passed_by(items)
                     return True
             except PublisherUnavailable as error:
                 queue.delivered_count += error.delivered

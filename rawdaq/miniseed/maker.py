@@ -43,6 +43,11 @@ class RecordMaker:
         """What was made of each stream so far."""
         return {stream: records.counts for stream, records in self._streams.items()}
 
+    def counts_of(self, stream: StreamId) -> RecordCounts | None:
+        """Return what was made of *stream* so far, None when no packet of it came; it goes on counting."""
+        records = self._streams.get(stream)
+        return None if records is None else records.counts
+
     @property
     def waiting_samples(self) -> int:
         """How many samples wait for their record to fill."""
