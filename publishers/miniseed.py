@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,13 +10,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from rawdaq.archive.archive import Archive
+from rawdaq.archive.found import FoundSamples
 from rawdaq.archive.layout import LAYOUTS, ArchiveLayout
+from rawdaq.archive.sizes import FileSizes, Sizes
 from rawdaq.disk.late_sync import LateSync
-from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
+from rawdaq.disk.remedies import describe
+from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import Marks, Publisher, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 
 
@@ -50,6 +54,7 @@ class MiniSeedPublisher(Publisher):
     """
 
     takes_runs = True
+    must_deliver = True
     gather_bytes = 4_000_000
     gather_s = 0.5
 
@@ -74,6 +79,8 @@ class MiniSeedPublisher(Publisher):
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
         self._is_closed = False
+        self._sizes: dict[str, int] = {}  # of the files that are written, as of the last delivery
+        self._found: FoundSamples | None = None
 
     @classmethod
     def check_streams(cls, streams: Sequence[StreamId], options: Mapping[str, Any]) -> str | None:
@@ -107,15 +114,53 @@ class MiniSeedPublisher(Publisher):
             PublisherUnavailable: the disk does not take them now.
         """
         try:
-            await self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
+            changed = await self._submit(self._write, [run for run in batch if isinstance(run, RecordRun)])
         finally:
             if self._fsync_s:
                 self._late_sync.schedule()
+        for name, size in changed.items():
+            if size is None:
+                self._sizes.pop(name, None)
+            else:
+                self._sizes[name] = size
 
-    def _write(self, runs: Sequence[RecordRun]) -> None:
+    def _write(self, runs: Sequence[RecordRun]) -> Sizes:
         self._archive.write(runs, must_sync=not self._fsync_s)
+        return {} if self._archive.sizes is None else self._archive.sizes.take_changed()
 
-    def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
+    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> FoundSamples | None:
+        """Return the samples that were written beyond the cursor: they are not written once more.
+
+        Raises:
+            PublisherUnavailable: the files cannot be read.
+        """
+        self._sizes = {os.fsdecode(name): int.from_bytes(size) for name, size in marks.items()}
+        self._archive.sizes = FileSizes(self._path, self._sizes, lambda sizes: remember(_marks(sizes)))
+        try:
+            found = await self._submit(FoundSamples.read, self._path, self._sizes, self.log)
+        except OSError as error:
+            raise PublisherUnavailable(f"cannot read {error.filename}: {describe(error)}") from error
+        self._sizes |= found.ends
+        self._found = None if found.is_over else found
+        return self._found
+
+    async def settled(self, *, at_once: bool = False) -> Marks:
+        """Return the sizes of the files as of this call, when all that is delivered is safe.
+
+        Raises:
+            PublisherUnavailable: the disk refuses it, or records are held because their file cannot be written.
+        """
+        unsettled = {} if self._found is None else self._found.unsettled
+        marks = _marks({**self._sizes, **unsettled})
+        if at_once:
+            await self._submit(self._archive.sync)
+        elif self._fsync_s:
+            await self._late_sync.covered()
+        if self._archive.held_bytes:
+            raise PublisherUnavailable(f"records of files that cannot be written are held ({self._path})")
+        return marks
+
+    def _submit(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> "asyncio.Future[Result]":
         """Let the thread of the disk call *function*; return the future of its end."""
         if self._thread is None:
             raise ComponentError(f"{self.name} is not open")
@@ -146,3 +191,8 @@ class MiniSeedPublisher(Publisher):
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the counters of the queue."""
         return {"path": str(self._path), **self._archive.status(), "sync_error": self._late_sync.error}
+
+
+def _marks(sizes: Mapping[str, int]) -> dict[bytes, bytes]:
+    """Return *sizes* of files as the journal keeps them."""
+    return {os.fsencode(name): size.to_bytes(8) for name, size in sizes.items()}

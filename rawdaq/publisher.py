@@ -7,10 +7,10 @@ that can deliver without waiting implements `Publisher.try_deliver` too.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.format import RecordFormat
@@ -43,21 +43,9 @@ class PublisherUnavailable(RawdaqError):
         return self.reason
 
 
-#: What a publisher keeps in its cursor in a journal: keys and values of its own; an empty value removes a key.
+#: What a publisher keeps together with how far it has come in a journal: keys and values of its own.
 Marks = Mapping[bytes, bytes]
 NO_MARKS: Marks = MappingProxyType({})
-
-
-class Settled(NamedTuple):
-    """What of a publisher's deliveries survives a power cut.
-
-    Attributes:
-        marks: what changes in its marks, which are kept together with how far it has come.
-        unsettled: streams of which something that was delivered does not yet.
-    """
-
-    marks: Marks = NO_MARKS
-    unsettled: Collection[StreamId] = ()
 
 
 class Known(Protocol):
@@ -224,16 +212,16 @@ class Publisher:
         """
         return None
 
-    async def settled(self, *, at_once: bool = False) -> Settled:
-        """Return when all that is delivered by now survives a power cut; by default at once.
+    async def settled(self, *, at_once: bool = False) -> Marks:
+        """Return its marks as of this call, when all that is delivered by now survives a power cut; by default at once.
 
         Args:
             at_once: without a wait for what comes next.
 
         Raises:
-            PublisherUnavailable: it does not.
+            PublisherUnavailable: some of it does not.
         """
-        return Settled()
+        return NO_MARKS
 
     async def watch(self) -> None:
         """Run beside the deliveries; raise when the component must end because of something outside.

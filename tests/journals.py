@@ -2,14 +2,22 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
+from rawdaq.miniseed.file import RecordFile
+from rawdaq.miniseed.reader import read_record
 from rawdaq.publisher import Publisher
+from rawdaq.publishers.miniseed import MiniSeedPublisher
+from rawdaq.publishers.raw_writer import RawWriter
+from rawdaq.times import sample_time
 from tests.fanouts import LOG, Keeper, RecordKeeper
 
 
@@ -71,3 +79,36 @@ def kill(journal: Journal) -> None:
     store.store._parts.durability.close()
     store._writer = store._reader = store._sync = None
     store.store._writer = None
+
+
+async def kill_archive(publisher: MiniSeedPublisher) -> None:
+    """End *publisher* as a kill does: what it has written stays, files are given back, nothing is synced."""
+    publisher._late_sync.close()
+    thread, publisher._thread = publisher._thread, None
+    assert thread is not None
+    await thread.submit(lambda: [file.close() for file in publisher._archive._files._files.values()])
+    thread.give_back()
+    publisher._is_closed = True
+
+
+async def kill_raw_writer(publisher: RawWriter) -> None:
+    """End *publisher* as a kill does."""
+    publisher._late_sync.close()
+    thread, publisher._thread = publisher._thread, None
+    assert thread is not None
+    await thread.submit(os.close, publisher._fd)
+    thread.give_back()
+    publisher._fd = -1
+
+
+def archived(root: Path) -> dict[tuple[str, str], list[tuple[int, Any]]]:
+    """Return time and value of each sample in the archive in *root*, by stream and file, in order."""
+    found: dict[tuple[str, str], list[tuple[int, Any]]] = {}
+    for path in sorted(root.rglob("*.D.*")):
+        file = RecordFile(path, lambda path, text: pytest.fail(f"{path}: {text}"))
+        for record in file.records(0, file.size_bytes):
+            info, content = read_record(record.data)
+            assert content.samples is not None
+            times = [sample_time(info.start_ns, index, info.rate_hz) for index in range(info.sample_count)]
+            found.setdefault((info.name, path.name), []).extend(zip(times, content.samples.tolist(), strict=True))
+    return found

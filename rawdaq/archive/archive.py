@@ -7,12 +7,13 @@ import errno
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.archive.sizes import FileSizes
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.format import RecordRun
@@ -71,6 +72,7 @@ class Archive:
     Attributes:
         records: how many records were written.
         bytes: their size.
+        sizes: told of each file before and after it is appended to; None: nobody wants to know.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Archive:
     ) -> None:
         self.records = 0
         self.bytes = 0
+        self.sizes: FileSizes | None = None
         self._root = root
         self._layout = layout
         self._log = log
@@ -141,11 +144,15 @@ class Archive:
         files = self._by_file(runs) if self._failed is None else self._failed
         written = [(run.stream, key) for key, unwritten in files.items() for run in unwritten.runs]
         try:
+            self._announce(files)
             self._retry_held()
             for key, unwritten in files.items():
                 self._write_or_hold(key, unwritten)
             if must_sync:
                 self._files.sync()
+        except PublisherUnavailable:
+            self._failed = files
+            raise
         except OSError as error:
             self._failed = files
             raise PublisherUnavailable(describe_write(error)) from error
@@ -153,7 +160,9 @@ class Archive:
             self._files.close_surplus()
         self._failed = None
         # Not before all is written: the file that one stream has left may be another's.
-        self._files.close_previous(written)
+        closed = self._files.close_previous(written)
+        if self.sizes is not None:
+            self.sizes.leave(closed)
 
     def _by_file(self, runs: Sequence[RecordRun]) -> dict[str, _Unwritten]:
         """Return *runs* by the key of the file that they belong in."""
@@ -165,6 +174,19 @@ class Archive:
                     files[place.key] = _Unwritten(place.path)
                 files[place.key].runs.append(part)
         return files
+
+    def _announce(self, files: Mapping[str, _Unwritten]) -> None:
+        """Have the sizes of files kept that are appended to for the first time, all together."""
+        if self.sizes is None:
+            return
+        for key, unwritten in files.items():
+            if not self.sizes.has(key):
+                try:
+                    file = self._files.open(key, unwritten.path)
+                except OSError:
+                    continue  # it is met again when records are to be written
+                self.sizes.open(key, file)
+        self.sizes.keep()
 
     def _write_or_hold(self, key: str, unwritten: _Unwritten) -> None:
         """Write into one file; hold the records when only that file cannot be written."""
@@ -186,11 +208,16 @@ class Archive:
         """Write into one file; what is written is removed from *unwritten*."""
         while unwritten.runs:
             file = self._files.open(key, unwritten.path)
+            if self.sizes is not None:
+                self.sizes.open(key, file)
+                self.sizes.keep()
             try:
                 count = file.append(unwritten.runs)
             except OSError:
                 self._files.close(key)  # what is wrong with it may be gone when it is opened again
                 raise
+            if self.sizes is not None:
+                self.sizes.wrote(key, file)
             before = unwritten.size_bytes
             unwritten.runs = _after(unwritten.runs, count)
             self.records += count

@@ -27,6 +27,7 @@ class ArchiveFile:
         bad_bytes: how many bytes stand before its first record; they stay there.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
+        size_bytes: up to the end of its last record.
 
     Raises:
         OSError: it cannot be opened, or another program or publisher writes it.
@@ -37,6 +38,7 @@ class ArchiveFile:
         self.bad_bytes = 0
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
+        self.size_bytes = 0
         self._error: OSError | None = None
         self.descriptor = _open(path)
         try:
@@ -46,6 +48,7 @@ class ArchiveFile:
             if end < status.st_size:
                 self.set_aside = _set_aside(self.descriptor, path, end, now_ns), status.st_size - end
                 os.ftruncate(self.descriptor, end)
+            self.size_bytes = end
         except OSError as error:
             os.close(self.descriptor)
             raise _with_path(error, path) from error
@@ -76,6 +79,7 @@ class ArchiveFile:
         except OSError as error:
             self._error = _with_path(error, self.path)
             return self._cut(runs, written)
+        self.size_bytes += written
         return sum(map(len, runs))
 
     def _cut(self, runs: Sequence[RecordRun], written: int) -> int:
@@ -85,6 +89,7 @@ class ArchiveFile:
             if whole + length > written:
                 break
             count, whole = count + 1, whole + length
+        self.size_bytes += whole
         with suppress(OSError):  # the torn end is found, and set aside, when the file is opened again
             os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size - written + whole)
         return count

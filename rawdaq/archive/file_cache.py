@@ -128,8 +128,12 @@ class FileCache:
             self.close(self._surplus)
             self._surplus = None
 
-    def close_previous(self, written: Iterable[tuple[StreamId, str]]) -> None:
-        """Close the files that streams wrote before those of *written*, streams and keys: yesterday's."""
+    def close_previous(self, written: Iterable[tuple[StreamId, str]]) -> list[str]:
+        """Close the files that streams wrote before those of *written*, streams and keys: yesterday's.
+
+        Returns:
+            Their keys.
+        """
         previous: list[str] = []
         for stream, key in written:
             before = self._key_of.get(stream)
@@ -139,6 +143,7 @@ class FileCache:
                     previous.append(before)
         for key in previous:
             self.close(key)
+        return previous
 
     def close(self, key: str) -> None:
         """Close the file of *key* if it is open, when its records are on the disk or the disk has refused them."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from rawdaq.delivery.journal.ledger import Place, SampleLedger
 from rawdaq.delivery.journal.queue import JournalQueue
 from rawdaq.errors import InvalidValue
-from rawdaq.publisher import Marks, Publisher, PublisherUnavailable, Settled
+from rawdaq.outage import Outage
+from rawdaq.publisher import Marks, Publisher, PublisherUnavailable
 from rawdaq.store.async_store import AsyncStore
 from rawdaq.store.errors import StoreError
 from rawdaq.stream_id import StreamId
@@ -64,10 +65,11 @@ class PublisherCursor:
         self._ledger = ledger
         self._log = log
         self._begun = self._made = 0  # settlings
+        self._remembered: dict[bytes, int] = {}  # keys that the publisher had kept itself, and after which settling
         self._store: AsyncStore | None = None
         self.base = 0
         self._places: Mapping[StreamId, Place] = {}
-        self._written: dict[bytes, bytes] = {}
+        self._outage = Outage(log)
 
     def begin(self, store: AsyncStore) -> Start:
         """Return where the publisher begins: where it was, a new one behind the newest entry."""
@@ -81,8 +83,7 @@ class PublisherCursor:
             self.base = end
             return Start(end, {}, {})
         self.base = cursor.position
-        self._written = {key: value for key, value in cursor.marks.items() if key.startswith(_STREAM)}
-        self._places = _places_of(self._written)
+        self._places = _places_of(cursor.marks)
         own = {key[len(_OWN) :]: value for key, value in cursor.marks.items() if key.startswith(_OWN)}
         return Start(cursor.position, self._places, own)
 
@@ -93,8 +94,10 @@ class PublisherCursor:
             PublisherUnavailable: the journal cannot be written.
         """
         assert self._store is not None  # noqa: S101 - it has begun
+        own = _own(marks)
+        self._remembered.update(dict.fromkeys(own, self._begun))
         try:
-            self._store.store.mark_cursor(self.name, _own(marks))
+            self._store.store.mark_cursor(self.name, own)
             self._store.store.sync()
         except (StoreError, InvalidValue) as error:
             raise PublisherUnavailable(f"its place in the journal cannot be kept: {error}") from error
@@ -109,8 +112,11 @@ class PublisherCursor:
             try:
                 await self.settle()
             except PublisherUnavailable as error:
-                self._log.error("the cursor of %s stays where it is: %s", self.name, error)
+                if not self._outage.is_on:
+                    self._outage.log("the journal keeps what comes for %s until this is over: %s", self.name, error)
                 await asyncio.sleep(_LOOK_S)
+            else:
+                self._outage.clear()
 
     async def settle(self, *, at_once: bool = False) -> None:
         """Move the cursor to what is delivered by now, once that is safe.
@@ -127,25 +133,28 @@ class PublisherCursor:
         self._begun += 1
         number = self._begun
         # The publisher notes its marks before anything else runs: they are of the same moment as the places.
-        settled = await self._publisher.settled(at_once=at_once)
+        own = await self._publisher.settled(at_once=at_once)
         if number > self._made:  # one that began later may have overtaken this one
             self._made = number
-            self._move(base, places, settled)
+            self._move(base, places, own, number)
 
-    def _move(self, base: int, places: dict[StreamId, Place], settled: Settled) -> None:
+    def _move(self, base: int, places: dict[StreamId, Place], own: Marks, number: int) -> None:
         assert self._store is not None  # noqa: S101 - it has begun
-        for stream in settled.unsettled:
-            place = places[stream] = self._places.get(stream, Place(self.base, 0))
-            base = min(base, place.position)
-        marks = {
+        marks = _own(own) | {
             _STREAM + str(stream).encode(): _PLACE.pack(*place)
             for stream, place in places.items()
             if place.position >= base and place != (base, 0)
         }
-        changed = {key: value for key, value in marks.items() if self._written.get(key) != value}
-        removed = {key: b"" for key in self._written if key not in marks}
-        self._store.move_cursor(self.name, base, {**changed, **removed, **_own(settled.marks)})
-        self.base, self._places, self._written = base, places, marks
+        kept = self._store.store.cursors()[self.name].marks
+        changes = {key: value for key, value in marks.items() if kept.get(key) != value}
+        changes |= {key: b"" for key in kept if key not in marks}
+        for key, after in tuple(self._remembered.items()):
+            if after >= number or key not in marks:  # the publisher did not know of it when it said what is safe
+                changes.pop(key, None)
+            else:
+                del self._remembered[key]
+        self._store.move_cursor(self.name, base, changes)
+        self.base, self._places = base, places
 
 
 def _own(marks: Marks) -> dict[bytes, bytes]:
@@ -153,4 +162,8 @@ def _own(marks: Marks) -> dict[bytes, bytes]:
 
 
 def _places_of(marks: Mapping[bytes, bytes]) -> dict[StreamId, Place]:
-    return {StreamId.parse(key[len(_STREAM) :].decode()): Place(*_PLACE.unpack(value)) for key, value in marks.items()}
+    return {
+        StreamId.parse(key[len(_STREAM) :].decode()): Place(*_PLACE.unpack(value))
+        for key, value in marks.items()
+        if key.startswith(_STREAM)
+    }

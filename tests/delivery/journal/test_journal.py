@@ -45,7 +45,7 @@ async def test_live_publishers_get_all_at_once_and_the_others_when_it_is_written
     live, archive = Keeper("live"), MustKeep("archive")
     async with journalled(tmp_path, [live, archive]) as fanout:
         await asyncio.sleep(0)
-        assert fanout.put([packet(0), b"plain", run_of(1, 3)])  # type: ignore[list-item]
+        assert fanout.put([packet(0), b"plain", run_of(1, 3)])
         assert not archive.kept
         await until(lambda: len(archive.kept) == 5)
         assert archive.kept == live.kept == [packet(0), b"plain", *run_of(1, 3)]
