@@ -86,7 +86,8 @@ async def kill_archive(publisher: MiniSeedPublisher) -> None:
     publisher._late_sync.close()
     thread, publisher._thread = publisher._thread, None
     assert thread is not None
-    await thread.submit(lambda: [file.close() for file in publisher._archive._files._files.values()])
+    for file in publisher._archive._files._files.values():
+        await thread.submit(file.close)
     thread.give_back()
     publisher._is_closed = True
 
@@ -104,7 +105,7 @@ async def kill_raw_writer(publisher: RawWriter) -> None:
 def archived(root: Path) -> dict[tuple[str, str], list[tuple[int, Any]]]:
     """Return time and value of each sample in the archive in *root*, by stream and file, in order."""
     found: dict[tuple[str, str], list[tuple[int, Any]]] = {}
-    for path in sorted(root.rglob("*.D.*")):
+    for path in sorted(root.rglob("[!.]*.D.*")):
         file = RecordFile(path, lambda path, text: pytest.fail(f"{path}: {text}"))
         for record in file.records(0, file.size_bytes):
             info, content = read_record(record.data)

@@ -5,17 +5,18 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.delivery.journal.outlet import Outlet
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.publishers.raw_writer import RawWriter
+from rawdaq.store.inspect import StoreView
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S, sample_time
 from tests.fanouts import HHN
@@ -28,10 +29,10 @@ MIDNIGHT_NS = START_NS + NS_PER_DAY
 
 
 class Put(NamedTuple):
-    """Packets of one stream: so many, of so many samples, so long after those before."""
+    """So many packets of one stream, of so many samples, so long after those before."""
 
     stream: StreamId
-    count: int
+    packets: int
     size: int
     gap_samples: int
     is_run: bool
@@ -47,10 +48,16 @@ class FallBehind(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """The process ends; before that records may be written, flushed, and synced without the cursor."""
+    """The process ends; before that records may be delivered, or even flushed when they are not full.
+
+    Attributes:
+        kept: what part remains of what was written since the last sync: less than all after a power cut, and when the
+            kill came within a write.
+    """
 
     is_delivered: bool
     is_flushed: bool
+    kept: float
 
 
 Step = Put | Settle | FallBehind | Kill
@@ -64,82 +71,105 @@ puts = st.builds(
     st.booleans(),
     st.sampled_from([0, 1, 5_000]),  # 0: a dead channel, whose samples are all equal
 )
-steps = st.lists(
-    st.one_of(
-        puts, puts, puts, st.just(Settle()), st.just(FallBehind()), st.builds(Kill, st.booleans(), st.booleans())
-    ),
-    max_size=25,
-)
+kills = st.builds(Kill, st.booleans(), st.booleans(), st.sampled_from([0.0, 1.0, 1.0, 1.0]) | st.floats(0, 1))
+steps = st.lists(st.one_of(puts, puts, puts, st.just(Settle()), st.just(FallBehind()), kills), max_size=25)
 
 
 class Feed:
     """Makes the packets of steps, and remembers what was fed."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: Sequence[StreamId] = (STREAM, HHN)) -> None:
         self.samples: dict[str, list[tuple[int, int]]] = {}
-        self._next_ns = dict.fromkeys((STREAM, HHN), MIDNIGHT_NS - 10 * NS_PER_S)
+        self._streams = streams
+        self._next_ns = dict.fromkeys(streams, MIDNIGHT_NS - 10 * NS_PER_S)
         self._random = np.random.default_rng(1)
 
     def packets(self, put: Put) -> list[Packet | PacketRun | bytes]:
-        start_ns = self._next_ns[put.stream] + put.gap_samples * NS_PER_S // 100
-        starts = [sample_time(start_ns, index * put.size, 100.0) for index in range(put.count)]
-        samples = self._random.integers(-put.noise, put.noise + 1, (put.count, put.size)).astype("<i4")
-        self._next_ns[put.stream] = sample_time(start_ns, put.count * put.size, 100.0)
+        stream = put.stream if put.stream in self._streams else self._streams[0]
+        start_ns = self._next_ns[stream] + put.gap_samples * NS_PER_S // 100
+        starts = [sample_time(start_ns, index * put.size, 100.0) for index in range(put.packets)]
+        samples = self._random.integers(-put.noise, put.noise + 1, (put.packets, put.size)).astype("<i4")
+        self._next_ns[stream] = sample_time(start_ns, put.packets * put.size, 100.0)
         times = [sample_time(first, index, 100.0) for first in starts for index in range(put.size)]
-        self.samples.setdefault(str(put.stream), []).extend(zip(times, samples.ravel().tolist(), strict=True))
-        if put.is_run and put.count > 1:
-            return [PacketRun(put.stream, starts, 100.0, samples)]
-        return [Packet(put.stream, each, 100.0, samples[index]) for index, each in enumerate(starts)]
+        self.samples.setdefault(str(stream), []).extend(zip(times, samples.ravel().tolist(), strict=True))
+        if put.is_run and put.packets > 1:
+            return [PacketRun(stream, starts, 100.0, samples)]
+        return [Packet(stream, each, 100.0, samples[index]) for index, each in enumerate(starts)]
+
+
+def is_idle(outlet: Outlet) -> bool:
+    return not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue))
 
 
 async def delivered(fanout: Fanout) -> None:
     assert fanout.journal is not None
     await fanout.journal.drain()
-    for outlet in fanout.journal.outlets:
-        await until(lambda outlet=outlet: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
+    await until(lambda: all(map(is_idle, fanout.journal.outlets)))  # type: ignore[union-attr]
 
 
-async def run_life(root: Path, steps: list[Step], feed: Feed) -> list[Step]:
+async def take_steps(fanout: Fanout, steps: list[Step], feed: Feed) -> tuple[list[Step], Kill | None]:
+    """Take steps up to a kill; return what is left behind it."""
+    assert fanout.journal is not None
+    while steps:
+        step, *steps = steps
+        match step:
+            case Put():
+                fanout.put(feed.packets(step))
+            case Settle():
+                await delivered(fanout)
+                await fanout.journal.settle()
+            case FallBehind():
+                await fanout.journal.drain()
+                fanout.journal.outlets[0].queue.fall_behind()
+            case Kill():
+                await fanout.journal.drain()  # what was not written was not journalled
+                if step.is_delivered:
+                    await delivered(fanout)
+                if step.is_flushed:
+                    for writer in fanout.journal.writers:
+                        await writer._hand_on(writer._maker.flush())
+                    await delivered(fanout)
+                return steps, step
+    return [], None
+
+
+def marks(root: Path, name: str) -> dict[bytes, int]:
+    """Return what the cursor *name* says of its files."""
+    with StoreView.of(root / "journal") as view:
+        cursors = view.cursors()
+    found = cursors[name].marks if name in cursors else {}
+    return {key[1:]: int.from_bytes(value[-8:]) for key, value in found.items() if key.startswith(b"p")}
+
+
+def cut(path: Path, begin: int, kept: float) -> None:
+    os.truncate(path, begin + int((path.stat().st_size - begin) * kept))
+
+
+async def live_archive(root: Path, steps: list[Step], feed: Feed) -> list[Step]:
     """Run until a kill, or to the end; return the steps that are left."""
     archive = MiniSeedPublisher(root / "archive", fsync_s=3600.0, flush_after_s=3600.0, name="archive")
     archive.gather_s = 0.0
-    kill: Kill | None = None
-    async with journalled(
-        root / "journal", [archive], is_killed=any(isinstance(step, Kill) for step in steps)
-    ) as fanout:
-        assert fanout.journal is not None
-        while steps and kill is None:
-            step, *steps = steps
-            match step:
-                case Put():
-                    fanout.put(feed.packets(step))
-                case Settle():
-                    await delivered(fanout)
-                    await fanout.journal.settle()
-                case FallBehind():
-                    await fanout.journal.drain()
-                    fanout.journal.outlets[0].queue.fall_behind()
-                case Kill():
-                    kill = step
-        if kill is not None:
-            await fanout.journal.drain()  # what was not written was not journalled
-            if kill.is_delivered:
-                await delivered(fanout)
-            if kill.is_flushed:
-                for writer in fanout.journal.writers:
-                    await writer._hand_on(writer._maker.flush())
-                await delivered(fanout)
+    is_killed = any(isinstance(step, Kill) for step in steps)
+    async with journalled(root / "journal", [archive], is_killed=is_killed) as fanout:
+        steps, kill = await take_steps(fanout, steps, feed)
     if kill is not None:
         await kill_archive(archive)
+        for name, begin in marks(root, "archive").items():
+            if (path := root / "archive" / os.fsdecode(name)).exists():
+                cut(path, begin, kill.kept)
     return steps
 
 
-async def run_lives(root: Path, steps: Sequence[Step]) -> Feed:
-    feed, left = Feed(), list(steps)
-    while left:
-        left = await run_life(root, left, feed)
-    await run_life(root, [], feed)
-    return feed
+async def live_raw(root: Path, steps: list[Step], feed: Feed) -> list[Step]:
+    writer = RawWriter(root / "samples", name="raw", fsync_s=3600.0)
+    is_killed = any(isinstance(step, Kill) for step in steps)
+    async with journalled(root / "journal", [writer], is_killed=is_killed) as fanout:
+        steps, kill = await take_steps(fanout, steps, feed)
+    if kill is not None:
+        await kill_raw_writer(writer)
+        for begin in marks(root, "raw").values():
+            cut(root / "samples", begin, kill.kept)
+    return steps
 
 
 def is_in_order(some: list[tuple[int, int]], all_of_them: list[tuple[int, int]]) -> bool:
@@ -147,8 +177,20 @@ def is_in_order(some: list[tuple[int, int]], all_of_them: list[tuple[int, int]])
     return all(each in rest for each in some)
 
 
-def compare(root: Path, feed: Feed) -> None:
-    found = archived(root / "archive")
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_each_sample_is_in_the_archive_once(steps: list[Step]) -> None:
+    async def run(root: Path) -> Feed:
+        feed, left = Feed(), steps
+        while left:
+            left = await live_archive(root, left, feed)
+        await live_archive(root, [], feed)
+        return feed
+
+    note(repr(steps))
+    with tempfile.TemporaryDirectory() as folder:
+        feed = asyncio.run(run(Path(folder)))
+        found = archived(Path(folder) / "archive")
     for stream, fed in feed.samples.items():
         files = [samples for (name, _), samples in found.items() if name == stream]
         assert sorted(sample for samples in files for sample in samples) == sorted(fed), stream
@@ -158,8 +200,16 @@ def compare(root: Path, feed: Feed) -> None:
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
-def test_each_sample_is_in_the_archive_once(steps: list[Step]) -> None:
+def test_each_message_is_in_the_file_once(steps: list[Step]) -> None:
+    async def run(root: Path) -> Feed:
+        feed, left = Feed([STREAM]), steps
+        while left:
+            left = await live_raw(root, left, feed)
+        await live_raw(root, [], feed)
+        return feed
+
     note(repr(steps))
     with tempfile.TemporaryDirectory() as folder:
-        feed = asyncio.run(run_lives(Path(folder), steps))
-        compare(Path(folder), feed)
+        feed = asyncio.run(run(Path(folder)))
+        written = np.fromfile(Path(folder) / "samples", "<i4").tolist()
+    assert written == [value for _, value in feed.samples.get(str(STREAM), [])]
