@@ -81,13 +81,17 @@ def kill(journal: Journal) -> None:
     store.store._writer = None
 
 
+def _close_files(publisher: MiniSeedPublisher) -> None:
+    for file in publisher._archive._files._files.values():
+        file.close()
+
+
 async def kill_archive(publisher: MiniSeedPublisher) -> None:
     """End *publisher* as a kill does: what it has written stays, files are given back, nothing is synced."""
     publisher._late_sync.close()
     thread, publisher._thread = publisher._thread, None
     assert thread is not None
-    for file in publisher._archive._files._files.values():
-        await thread.submit(file.close)
+    await thread.submit(_close_files, publisher)
     thread.give_back()
     publisher._is_closed = True
 

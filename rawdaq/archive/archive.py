@@ -263,7 +263,9 @@ class Archive:
             lost = sum(len(run) for held in self._held.values() for run in held.runs)
             reasons = "; ".join(sorted({describe_write(held.error) for held in self._held.values() if held.error}))
             self._held.clear()
-            raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
+            if self.sizes is None:
+                raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
+            self._log.warning("%d records could not be written; the journal has their samples: %s", lost, reasons)
 
 
 def _after(runs: Sequence[RecordRun], count: int) -> list[RecordRun]:

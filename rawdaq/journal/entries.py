@@ -45,6 +45,9 @@ class Form(IntEnum):
     BYTES = 3
 
 
+_FORMS = frozenset(Form)
+
+
 class EntryUnreadable(RawdaqError):
     """An entry is none that this version of rawdaq has written.
 
@@ -166,6 +169,8 @@ def decode(stored: Stored) -> Numbered:
     Raises:
         EntryUnreadable: this version of rawdaq does not know such entries.
     """
+    if stored.format not in _FORMS:
+        raise EntryUnreadable(stored.position, f"its format {stored.format} is not known")
     try:
         return Numbered(number_of(stored), _item(stored))
     except (struct.error, ValueError, TypeError, KeyError, RawdaqError) as error:
@@ -186,8 +191,6 @@ def _item(stored: Stored) -> Item:
         if len(data) % dtype.itemsize:
             raise ValueError(f"{len(data)} bytes are no whole number of {dtype} samples")
         return Packet.trusted(stream, stored.start_ns, rate_hz, dtype, data, timing_quality, sequence, received_ns)
-    if stored.format != Form.RUN:
-        raise ValueError(f"its format {stored.format} is not known")
     (count,) = _COUNT.unpack_from(body, _HEAD.size)
     begin = _HEAD.size + _COUNT.size
     starts_ns: list[int] = np.frombuffer(body, "<i8", count, begin).tolist()

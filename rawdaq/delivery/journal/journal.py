@@ -22,6 +22,7 @@ from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Item, decode, number_of
+from rawdaq.journal.folder import entry_at
 from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
@@ -262,10 +263,11 @@ class Journal:
 
     def _take_look(self, number: int, newest_ns: int) -> _Look:
         store = self.store.store
-        oldest = next(iter(store.reader().read(1).entries), None)
+        end = store.end_position
+        oldest = entry_at(store.reader(), end)
         lags: dict[str, Lag] = {}
         for name, position in ((outlet.name, outlet.cursor.base) for outlet in self.outlets):
-            following = next(iter(store.reader(position).read(1).entries), None)
+            following = entry_at(store.reader(position), end)
             lags[name] = Lag(0, 0.0) if following is None else _lag(following, number, newest_ns)
         return _Look(store.size_bytes(), None if oldest is None else oldest.start_ns, lags)
 
@@ -335,10 +337,8 @@ class Journal:
 
 def _newest(store: Store) -> Stored | None:
     """Return the last entry, None when there is none or it is damaged."""
-    if store.end_position == store.oldest_position:
-        return None
-    entries = store.reader(store.end_position - 1).read(1).entries
-    return entries[-1] if entries else None
+    end = store.end_position
+    return entry_at(store.reader(max(end - 1, store.oldest_position)), end)
 
 
 def _lag(following: Stored, number: int, newest_ns: int) -> Lag:
