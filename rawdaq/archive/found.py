@@ -4,6 +4,7 @@ After a crash records are cut elsewhere than before, so samples are compared, no
 same place in time to half a sample interval, the same values.
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rawdaq.archive.whole_records import whole_records
 from rawdaq.errors import InvalidValue
 from rawdaq.journal.pieces import parts
 from rawdaq.miniseed.file import RawRecord, RecordFile
@@ -147,23 +149,21 @@ class FoundSamples:
         return found
 
     def _read_file(self, root: Path, name: str, begin: int) -> None:
+        path = root / name
         try:
-            file = RecordFile(root / name, lambda path, text: None)  # a torn end is told when the file is opened
+            end = _end(path)
         except FileNotFoundError:
             return
-        if file.size_bytes <= begin:
+        if end <= begin:
             return
+        self.ends[name] = end
+        file = RecordFile(path, lambda path, text: None)  # what is no record is told when the file is opened
         stretches: dict[StreamId, _Stretch] = {}
-        for raw in file.records(begin, file.size_bytes):
-            try:
-                stream = StreamId.parse(raw.info.name)
-            except InvalidValue:
-                continue
-            stretches.setdefault(stream, _Stretch(name)).add(_Record(raw))
-            self.ends[name] = raw.offset + len(raw.data)
+        for raw in file.records(begin, end):
+            with contextlib.suppress(InvalidValue):
+                stretches.setdefault(StreamId.parse(raw.info.name), _Stretch(name)).add(_Record(raw))
         if stretches:
             self._begins[name] = begin
-            _sync(root / name)
         for stream, stretch in stretches.items():
             self._streams.setdefault(stream, []).append(stretch)
 
@@ -249,9 +249,11 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _sync(path: Path) -> None:
+def _end(path: Path) -> int:
+    """Return where the last whole record of a file ends, when all of it is on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
+        return whole_records(fd, os.fstat(fd).st_size).end
     finally:
         os.close(fd)

@@ -29,7 +29,7 @@ from rawdaq.sockets.dialling import Backoff
 from rawdaq.store.async_store import AsyncStore
 from rawdaq.store.errors import StoreError, StoreFull, StoreUnavailable
 from rawdaq.store.retention import Retention
-from rawdaq.store.store import Store
+from rawdaq.store.store import SEGMENT_BYTES, Store
 from rawdaq.store.values import Entry, Report, Stored
 from rawdaq.times import NS_PER_DAY, NS_PER_S, to_iso
 
@@ -127,7 +127,9 @@ class Journal:
             int(settings.max_gb * 1e9), round(settings.max_days * NS_PER_DAY), droppable=frozenset(may_drop)
         )
         store = AsyncStore(
-            Store(settings.path, retention=rules, report=self._report), sync_s=settings.sync_s, failed=self._sync_failed
+            Store(settings.path, retention=rules, segment_bytes=SEGMENT_BYTES, report=self._report),
+            sync_s=settings.sync_s,
+            failed=self._sync_failed,
         )
         try:
             await store.__aenter__()

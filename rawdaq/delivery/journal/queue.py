@@ -168,12 +168,6 @@ class JournalQueue(DeliveryQueue[Item]):
         """Forget what waits and is not being delivered: it is read from the journal when its turn comes."""
         if len(self._items) == self._in_flight:
             return
-        while len(self._items) > self._in_flight:  # which takes the parts of an entry together
-            item, place = self._items.pop(), self._places.pop()
-            self.waiting -= count_of(item)
-            self._bytes -= size_bytes(item)
-            self._next = place.position
-        self._empty.clear()
         if self._behind_since_s is None:
             self._behind_since_s, self._read_before = self._clock(), self.read_count
             self._log.warning(
@@ -181,6 +175,12 @@ class JournalQueue(DeliveryQueue[Item]):
                 self.name,
                 self.waiting,
             )
+        while len(self._items) > self._in_flight:  # which takes the parts of an entry together
+            item, place = self._items.pop(), self._places.pop()
+            self.waiting -= count_of(item)
+            self._bytes -= size_bytes(item)
+            self._next = place.position
+        self._empty.clear()
 
     async def take(self, gather_bytes: int = 0, gather_s: float = 0.0) -> list[Item]:
         """Return all that waits in memory as one batch, or the next that the journal has.
