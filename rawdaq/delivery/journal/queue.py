@@ -221,9 +221,13 @@ class JournalQueue(DeliveryQueue[Item]):
             if enter is not None:
                 enter(item, place)
         super().acknowledge(count)
-        if self.is_behind:
-            self._empty.clear()
         self.moved()
+
+    async def empty(self) -> None:
+        """Return when everything that was journalled is acknowledged."""
+        while self.is_behind or self._items:
+            self._empty.clear()
+            await self._empty.wait()
 
 
 _NOWHERE = Place(-1, 0)

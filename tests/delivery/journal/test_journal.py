@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publisher import Marks, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 from tests.fanouts import HHN, Keeper
 from tests.helpers import until
@@ -193,3 +194,57 @@ async def test_a_packet_that_no_store_can_hold_goes_to_live_publishers_only(tmp_
         await until(lambda: archive.kept and len(live.kept) == 2)
         status: Any = fanout.journal.status()  # type: ignore[union-attr]
     assert (archive.kept, status["refused"]) == ([packet(0)], 1)
+
+
+class AtOnce(MustKeepRecords):
+    """Takes records without waiting."""
+
+    record_format = RecordFormat(flush_after_s=0.0)
+
+    def try_deliver(self, batch: Sequence[Any]) -> bool:
+        self.kept += batch
+        return True
+
+
+async def test_what_is_delivered_without_waiting_moves_the_cursor_too(tmp_path: Path) -> None:
+    keeper = AtOnce("pipe")
+    async with journalled(tmp_path, [keeper]) as fanout:
+        assert fanout.journal is not None
+        store = fanout.journal.store.store
+        for index in range(3):
+            fanout.put([packet(index)])
+        await until(lambda: store.cursors()["pipe"].position == store.end_position > store.oldest_position)
+    assert values(keeper.kept) == list(range(300))
+
+
+class Slow(MustKeep):
+    """Says late what is safe, unless it must be said at once."""
+
+    def __init__(self) -> None:
+        super().__init__("archive")
+        self.safe = asyncio.Event()
+        self.asked = 0
+
+    async def settled(self, *, at_once: bool = False) -> Marks:
+        self.asked += 1
+        if not at_once:
+            await self.safe.wait()
+        return {}
+
+
+async def test_a_cursor_never_goes_back(tmp_path: Path) -> None:
+    keeper = Slow()
+    async with journalled(tmp_path, [keeper]) as fanout:
+        assert fanout.journal is not None
+        store = fanout.journal.store.store
+        begin = store.end_position
+        fanout.put([packet(0)])
+        await until(lambda: keeper.asked)
+        fanout.put([packet(1)])
+        await until(lambda: len(keeper.kept) == 2)
+        await fanout.journal.settle()
+        assert store.cursors()["archive"].position == begin + 2
+        keeper.safe.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert store.cursors()["archive"].position == begin + 2
