@@ -150,8 +150,7 @@ class MiniSeedPublisher(Publisher):
         Raises:
             PublisherUnavailable: the disk refuses it, or records are held because their file cannot be written.
         """
-        unsettled = {} if self._found is None else self._found.unsettled
-        marks = _marks({**self._sizes, **unsettled})
+        marks = _marks(self._sizes if self._found is None else {**self._sizes, **self._found.unsettled})
         if at_once:
             await self._submit(self._archive.sync)
         elif self._fsync_s:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,28 +46,32 @@ def bytes_of(item: Packet | bytes) -> bytes | memoryview:
     return item if isinstance(item, bytes) else sample_bytes(item.samples)
 
 
+class _Piece(NamedTuple):
+    """What one file holds beyond its place."""
+
+    inode: int
+    place: FilePlace
+    data: bytes
+
+
 class FoundBytes:
     """What was written before a crash and beyond the cursor in the journal.
 
     Args:
-        data: what the files hold.
-        inode: of the newest file.
-        end: its size.
+        pieces: what the files hold, in the order in which they were written.
         log: where it is logged what was recognised, and what was not.
 
     Attributes:
         torn_bytes: how much at the end of the newest file is the beginning of a message whose rest is not there: it is
             to be cut off, because the whole message follows.
-        inode: as the argument.
-        end: as the argument.
         is_over: whether nothing of it is left to be recognised.
     """
 
-    def __init__(self, data: bytes, inode: int, end: int, log: logging.Logger) -> None:
-        self.inode, self.end = inode, end
+    def __init__(self, pieces: Sequence[_Piece], log: logging.Logger) -> None:
         self.torn_bytes = 0
-        self.is_over = not data
-        self._data = data
+        self._pieces = pieces
+        self._data = b"".join(piece.data for piece in pieces)
+        self.is_over = not self._data
         self._at = 0
         self._log = log
 
@@ -78,12 +82,26 @@ class FoundBytes:
         Raises:
             OSError: a file cannot be read.
         """
-        inodes = {entry.inode(): entry.path for entry in os.scandir(folder) if entry.inode() in places}
-        pieces, inode, end = list[bytes](), 0, 0
-        for inode in sorted(inodes, key=lambda each: places[each]):
-            pieces.append(_beyond(inodes[inode], places[inode].size))
-            end = places[inode].size + len(pieces[-1])
-        return cls(b"".join(pieces), inode, end, log)
+        paths = {entry.inode(): entry.path for entry in os.scandir(folder) if entry.inode() in places}
+        inodes = sorted(paths, key=lambda each: places[each])
+        return cls([_Piece(each, places[each], _beyond(paths[each], places[each].size)) for each in inodes], log)
+
+    @property
+    def places(self) -> dict[int, FilePlace]:
+        """Up to where the files were recognised, by inode."""
+        places: dict[int, FilePlace] = {}
+        left = self._at
+        for inode, place, data in self._pieces:
+            places[inode] = place._replace(size=place.size + min(left, len(data)))
+            left -= min(left, len(data))
+        return places
+
+    def is_end(self, inode: int, size: int) -> bool:
+        """Return whether a file is the newest of those that were read, and has not grown since."""
+        return bool(self._pieces) and (inode, size) == (
+            self._pieces[-1].inode,
+            self._pieces[-1].place.size + len(self._pieces[-1].data),
+        )
 
     def rest(self, item: Item, is_new: bool) -> list[tuple[int, Item]]:
         """Return what of *item* is not there, with the index of its first sample."""

@@ -119,8 +119,9 @@ class RawWriter(Publisher):
         Raises:
             PublisherUnavailable: the disk refuses it.
         """
-        is_searching = self._found is not None and (not self._found.is_over or self._found.torn_bytes > 0)
-        marks = pack_places(self._begins if is_searching else self._place)
+        found = self._found
+        is_searching = found is not None and (not found.is_over or found.torn_bytes > 0)
+        marks = pack_places({**self._begins, **found.places} if found is not None and is_searching else self._place)
         if at_once:
             await self._submit(self._sync)
         elif self.fsync_s:
@@ -196,8 +197,8 @@ class RawWriter(Publisher):
         found = self._found
         if found is not None and found.torn_bytes:
             status = os.fstat(self._fd)
-            if status.st_ino == found.inode and status.st_size == found.end:
-                os.ftruncate(self._fd, found.end - found.torn_bytes)
+            if found.is_end(status.st_ino, status.st_size):
+                os.ftruncate(self._fd, status.st_size - found.torn_bytes)
             found.torn_bytes = 0
 
     def _sync(self) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rawdaq.config.settings import JournalSettings
@@ -110,9 +110,9 @@ class Journal:
         """What makes their records."""
         return [outlet.writer for outlet in self.outlets if outlet.writer is not None]
 
-    def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+    def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that keep it going, by name."""
-        cursors = {f"cursor {outlet.name}": outlet.cursor.run for outlet in self.outlets}
+        cursors: dict[str, Callable[[], Any]] = {f"cursor {outlet.name}": outlet.cursor.run for outlet in self.outlets}
         return {"journal": self.run, "journal watch": self.watch} | cursors
 
     async def open(self) -> None:

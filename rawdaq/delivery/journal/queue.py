@@ -126,7 +126,7 @@ class JournalQueue(DeliveryQueue[Item]):
             self._add(Place(position, index), part)
 
     def _undelivered(self, position: int, item: Item) -> list[tuple[int, Item]]:
-        """Return the parts of *item* that are not delivered; last an empty one where its end is."""
+        """Return the parts of *item* that are not delivered; where records are made, an empty one for its end."""
         begin = 0
         if not isinstance(item, bytes):
             place = self._resume.get(item.stream, _NOWHERE)
@@ -141,8 +141,9 @@ class JournalQueue(DeliveryQueue[Item]):
             pieces = [(index + at, part) for index, piece in pieces for at, part in known.rest(piece, is_new)]
             if known.is_over:
                 self._known = None
-        if not isinstance(item, bytes) and (not pieces or _end(pieces[-1]) < item.size):
-            pieces.append((item.size, nothing_of(item)))
+        is_end_done = not isinstance(item, bytes) and (not pieces or _end(pieces[-1]) < item.size)
+        if self.enter is not None and is_end_done and not isinstance(item, bytes):
+            pieces.append((item.size, nothing_of(item)))  # so that it is known how far the stream is
         return pieces
 
     def _add(self, place: Place, item: Item) -> None:

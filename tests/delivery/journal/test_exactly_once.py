@@ -143,11 +143,10 @@ async def take_steps(fanout: Fanout, steps: list[Step], feed: Feed) -> tuple[lis
         match step:
             case Put():
                 fanout.put(feed.packets(step))
-            case Settle(None):
-                await delivered(fanout)
-                await fanout.journal.settle()
-            case Settle(int(turns)):
-                for _ in range(turns):
+            case Settle(turns):
+                if turns is None:
+                    await delivered(fanout)
+                for _ in range(turns or 0):
                     await asyncio.sleep(0.0003)
                 await fanout.journal.settle()
             case FallBehind():

@@ -52,10 +52,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rawdaq.delivery.journal.journal.SEGMENT_BYTES", SEGMENT_BYTES)
     monkeypatch.setattr("rawdaq.delivery.journal.journal._MAX_PACKETS", 20)
     monkeypatch.setattr("rawdaq.delivery.journal.journal._RETRY_MAX_S", 0.02)
-    fields = {"max_gb": 5 * SEGMENT_BYTES / 1e9, "max_days": 7.0, "sync_s": 0.0}
 
-    def small_settings(path: Path, **more: Any) -> JournalSettings:
-        return JournalSettings.model_construct(path=path, **{**fields, **more})
+    def small_settings(path: Path) -> JournalSettings:
+        return JournalSettings.model_construct(path=path, max_gb=5 * SEGMENT_BYTES / 1e9, max_days=7.0, sync_s=0.0)
 
     monkeypatch.setattr("tests.journals.settings", small_settings)
 
