@@ -7,13 +7,14 @@ that can deliver without waiting implements `Publisher.try_deliver` too.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.format import RecordFormat
-from rawdaq.packet import Packet
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
 
 
@@ -62,6 +63,29 @@ class HeldItems(NamedTuple):
     items: Sequence[Any]
 
 
+#: What a publisher keeps together with how far it has come in a journal: keys and values of its own.
+Marks = Mapping[bytes, bytes]
+NO_MARKS: Marks = MappingProxyType({})
+
+
+class Known(Protocol):
+    """What a publisher had delivered before a crash and beyond its cursor."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left to be recognised."""
+        ...
+
+    def rest(self, item: Packet | PacketRun | bytes, is_new: bool) -> list[tuple[int, Packet | PacketRun | bytes]]:
+        """Return what of *item* has to be delivered, each part with the index of its first sample.
+
+        Args:
+            item: what comes next in the journal.
+            is_new: whether it came after the crash.
+        """
+        ...
+
+
 class Publisher:
     """Delivers packets, records or plain bytes to the outside.
 
@@ -80,7 +104,9 @@ class Publisher:
             a server had them: texts and states of health, which no packet can carry. Other publishers do not get them.
         takes_messages: whether a batch may hold `rawdaq.multipart.Multipart` messages; other publishers get their parts
             as plain bytes.
-        overflow: what its queue does when it is full; the station file may say otherwise.
+        must_deliver: whether it is one that nothing may be lost of: a journal, where there is one, keeps what it has
+            not delivered, see `recover` and `settled`.
+        overflow: what its queue, or with a journal that one, does when it is full; the station file may say otherwise.
         overflows_only_when_paused: for a publisher that never waits for the outside unless it says so by
             `PublisherUnavailable`: until then its queue blocks, so that a burst does not overflow it.
         gather_bytes: for a publisher to which few large batches cost less than many small ones: items wait until there
@@ -99,6 +125,7 @@ class Publisher:
     takes_runs: bool = False
     takes_records: bool = False
     takes_messages: bool = False
+    must_deliver: bool = False
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
     gather_bytes: int = 0
@@ -208,6 +235,30 @@ class Publisher:
         task = (self._loop or asyncio.get_running_loop()).create_task(self.apublish(packet))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
+
+    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> Known | None:
+        """Return what it had delivered beyond its cursor in the journal; called after `open` where there is one.
+
+        Args:
+            marks: its own, as they were kept with the cursor.
+            remember: adds to these; returns when a power cut cannot undo it. It blocks, so it is called by a thread of
+                a disk; it raises `PublisherUnavailable` when the journal cannot be written now.
+
+        Returns:
+            What is recognised when it is to be delivered again; None, by default, when nothing is.
+        """
+        return None
+
+    async def settled(self, *, at_once: bool = False) -> Marks:
+        """Return its marks as of this call, when all that is delivered by now survives a power cut; by default at once.
+
+        Args:
+            at_once: without a wait for what comes next.
+
+        Raises:
+            PublisherUnavailable: some of it does not.
+        """
+        return NO_MARKS
 
     async def watch(self) -> None:
         """Run beside the deliveries; raise when the component must end because of something outside.

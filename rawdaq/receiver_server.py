@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
+from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.backpressure import Held
-from rawdaq.delivery.closing import close_publishers
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.delivery.journal.journal import Journal
 from rawdaq.errors import ComponentError
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.multipart import Multipart
@@ -68,6 +69,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         numbers_packets: False when packets come with sequence numbers that must be kept.
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
+        journal: what publishers that must deliver get is written to disk first; set it before it is run.
     """
 
     command_address: str | None = None
@@ -80,6 +82,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
+    journal: JournalSettings | None = None
 
     def __init__(
         self,
@@ -272,6 +275,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         if self.decimation:
             self._decimation = Decimation(self.decimation, self.log)
             await asyncio.to_thread(self._decimation.open)
+        if self.journal is not None:
+            self._fanout = Fanout(self.publishers, self.log, journal=Journal(self.journal, self.log))
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
             publisher.last_end = self.last_end
@@ -315,7 +320,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         for endpoint in self.endpoints:
             await endpoint.aclose()
         within_s = max(self.stop_timeout_s, self._close_by_s - self.loop.time())
-        failures = [self._tasks.failure, *await close_publishers(self.publishers, within_s, self.log)]
+        failures = [self._tasks.failure, *await self._fanout.aclose(within_s)]
         self._tasks.failure = "; ".join(filter(None, failures)) or None
         if "_context" in self.__dict__:
             self._context.destroy(linger=0)
@@ -354,6 +359,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "receiver": self.receiver_status(),
             "publishers": self._fanout.status(),
+            "journal": None if self._fanout.journal is None else self._fanout.journal.status(),
             "decimation": {} if self._decimation is None else self._decimation.status(),
             "streams": self.stats.report(),
         }

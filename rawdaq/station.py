@@ -33,6 +33,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
     receiver.silent_after_s = component.daemon.silent_after_s
     receiver.monitor_address = component.daemon.monitor
     receiver.decimation = component.decimation
+    receiver.journal = component.journal
     return receiver
 
 

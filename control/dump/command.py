@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rawdaq.control.dump.run import DumpRun, View
     from rawdaq.control.dump.servers import Server
     from rawdaq.subscriber import PacketReader, Subscriber
-    from rawdaq.subscriber.files import FileSubscriber
 
 
 def _patterns(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -60,7 +59,8 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     "files",
     multiple=True,
     metavar="FILE",
-    help="Read a waveform file, a folder or a pattern like 'day/*.mseed' instead of a publisher; repeatable.",
+    help="Read a waveform file, a folder or a pattern like 'day/*.mseed' instead of a publisher; repeatable. Or the "
+    "folder of a component's journal, alone.",
 )
 @click.option(
     "--stream",
@@ -113,7 +113,8 @@ def main(
     A line has stream, first and last sample time, rate, samples, type, timing quality in percent (? when the device
     does not give one), sequence number, and latency: the clock of this machine minus the time of the last sample. In
     JSON gap_s is the time that is missing between a packet and the one before it in its stream, negative for an
-    overlap. Files are shown in order of time, one record or trace a line, without latency. The exit status is 1 when
+    overlap. Files are shown in order of time, one record or trace a line, without latency; a journal in the order in
+    which packets came. The exit status is 1 when
     nothing came.
     """
     from rawdaq.control.dump.run import DumpRun, report
@@ -201,12 +202,20 @@ def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun"
     return subscriber
 
 
-def _open_files(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "FileSubscriber":
+def _open_files(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "PacketReader":
     from rawdaq.control.dump.run import ReportHandler
+    from rawdaq.journal.folder import is_journal
     from rawdaq.subscriber.files import FileSubscriber
+    from rawdaq.subscriber.journal import JournalReader
 
     logger = logging.getLogger("rawdaq.dump")
     logger.handlers = [ReportHandler()]
+    if any(is_journal(Path(each)) for each in files):
+        if len(files) > 1:
+            raise click.UsageError("a journal is read alone; give its folder to one --from")
+        journal = JournalReader(files[0], streams, logger=logger)
+        journal.open()
+        return journal
     subscriber = FileSubscriber(files, streams, logger=logger)
     subscriber.open()
     read = {path.resolve() for path in subscriber.paths}

@@ -50,6 +50,7 @@ class DataLinkPublisher(Publisher):
     """
 
     takes_runs = True
+    must_deliver = True
 
     def __init__(
         self,

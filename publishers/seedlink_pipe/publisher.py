@@ -119,6 +119,7 @@ class SeedLinkPluginPublisher(Publisher):
     #: Less than others may hold: the server reads at once or hangs, and what it has not read is not safe anywhere.
     queue_mb = 8.0
     takes_runs = True
+    must_deliver = True
 
     def __init__(
         self,

@@ -81,6 +81,7 @@ class Archive:
         records: how many records were written.
         bytes: their size.
         restart: what is missing from a restart.
+        is_repeated: whether what could not be written is given again at the next start: a journal has its samples.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Archive:
         self._already_there = AlreadyThere(record_format, log)
         self._files = FileCache(root, layout.keys_are_patterns, max_open_files, log, clock_ns)
         self.restart = RestartGaps(root, layout, log, clock_ns)
+        self.is_repeated = False
         self._failed: dict[str, _Unwritten] | None = None  # the batch that will be given again
         self._held: dict[str, _Unwritten] = {}  # of files that cannot be written
 
@@ -292,9 +294,10 @@ class Archive:
             runs = [run for held in self._held.values() for run in held.runs]
             reasons = "; ".join(sorted({describe_write(held.error) for held in self._held.values() if held.error}))
             self._held.clear()
-            raise ComponentError(
-                f"{sum(map(len, runs))} records could not be written and are lost: {Extent(runs)} ({reasons})"
-            )
+            count = sum(map(len, runs))
+            if not self.is_repeated:
+                raise ComponentError(f"{count} records could not be written and are lost: {Extent(runs)} ({reasons})")
+            self._log.warning("%d records could not be written; the journal has their samples: %s", count, reasons)
 
 
 def _forward_count(runs: Sequence[RecordRun]) -> int:

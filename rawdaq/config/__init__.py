@@ -10,6 +10,7 @@ from rawdaq.config.files import DEMO_FILE, find_config, load, load_all, load_goo
 from rawdaq.config.settings import (
     ComponentSettings,
     DaemonSettings,
+    JournalSettings,
     PublisherSettings,
     ReceiverSettings,
     StationFile,
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigError",
     "DaemonSettings",
     "DecimationSettings",
+    "JournalSettings",
     "Problem",
     "PublisherSettings",
     "ReceiverSettings",

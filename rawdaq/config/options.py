@@ -105,12 +105,13 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
         return {}, mistakes
     names = {field.alias or key: key for key, field in model.model_fields.items()}
     options = {name: getattr(values, key) for name, key in names.items()} | (values.model_extra or {})
-    return {name: _resolved(value, folder) for name, value in options.items()}, []
+    return {name: resolved(value, folder) for name, value in options.items()}, []
 
 
-def _resolved(value: Any, folder: Path) -> Any:
+def resolved(value: Any, folder: Path) -> Any:
+    """Return *value*, or a model, with its paths taken from *folder* where they are relative."""
     if isinstance(value, BaseModel):
-        return value.model_copy(update={name: _resolved(each, folder) for name, each in value})
+        return value.model_copy(update={name: resolved(each, folder) for name, each in value})
     return plain(folder / value.expanduser()) if isinstance(value, Path) else value
 
 
@@ -150,7 +151,7 @@ def _strict(annotation: Any) -> Any:
     if annotation in (int, float, bool):
         return Annotated[annotation, Strict()]
     if annotation is Path:
-        return Annotated[Path, BeforeValidator(_check_not_empty), AfterValidator(_expand_home)]
+        return PathOption
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return Annotated[(_strict(args[0]), *args[1:])]
@@ -172,6 +173,10 @@ def _expand_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"{path} begins with a home folder that is not known; write the path without ~") from error
+
+
+#: A path in a station file.
+PathOption = Annotated[Path, BeforeValidator(_check_not_empty), AfterValidator(_expand_home), Field(strict=False)]
 
 
 def validate(model: type[Model], given: Mapping[Any, Any]) -> tuple[Model | None, list[Mistake]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from rawdaq.config.decimation import DecimationSettings, LocationCode
+from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.sockets.zmq_socket import check_zmq_address
@@ -72,6 +73,22 @@ class DaemonSettings(Settings):
     silent_after_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
 
 
+class JournalSettings(Settings):
+    """The block ``Journal``: what was received is written to disk before it is delivered.
+
+    Attributes:
+        path: the folder, of this component alone.
+        max_gb: how many gigabytes it may take.
+        max_days: for how long it keeps what everybody has.
+        sync_s: how long after it came a packet survives a power cut; 0: before it is delivered.
+    """
+
+    path: PathOption
+    max_gb: Annotated[float, Field(ge=0.1, le=1e6)] = 4.0
+    max_days: Annotated[float, Field(gt=0, le=36_500)] = 7.0
+    sync_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiverSettings:
     """The block ``Receiver``: a registered class and the arguments of its constructor."""
@@ -115,6 +132,7 @@ class ComponentSettings:
         daemon: how it runs.
         file: the station file.
         decimation: the streams of a lower rate that it publishes too, by name.
+        journal: what its publishers deliver is written to disk first; None: it is not.
     """
 
     name: str
@@ -124,6 +142,7 @@ class ComponentSettings:
     daemon: DaemonSettings
     file: Path
     decimation: Mapping[str, DecimationSettings] = field(default_factory=dict[str, DecimationSettings])
+    journal: JournalSettings | None = None
 
     @property
     def key(self) -> str:

@@ -11,11 +11,12 @@ from rawdaq.config import registry
 from rawdaq.config.decimation import DecimationSettings, decimated_streams
 from rawdaq.config.document import Document, dotted
 from rawdaq.config.hooks import publisher_hooks, receiver_hooks
-from rawdaq.config.options import Where, read_options
+from rawdaq.config.options import Where, read_options, resolved
 from rawdaq.config.settings import (
     NAME,
     ComponentSettings,
     DaemonSettings,
+    JournalSettings,
     PublisherSettings,
     ReceiverSettings,
     StationSettings,
@@ -28,7 +29,7 @@ _LOG = logging.getLogger("rawdaq.config")
 
 #: Words that commands use beside component names.
 _RESERVED = {"all", "receiver", "station"}
-_BLOCKS = ("Receiver", "Publishers", "Decimation", "Daemon")
+_BLOCKS = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
 #: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
 _FORMER_DECIMATION = "Previews"
 
@@ -141,10 +142,22 @@ class StationReader:
         key = self._decimation_key(where, blocks)
         decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
+        journal = self._journal((*where, "Journal"), blocks.get("Journal"))
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
             return None
-        return ComponentSettings(str(name), station, receiver, tuple(publishers), daemon, document.file, decimation)
+        made = tuple(publishers)
+        return ComponentSettings(str(name), station, receiver, made, daemon, document.file, decimation, journal)
+
+    def _journal(self, where: Where, value: Any) -> JournalSettings | None:
+        if value is None:
+            return None
+        made = self._document.valid(where, JournalSettings, value, "a mapping such as {path: journal}")
+        if made is None:
+            return None
+        journal: JournalSettings = resolved(made, self._folder)
+        self._claim(f"journal {journal.path}", _Claim(where, None))
+        return journal
 
     def _daemon(self, where: Where, value: Any) -> DaemonSettings | None:
         return DaemonSettings() if value is None else self._document.valid(where, DaemonSettings, value, "a mapping")

@@ -6,6 +6,8 @@
           └── queue ── RecordMaker(format) ──┬── queue ── MiniSeedPublisher.deliver(batch)
                                               └── queue ── another publisher of that format
 
+With a journal, publishers that must deliver stand behind it, each with records of its own; see `delivery.journal`.
+
 Every arrow is bounded. A full queue of the policy block closes the door of the one before it, back to the receiver.
 Where nothing waits and little comes, it passes a queue by: records are made, and delivered, in the call of ``put``.
 """
@@ -17,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+from rawdaq.delivery.closing import close_publishers
+from rawdaq.delivery.journal.journal import Journal
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
@@ -32,6 +36,12 @@ _OPEN_PATIENCE_S = 5.0  # a disk or a network that answers later holds up its pu
 class Fanout:
     """Everything behind ``publish``: what is put here reaches every publisher that wants it, or is counted.
 
+    Args:
+        publishers: where items go.
+        log: where it is logged what cannot be delivered.
+        clock_ns: nanoseconds that only run forward.
+        journal: what stands before publishers that must deliver, if anything.
+
     Attributes:
         put_count: how many items were put so far.
     """
@@ -41,19 +51,39 @@ class Fanout:
         publishers: Sequence[Publisher],
         log: logging.Logger,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        journal: Journal | None = None,
     ) -> None:
-        self.workers = [Worker(publisher) for publisher in publishers]
+        self.journal = journal
+        self.workers: list[Worker] = []
+        self._publishers = publishers
         self._names = _unique(publisher.name for publisher in publishers)
+        direct: list[Worker] = []
         formats: dict[RecordFormat, list[Worker]] = {}
-        for worker in self.workers:
-            if worker.publisher.record_format is not None:
-                formats.setdefault(worker.publisher.record_format, []).append(worker)
+        for publisher, name in zip(publishers, self._names, strict=True):
+            if journal is not None and publisher.must_deliver:
+                worker = journal.add(publisher, name, clock_ns).worker
+            else:
+                worker = Worker(publisher)
+                wanted = publisher.record_format
+                (direct if wanted is None else formats.setdefault(wanted, [])).append(worker)
+            self.workers.append(worker)
         self.writers = [RecordWriter(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
-        direct = [worker for worker in self.workers if worker.publisher.record_format is None]
-        self._entries: list[RecordWriter | Worker] = [*direct, *self.writers]  # packets leave before records are made
+        # Packets leave before records are made, or anything is written.
+        self._entries: list[RecordWriter | Worker | Journal] = [*direct, *self.writers]
+        if journal is not None:
+            self._entries.append(journal)
+            self.writers += journal.writers
         self._queues = [entry.queue for entry in self._entries]
         self.put_count = 0
         self._log = log
+
+    async def aclose(self, within_s: float) -> list[str | None]:
+        """Close all publishers within *within_s*, then the journal; return what went wrong, which is logged."""
+        failures = await close_publishers(self._publishers, within_s, self._log)
+        if self.journal is not None:
+            await self.journal.aclose()
+        return failures
 
     def put(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         """Hand *packets* to all publishers that want them; return whether there is room for more, see `room`."""
@@ -106,8 +136,10 @@ class Fanout:
             is_strict: raise instead when one cannot be opened.
 
         Raises:
-            ComponentError: a publisher can never be opened, or *is_strict* and it cannot be now.
+            ComponentError: the journal cannot be opened; a publisher can never be, or *is_strict* and it cannot be now.
         """
+        if self.journal is not None:
+            await self.journal.open()
         opening = {worker.begin_open(is_strict=is_strict): worker for worker in self.workers}
         if not opening:
             return
@@ -134,6 +166,8 @@ class Fanout:
 
     async def empty(self) -> None:
         """Return when nothing waits in any queue."""
+        if self.journal is not None:
+            await self.journal.queue.empty()
         for writer in self.writers:
             await writer.queue.empty()
         for worker in self.workers:
@@ -145,7 +179,7 @@ class Fanout:
         named = list(zip(self._names, self.workers, strict=True))
         carried = {f"publisher {name}": worker.run for name, worker in named}
         watched = {f"watch {name}": worker.watch for name, worker in named}
-        return writers | carried | watched
+        return writers | carried | watched | ({} if self.journal is None else self.journal.tasks())
 
     async def drain(self, timeout_s: float, spent_s: float = 0.0) -> str | None:
         """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
@@ -163,18 +197,25 @@ class Fanout:
             worker.begin_end()
         try:
             async with asyncio.timeout(timeout_s - spent_s):
+                if self.journal is not None:
+                    await self.journal.drain()
                 await asyncio.gather(*(writer.drain() for writer in self.writers if not writer.is_dead))
                 await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
             pass
         for worker in self.workers:
             worker.queue.end_outage("ends")
+        behind = set[int]()
+        if self.journal is not None:
+            await self.journal.settle()
+            behind = {id(each) for each in (*self.journal.targets, *self.journal.writers)}
         lost = [
             f"{each.publisher.name} ({each.paused_reason or 'it was still busy'}): {each.undelivered}"
             for each in self.workers
-            if len(each.queue)
+            if len(each.queue) and id(each) not in behind
         ]
-        lost += [left for writer in self.writers if (left := writer.left)]
+        stages = [each for each in (*self.writers, self.journal) if each is not None and id(each) not in behind]
+        lost += [left for stage in stages if (left := stage.left)]
         return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
 
     @property

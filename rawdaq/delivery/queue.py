@@ -14,8 +14,10 @@ from typing import Generic
 from rawdaq.delivery.items import NAMELESS, Item, count_of, size_bytes, stream_of
 from rawdaq.extent import Extent
 from rawdaq.outage import Outage
+from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy
 
+_SINGLE = (Packet, bytes)
 _BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
 
 
@@ -214,6 +216,11 @@ class DeliveryQueue(Generic[Item]):
     def wake(self) -> None:
         """End the wait in `take`, which may return an empty batch."""
         self._filled.set()
+
+    def passed_by(self, items: Iterable[Item]) -> None:
+        """Count *items* that were delivered without waiting here."""
+        for item in items:
+            self.delivered_count += 1 if isinstance(item, _SINGLE) else item.count
 
     def acknowledge(self, count: int) -> None:
         """Forget the first *count* items of what was taken: they are delivered."""

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from rawdaq.delivery.items import owned
 from rawdaq.delivery.queue import DeliveryQueue
@@ -11,7 +12,7 @@ from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
 from rawdaq.extent import Extent
 from rawdaq.miniseed.convert import whole_record
-from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
+from rawdaq.miniseed.maker import RecordCounts, RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy
@@ -19,8 +20,8 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
 #: What waits for a record maker, which never waits itself: one burst is enough.
-_MAX_PACKETS = 10_000
-_MAX_BYTES = 4_000_000
+MAX_PACKETS = 10_000
+MAX_BYTES = 4_000_000
 
 #: Records of a stream that are made at once under load: what one series costs beside its records is then little.
 _RECORDS_AT_ONCE = 32
@@ -29,23 +30,46 @@ _HOLD_NS = NS_PER_S // 10  # so long at most
 _TURNS = 2  # of the loop, until it has polled the sockets and called their readers
 
 
+class Ledger(Protocol):
+    """What is told of the records that are made."""
+
+    def made(self, runs: Sequence[RecordRun]) -> None:
+        """Note that *runs* are made, before they are delivered."""
+
+
 class RecordWriter:
     """Makes the records of one format, once for all publishers that want it.
 
-    Attributes:
+    Args:
+        record_format: what they look like.
         targets: the workers of these publishers.
-        queue: packets that wait for records to be made of them.
+        log: where it is logged what cannot be a record.
+        clock_ns: nanoseconds that only run forward.
+        queue: packets that wait for records to be made of them; by default a new one.
+
+    Attributes:
+        targets: as the argument.
+        queue: as the argument.
+        ledger: what is told of all records, if anything.
         selection: what none of the publishers wants is left out.
         is_dead: whether the task has ended with an error.
     """
 
     def __init__(
-        self, record_format: RecordFormat, targets: list[Worker], log: logging.Logger, clock_ns: Callable[[], int]
+        self,
+        record_format: RecordFormat,
+        targets: list[Worker],
+        log: logging.Logger,
+        clock_ns: Callable[[], int],
+        queue: DeliveryQueue[Packet | PacketRun | bytes] | None = None,
     ) -> None:
         self.targets = targets
-        self.queue: DeliveryQueue[Packet | PacketRun | bytes] = DeliveryQueue(
-            "records", OverflowPolicy.BLOCK, _MAX_PACKETS, _MAX_BYTES, log, time.monotonic
+        self.queue: DeliveryQueue[Packet | PacketRun | bytes] = (
+            DeliveryQueue("records", OverflowPolicy.BLOCK, MAX_PACKETS, MAX_BYTES, log, time.monotonic)
+            if queue is None
+            else queue
         )
+        self.ledger: Ledger | None = None
         self.selection = selection([target.publisher.streams for target in targets])
         self.refused = 0
         self.is_dead = False
@@ -177,6 +201,14 @@ class RecordWriter:
         is_busy = len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)
         return whole + self._maker.add(packets, self._clock_ns(), _RECORDS_AT_ONCE if is_busy else 1)
 
+    def takes(self, stream: StreamId) -> bool:
+        """Return whether the packets of *stream* that came so far were to become records."""
+        return stream in self._accepted
+
+    def counts_of(self, stream: StreamId) -> RecordCounts | None:
+        """Return what was made of *stream* so far, None when no packet of it came; it goes on counting."""
+        return self._maker.counts_of(stream)
+
     def _refuse_bytes(self) -> None:
         self.refused += 1
         if not self._has_logged_bytes:
@@ -232,5 +264,7 @@ class RecordWriter:
 
     def _offer(self, records: list[RecordRun]) -> None:
         if records:
+            if self.ledger is not None:
+                self.ledger.made(records)
             for target in self.targets:
                 target.put(records if target.selection is None else target.selection.of(records))

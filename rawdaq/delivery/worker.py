@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from rawdaq.delivery.items import count_of, owned, single, size_bytes
@@ -12,14 +12,12 @@ from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
 from rawdaq.extent import Extent
-from rawdaq.packet import Packet
 from rawdaq.publisher import HeldItems, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.times import duration_text
 
 _END_RETRY_S = 0.5  # once the end has begun
 _HUNG_S = 30.0  # no publisher should need so long for a batch
-_SINGLE = (Packet, bytes)
 
 
 def queue_of(publisher: Publisher) -> DeliveryQueue[Any]:
@@ -39,16 +37,33 @@ def _policy(publisher: Publisher, *, is_paused: bool) -> OverflowPolicy:
     return OverflowPolicy.BLOCK if publisher.overflows_only_when_paused and not is_paused else publisher.overflow
 
 
-class Worker:
-    """One publisher, its queue, and the task that carries batches from one to the other."""
+async def _nothing() -> None:
+    """Prepare nothing."""
 
-    def __init__(self, publisher: Publisher) -> None:
+
+class Worker:
+    """One publisher, its queue, and the task that carries batches from one to the other.
+
+    Args:
+        publisher: the publisher.
+        queue: what waits for it; by default the queue that it asks for.
+        prepare: called once it is open, before it gets anything; raises as its `open` does.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        queue: DeliveryQueue[Any] | None = None,
+        prepare: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         self.publisher = publisher
-        self.queue = queue_of(publisher)
+        self.queue = queue_of(publisher) if queue is None else queue
         self.selection = selection([publisher.streams])
         self.paused_reason: str | None = None
         self.is_dead = False
         self._opened = asyncio.Event()
+        self._prepare = prepare
+        self._has_opened = False  # it may still have to be prepared
         self._opening: asyncio.Task[None] | None = None  # the first attempt
         self._is_running = False
         self._can_try = type(publisher).try_deliver is not Publisher.try_deliver
@@ -71,8 +86,7 @@ class Worker:
         if self._can_try and items and not queue.waiting and self._is_running and self._failure is None:
             try:
                 if self.publisher.try_deliver(items if self.publisher.takes_runs else single(items)):
-                    for item in items:
-                        queue.delivered_count += 1 if isinstance(item, _SINGLE) else item.count
+                    queue.passed_by(items)
                     return True
             except PublisherUnavailable as error:
                 queue.delivered_count += error.delivered
@@ -94,7 +108,10 @@ class Worker:
         self._pause("it is still being opened: does its disk or network answer?")
 
     async def _open(self) -> None:
-        await self.publisher.open()
+        if not self._has_opened:
+            await self.publisher.open()
+            self._has_opened = True
+        await self._prepare()
         self._opened.set()
 
     async def _open_or_pause(self) -> None:

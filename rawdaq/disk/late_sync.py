@@ -28,6 +28,14 @@ class LateSync:
         self._log = log
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def covered(self) -> None:
+        """Return when what was written before this call is safe, however often the disk refuses that."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self.schedule()
+        await waiter
 
     @property
     def problem(self) -> str | None:
@@ -44,10 +52,17 @@ class LateSync:
 
     def _begin(self) -> None:
         self._timer = None
-        self._sync().add_done_callback(self._end)
+        waiting, self._waiting = self._waiting, []
+        self._sync().add_done_callback(lambda done: self._end(done, waiting))
 
-    def _end(self, done: "asyncio.Future[None]") -> None:
+    def _end(self, done: "asyncio.Future[None]", waiting: "list[asyncio.Future[None]]") -> None:
         error = done.exception()
+        if error is None:
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+        else:
+            self._waiting += waiting
         if error is not None:
             self._schedule_in(_RETRY_S)
             if self.error is None:

@@ -52,6 +52,11 @@ class RecordMaker:
             for stream, each in waiting
         ]
 
+    def counts_of(self, stream: StreamId) -> RecordCounts | None:
+        """Return what was made of *stream* so far, None when no packet of it came; it goes on counting."""
+        records = self._streams.get(stream)
+        return None if records is None else records.counts
+
     def add(self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.
 

@@ -113,6 +113,21 @@ class CursorBook:
             self._waiting[move.name] = self._changed(move)
             self._apply(move)
 
+    def mark(self, name: str, marks: Mapping[bytes, bytes]) -> None:
+        """Change marks of a cursor that stays where it is.
+
+        Raises:
+            InvalidValue: there is no such cursor, or something is too long.
+        """
+        with self._lock:
+            cursor = self._cursors.get(name)
+            if cursor is None:
+                raise InvalidValue(f"there is no cursor {name!r}")
+            move = CursorMove(name, cursor.position, marks)
+            _check(move)
+            self._waiting[name] = self._changed(move)
+            self._apply(move)
+
     def drop(self, name: str) -> None:
         """End a cursor; it keeps nothing any more."""
         with self._lock:

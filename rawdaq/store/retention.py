@@ -1,7 +1,7 @@
 """Removes the oldest segments: those that are too much or too old, and never silently what a cursor needs."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from rawdaq.store.cursors import CursorBook
@@ -26,11 +26,17 @@ class Retention(NamedTuple):
         max_age_ns: how long ago what is kept may have been written; None: for ever.
         drops_needed: whether what a cursor still needs is removed when the store is full; it is counted and reported.
             Otherwise an append raises `StoreFull` then.
+        droppable: cursors of which that holds in any case, when no other one needs it.
     """
 
     max_bytes: int | None = None
     max_age_ns: int | None = None
     drops_needed: bool = False
+    droppable: frozenset[str] = frozenset()
+
+    def drops(self, behind: Collection[str]) -> bool:
+        """Return whether what the cursors *behind* need is removed when the store is full."""
+        return self.drops_needed or self.droppable.issuperset(behind)
 
 
 class Trimmer:
@@ -85,7 +91,7 @@ class Trimmer:
                 if not (is_full or self.is_low or self._is_old(oldest, now_ns)):
                     return
                 behind = self._behind(oldest)
-                if behind and not (is_full and self._rules.drops_needed):
+                if behind and not (is_full and self._rules.drops(behind)):
                     return
                 self._remove(oldest, behind, is_kept=room_bytes > 0)
 
@@ -101,8 +107,8 @@ class Trimmer:
         with typed_errors(self._folder.path):
             is_full = oldest is not None and self._is_full(room_bytes)
         # What was synced since the look above goes the next time: it is no cursor that keeps it.
-        behind = self._behind(oldest) if oldest is not None and is_full and not self._rules.drops_needed else {}
-        if behind:
+        behind = self._behind(oldest) if oldest is not None and is_full else {}
+        if behind and not self._rules.drops(behind):
             raise StoreFull(str(self._folder.path), tuple(behind), self._rules.max_bytes or 0)
 
     def free_space(self) -> bool:

@@ -377,6 +377,17 @@ class Store:
         self._open_writer()
         self._parts.book.move(CursorMove(name, position, marks or {}))
 
+    def mark_cursor(self, name: str, marks: Mapping[bytes, bytes]) -> None:
+        """Change marks of a cursor that stays where it is; any thread may, also while another one moves it.
+
+        That is written as a move is.
+
+        Raises:
+            InvalidValue: there is no such cursor, or something is too long.
+        """
+        self._open_writer()
+        self._parts.book.mark(name, marks)
+
     def drop_cursor(self, name: str) -> None:
         """End a cursor; it keeps nothing any more. That is written as a move is."""
         self._open_writer()
@@ -390,6 +401,15 @@ class Store:
             StoreUnavailable: the disk cannot be read.
         """
         return lag_of(self._catalog, name, self.cursors())
+
+    def size_bytes(self) -> int:
+        """Return how much its files take.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        with typed_errors(self.path):
+            return self._parts.folder.total_bytes()
 
     def status(self) -> StoreStatus:
         """Return what there is to say without touching a disk."""

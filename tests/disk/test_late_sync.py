@@ -85,3 +85,16 @@ async def test_a_disk_to_which_nothing_is_written_is_not_asked() -> None:
     turns = iter(range(100))
     await until(lambda: next(turns) == 10)
     assert disk.asked == 1
+
+
+async def test_who_waits_for_a_sync_waits_until_the_disk_does_it() -> None:
+    disk = Disk(refuses=True)
+    waiting = asyncio.ensure_future(disk.late_sync.covered())
+    await until(lambda: disk.asked > 2)
+    assert not waiting.done()
+    disk.refuses = False
+    await waiting
+    asked = disk.asked
+    await disk.late_sync.covered()
+    assert disk.asked == asked + 1
+    disk.late_sync.close()

@@ -31,4 +31,6 @@ def test_importing_one_publisher_does_not_load_the_others() -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60, check=True
     )
-    assert result.stdout.split() == ["rawdaq.publishers.raw_writer", "False"]
+    *loaded, has_zmq = result.stdout.split()
+    assert {name.split(".")[2] for name in loaded} == {"raw_writer"}
+    assert has_zmq == "False"

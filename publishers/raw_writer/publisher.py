@@ -12,12 +12,12 @@ from pydantic import Field
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.late_sync import LateSync
 from rawdaq.disk.mounts import MountedFolder, check_mounted
-from rawdaq.disk.remedies import describe_write
-from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
+from rawdaq.disk.remedies import describe, describe_write
+from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
-from rawdaq.protocols.message import sample_bytes
-from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.publisher import Marks, Publisher, PublisherUnavailable
+from rawdaq.publishers.raw_writer.found import FilePlace, FoundBytes, bytes_of, pack_places, unpack_places
 from rawdaq.stream_id import StreamId
 
 
@@ -36,6 +36,8 @@ class RawWriter(Publisher):
         fsync_s: what was written is safe from a power cut after so many seconds; 0: before a batch counts as delivered.
     """
 
+    must_deliver = True
+
     def __init__(
         self,
         path: Path,
@@ -51,6 +53,10 @@ class RawWriter(Publisher):
         self._thread: DiskThread | None = None
         self._is_open = False
         self._folder = MountedFolder(self.path.parent)
+        self._remember: Callable[[Marks], None] | None = None
+        self._begins: dict[int, FilePlace] = {}  # of files, by inode: where what no cursor knows of may begin
+        self._place: dict[int, FilePlace] = {}  # of the file that is written, as of the last delivery
+        self._found: FoundBytes | None = None
 
     @classmethod
     def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
@@ -83,13 +89,44 @@ class RawWriter(Publisher):
         Raises:
             PublisherUnavailable: the disk is full or gone; nothing of the batch is in the file.
         """
-        data = b"".join(item if isinstance(item, bytes) else sample_bytes(item.samples) for item in batch)
+        data = b"".join(bytes_of(item) for item in batch)
         try:
-            await self._submit(self._append, data)
+            self._place = await self._submit(self._append, data)
         except OSError as error:
             raise PublisherUnavailable(describe_write(error, self.path)) from error
         if self.fsync_s:
             self._late_sync.schedule()
+
+    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> FoundBytes | None:
+        """Return what was written beyond the cursor: it is not written once more.
+
+        Raises:
+            PublisherUnavailable: the files cannot be read.
+        """
+        self._begins = unpack_places(marks)
+        try:
+            found = await self._submit(FoundBytes.read, self.path.parent, self._begins, self.log)
+            self._remember = remember
+            self._place = await self._submit(self._note_file)
+        except OSError as error:
+            raise PublisherUnavailable(f"cannot read {error.filename}: {describe(error)}") from error
+        self._found = None if found.is_over else found
+        return self._found
+
+    async def settled(self, *, at_once: bool = False) -> Marks:
+        """Return the size of the file as of this call, when all that is delivered is safe.
+
+        Raises:
+            PublisherUnavailable: the disk refuses it.
+        """
+        found = self._found
+        is_searching = found is not None and (not found.is_over or found.torn_bytes > 0)
+        marks = pack_places({**self._begins, **found.places} if found is not None and is_searching else self._place)
+        if at_once:
+            await self._submit(self._sync)
+        elif self.fsync_s:
+            await self._late_sync.covered()
+        return marks
 
     async def aclose(self) -> None:
         """Make what was written safe and close the file."""
@@ -111,7 +148,7 @@ class RawWriter(Publisher):
         """Return the file, how much was written to it, and why that may not be on the disk."""
         return {"path": str(self.path), "written_bytes": self._written_bytes, "sync_error": self._late_sync.error}
 
-    def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
+    def _submit(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> "asyncio.Future[Result]":
         """Let the thread of the disk call *function*; return the future of its end."""
         if self._thread is None:
             raise ComponentError(f"{self.name} is not open")
@@ -138,10 +175,37 @@ class RawWriter(Publisher):
         self._folder.device()  # raises when its disk is not mounted: nothing must be written below the mount point
         self._fd = open_locked(self.path, 0o644)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> dict[int, FilePlace]:
         self._reopen()
+        self._note_file()
+        self._cut_torn()
         append(self._fd, data, must_sync=not self.fsync_s)
         self._written_bytes += len(data)
+        return self._note_file()
+
+    def _note_file(self) -> dict[int, FilePlace]:
+        """Return the place of the file; have it kept first when that is new, or has become shorter."""
+        if self._remember is None:
+            return {}
+        status = os.fstat(self._fd)
+        inode, size = status.st_ino, status.st_size
+        begin = self._begins.get(inode)
+        # A new file may have the inode of one that was removed.
+        if begin is None or size < begin.size or inode != max(self._begins, key=lambda each: self._begins[each]):
+            newest = max((place.order for place in self._begins.values()), default=0)
+            begin = FilePlace(newest + 1, size)
+            self._remember(pack_places({inode: begin}))
+            self._begins[inode] = begin
+        return {inode: begin._replace(size=size)}
+
+    def _cut_torn(self) -> None:
+        """Remove the beginning of a message that a crash has left, and that is written again now."""
+        found = self._found
+        if found is not None and found.torn_bytes:
+            status = os.fstat(self._fd)
+            if found.is_end(status.st_ino, status.st_size):
+                os.ftruncate(self._fd, status.st_size - found.torn_bytes)
+            found.torn_bytes = 0
 
     def _sync(self) -> None:
         try:

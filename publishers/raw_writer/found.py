@@ -1,0 +1,145 @@
+"""Bytes that are in the files of a RawWriter already: recognised when they are to be written once more."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rawdaq.journal.pieces import parts
+from rawdaq.packet import Packet, PacketRun
+from rawdaq.protocols.message import sample_bytes
+
+Item = Packet | PacketRun | bytes
+
+_VALUE_BYTES = 16
+
+
+class FilePlace(NamedTuple):
+    """Up to where a file was written.
+
+    Attributes:
+        order: files with a higher one came later.
+        size: in bytes.
+    """
+
+    order: int
+    size: int
+
+
+def pack_places(places: Mapping[int, FilePlace]) -> dict[bytes, bytes]:
+    """Return *places*, by the inodes of the files, as a journal keeps them: a renamed file is found by its inode."""
+    return {inode.to_bytes(8): place.order.to_bytes(8) + place.size.to_bytes(8) for inode, place in places.items()}
+
+
+def unpack_places(marks: Mapping[bytes, bytes]) -> dict[int, FilePlace]:
+    """Return what `pack_places` has made *marks* of."""
+    return {
+        int.from_bytes(inode): FilePlace(int.from_bytes(value[:8]), int.from_bytes(value[8:]))
+        for inode, value in marks.items()
+        if len(value) == _VALUE_BYTES
+    }
+
+
+def bytes_of(item: Packet | bytes) -> bytes | memoryview:
+    """Return what the file holds of *item*."""
+    return item if isinstance(item, bytes) else sample_bytes(item.samples)
+
+
+class _Piece(NamedTuple):
+    """What one file holds beyond its place."""
+
+    inode: int
+    place: FilePlace
+    data: bytes
+
+
+class FoundBytes:
+    """What was written before a crash and beyond the cursor in the journal.
+
+    Args:
+        pieces: what the files hold, in the order in which they were written.
+        log: where it is logged what was recognised, and what was not.
+
+    Attributes:
+        torn_bytes: how much at the end of the newest file is the beginning of a message whose rest is not there: it is
+            to be cut off, because the whole message follows.
+        is_over: whether nothing of it is left to be recognised.
+    """
+
+    def __init__(self, pieces: Sequence[_Piece], log: logging.Logger) -> None:
+        self.torn_bytes = 0
+        self._pieces = pieces
+        self._data = b"".join(piece.data for piece in pieces)
+        self.is_over = not self._data
+        self._at = 0
+        self._log = log
+
+    @classmethod
+    def read(cls, folder: Path, places: Mapping[int, FilePlace], log: logging.Logger) -> "FoundBytes":
+        """Return what stands in files of *folder* beyond *places*; it is on the disk then. This blocks.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        paths = {entry.inode(): entry.path for entry in os.scandir(folder) if entry.inode() in places}
+        inodes = sorted(paths, key=lambda each: places[each])
+        return cls([_Piece(each, places[each], _beyond(paths[each], places[each].size)) for each in inodes], log)
+
+    @property
+    def places(self) -> dict[int, FilePlace]:
+        """Up to where the files were recognised, by inode."""
+        places: dict[int, FilePlace] = {}
+        left = self._at
+        for inode, place, data in self._pieces:
+            places[inode] = place._replace(size=place.size + min(left, len(data)))
+            left -= min(left, len(data))
+        return places
+
+    def is_end(self, inode: int, size: int) -> bool:
+        """Return whether a file is the newest of those that were read, and has not grown since."""
+        return bool(self._pieces) and (inode, size) == (
+            self._pieces[-1].inode,
+            self._pieces[-1].place.size + len(self._pieces[-1].data),
+        )
+
+    def rest(self, item: Item, is_new: bool) -> list[tuple[int, Item]]:
+        """Return what of *item* is not there, with the index of its first sample."""
+        if not isinstance(item, PacketRun):
+            return [] if self._has(item) else [(0, item)]
+        for index, packet in enumerate(item):
+            if not self._has(packet):
+                return [*parts(item, index * packet.size, item.size)]
+        return []
+
+    def _has(self, item: Packet | bytes) -> bool:
+        """Return whether *item* comes next; the search ends where it does not."""
+        if self.is_over:
+            return False
+        data = bytes(bytes_of(item))
+        there = self._data[self._at : self._at + len(data)]
+        if there == data:
+            self._at += len(data)
+            self.is_over = self._at == len(self._data)
+            if self.is_over:
+                self._log.info("%d bytes were written before the last end, and not once more", self._at)
+            return True
+        self.is_over = True
+        if data.startswith(there):
+            self.torn_bytes = len(there)
+        else:
+            self._log.warning("the last %d bytes are not what the journal has; they stay", len(self._data) - self._at)
+        return False
+
+
+def _beyond(path: str, size: int) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        pieces: list[bytes] = []
+        while piece := os.pread(fd, 1 << 20, size):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)

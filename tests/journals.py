@@ -1,0 +1,119 @@
+"""Fanouts with a journal, opened and run in one process, and killed as a process is: nothing is closed in order."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawdaq.config.settings import JournalSettings
+from rawdaq.delivery.fanout import Fanout
+from rawdaq.delivery.journal.journal import Journal
+from rawdaq.miniseed.file import RecordFile
+from rawdaq.miniseed.reader import read_record
+from rawdaq.publisher import Publisher
+from rawdaq.publishers.miniseed import MiniSeedPublisher
+from rawdaq.publishers.raw_writer import RawWriter
+from rawdaq.times import sample_time
+from tests.fanouts import LOG, Keeper, RecordKeeper
+
+
+class MustKeep(Keeper):
+    must_deliver = True
+
+
+class MustKeepRecords(RecordKeeper):
+    must_deliver = True
+
+
+def settings(path: Path, **more: Any) -> JournalSettings:
+    return JournalSettings(path=path, **{"sync_s": 0.0, **more})
+
+
+@contextlib.asynccontextmanager
+async def journalled(
+    path: Path, publishers: Sequence[Publisher], *, is_killed: bool = False, **more: Any
+) -> AsyncGenerator[Fanout]:
+    """Run a fanout with a journal in *path*; at the end it is drained and closed, or only cancelled.
+
+    What a kill leaves behind in memory is dropped; what the store has written is on the disk, as in a page cache.
+    """
+    journal = Journal(settings(path, **more), LOG)
+    fanout = Fanout(publishers, LOG, journal=journal)
+    await fanout.open(is_strict=True)
+    tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
+    try:
+        yield fanout
+        if not is_killed:
+            assert await fanout.drain(10.0) is None
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(result, asyncio.CancelledError):
+                raise AssertionError(f"a task has ended: {result!r}") from (
+                    result if isinstance(result, BaseException) else None
+                )
+        if is_killed:
+            kill(journal)
+        else:
+            assert await fanout.aclose(10.0) == [None] * len(publishers)
+
+
+def kill(journal: Journal) -> None:
+    """End the store as a kill does: what was written stays, the lock is given back, nothing more is written."""
+    store = journal.store
+    assert store._sync is not None
+    assert store._writer is not None
+    assert store._reader is not None
+    store._sync.end()
+    store._sync.join(10.0)
+    store._writer.submit(lambda: None).result(10.0)
+    store._writer.end()
+    store._reader.end()
+    store.store._unlock()
+    store.store._catalog.close()
+    store.store._parts.durability.close()
+    store._writer = store._reader = store._sync = None
+    store.store._writer = None
+
+
+def _close_files(publisher: MiniSeedPublisher) -> None:
+    for file in publisher._archive._files._files.values():
+        file.close()
+
+
+async def kill_archive(publisher: MiniSeedPublisher) -> None:
+    """End *publisher* as a kill does: what it has written stays, files are given back, nothing is synced."""
+    publisher._late_sync.close()
+    thread, publisher._thread = publisher._thread, None
+    assert thread is not None
+    await thread.submit(_close_files, publisher)
+    thread.give_back()
+    publisher._is_closed = True
+
+
+async def kill_raw_writer(publisher: RawWriter) -> None:
+    """End *publisher* as a kill does."""
+    publisher._late_sync.close()
+    thread, publisher._thread = publisher._thread, None
+    assert thread is not None
+    await thread.submit(os.close, publisher._fd)
+    thread.give_back()
+    publisher._fd = -1
+
+
+def archived(root: Path) -> dict[tuple[str, str], list[tuple[int, Any]]]:
+    """Return time and value of each sample in the archive in *root*, by stream and file, in order."""
+    found: dict[tuple[str, str], list[tuple[int, Any]]] = {}
+    for path in sorted(root.rglob("[!.]*.D.*")):
+        file = RecordFile(path, lambda path, text: pytest.fail(f"{path}: {text}"))
+        for record in file.records(0, file.size_bytes):
+            info, content = read_record(record.data)
+            assert content.samples is not None
+            times = [sample_time(info.start_ns, index, info.rate_hz) for index in range(info.sample_count)]
+            found.setdefault((info.name, path.name), []).extend(zip(times, content.samples.tolist(), strict=True))
+    return found
