@@ -124,8 +124,8 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the file that is open as *descriptor* is the one at *path*."""
+    """Whether the file that is open as *descriptor* is the one at *path*, as far as that can be seen."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
