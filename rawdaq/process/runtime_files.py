@@ -276,7 +276,7 @@ class RuntimeFiles:
         inodes = self._inodes() if self._held else None
         if inodes is None:
             return lost
-        removed = [held for held in self._held.values() if inodes.get(held.path.name) != held.inode]
+        removed = [held for key, held in self._held.items() if inodes.get(f"{key}.pid") != held.inode]
         for pid_file in removed:
             try:
                 make_runtime_folder(self.folder, self.logs)
@@ -290,7 +290,7 @@ class RuntimeFiles:
             except OSError as error:
                 lost.errors.append(ComponentError(f"{pid_file.path} cannot be put back: {error.strerror}"))
         self._open_folder_again()
-        lost.sockets.update(key for key in self._held if self._socket(key).name not in inodes)
+        lost.sockets.update(key for key in self._held if f"{key}.sock" not in inodes)
         return lost
 
     def _inodes(self) -> dict[str, int] | None:
