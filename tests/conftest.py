@@ -99,6 +99,14 @@ def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not left, f"left behind: {sorted(left)}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_dir_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the runtime folder of whoever runs the tests out of those that do not ask for one of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAWDAQ_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime") / "run"))
+        yield
+
+
 @pytest.fixture
 def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A runtime folder of this test alone; a component that still runs in it afterwards is ended, and fails the test.

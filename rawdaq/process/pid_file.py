@@ -19,6 +19,10 @@ class PidFile:
         key: the component, or the process that components share.
         path: the file.
 
+    Attributes:
+        key: as the argument.
+        inode: the number of the file in its file system; no other file has it while this one is open.
+
     Raises:
         AlreadyRunning: another process has it.
         ComponentError: the file cannot be opened.
@@ -28,11 +32,7 @@ class PidFile:
         self.key, self.path = key, path
         self._content = b""
         self._descriptor = self._lock(LOCK_PATIENCE_S)
-
-    @property
-    def inode(self) -> int:
-        """The number of the file in its file system; no other file has it while this one is open."""
-        return os.fstat(self._descriptor).st_ino
+        self.inode = os.fstat(self._descriptor).st_ino
 
     def read(self) -> str:
         """Return what the last run left in the file."""
@@ -56,6 +56,7 @@ class PidFile:
         """
         removed, self._descriptor = self._descriptor, self._lock(0)
         os.close(removed)
+        self.inode = os.fstat(self._descriptor).st_ino
         self._write_content()
 
     def is_in_place(self) -> bool:
@@ -124,8 +125,8 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the file that is open as *descriptor* is the one at *path*."""
+    """Whether the file that is open as *descriptor* is the one at *path*, as far as that can be seen."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False

@@ -273,10 +273,10 @@ class RuntimeFiles:
     def restore(self) -> Lost:
         """Put back the folders and pid files of this process's components that somebody removed."""
         lost = Lost([], [], set())
-        if not self._held:
+        inodes = self._inodes() if self._held else None
+        if inodes is None:
             return lost
-        inodes = self._inodes()
-        removed = [held for held in self._held.values() if inodes.get(held.path.name) != held.inode]
+        removed = [held for key, held in self._held.items() if inodes.get(f"{key}.pid") != held.inode]
         for pid_file in removed:
             try:
                 make_runtime_folder(self.folder, self.logs)
@@ -287,17 +287,24 @@ class RuntimeFiles:
                     lost.errors.append(error)
             except ComponentError as error:
                 lost.errors.append(error)
+            except OSError as error:
+                lost.errors.append(ComponentError(f"{pid_file.path} cannot be put back: {error.strerror}"))
         self._open_folder_again()
-        lost.sockets.update(key for key in self._held if self._socket(key).name not in inodes)
+        lost.sockets.update(key for key in self._held if f"{key}.sock" not in inodes)
         return lost
 
-    def _inodes(self) -> dict[str, int]:
-        """Return the number of each file of the runtime folder, in one go for a thousand components."""
+    def _inodes(self) -> dict[str, int] | None:
+        """Return the number of each file of the runtime folder, in one go for a thousand components.
+
+        None: nothing can be known now, such as without a descriptor.
+        """
         try:
             with os.scandir(self.folder) as entries:
                 return {entry.name: entry.inode() for entry in entries}
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError:
+            return None
 
     def _open_folder_again(self) -> None:
         """Let addresses of `command_address` lead to the folder that is there now."""

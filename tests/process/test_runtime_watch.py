@@ -1,6 +1,7 @@
 """Files of running components that somebody removes come back."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -133,6 +134,38 @@ def test_a_folder_that_cannot_be_made_again_is_reported_once_until_it_can(
         assert "cannot be made: File exists; set RAWDAQ_RUNTIME_DIR" in caplog.messages[0]
         files.folder.unlink()
         watch.restore()
+        assert files.keys() == [KEY]
+
+
+def _without_descriptors(_: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_without_descriptors_nothing_counts_as_removed(
+    files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with files.hold(KEY, Path("a"), 1):
+        monkeypatch.setattr(os, "scandir", _without_descriptors)
+        lost = files.restore()
+        assert (lost.pid_files, lost.errors, lost.sockets) == ([], [], set())
+        RuntimeWatch(files, {KEY: Idle()}).restore()
+    assert caplog.messages == []
+
+
+def test_a_folder_that_cannot_be_made_private_is_reported(
+    files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with files.hold(KEY, Path("a"), 1):
+        _remove_all(files)
+        files.folder.mkdir(mode=0o755)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "chmod", refuse)
+            RuntimeWatch(files, {}).restore()
+        assert f"{files.pid_file(KEY)} cannot be put back: Operation not permitted" in caplog.text
+        RuntimeWatch(files, {}).restore()
         assert files.keys() == [KEY]
 
 
