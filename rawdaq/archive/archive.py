@@ -242,6 +242,7 @@ class Archive:
         rest = unwritten.runs[count:]
         unwritten.runs = self._not_there_yet(file, unwritten.runs[:count]) + rest
         some = unwritten.runs[: len(unwritten.runs) - len(rest)]
+        file.is_dirty = True  # what is there already, a killed process may have written and not synced
         written = file.append(some) if some else 0
         before = unwritten.size_bytes
         unwritten.runs = _after(unwritten.runs, written)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -219,7 +220,10 @@ def test_each_sample_is_in_the_archive_once(steps: list[Step]) -> None:
         found = archived(Path(folder) / "archive")
     for stream, fed in feed.samples.items():
         files = [samples for (name, _), samples in found.items() if name == stream]
-        assert sorted(sample for samples in files for sample in samples) == sorted(fed), stream
+        archived_samples = Counter(sample for samples in files for sample in samples)
+        assert archived_samples.keys() == set(fed), stream
+        # A device whose clock was set back may send the same values at the same times: an archive has these once.
+        assert archived_samples <= Counter(fed), stream
         assert all(is_in_order(samples, fed) for samples in files)
     assert {name for name, _ in found} == set(feed.samples)
 
