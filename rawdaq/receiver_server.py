@@ -306,6 +306,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
 
     async def _close(self) -> None:
         self._silence.close()
+        await self._fanout.stop_opening()
         await self._tasks.cancel(lambda name: True, f"{self.name} stops")
         for endpoint in self.endpoints:
             await endpoint.aclose()

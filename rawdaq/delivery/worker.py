@@ -93,6 +93,12 @@ class Worker:
         """Take note that the first attempt to open takes too long to wait for; the publisher is paused until then."""
         self._pause("it is still being opened: does its disk or network answer?")
 
+    async def stop_opening(self) -> None:
+        """End the first attempt, where `run` has not begun to wait for it."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+
     async def _open(self) -> None:
         await self.publisher.open()
         self._opened.set()
