@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from rawdaq.control import invocation
+from rawdaq.control.describe.command import describe
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
@@ -31,7 +32,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @invocation.config_option
-@click.version_option(package_name="rawdaq", prog_name=PROGRAM)
+@invocation.version_option(PROGRAM)
 def cli() -> None:
     """Start, stop and ask the components of a station.
 
@@ -97,17 +98,13 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
 @invocation.config_option
 def logs(name: str, lines: int, is_following: bool) -> int:
     """Show the last lines of a component's log, or of that of a process that components share (group.N)."""
+    from rawdaq.control import log_place
     from rawdaq.control import logs as log_files
-    from rawdaq.errors import ComponentError
 
     with invocation.runtime_files() as runtime:
-        file = runtime.log_file(name)
-        title = name
-        if not (name.startswith("group.") and file.exists()):  # the log stays when the process has ended
-            target = invocation.find_one(name, runtime)
-            title, file = target.title, runtime.log_file(target.key)
-    if not (is_following or file.exists()):
-        raise ComponentError(f"{title} has no log yet ({file}); it was never started in the background")
+        file, note = log_place.find(name, runtime)
+    if note:
+        invocation.print_error(note)
     begin = log_files.size_bytes(file)
     try:
         for line in log_files.last_lines(file, lines):
@@ -173,6 +170,7 @@ def init(station: str) -> int:
     return 0
 
 
+cli.add_command(describe)
 cli.add_command(status)
 cli.add_command(start)
 cli.add_command(stop)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def _fixed_part(pattern: str) -> Path:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-jsonl")
 @click.option(
     "-c", "--conf", "file", required=True, type=click.Path(path_type=Path), help="Configuration as TOML, of dali2jsonl."
 )

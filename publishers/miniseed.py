@@ -34,11 +34,13 @@ class MiniSeedPublisher(Publisher):
 
     Args:
         path: the archive's folder; it is created.
-        layout: ``sds``, ``bud``, or a pattern of file names with the letters of `ArchiveLayout`.
+        layout: ``sds``, ``bud``, or a pattern of file names. In it ``%n``, ``%s``, ``%l`` and ``%c`` are network,
+            station, location and channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and
+            second of the first sample; `ArchiveLayout` has more.
         version: 2 or 3, the version of miniSEED.
         record_length: bytes of a record, for miniSEED 2 a power of two from 128 to 131072; the longest one for 3.
-        encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
-            says which samples each of them can hold.
+        encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``. ``auto`` is STEIM2
+            for integers and the samples' own for others; what does not fit is stored otherwise, and logged.
         flush_after_s: how long a sample waits at most for its record to fill; by default 10 s, of streams below 20 Hz
             200 sampling intervals.
         fsync_s: how long after it was written a record is safe on the disk at the latest; 0: a batch counts as
@@ -50,6 +52,7 @@ class MiniSeedPublisher(Publisher):
     """
 
     takes_runs = True
+    takes_records = True
     gather_bytes = 4_000_000
     gather_s = 0.5
 
@@ -69,7 +72,7 @@ class MiniSeedPublisher(Publisher):
         super().__init__(name, logger)
         self.record_format = RecordFormat(version, record_length, encoding, flush_after_s)
         self._path = Path(path)
-        self._archive = Archive(self._path, ArchiveLayout(layout), max_open_files, self.log)
+        self._archive = Archive(self._path, ArchiveLayout(layout), self.record_format, max_open_files, self.log)
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None

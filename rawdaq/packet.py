@@ -4,12 +4,13 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
+from rawdaq.marks import Marks
 from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns
 
@@ -75,6 +76,7 @@ class Packet:
         timing_quality: 0 to 100 percent as the device says, None when it does not.
         sequence: number of the packet in its stream, from 0 when the component starts; set when it is published.
         received_ns: the receiver's clock when the last byte arrived (for latency, never for timing).
+        marks: data quality and flags, of samples that were in a record before; None: as usual.
 
     Attributes:
         size: number of samples.
@@ -89,6 +91,7 @@ class Packet:
         "_samples",
         "data",
         "dtype",
+        "marks",
         "rate_hz",
         "received_ns",
         "sequence",
@@ -110,6 +113,7 @@ class Packet:
         timing_quality: int | None = None,
         sequence: int = 0,
         received_ns: int = 0,
+        marks: Marks | None = None,
     ) -> None:
         if not isinstance(stream, StreamId):  # pyright: ignore[reportUnnecessaryIsInstance] - users have text
             raise InvalidValue(f"stream {stream!r} is not a StreamId; StreamId.parse makes one of text")
@@ -123,6 +127,7 @@ class Packet:
         self.timing_quality = timing_quality
         self.sequence = sequence
         self.received_ns = received_ns
+        self.marks = marks
         self._samples: Samples | None = _checked(samples, stream)
         self.data = _bytes_of(self._samples)
         self.dtype = self._samples.dtype
@@ -139,6 +144,7 @@ class Packet:
         timing_quality: int | None,
         sequence: int,
         received_ns: int,
+        marks: Marks | None = None,
     ) -> "Packet":
         """Return a packet of values that a codec, or another packet, has checked; *data* is read-only."""
         packet = _new(Packet)
@@ -151,6 +157,7 @@ class Packet:
         packet.timing_quality = timing_quality
         packet.sequence = sequence
         packet.received_ns = received_ns
+        packet.marks = marks
         packet._samples = None  # noqa: SLF001 - its own
         return packet
 
@@ -195,11 +202,11 @@ class Packet:
 
     def _key(self) -> tuple[object, ...]:
         fields = self.stream, self.start_ns, self.rate_hz, self.timing_quality, self.sequence, self.received_ns
-        return *fields, self.sample_type, self.size
+        return *fields, self.marks, self.sample_type, self.size
 
     def __reduce__(self) -> tuple[object, ...]:
         fields = self.stream, self.start_ns, self.rate_hz, self.samples.copy()
-        return Packet, (*fields, self.timing_quality, self.sequence, self.received_ns)
+        return Packet, (*fields, self.timing_quality, self.sequence, self.received_ns, self.marks)
 
     def replace(self, **changes: Any) -> "Packet":
         """Return this packet with other values of some fields.
@@ -222,6 +229,21 @@ class Packet:
             self.timing_quality,
             sequence,
             self.received_ns,
+            self.marks,
+        )
+
+    def shifted(self, by_ns: int) -> "Packet":
+        """Return this packet *by_ns* later."""
+        return Packet.trusted(
+            self.stream,
+            self.start_ns + by_ns,
+            self.rate_hz,
+            self.dtype,
+            self.data,
+            self.timing_quality,
+            self.sequence,
+            self.received_ns,
+            self.marks,
         )
 
     def owned(self) -> "Packet":
@@ -235,11 +257,12 @@ class Packet:
             self.timing_quality,
             self.sequence,
             self.received_ns,
+            self.marks,
         )
 
 
 _new = object.__new__
-_FIELDS = ("stream", "start_ns", "rate_hz", "samples", "timing_quality", "sequence", "received_ns")
+_FIELDS = ("stream", "start_ns", "rate_hz", "samples", "timing_quality", "sequence", "received_ns", "marks")
 
 
 def _checked(samples: Samples, stream: StreamId) -> Samples:
@@ -294,6 +317,8 @@ class PacketRun:
     timing_quality: int | None = None
     sequence: int = 0
     received_ns: int = 0
+    #: Runs come from devices, which have none.
+    marks: ClassVar[Marks | None] = None
 
     def __len__(self) -> int:
         return len(self.starts_ns)
@@ -330,6 +355,10 @@ class PacketRun:
             sequence,
             self.received_ns,
         )
+
+    def shifted(self, by_ns: int) -> "PacketRun":
+        """Return this run *by_ns* later."""
+        return replace(self, starts_ns=[start_ns + by_ns for start_ns in self.starts_ns])
 
     def owned(self) -> "PacketRun":
         """Return this run with samples of its own, not a view that keeps in memory what came together with them."""

@@ -18,7 +18,7 @@ from rawdaq.stream_id import StreamId
 
 
 class OverflowPolicy(StrEnum):
-    """What an queue does when its publisher is slower than the receiver."""
+    """What a queue does when its publisher is slower than the receiver."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
@@ -76,6 +76,8 @@ class Publisher:
         record_format: when set, the publisher gets miniSEED records of this format instead of packets.
         takes_runs: whether a batch may hold `PacketRun`s and `RecordRun`s, which stand for many packets or records;
             other publishers get `Packet`s and `Record`s.
+        takes_records: whether, where `record_format` is set, a batch may also hold records of any format as a file or
+            a server had them: texts and states of health, which no packet can carry. Other publishers do not get them.
         takes_messages: whether a batch may hold `rawdaq.multipart.Multipart` messages; other publishers get their parts
             as plain bytes.
         overflow: what its queue does when it is full; the station file may say otherwise.
@@ -95,6 +97,7 @@ class Publisher:
 
     record_format: RecordFormat | None = None
     takes_runs: bool = False
+    takes_records: bool = False
     takes_messages: bool = False
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
@@ -158,6 +161,8 @@ class Publisher:
                 cls.try_deliver = Publisher.try_deliver  # type: ignore[method-assign]  # as if it stood in the class
             if "takes_runs" not in own:
                 cls.takes_runs = False
+            if "takes_records" not in own:
+                cls.takes_records = False
             if "takes_messages" not in own:
                 cls.takes_messages = False
 

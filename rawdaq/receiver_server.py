@@ -1,8 +1,7 @@
-"""The base of every receiver: bytes come in, packets go out, commands are answered.
+"""The base of every receiver: bytes come in, packets go out, commands are answered. The calls are those of ssdaq.
 
-A subclass names its sockets in ``__init__`` (`ReceiverServer.setup_udp`, `ReceiverServer.setup_stream`,
-`ReceiverServer.connect_stream`), does its work in coroutines named ``ct_*``, calls `ReceiverServer.publish`, and is
-controlled through methods named ``cmd_*``. The calls are those of ssdaq's ``ReceiverServer``.
+A subclass names its sockets in ``__init__`` (`setup_udp`, `setup_stream`, `connect_stream`), works in coroutines named
+``ct_*``, calls `publish`, and is controlled through methods named ``cmd_*``.
 """
 
 import asyncio
@@ -20,6 +19,7 @@ from rawdaq.delivery.backpressure import Held
 from rawdaq.delivery.closing import close_publishers
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.errors import ComponentError
+from rawdaq.miniseed.format import RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
@@ -56,6 +56,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
 
     Attributes:
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+        command_socket: answers them.
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
@@ -101,8 +102,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._tasks = Tasks(self.log, self.stop)
-        self._started_s = 0.0
-        self._close_by_s = 0.0
+        self.command_socket = commands.CommandSocket(self, self.log)
+        self._started_s = self._close_by_s = 0.0
         self._state = "new"
 
     # ------------------------------------------------------------------ what subclasses call
@@ -142,6 +143,12 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
 
+    async def publish_records(self, records: list[RecordRun]) -> None:
+        """Hand records that no packet can carry, such as texts, to the archives; return when these have room."""
+        await self._unpaused.wait()
+        self.stats.records += len(records)
+        await self._fanout.put_records(records)
+
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
         self._fanout.set_overflow(policy)
@@ -179,8 +186,9 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         return has_room
 
     def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
+        anomalies = self.stats.add_in_place(packets)
         has_room = self._fanout.put(packets)
-        for anomaly in self.stats.add(packets):  # publishers get packets first
+        for anomaly in anomalies:
             self.on_anomaly(anomaly)
         if not self._silence.is_watching:
             self._silence.watch()
@@ -203,8 +211,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run *coroutine* beside the others; the component stops if it fails."""
         return self._tasks.spawn(coroutine, name)
-
-    # ------------------------------------------------------------------ life
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or the command ``stop`` (blocking).
@@ -296,8 +302,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         """Close the endpoints; what relays have in their own queues they may still publish."""
         for endpoint in self.endpoints:
             await endpoint.aclose()
-        seen = -1
-        end_s = self.loop.time() + _LAST_READS_S
+        seen, end_s = -1, self.loop.time() + _LAST_READS_S
         while seen != (seen := self._fanout.put_count) and self.loop.time() < end_s:
             for _ in range(5):  # a relay needs a few turns of the loop for one item
                 await asyncio.sleep(0)
@@ -321,9 +326,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
 
     async def ct_commands(self) -> None:
         """Answer the commands that arrive at `command_address`."""
-        if self.command_address is None:
-            return
-        await commands.answer_all(self, self._context, self.command_address, self.log)
+        if self.command_address is not None:
+            await self.command_socket.answer_all(self._context, self.command_address)
 
     async def ct_monitor(self) -> None:
         """Let every `Reporter` push its report to `monitor_address`."""

@@ -13,6 +13,10 @@ from rawdaq.errors import InvalidValue
 NS_PER_S = 1_000_000_000
 NS_PER_DAY = 86_400 * NS_PER_S
 
+#: Samples continue others when they begin within so many sampling intervals of where those ended, as SeisComP and ObsPy
+#: see it; beyond that there is a gap or an overlap.
+CONTIGUOUS_SAMPLES = 0.5
+
 #: What signed 64 bits hold, as miniSEED libraries and numpy store it: the years 1678 to 2261 are whole.
 MIN_YEAR = 1678
 MAX_YEAR = 2261
@@ -138,7 +142,7 @@ def from_iso(text: str) -> int:
     return from_datetime(when) + int((match[2] or "").ljust(9, "0"))
 
 
-def span_ns(samples: int, rate_hz: float) -> int:
+def span_ns(samples: float, rate_hz: float) -> int:
     """Return how long *samples* sampling intervals last; computed at once, never accumulated.
 
     >>> span_ns(100, 100.0), span_ns(1, 300.0)
@@ -150,6 +154,15 @@ def span_ns(samples: int, rate_hz: float) -> int:
 def sample_time(start_ns: int, index: int, rate_hz: float) -> int:
     """Return the time of sample *index* of a run that starts at *start_ns*."""
     return start_ns + round(index * NS_PER_S / rate_hz)
+
+
+def is_contiguous(start_ns: int, next_ns: int, rate_hz: float) -> bool:
+    """Return whether samples from *start_ns* on continue those that ended one interval before *next_ns*.
+
+    >>> is_contiguous(5_000_000, 0, 100.0), is_contiguous(-5_000_001, 0, 100.0)
+    (True, False)
+    """
+    return abs(start_ns - next_ns) * rate_hz <= CONTIGUOUS_SAMPLES * NS_PER_S
 
 
 def duration_text(seconds: float) -> str:

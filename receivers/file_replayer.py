@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import CommandError, ComponentError, InvalidValue, RawdaqError
 from rawdaq.miniseed.file import Extent
+from rawdaq.miniseed.format import RecordRun
+from rawdaq.miniseed.reader import RecordUnreadable, moved
 from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.receiver_server import ReceiverServer
@@ -81,6 +83,7 @@ class FileReplayer(ReceiverServer):
     ) -> None:
         super().__init__("", 0, publishers, name)
         self.stats.ahead_s = self.stats.behind_s = inf  # its times are those of the files
+        self.stats.has_stamps = False  # records keep the times that they have
         self._setup = True  # it has no socket
         self.problems = Problems(lambda text: self.log.warning("%s", text), strict)
         self.reader = ReplayReader(
@@ -143,10 +146,13 @@ class FileReplayer(ReceiverServer):
             await self._play_turn()
             if self._first_ns is None:
                 raise ComponentError("the files hold no waveforms of the selected streams")
-            if self._next_ns == self._first_ns:
+            has_waveforms = self._next_ns != self._first_ns
+            if not has_waveforms and self._turn:
                 raise ComponentError("the files that were played before are empty now")
             if not self._is_looping:
                 break
+            if not has_waveforms:
+                raise ComponentError("the files hold no waveforms of the selected streams to repeat")
             self._begin_again(self._first_ns)
         self._doing = "delivering"
         self.expect_none()
@@ -157,7 +163,7 @@ class FileReplayer(ReceiverServer):
     async def _play_turn(self) -> None:
         """Play the files from the current position to their end."""
         self._doing = "playing"
-        batch: list[Packet] = []
+        batch: list[Packet | RecordRun] = []
         while True:
             if self._seek_ns is not None:
                 batch = []
@@ -205,7 +211,7 @@ class FileReplayer(ReceiverServer):
         self._next_ns = self._reached_ns = time_ns
         self._note_begin(time_ns)
 
-    def _count_due(self, batch: Sequence[Packet]) -> int:
+    def _count_due(self, batch: Sequence[Packet | RecordRun]) -> int:
         """Return how many packets at the beginning of *batch* are due."""
         if self.clock.is_held:
             return 0
@@ -215,8 +221,9 @@ class FileReplayer(ReceiverServer):
         now_ns = self.clock.now_ns
         return next((index for index, packet in enumerate(batch) if packet.end_ns > now_ns), len(batch))
 
-    async def _publish(self, batch: Sequence[Packet]) -> None:
+    async def _publish(self, batch: Sequence[Packet | RecordRun]) -> None:
         now_ns, offset_ns = clocks.time_ns(), self._offset_ns
+        packets = [item for item in batch if isinstance(item, Packet)]
         await self.publish(
             [
                 Packet(
@@ -226,14 +233,29 @@ class FileReplayer(ReceiverServer):
                     packet.samples,
                     packet.timing_quality,
                     received_ns=now_ns,
+                    marks=packet.marks,
                 )
-                for packet in batch
+                for packet in packets
             ]
         )
-        self._reached_ns = max(packet.end_ns for packet in batch)
-        self._next_ns = max(self._next_ns, *(packet.next_ns for packet in batch))
+        if len(packets) < len(batch):
+            texts = (self._moved(item, offset_ns) for item in batch if isinstance(item, RecordRun))
+            await self.publish_records([text for text in texts if text is not None])
+        self._reached_ns = max(item.end_ns for item in batch)
+        self._next_ns = max([self._next_ns, *(packet.next_ns for packet in packets)])
         if self.clock.speed == inf:
             self.clock.go_to(self._reached_ns)
+
+    def _moved(self, run: RecordRun, by_ns: int) -> RecordRun | None:
+        """Return a record that holds no waveform *by_ns* later, None when that cannot be, which is logged."""
+        if not by_ns:
+            return run
+        try:
+            data = moved(run.data, run.stream, by_ns)
+        except RecordUnreadable as error:
+            self.log.warning("a record of %s is left out: %s", run.stream, error)
+            return None
+        return RecordRun(run.stream, [run.start_ns + by_ns], run.sample_counts, 0.0, data)
 
     async def _sleep(self, delay_s: float) -> None:
         """Return after *delay_s*, or when a command has changed something."""
@@ -282,6 +304,7 @@ class FileReplayer(ReceiverServer):
             "files_skipped": len(self.problems.files),
             "skipped": list(self.problems.files.values())[:_SHOWN_FILES],
             "damages": self.problems.damages,
+            "texts": self.stats.records,
         }
 
     def cmd_position(self) -> dict[str, object]:

@@ -49,6 +49,9 @@ class TinyClient:
         fields = struct.unpack(">HHBBBIII", self._file.read(19))
         return fields, self._file.read(fields[-1] * sample_bytes)
 
+    def read(self, size_bytes: int) -> bytes:
+        return self._file.read(size_bytes)
+
     def rest(self) -> bytes:
         """Return all that comes until the end of the connection."""
         return self._file.read()

@@ -82,7 +82,9 @@ async def test_a_server_for_which_the_system_has_no_socket_left_says_so(monkeypa
     server = Idle()
     server.setup_stream(asyncio.Protocol)
     monkeypatch.setattr(socket, "socket", exhausted)
-    reason = r"cannot listen on TCP 127.0.0.1:0: Too many open files; raise the limit \(ulimit -n\), or let fewer"
+    reason = (
+        r"cannot listen on TCP 127.0.0.1:0: Too many open files; raise the limit \(ulimit -n; Limit.*, or let fewer"
+    )
     with pytest.raises(ComponentError, match=reason):
         await server.serve()
 

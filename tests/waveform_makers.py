@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.miniseed.maker import RecordFormat, RecordMaker
+from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import sample_time
@@ -43,12 +43,12 @@ def write(path: Path, packets: Iterable[Packet], version: int = 2, **record_form
     return path
 
 
-def pairs(packets: Sequence[Packet], stream: StreamId = STREAM) -> list[tuple[int, float]]:
+def pairs(packets: Sequence[Packet | RecordRun], stream: StreamId = STREAM) -> list[tuple[int, float]]:
     """Return time and value of every sample of *stream*, in the order of the packets."""
     return [
         (sample_time(packet.start_ns, index, packet.rate_hz), value)
         for packet in packets
-        if packet.stream == stream
+        if isinstance(packet, Packet) and packet.stream == stream
         for index, value in enumerate(packet.samples.tolist())
     ]
 

@@ -11,7 +11,7 @@ from rawdaq.control.dump.views import print_line
 from rawdaq.control.status.columns import fitting
 from rawdaq.packet import rate_text
 from rawdaq.stream_id import StreamId
-from rawdaq.times import span_ns
+from rawdaq.times import is_contiguous
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -53,9 +53,10 @@ class Figures:
             self.latency_sum_ns += self.latency_ns
         self.lost += arrival.lost
         self.sample_bytes += arrival.packet.samples.nbytes
-        tolerance_ns = span_ns(1, self.rate_hz) // 2
-        self.gaps += arrival.gap_ns is not None and arrival.gap_ns > tolerance_ns
-        self.overlaps += arrival.gap_ns is not None and arrival.gap_ns < -tolerance_ns
+        gap_ns = arrival.gap_ns or 0
+        if not is_contiguous(gap_ns, 0, self.rate_hz):
+            self.gaps += gap_ns > 0
+            self.overlaps += gap_ns < 0
 
     @property
     def latency_mean_ns(self) -> int | None:

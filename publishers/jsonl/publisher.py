@@ -36,7 +36,8 @@ class JsonLinesPublisher(Publisher):
     ``kill -9``.
 
     Args:
-        write: pattern of the files' path names, with the letters of `JsonLinesLayout`.
+        write: pattern of the files' path names. ``%n``, ``%s``, ``%l`` and ``%c`` are network, station, location and
+            channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and second, UTC.
         bandwrite: patterns of their own for some band codes, or the letter of another band.
         folder: what relative patterns start from.
         state: the file that knows what is in the files.

@@ -101,7 +101,7 @@ class SeedLinkPluginPublisher(Publisher):
             the server, which filters and encodes; packets of floats are refused and counted.
         fd: the descriptor of the pipe, which the program must have inherited.
         pipe: a named pipe, instead.
-        encoding: of the records (mode ``mseed``), as `RecordFormat` has it.
+        encoding: of the records (mode ``mseed``); ``auto`` is STEIM2 for integers and the samples' own for others.
         flush_after_s: how long a sample waits at most for its record to fill; by default 1 s in mode ``mseed``. In
             mode ``raw`` the server is asked to give out what it has so often; by default it never is, because that
             leaves the records of decimated streams nearly empty.

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rawdaq.delivery.items import count_of
 from rawdaq.errors import InvalidValue
@@ -20,8 +20,8 @@ from rawdaq.protocols.zmtp import frame_message
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
 from rawdaq.sockets.dialling import Backoff, Dialler
-from rawdaq.sockets.endpoint import host_port
-from rawdaq.sockets.listening import listen
+from rawdaq.sockets.endpoint import check_listening, host_port
+from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.refusals import Refusals
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
@@ -57,7 +57,7 @@ class ZMQTCPPublisher(Publisher):
 
     def __init__(
         self,
-        ip: str,
+        ip: Annotated[str, AfterValidator(check_listening)],
         port: Annotated[int, Field(ge=0, le=65535)],
         name: str = "ZMQTCPPublisher",
         logger: logging.Logger | None = None,
@@ -73,7 +73,7 @@ class ZMQTCPPublisher(Publisher):
         self.ip, self.port, self.mode = ip, port, mode
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dialler: Dialler[PubConnection] | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._connections: set[PubConnection] = set()
@@ -111,7 +111,8 @@ class ZMQTCPPublisher(Publisher):
             return
         if reason := _refusal(self.mode, self.ip):
             raise InvalidValue(reason)
-        self._server, self.port = await listen(self._connection, _host(self.ip), self.port, self.address)
+        self._listener = await listen(self._connection, _host(self.ip), self.port, self.address, self.log)
+        self.port = self._listener.port
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
@@ -196,8 +197,8 @@ class ZMQTCPPublisher(Publisher):
         await super().aclose()
         if self._dialler is not None:
             self._dialler.stop()
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         closing = [connection.close() for connection in list(self._connections)]
         if closing:
             _, late = await asyncio.wait(closing, timeout=_LINGER_S)
@@ -209,9 +210,9 @@ class ZMQTCPPublisher(Publisher):
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
         self._refusals.log(at_once=True)
 
     def status(self) -> dict[str, object]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rawdaq.archive.already_there import AlreadyThere
+from rawdaq.archive.file import ArchiveFile
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.archive.restart import RestartGaps
@@ -19,8 +21,9 @@ from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
 from rawdaq.extent import Extent
-from rawdaq.miniseed.format import RecordRun
+from rawdaq.miniseed.format import RecordFormat, RecordRun
 from rawdaq.publisher import PublisherUnavailable
+from rawdaq.stream_id import StreamId
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: What is wrong with one file, not with the disk.
@@ -69,6 +72,7 @@ class Archive:
     Args:
         root: the folder; `open` creates it.
         layout: which record belongs in which file.
+        record_format: of records that are made anew, because a file has a part of them already.
         max_open_files: how many files stay open, as far as the limit of the process allows.
         log: where torn files and files that cannot be written are logged.
         clock_ns: the time, for the names of set-aside files and for ``%D``.
@@ -83,6 +87,7 @@ class Archive:
         self,
         root: Path,
         layout: ArchiveLayout,
+        record_format: RecordFormat,
         max_open_files: int,
         log: logging.Logger,
         clock_ns: Callable[[], int] = time.time_ns,
@@ -93,6 +98,7 @@ class Archive:
         self._layout = layout
         self._log = log
         self._clock_ns = clock_ns
+        self._already_there = AlreadyThere(record_format, log)
         self._files = FileCache(root, layout.keys_are_patterns, max_open_files, log, clock_ns)
         self.restart = RestartGaps(root, layout, log, clock_ns)
         self._failed: dict[str, _Unwritten] | None = None  # the batch that will be given again
@@ -149,6 +155,7 @@ class Archive:
             "torn_tails": self._files.torn_tails,
             "held_bytes": self.held_bytes,
             **self.restart.status(),
+            "already_there": self._already_there.samples,
         }
 
     def write(self, runs: Sequence[RecordRun], *, must_sync: bool = False) -> None:
@@ -222,14 +229,27 @@ class Archive:
             file = self._files.open(key, unwritten.path)
             self.restart.check(unwritten.runs)
             try:
-                count = file.append(unwritten.runs)
+                self._append_some(file, unwritten)
             except OSError:
                 self._files.close(key)  # what is wrong with it may be gone when it is opened again
                 raise
-            before = unwritten.size_bytes
-            unwritten.runs = _after(unwritten.runs, count)
-            self.records += count
-            self.bytes += before - unwritten.size_bytes
+
+    def _append_some(self, file: ArchiveFile, unwritten: _Unwritten) -> None:
+        """Append with one write the first runs in which time runs forward, usually all."""
+        count = _forward_count(unwritten.runs)
+        rest = unwritten.runs[count:]
+        unwritten.runs = self._not_there_yet(file, unwritten.runs[:count]) + rest
+        some = unwritten.runs[: len(unwritten.runs) - len(rest)]
+        written = file.append(some) if some else 0
+        before = unwritten.size_bytes
+        unwritten.runs = _after(unwritten.runs, written)
+        self.records += written
+        self.bytes += before - unwritten.size_bytes
+
+    def _not_there_yet(self, file: ArchiveFile, runs: Sequence[RecordRun]) -> list[RecordRun]:
+        """Return what of *runs* is not in *file* yet: samples may come again, as when a file is played twice."""
+        now_ns = self._clock_ns()
+        return [part for run in runs for part in self._already_there.missing(run, file.coverage, now_ns)]
 
     def retry_held(self, *, at_once: bool = False) -> None:
         """Try to write what is held; unless *at_once*, not more often than every 5 s."""
@@ -267,6 +287,7 @@ class Archive:
         """
         self.retry_held(at_once=True)
         self._files.close_all()
+        self._already_there.close()
         if self._held:
             runs = [run for held in self._held.values() for run in held.runs]
             reasons = "; ".join(sorted({describe_write(held.error) for held in self._held.values() if held.error}))
@@ -274,6 +295,16 @@ class Archive:
             raise ComponentError(
                 f"{sum(map(len, runs))} records could not be written and are lost: {Extent(runs)} ({reasons})"
             )
+
+
+def _forward_count(runs: Sequence[RecordRun]) -> int:
+    """Return how many of the first *runs* follow each other in time; samples may come twice in what follows these."""
+    latest_ns: dict[StreamId, int] = {}
+    for index, run in enumerate(runs):
+        if run.start_ns <= latest_ns.get(run.stream, run.start_ns - 1):
+            return index
+        latest_ns[run.stream] = run.end_ns
+    return len(runs)
 
 
 def _after(runs: Sequence[RecordRun], count: int) -> list[RecordRun]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.layout import TORN
 from rawdaq.archive.whole_records import whole_records
 from rawdaq.disk.files import open_locked
@@ -27,6 +28,7 @@ class ArchiveFile:
         bad_bytes: how many bytes stand before its first record; they stay there.
         set_aside: where its torn end was moved, and how long that is.
         is_dirty: whether records may not be on the disk yet.
+        coverage: which times it covers.
 
     Raises:
         OSError: it cannot be opened, or another program or publisher writes it.
@@ -46,6 +48,7 @@ class ArchiveFile:
             if end < status.st_size:
                 self.set_aside = _set_aside(self.descriptor, path, end, now_ns), status.st_size - end
                 os.ftruncate(self.descriptor, end)
+            self.coverage = Coverage(path, end)
         except OSError as error:
             os.close(self.descriptor)
             raise _with_path(error, path) from error
@@ -76,6 +79,8 @@ class ArchiveFile:
         except OSError as error:
             self._error = _with_path(error, self.path)
             return self._cut(runs, written)
+        for run in runs:
+            self.coverage.note(run)
         return sum(map(len, runs))
 
     def _cut(self, runs: Sequence[RecordRun], written: int) -> int:

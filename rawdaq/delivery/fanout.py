@@ -7,7 +7,7 @@
                                               └── queue ── another publisher of that format
 
 Every arrow is bounded. A full queue of the policy block closes the door of the one before it, back to the receiver.
-Where nothing waits and little comes, it passes an queue by: records are made, and delivered, in the call of ``put``.
+Where nothing waits and little comes, it passes a queue by: records are made, and delivered, in the call of ``put``.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError, RawdaqError
-from rawdaq.miniseed.maker import RecordFormat
+from rawdaq.miniseed.maker import RecordFormat, RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy, Publisher
@@ -79,6 +79,15 @@ class Fanout:
                 parts = [bytes(part) for message in messages for part in message.parts]
                 has_room = entry.put(list[Packet | PacketRun | bytes](parts)) and has_room
         return has_room
+
+    async def put_records(self, records: list[RecordRun]) -> None:
+        """Hand records as they are to the publishers that take such; return when their queues that block have room."""
+        self.put_count += len(records)
+        takers = [worker for worker in self.workers if worker.publisher.takes_records]
+        for worker in takers:
+            worker.put(records if worker.selection is None else worker.selection.of(records))
+        for worker in takers:
+            await worker.queue.room()
 
     async def room(self) -> None:
         """Return when every queue that blocks has room."""

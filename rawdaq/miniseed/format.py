@@ -14,8 +14,14 @@ V2_LENGTHS = tuple(1 << exponent for exponent in range(7, 18))
 V3_MIN_BYTES = 128
 V3_MAX_BYTES = 10_485_760
 
+#: Rates that a record can say, within what libmseed converts without losing it.
+MIN_RATE_HZ, MAX_RATE_HZ = 1e-9, 1e9
+
 #: Room for the extra headers that records get: sequence number and timing quality.
 MAX_EXTRA_BYTES = 64
+
+#: What records of each version have that were published once: data quality D, the first publication version.
+USUAL_PUBLICATION = {2: 2, 3: 1}
 
 _MAX_SID_CHARACTERS = 63
 _FLUSH_S, _FLUSH_INTERVALS = 10.0, 200
@@ -86,6 +92,12 @@ def flush_after_ns(record_format: RecordFormat, rate_hz: float) -> int:
     return round(max(_FLUSH_S, _FLUSH_INTERVALS / rate_hz) * NS_PER_S)
 
 
+def room_for_headers(record_format: RecordFormat, stream: StreamId) -> int:
+    """Return how many bytes of extra headers leave half of a miniSEED 3 record to samples."""
+    fixed = _V3_FIXED_HEADER_BYTES + len(stream.fdsn) + MAX_EXTRA_BYTES
+    return max(0, record_format.length_bytes - fixed) // 2
+
+
 def why_not(record_format: RecordFormat, stream: StreamId) -> str | None:
     """Return why records of *record_format* cannot carry *stream*, or None when they can.
 
@@ -133,7 +145,7 @@ class RecordRun:
         stream: whose samples are in them.
         starts_ns: time of the first sample of each record.
         sample_counts: how many samples are in each.
-        rate_hz: sampling rate.
+        rate_hz: sampling rate; 0 of records without a waveform, such as texts, which end when they begin.
         data: the records, one after the other.
     """
 
@@ -147,6 +159,19 @@ class RecordRun:
 
     def __len__(self) -> int:
         return len(self.starts_ns)
+
+    @property
+    def start_ns(self) -> int:
+        """Time of the first sample of the first record."""
+        return self.starts_ns[0]
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the last sample of the last record."""
+        return self._end_ns(self.starts_ns[-1], self.sample_counts[-1])
+
+    def _end_ns(self, start_ns: int, count: int) -> int:
+        return sample_time(start_ns, count - 1, self.rate_hz) if self.rate_hz else start_ns
 
     @property
     def count(self) -> int:
@@ -166,5 +191,5 @@ class RecordRun:
     def __iter__(self) -> Iterator[Record]:
         size = self.length_bytes
         for index, (start_ns, count) in enumerate(zip(self.starts_ns, self.sample_counts, strict=True)):
-            end_ns = sample_time(start_ns, count - 1, self.rate_hz)
+            end_ns = self._end_ns(start_ns, count)
             yield Record(self.stream, start_ns, end_ns, count, self.data[index * size : (index + 1) * size])

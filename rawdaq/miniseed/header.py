@@ -24,6 +24,8 @@ _V2_SEQUENCE = frozenset(b"0123456789 \0")
 _V2_QUALITIES = frozenset("DRQM")
 _FRACTIONS_PER_S = 10_000
 _BLOCKETTE_RATE, _BLOCKETTE_1000 = 100, 1000
+_V2_HEADER_BYTES, _BLOCKETTE_1000_END = 48, 56  # where it is the only one
+_NS_PER_FRACTION = NS_PER_S // _FRACTIONS_PER_S
 
 # miniSEED 3: 40 bytes, always little-endian.
 _V3 = struct.Struct("<2sB1x4xHHBBB1xdI4xBBHI")
@@ -66,16 +68,49 @@ def carry_fraction(data: bytes) -> bytes | None:
     """
     if len(data) < 48 or data[:3] == b"MS\x03":
         return None
-    for order, layout in _V2_START.items():
+    for layout in _V2_START.values():
         *fields, fraction = layout.unpack_from(data, 20)
         if _is_time(*fields) and fraction >= _FRACTIONS_PER_S:
             try:
-                time = to_calendar(from_calendar(*fields) + fraction // _FRACTIONS_PER_S * NS_PER_S)
+                return _later(data, layout, 0)
             except InvalidValue:
                 return None
-            start = _V2_START[order].pack(*time[:5], fraction % _FRACTIONS_PER_S)
-            return data[:20] + start + data[30:]
     return None
+
+
+def later_v2(data: bytes, by_ns: int) -> bytes:
+    """Return the miniSEED 2 record *data* that begins *by_ns* later, in whole ten-thousandths of a second.
+
+    Raises:
+        InvalidValue: its time, or the new one, cannot be.
+    """
+    for layout in _V2_START.values():
+        if _is_time(*layout.unpack_from(data, 20)[:5]):
+            return _later(data, layout, by_ns)
+    raise InvalidValue("its time cannot be")
+
+
+def _later(data: bytes, layout: struct.Struct, by_ns: int) -> bytes:
+    *fields, fraction = layout.unpack_from(data, 20)
+    *time, nanosecond = to_calendar(from_calendar(*fields) + fraction * _NS_PER_FRACTION + by_ns)
+    return data[:20] + layout.pack(*time, nanosecond // _NS_PER_FRACTION) + data[30:]
+
+
+def with_length_v2(data: bytes) -> bytes:
+    """Return the miniSEED 2 record *data* with blockette 1000, which says its length and how its text is stored.
+
+    Raises:
+        InvalidValue: there is no room for it, or it has other blockettes, or no length that blockette 1000 can say.
+    """
+    exponent = len(data).bit_length() - 1
+    for order, layout in _V2.items():
+        *fields, data_offset, first = layout.unpack_from(data)
+        has_room = not first and data_offset >= _BLOCKETTE_1000_END and len(data) == 1 << exponent
+        if _is_time(*fields[:5]) and has_room:
+            begins = struct.pack(f"{order}H", _V2_HEADER_BYTES)
+            blockette = struct.pack(f"{order}HHBBBx", _BLOCKETTE_1000, 0, 0, order == ">", exponent)
+            return data[:39] + b"\1" + data[40:46] + begins + blockette + data[_BLOCKETTE_1000_END:]
+    raise InvalidValue("it does not say its length")
 
 
 def _is_time(year: int, day: int, hour: int, minute: int, second: int) -> bool:

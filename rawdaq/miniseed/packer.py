@@ -11,7 +11,9 @@ import numpy as np
 from pymseed import clib, get_error_messages
 from pymseed.logging import ensure_thread_logging
 
-from rawdaq.miniseed.format import MAX_EXTRA_BYTES, RecordFormat
+from rawdaq.marks import Marks
+from rawdaq.miniseed.extra_headers import extra_headers
+from rawdaq.miniseed.format import MAX_EXTRA_BYTES, USUAL_PUBLICATION, RecordFormat, room_for_headers
 from rawdaq.miniseed.patch import patched
 from rawdaq.packet import Samples
 from rawdaq.stream_id import StreamId
@@ -30,11 +32,6 @@ _ODD_NS = 37_000  # a time for which libmseed writes blockette 1001
 _MAX_SERIAL_BYTES = 1 << 15  # STEIM2 puts at most 7 samples in 4 bytes: 57 344 here
 
 
-def _extra_headers(sequence: int, timing_quality: int | None) -> bytes:
-    time = b"" if timing_quality is None else b',"Time":{"Quality":%d}' % timing_quality
-    return b'{"FDSN":{"Sequence":%d%b}}' % (sequence, time)
-
-
 class Packer:
     """libmseed's packer: a series of records of one run of samples, or one record of it."""
 
@@ -49,18 +46,25 @@ class Packer:
         self._data = _ffi.new("char **")
         self._length = _ffi.new("int32_t *")
         self._extra = _ffi.new("char[]", MAX_EXTRA_BYTES)
+        self._flags = ""  # FDSN's extra headers that are flags
+        self._room_for_headers = room_for_headers(record_format, stream)
         self._record = record = _ffi.new("MS3Record *")
         record.sid = stream.fdsn.encode()
         record.reclen = record_format.length_bytes
         record.formatversion = record_format.version
-        # In miniSEED 2 publication version 2 is the data quality "D"; in miniSEED 3 the first version is 1.
-        record.pubversion = 2 if self._is_v2 else 1
 
-    def set_run(self, letter: bytes, rate_hz: float) -> None:
-        """Set what stays the same over a run."""
+    def set_run(self, letter: bytes, rate_hz: float, marks: Marks | None = None) -> bool:
+        """Set what stays the same over a run; return whether records have room for all *marks*."""
+        publication, flags, headers = marks or Marks()
+        self._record.pubversion = publication or USUAL_PUBLICATION[self._record.formatversion]
+        self._record.flags = flags
+        has_room = self._is_v2 or len(headers) <= self._room_for_headers
+        self._flags = headers if has_room else ""
+        self._extra = _ffi.new("char[]", MAX_EXTRA_BYTES + len(self._flags))
         self._record.sampletype = letter
         # Above 32767 Hz miniSEED 2 can say whole numbers only; every record has its exact start all the same.
         self._record.samprate = float(round(rate_hz)) if self._is_v2 and rate_hz > 32_767 else rate_hz
+        return has_room
 
     def pin(self, samples: Samples) -> None:
         """Take the next records from *samples*, which must stay as they are until `unpin`."""
@@ -88,7 +92,10 @@ class Packer:
         """Begin to pack the samples from *first* on; `end` must follow."""
         # Compressed samples begin at a multiple of 64 bytes, which leaves room for what `patched` writes.
         has_room = self._is_v2 and (timing_quality is None or code in (STEIM1, STEIM2))
-        extra = b"" if has_room else _extra_headers(sequence, timing_quality)
+        if has_room:
+            extra = extra_headers(None, None, self._flags)
+        else:
+            extra = extra_headers(sequence, timing_quality, self._flags)
         _ffi.memmove(self._extra, extra, len(extra))
         record, count = self._record, self._count - first
         record.extra = self._extra if extra else _ffi.NULL

@@ -11,12 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rawdaq.packet import Packet, PacketRun, Samples
-from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_DAY, NS_PER_S, from_calendar, sample_time
+from rawdaq.times import CONTIGUOUS_SAMPLES, MAX_YEAR, MIN_YEAR, NS_PER_DAY, NS_PER_S, from_calendar, sample_time
 
 _FIRST_CAPACITY = 1024
 _KEPT_CAPACITY = 4096  # what is larger is given back after a burst: of many streams it would add up to megabytes
 #: Where a run may begin without a closer look: all times between are in the years that records can say.
 _FIRST_NS, _LAST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0) - NS_PER_DAY
+#: A drift that adds up closes the record at hand before that is half a sample off, so that the next one, which begins
+#: where its packet does, continues it for every reader: beyond this, when ...
+_ADDED_UP_SAMPLES = 3 / 8
+_STEP_SAMPLES = 1 / 8  # ... one packet adds no more than this
+_STAMP_NS = 1000  # but stamps that are cut to microseconds do not add up
 _SPARE = 4  # room is taken for a fourth more than is needed
 
 
@@ -58,6 +63,8 @@ class PendingSamples:
         self.timing_quality: int | None = None
         self.is_mixed = False
         self.interval_ns = NS_PER_S / rate_hz
+        self._most_ns = CONTIGUOUS_SAMPLES * self.interval_ns
+        self._calm_ns = max(_ADDED_UP_SAMPLES * self.interval_ns, min(_STAMP_NS, self._most_ns))
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
         self._dtype, self._item_bytes = self._buffer.dtype, self._buffer.itemsize
         self._bytes = self._buffer.data.cast("B")
@@ -78,7 +85,8 @@ class PendingSamples:
     def append(self, packet: Packet | PacketRun, arrived_ns: int, reach: int) -> bool:
         """Add the samples of *packet*, when it is where its first sample belongs to half a sample interval.
 
-        They may be of any type that the type of the run can hold, in either byte order.
+        Of that a drift that adds up may use three eighths. The samples may be of any type that the type of the run can
+        hold, in either byte order.
 
         Args:
             packet: the packet.
@@ -94,7 +102,7 @@ class PendingSamples:
             late_ns = start_ns - self.start_ns - waiting * self.interval_ns
             if waiting > reach:
                 late_ns = self._late_ns(start_ns, reach)
-            if abs(late_ns) * 2 > self.interval_ns:
+            if abs(late_ns) > self._calm_ns and (abs(late_ns) > self._most_ns or self._is_adding_up(start_ns)):
                 return False
         elif _FIRST_NS <= start_ns <= _LAST_NS:
             self._origins.clear()
@@ -116,6 +124,12 @@ class PendingSamples:
             self._buffer[begin : begin + count].reshape(packet.samples.shape)[...] = packet.samples
         self.size = waiting + count
         return True
+
+    def _is_adding_up(self, start_ns: int) -> bool:
+        """Whether a packet from *start_ns* on is about where the one before it leads to, however late that was."""
+        last = self._origins[-1]
+        step_ns = start_ns - last.start_ns - (self._position + self.size - last.position) * self.interval_ns
+        return abs(step_ns) <= _STEP_SAMPLES * self.interval_ns
 
     def _late_ns(self, start_ns: int, reach: int) -> float:
         """Return how much later than expected *start_ns* is, measured from about *reach* samples back."""

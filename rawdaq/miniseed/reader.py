@@ -4,7 +4,6 @@ No I/O: a caller brings the bytes. Of pymseed 1.0 this uses its interface to lib
 ``msr3_parse``, ``msr3_sampratehz``, ``msr3_free``) and its capture of libmseed's messages.
 """
 
-import json
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,8 +12,18 @@ import numpy as np
 from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
-from rawdaq.errors import RawdaqError
-from rawdaq.miniseed.header import RECORD_START_BYTES, carry_fraction, find_record
+from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.marks import Marks
+from rawdaq.miniseed.extra_headers import marks_of, read_headers, timing_quality
+from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, why_not
+from rawdaq.miniseed.header import (
+    RECORD_START_BYTES,
+    carry_fraction,
+    find_record,
+    later_v2,
+    read_header,
+    with_length_v2,
+)
 from rawdaq.packet import Packet, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
@@ -72,11 +81,13 @@ class RecordContent(NamedTuple):
     Attributes:
         samples: int32, float32 or float64; None when these are no samples of a waveform, such as a text.
         timing_quality: percent, None when the record does not say.
+        marks: data quality and flags; None when they are as usual.
         warning: what is odd in it, such as a last sample that is not the one which the record announces.
     """
 
     samples: Samples | None
     timing_quality: int | None
+    marks: Marks | None
     warning: str | None
 
 
@@ -117,7 +128,7 @@ def read_content(data: bytes) -> RecordContent:
     """
     record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
-        return RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
+        return _content(record[0], mended)
     finally:
         _lib.msr3_free(record)
 
@@ -131,7 +142,7 @@ def read_record(data: bytes) -> tuple[RecordInfo, RecordContent]:
     record, mended = _parse(data, _lib.MSF_UNPACKDATA | _lib.MSF_VALIDATECRC)
     try:
         info = _info(record[0])
-        return info, RecordContent(_samples(record[0]), _timing_quality(record[0]), _message() or mended)
+        return info, _content(record[0], mended)
     finally:
         _lib.msr3_free(record)
 
@@ -156,7 +167,45 @@ def to_packet(info: RecordInfo, content: RecordContent, received_ns: int = 0) ->
         content.samples,
         content.timing_quality,
         received_ns=received_ns,
+        marks=content.marks,
     )
+
+
+def moved(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    """Return the record *data* under the name of *stream* and *by_ns* later; what it holds stays as it is.
+
+    A text that does not say how long it is does so then.
+
+    Raises:
+        RecordUnreadable: it is no record, or its version has no room for the name or the time.
+    """
+    try:
+        return _moved_v3(data, stream, by_ns) if data.startswith(b"MS") else _moved_v2(data, stream, by_ns)
+    except InvalidValue as error:
+        raise RecordUnreadable(str(error)) from error
+
+
+def _moved_v2(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    if reason := why_not(RecordFormat(2), stream):
+        raise InvalidValue(reason)
+    codes = ((stream.station, 5), (stream.location, 2), (stream.channel, 3), (stream.network, 2))
+    named = data[:8] + b"".join(code.encode().ljust(size) for code, size in codes) + data[20:]
+    return later_v2(named if read_header(named) else with_length_v2(named), by_ns)
+
+
+def _moved_v3(data: bytes, stream: StreamId, by_ns: int) -> bytes:
+    record, _ = _parse(data, 0)
+    try:
+        record[0].sid = stream.fdsn.encode()
+        record[0].starttime += by_ns
+        room = _ffi.new("char[]", len(data) + len(stream.fdsn))
+        size = _lib.msr3_repack_mseed3(record[0], room, len(room), 0)
+        if size < 0:
+            raise RecordUnreadable(_message() or "libmseed does not say why")
+        packed: bytes = _ffi.buffer(room, size)[:]
+        return packed
+    finally:
+        _lib.msr3_free(record)
 
 
 @lru_cache(_MAX_NAMES)
@@ -208,11 +257,16 @@ def _info(record: Any) -> RecordInfo:
     start_ns, count = record.starttime, record.samplecnt
     if not _MIN_NS <= start_ns <= _MAX_NS:
         raise RecordUnreadable(f"its time is not in the years {MIN_YEAR}-{MAX_YEAR}")
+    name = _name(_ffi.string(record.sid))
     rate_hz: float = _lib.msr3_sampratehz(record)
-    if not (0 < rate_hz < float("inf") and count > 0):
-        rate_hz = 0.0
-    end_ns = start_ns + span_ns(count - 1, rate_hz) if rate_hz else start_ns
-    return RecordInfo(_name(_ffi.string(record.sid)), start_ns, end_ns, rate_hz, count, record.reclen)
+    if rate_hz == 0 or count <= 0:
+        return RecordInfo(name, start_ns, start_ns, 0.0, max(0, count), record.reclen)
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise RecordUnreadable(f"its rate of {rate_hz:g} Hz cannot be")
+    end_ns = start_ns + span_ns(count - 1, rate_hz)
+    if end_ns > _MAX_NS:
+        raise RecordUnreadable(f"its {count} samples at {rate_hz:g} Hz end after the year {MAX_YEAR}")
+    return RecordInfo(name, start_ns, end_ns, rate_hz, count, record.reclen)
 
 
 @lru_cache(_MAX_NAMES)
@@ -235,11 +289,7 @@ def _samples(record: Any) -> Samples | None:
     return samples
 
 
-def _timing_quality(record: Any) -> int | None:
-    if not record.extralength:
-        return None
-    try:
-        quality = json.loads(_ffi.buffer(record.extra, record.extralength)[:])["FDSN"]["Time"]["Quality"]
-        return round(quality) if 0 <= quality <= 100 else None
-    except (ValueError, LookupError, TypeError):  # extra headers may hold anything
-        return None
+def _content(record: Any, mended: str | None) -> RecordContent:
+    headers = read_headers(_ffi.buffer(record.extra, record.extralength)[:]) if record.extralength else {}
+    marks = marks_of(record.formatversion, record.pubversion, record.flags, headers)
+    return RecordContent(_samples(record), timing_quality(headers), marks, _message() or mended)

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rawdaq.marks import Marks
 from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
-from rawdaq.miniseed.format import RecordFormat, RecordRun, flush_after_ns
+from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, RecordRun, flush_after_ns
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
 from rawdaq.miniseed.pending import PendingSamples
@@ -16,8 +17,7 @@ from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
 _log = logging.getLogger("rawdaq.miniseed")
 
-#: What a record can carry, within what libmseed converts without losing it.
-_MIN_RATE_HZ, _MAX_RATE_HZ = 1e-9, 1e9
+#: Times that a record can say.
 _MIN_NS, _MAX_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 0, 0, 0)
 _STEP_NS = 1000  # miniSEED 2 has microseconds
 _MakeSeries = Callable[[int, int, Samples, int, bool], Series]
@@ -49,7 +49,7 @@ class RecordCounts:
 
 def _is_possible(packet: Packet | PacketRun) -> bool:
     """Return whether a record can say the rate and the times of *packet*."""
-    if not (_MIN_RATE_HZ <= packet.rate_hz <= _MAX_RATE_HZ and _MIN_NS <= packet.start_ns):
+    if not (MIN_RATE_HZ <= packet.rate_hz <= MAX_RATE_HZ and _MIN_NS <= packet.start_ns):
         return False
     return packet.start_ns + packet.size * NS_PER_S / packet.rate_hz <= _MAX_NS
 
@@ -74,6 +74,8 @@ class StreamRecords:
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
         self._plan: Plan = NO_PLAN
+        self._marks: Marks | None = None
+        self._has_logged_flags = False
         self._wanted = wanted_code(record_format.encoding)
         self._logged_codes: set[int] = set()
         self._least = 1  # samples that can fill a record
@@ -89,20 +91,22 @@ class StreamRecords:
     def add(self, packet: Packet | PacketRun, plan: Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
         pending = self.pending
-        if plan is self._plan and packet.rate_hz == pending.rate_hz and pending.append(packet, now_ns, self.usual):
+        is_alike = plan is self._plan and packet.rate_hz == pending.rate_hz and packet.marks == self._marks
+        if is_alike and pending.append(packet, now_ns, self.usual):
             return
         if not packet.size:
             return
         self.make(out, is_closing=True)
         if not _is_possible(packet):
             return self._refuse(packet.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
-        self._begin(plan, packet.rate_hz).append(packet, now_ns, self.usual)
+        self._begin(plan, packet.rate_hz, packet.marks).append(packet, now_ns, self.usual)
 
-    def _begin(self, plan: Plan, rate_hz: float) -> PendingSamples:
-        if plan is not self._plan or rate_hz != self.pending.rate_hz:
-            self._plan = plan
+    def _begin(self, plan: Plan, rate_hz: float, marks: Marks | None) -> PendingSamples:
+        if plan is not self._plan or rate_hz != self.pending.rate_hz or marks != self._marks:
+            self._plan, self._marks = plan, marks
             self.pending = PendingSamples(plan.dtype, rate_hz)
-            self._packer.set_run(plan.letter, rate_hz)
+            if not self._packer.set_run(plan.letter, rate_hz, marks):
+                self._log_lost_flags()
             self.flush_after_ns = flush_after_ns(self._format, rate_hz)
             self._log_other_encoding(plan)
             make = _SERIES.get(plan.codes[0]) if is_compiled() else None
@@ -123,6 +127,16 @@ class StreamRecords:
                 ENCODING_NAMES[plan.codes[0]],
                 ENCODING_NAMES[self._wanted],
                 plan.dtype,
+            )
+
+    def _log_lost_flags(self) -> None:
+        """Log once that records are too short for the flags of what they are made of."""
+        if not self._has_logged_flags:
+            self._has_logged_flags = True
+            _log.warning(
+                "%s: records of %d bytes have no room for all its flags, which are left out; make them longer",
+                self._stream,
+                self._length_bytes,
             )
 
     def _log_fallback(self, code: int) -> None:

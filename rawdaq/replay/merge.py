@@ -1,4 +1,4 @@
-"""The samples of many files as packets in order of time, in bounded memory.
+"""The samples of many files as packets in order of time, in bounded memory, and records that hold none as they are.
 
 A source is opened when its first sample is due. Of each of its parts a window of records is held that are not decoded
 yet, so that records a little out of order, and whole small files, come in order; a record that is later than its window
@@ -13,10 +13,11 @@ from functools import partial
 
 import numpy as np
 
+from rawdaq.miniseed.format import RecordRun
 from rawdaq.packet import Packet
 from rawdaq.replay.sources import Piece, Source, Unloaded
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S, sample_time, span_ns
+from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S, sample_time, span_ns
 
 #: Earlier than any time in a file.
 BEGINNING_NS = -(1 << 63)
@@ -42,16 +43,16 @@ class Merge:
         self._packet_s = packet_s
         self._begin_ns = begin_ns
         self._order = itertools.count()
-        self._heap: list[tuple[int, int, Callable[[], Packet | None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], Packet | RecordRun | None]]] = []
         self._cutters: dict[StreamId, _Cutter] = {}
         self._windows = 0
         for source in sources:
             self._push(source.extent.start_ns, partial(self._open, source))
 
-    def __iter__(self) -> Iterator[Packet]:
+    def __iter__(self) -> Iterator[Packet | RecordRun]:
         return self
 
-    def __next__(self) -> Packet:
+    def __next__(self) -> Packet | RecordRun:
         while self._heap:
             _, _, act = heapq.heappop(self._heap)
             packet = act()
@@ -59,17 +60,17 @@ class Merge:
                 return packet
         raise StopIteration
 
-    def batch(self, max_packets: int, max_bytes: int) -> list[Packet]:
+    def batch(self, max_packets: int, max_bytes: int) -> list[Packet | RecordRun]:
         """Return the next packets, up to a number of packets and of bytes of samples; none at the end."""
-        taken: list[Packet] = []
+        taken: list[Packet | RecordRun] = []
         for packet in self:
             taken.append(packet)
-            max_bytes -= packet.samples.nbytes
+            max_bytes -= len(packet.data)
             if len(taken) >= max_packets or max_bytes <= 0:
                 break
         return taken
 
-    def _push(self, due_ns: int, act: Callable[[], Packet | None]) -> None:
+    def _push(self, due_ns: int, act: Callable[[], Packet | RecordRun | None]) -> None:
         heapq.heappush(self._heap, (due_ns, next(self._order), act))
 
     def _open(self, source: Source) -> None:
@@ -86,9 +87,11 @@ class Merge:
             self._push(window.start_ns, partial(self._take, window))
 
     def _take(self, window: "_Window") -> None:
-        piece = window.take().load()
-        piece = piece and _cut_before(piece, self._begin_ns)
-        if piece is not None:
+        loaded = window.take().load()
+        if isinstance(loaded, RecordRun):
+            if loaded.start_ns >= self._begin_ns:
+                self._push(loaded.start_ns, partial(_itself, loaded))
+        elif loaded and (piece := _cut_before(loaded, self._begin_ns)):
             self._cut(piece)
         self._refill(window)
 
@@ -167,7 +170,7 @@ class _Cutter:
         """From when on nothing can follow the samples that wait; None when none wait."""
         if not self._waiting:
             return None
-        return self._next_ns + span_ns(1, self._waiting[0].rate_hz) // 2
+        return self._next_ns + span_ns(CONTIGUOUS_SAMPLES, self._waiting[0].rate_hz)
 
     @property
     def _next_ns(self) -> int:
@@ -203,7 +206,7 @@ class _Cutter:
     def _is_continued_by(self, piece: Piece) -> bool:
         first = self._waiting[0]
         has_same_format = piece.rate_hz == first.rate_hz and piece.samples.dtype == first.samples.dtype
-        return has_same_format and abs(piece.start_ns - self._next_ns) < _STEP_NS
+        return has_same_format and piece.marks == first.marks and abs(piece.start_ns - self._next_ns) < _STEP_NS
 
     def flush(self) -> Packet:
         """Return what waits as a packet."""
@@ -214,8 +217,12 @@ class _Cutter:
         return _packet(waiting[0]._replace(samples=np.concatenate([each.samples for each in waiting])))
 
 
+def _itself(run: RecordRun) -> RecordRun:
+    return run
+
+
 def _packet(piece: Piece) -> Packet:
-    return Packet(piece.stream, piece.start_ns, piece.rate_hz, piece.samples, piece.timing_quality)
+    return Packet(piece.stream, piece.start_ns, piece.rate_hz, piece.samples, piece.timing_quality, marks=piece.marks)
 
 
 def _part(piece: Piece, first: int, end: int) -> Piece:

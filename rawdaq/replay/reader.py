@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rawdaq.disk.threads import DiskThread
 from rawdaq.miniseed.file import Extent
+from rawdaq.miniseed.format import RecordRun
 from rawdaq.packet import Packet
 from rawdaq.replay.merge import BEGINNING_NS, Merge
 from rawdaq.replay.names import StreamNames
@@ -17,7 +18,7 @@ _BATCH_BYTES = 4_000_000
 
 
 class ReplayReader:
-    """Returns the packets of files, any number of times and from any time on.
+    """Returns the packets of files, any number of times and from any time on, and what is no waveform as records.
 
     Args:
         patterns: files, folders and globs.
@@ -42,7 +43,7 @@ class ReplayReader:
         self._sources: list[Source] = []
         self._merge = Merge([], packet_s)
         self._thread: DiskThread | None = None
-        self._ahead: asyncio.Future[list[Packet]] | None = None
+        self._ahead: asyncio.Future[list[Packet | RecordRun]] | None = None
 
     async def find(self) -> int:
         """Return how many files there are.
@@ -68,7 +69,7 @@ class ReplayReader:
 
     def _open_sources(self) -> list[Source]:
         paths = itertools.takewhile(lambda _: self._thread is not None, self._paths)  # `close` ends it
-        opened = (open_source(path, self._names, self._problems) for path in paths)
+        opened = (open_source(path, self._names, self._problems, True) for path in paths)
         return [source for source in opened if source is not None]
 
     def rewind(self, begin_ns: int = BEGINNING_NS) -> None:
@@ -76,7 +77,7 @@ class ReplayReader:
         self._forget_ahead()
         self._merge = Merge(self._sources, self._packet_s, begin_ns)
 
-    async def batch(self) -> list[Packet]:
+    async def batch(self) -> list[Packet | RecordRun]:
         """Return the next packets; none at the end.
 
         Raises:
@@ -86,7 +87,7 @@ class ReplayReader:
         self._ahead = self._start() if batch else None
         return batch
 
-    def _start(self) -> "asyncio.Future[list[Packet]]":
+    def _start(self) -> "asyncio.Future[list[Packet | RecordRun]]":
         return self._open_thread().submit(self._merge.batch, _BATCH_PACKETS, _BATCH_BYTES)
 
     def _open_thread(self) -> DiskThread:

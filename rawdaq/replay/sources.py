@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.marks import Marks
 from rawdaq.miniseed.file import Extent, RawRecord, RecordFile
+from rawdaq.miniseed.format import RecordRun
 from rawdaq.miniseed.header import MAX_HEADER_BYTES, find_record, read_header
-from rawdaq.miniseed.reader import RecordUnreadable, is_miniseed, read_content
+from rawdaq.miniseed.reader import RecordUnreadable, is_miniseed, moved, read_content
 from rawdaq.packet import Samples
 from rawdaq.replay.names import StreamNames
 from rawdaq.stream_id import StreamId
@@ -108,6 +110,7 @@ class Piece(NamedTuple):
     rate_hz: float
     samples: Samples
     timing_quality: int | None
+    marks: Marks | None = None
 
 
 class Unloaded(NamedTuple):
@@ -116,12 +119,12 @@ class Unloaded(NamedTuple):
     Attributes:
         start_ns: time of its first sample.
         size_bytes: the memory that it holds while it waits.
-        load: returns the piece, None when it cannot be decoded or has no samples.
+        load: returns the piece, or a record as it is that holds no waveform; None when it cannot be used.
     """
 
     start_ns: int
     size_bytes: int
-    load: Callable[[], Piece | None]
+    load: Callable[[], Piece | RecordRun | None]
 
 
 class Source(ABC):
@@ -170,9 +173,12 @@ class Source(ABC):
 class _MiniSeedSource(Source):
     """A miniSEED file: a part for each of its sections."""
 
-    def __init__(self, file: RecordFile, extent: Extent, names: StreamNames, problems: Problems) -> None:
+    def __init__(
+        self, file: RecordFile, extent: Extent, names: StreamNames, problems: Problems, has_texts: bool
+    ) -> None:
         super().__init__(file.path, extent, names, problems)
         self._file = file
+        self._has_texts = has_texts
 
     def _parts(self, begin_ns: int) -> Iterable[Iterator[Unloaded]]:
         for section in self._file.sections():
@@ -185,26 +191,52 @@ class _MiniSeedSource(Source):
             stream = self._stream(info.name)
             if stream is None or info.end_ns < begin_ns:
                 continue
-            if not info.rate_hz:
-                kind = "without samples" if not info.sample_count else "that holds no waveform"
-                self._problems.remark(self.path, f"a record of {info.name} {kind} is left out")
-                continue
-            yield Unloaded(info.start_ns, info.length_bytes, partial(self._load, record, stream))
+            load = self._load if info.rate_hz else self._load_text
+            yield Unloaded(info.start_ns, info.length_bytes, partial(load, record, stream))
 
-    def _load(self, record: RawRecord, stream: StreamId) -> Piece | None:
+    def _load_text(self, record: RawRecord, stream: StreamId) -> RecordRun | None:
+        """Return a record that holds no waveform as it is, but for its name."""
+        info, data = record.info, record.data
+        where = f"{info.length_bytes} bytes at offset {record.offset}"
+        if wrong := _why_no_text(data):
+            self._problems.damage(self.path, f"{where} are skipped: {wrong}")
+            return None
+        if not self._has_texts:
+            kind = "without samples" if not info.sample_count else "that holds no waveform"
+            self._problems.remark(self.path, f"a record of {info.name} {kind} is left out")
+            return None
+        if not info.sample_count:
+            self._problems.remark(self.path, f"{where}: a record of {info.name} without samples goes to archives only")
+        try:
+            is_right = str(stream) == info.name and read_header(data) is not None
+            return RecordRun(
+                stream, [info.start_ns], [info.sample_count], 0.0, data if is_right else moved(data, stream, 0)
+            )
+        except RecordUnreadable as error:
+            self._problems.remark(self.path, f"a record of {info.name} is left out as {stream}: {error}")
+            return None
+
+    def _load(self, record: RawRecord, stream: StreamId) -> Piece | RecordRun | None:
         info = record.info
         where = f"{info.length_bytes} bytes at offset {record.offset}"
         try:
-            samples, quality, warning = read_content(record.data)
+            samples, quality, marks, warning = read_content(record.data)
         except RecordUnreadable as error:
             self._problems.damage(self.path, f"{where} are skipped: {error}")
             return None
         if warning is not None:
             self._problems.remark(self.path, f"{where}: {warning}")
         if samples is None:
-            self._problems.remark(self.path, f"a record of {info.name} that holds no waveform is left out")
-            return None
-        return Piece(stream, info.start_ns, info.rate_hz, samples, quality)
+            return self._load_text(record, stream)
+        return Piece(stream, info.start_ns, info.rate_hz, samples, quality, marks)
+
+
+def _why_no_text(data: bytes) -> str | None:
+    """Return what is wrong with a record that has no rate or no samples; None when it is a text or holds nothing."""
+    try:
+        return None if read_content(data).samples is None else "there are samples, and no rate"
+    except RecordUnreadable as error:
+        return str(error)
 
 
 class _ObsPySource(Source):
@@ -258,16 +290,23 @@ def _below(path: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def open_source(path: Path, names: StreamNames, problems: Problems) -> Source | None:
-    """Return *path* as a source, by its content; None when it holds no waveforms, which is logged."""
+def open_source(path: Path, names: StreamNames, problems: Problems, has_texts: bool = False) -> Source | None:
+    """Return *path* as a source, by its content; None when it holds no waveforms, which is logged.
+
+    Args:
+        path: the file.
+        names: selects and renames the streams.
+        problems: told what is wrong with the file.
+        has_texts: return records that hold no waveform, such as texts, as they are; by default they are left out.
+    """
     try:
-        return _source(path, names, problems)
+        return _source(path, names, problems, has_texts)
     except (OSError, RawdaqError) as error:
         problems.fail(path, error)
         return None
 
 
-def _source(path: Path, names: StreamNames, problems: Problems) -> Source | None:
+def _source(path: Path, names: StreamNames, problems: Problems, has_texts: bool) -> Source | None:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
@@ -279,7 +318,7 @@ def _source(path: Path, names: StreamNames, problems: Problems) -> Source | None
         if extent is None:
             problems.skip(path, f"{path} looks like miniSEED, but there is no record in it")
             return None
-        return _MiniSeedSource(records, extent, names, problems)
+        return _MiniSeedSource(records, extent, names, problems, has_texts)
     from rawdaq.replay.waveforms import waveform_extent
 
     return _ObsPySource(path, Extent(*waveform_extent(path)), names, problems)

@@ -16,7 +16,7 @@ import numpy as np
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.packet import Packet, Samples, SampleType
 from rawdaq.stream_id import StreamId
-from rawdaq.times import span_ns
+from rawdaq.times import is_contiguous
 
 _TYPES = {np.dtype(kind.value) for kind in SampleType}
 _INT32 = np.iinfo(np.int32)
@@ -157,8 +157,7 @@ def _contiguous(packets: Sequence[Packet]) -> list[list[Packet]]:
 
 
 def _continues(before: Packet, packet: Packet) -> bool:
-    late_ns = packet.start_ns - before.next_ns
-    return packet.rate_hz == before.rate_hz and abs(late_ns) <= span_ns(1, packet.rate_hz) // 2
+    return packet.rate_hz == before.rate_hz and is_contiguous(packet.start_ns, before.next_ns, packet.rate_hz)
 
 
 def _header(packet: Packet) -> dict[str, Any]:

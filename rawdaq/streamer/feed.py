@@ -3,11 +3,11 @@
 import operator
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from numbers import Integral, Real
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, SupportsIndex, overload
 
 import numpy as np
@@ -93,6 +93,7 @@ class SampleFeed(ABC):
         channels: what the device has.
 
     Attributes:
+        channels: the channels by their ids.
         _fitting: how many samples of each channel a packet has at most.
 
     Raises:
@@ -103,6 +104,7 @@ class SampleFeed(ABC):
         given: Any = channels  # programs that are not type-checked may pass anything
         if isinstance(given, Channel) or not all(isinstance(channel, Channel) for channel in given):
             raise InvalidValue("a streamer needs a list of Channel, such as [Channel(1, samprate=100, sampsize=4)]")
+        self.channels: Mapping[int, Channel] = MappingProxyType({channel.id: channel for channel in channels})
         self._formats = {channel.id: channel.format for channel in channels}
         if len(self._formats) < max(1, len(channels)):
             raise InvalidValue("a streamer needs channels, each with an id of its own")

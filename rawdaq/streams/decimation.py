@@ -12,8 +12,7 @@ from rawdaq.config.decimation import DecimationSettings
 from rawdaq.packet import Packet, PacketRun, Samples, SampleType, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimator import Decimator, Floats, load, refusal
-from rawdaq.streams.stats import CONTIGUOUS_SAMPLES
-from rawdaq.times import NS_PER_S, sample_time
+from rawdaq.times import is_contiguous, sample_time
 
 #: How far a source's rate may be from a whole multiple of the decimated rate: 33.33333 Hz is a third of 100 Hz.
 _RATE_TOLERANCE = 1e-6
@@ -52,9 +51,8 @@ class _Run:
 
     def continues(self, item: Packet | PacketRun) -> bool:
         """Whether *item* is where its first sample belongs, to half a sample interval, and alike."""
-        late_ns = item.start_ns - self._next_ns
         is_alike = item.rate_hz == self._rate_hz and item.sample_type is self._type
-        return is_alike and abs(late_ns) * item.rate_hz <= CONTIGUOUS_SAMPLES * NS_PER_S
+        return is_alike and is_contiguous(item.start_ns, self._next_ns, item.rate_hz)
 
     def add(self, item: Packet | PacketRun) -> tuple[Floats, int]:
         """Return the outputs that *item* completes, and the position of the sample that the first one belongs to."""

@@ -16,12 +16,9 @@ import numpy as np
 
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S
+from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S
 
 Item: TypeAlias = Packet | PacketRun
-
-#: A start within half a sampling interval is the expected one, as in the statistics of gaps.
-_TOLERANCE_SAMPLES = 0.5
 
 #: Stamps are cut to microseconds, at both ends of a packet.
 _STAMP_NS = 2000
@@ -199,7 +196,7 @@ class _Order:
         self.waiting_bytes = 0
         self._wait_ns = wait_ns
         self._interval_ns = NS_PER_S / rate_hz
-        self._tolerance_ns = _TOLERANCE_SAMPLES * self._interval_ns
+        self._tolerance_ns = CONTIGUOUS_SAMPLES * self._interval_ns
         self._slack_ns = min(self._tolerance_ns, _STAMP_NS)
         self._next_ns: int | None = None  # where the packet that follows begins; None: not begun
         self._latest_ns = _NEVER_NS
@@ -283,7 +280,7 @@ class _Order:
         if self._next_ns is None:
             return True
         missing = (item.start_ns - self._next_ns) / self._interval_ns
-        return missing > _TOLERANCE_SAMPLES and missing >= min(self._least, item.samples.shape[-1]) - _TOLERANCE_SAMPLES
+        return missing > CONTIGUOUS_SAMPLES and missing >= min(self._least, item.samples.shape[-1]) - CONTIGUOUS_SAMPLES
 
     def _hold(self, item: Item, now_ns: int) -> None:
         item = item.owned()

@@ -2,7 +2,6 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
@@ -14,20 +13,11 @@ from rawdaq.multipart import Multipart
 from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.clock import SUSPICIOUS_NS, clock_problem
-from rawdaq.times import NS_PER_S, to_iso
-
-#: A start within half a sampling interval of the expected one is contiguous, as SeisComP and ObsPy see it.
-CONTIGUOUS_SAMPLES = 0.5
+from rawdaq.streams.timeline import Timeline
+from rawdaq.times import NS_PER_S, is_contiguous, to_iso
 
 _FORGET = 0.9
 _AHEAD_S = 5.0  # clocks that are set by the network differ by less
-
-#: This many packets in a row must deviate alike before the rate itself is called wrong ...
-_DRIFT_PACKETS = 16
-#: ... by more than this; a free-running crystal is 10 to 50 parts in a million off.
-_DRIFT_LIMIT = 100e-6
-#: ... and by less than this; every second or third packet missing looks just as regular, and each gap must be logged.
-_LOSS_LIMIT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,40 +125,6 @@ class Reporter(ABC):
         """Send the report to the monitor at *address* once a second until cancelled."""
 
 
-class _Drift:
-    """Distinguishes a wrong rate from jitter: many residuals in a row of one sign and about one size."""
-
-    __slots__ = ("is_active", "window")
-
-    def __init__(self) -> None:
-        self.is_active = False
-        self.window: deque[tuple[int, int]] = deque(maxlen=_DRIFT_PACKETS)
-
-    def end(self) -> None:
-        """Note that a packet begins exactly where the one before it ended."""
-        self.window.clear()
-        self.is_active = False
-
-    def add(self, residual_ns: int, duration_ns: int) -> float | None:
-        """Return the relative drift when it is found, once, else None."""
-        if residual_ns == 0:
-            self.end()
-            return None
-        self.window.append((residual_ns, duration_ns))
-        if len(self.window) < _DRIFT_PACKETS:
-            return None
-        residuals_ns = [residual for residual, _ in self.window]
-        drift = sum(residuals_ns) / max(1, sum(duration for _, duration in self.window))
-        sizes_ns = [abs(residual) for residual in residuals_ns]
-        is_steady = min(residuals_ns) > 0 or max(residuals_ns) < 0
-        # 2 us is twice the step of a device's stamps
-        is_alike = max(sizes_ns) <= 3 * min(sizes_ns) + 2000
-        is_wrong = is_steady and is_alike and _DRIFT_LIMIT < abs(drift) < _LOSS_LIMIT
-        is_news = is_wrong and not self.is_active
-        self.is_active = is_wrong
-        return drift if is_news else None
-
-
 class StreamStats:
     """The counters of one stream.
 
@@ -193,7 +149,7 @@ class StreamStats:
     """
 
     __slots__ = (
-        "_drift",
+        "_timeline",
         "arrived_s",
         "backwards",
         "bytes",
@@ -229,7 +185,7 @@ class StreamStats:
         self.rate_hz: float = 0.0
         self.dtype: np.dtype[Any] | None = None
         self.timing_quality: int | None = None
-        self._drift = _Drift()
+        self._timeline = Timeline()
 
     def take_numbers(self, count: int = 1) -> int:
         """Return the number of the next packet; the one after these *count* packets follows them."""
@@ -237,21 +193,36 @@ class StreamStats:
         self.next_sequence = number + count
         return number
 
-    def add(self, packet: Packet | PacketRun) -> list[Anomaly]:
-        """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing."""
+    def placed(self, packet: Packet | PacketRun) -> Packet | PacketRun:
+        """Return *packet* where its samples belong: jitter of its stamp is taken out, see `Timeline`."""
+        if not self.packets or packet.rate_hz != self.rate_hz:
+            return packet
+        stamp_ns = packet.start_ns
+        place_ns = self._timeline.place(stamp_ns, self.next_ns, NS_PER_S / self.rate_hz, self.packets)
+        return packet if place_ns == stamp_ns else packet.shifted(place_ns - stamp_ns)
+
+    def add(self, packet: Packet | PacketRun, stamp_ns: int | None = None) -> list[Anomaly]:
+        """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing.
+
+        Args:
+            packet: the packet.
+            stamp_ns: its time as the device has it, where it was `placed` elsewhere.
+        """
         start_ns, rate_hz, size = packet.start_ns, packet.rate_hz, packet.size
+        late_ns = 0 if stamp_ns is None else stamp_ns - start_ns
         anomalies: list[Anomaly] = []
-        if start_ns == self.next_ns and rate_hz == self.rate_hz:
-            if self._drift.window:
-                self._drift.end()
+        if start_ns == self.next_ns and not late_ns and rate_hz == self.rate_hz:
+            if self._timeline.drift.window:
+                self._timeline.drift.end()
         elif self.packets and self.rate_hz == rate_hz:
-            anomalies = self._compare(packet)
+            anomalies = self._compare(packet, start_ns + late_ns)
         if isinstance(packet, Packet):
             self.packets += 1
             self.next_ns = start_ns + round(size * NS_PER_S / rate_hz)
         else:
             self.packets += len(packet)
             self.next_ns = packet.next_ns
+        self._timeline.stamp_next_ns = self.next_ns + late_ns
         self.samples += size
         self.bytes += size * packet.dtype.itemsize
         self.start_ns, self.rate_hz = start_ns, rate_hz
@@ -263,18 +234,18 @@ class StreamStats:
                 self.latency_max_ns = latency_ns
         return anomalies
 
-    def _compare(self, packet: Packet | PacketRun) -> list[Anomaly]:
+    def _compare(self, packet: Packet | PacketRun, stamp_ns: int) -> list[Anomaly]:
         """Return how the start of *packet* departs from the end of the one before."""
-        residual_ns = packet.start_ns - self.next_ns
         found: list[Anomaly] = []
-        drift = self._drift.add(residual_ns, self.next_ns - self.start_ns)
+        timeline = self._timeline
+        drift = timeline.drift.add(stamp_ns - timeline.stamp_next_ns, self.next_ns - self.start_ns)
         if drift is not None:
             self.rate_mismatches += 1
             found.append(RateMismatch(self.stream, packet.rate_hz, packet.rate_hz / (1 + drift)))
-        missing = residual_ns * packet.rate_hz / NS_PER_S
-        if abs(missing) > CONTIGUOUS_SAMPLES:
-            jump = self._jump(packet, residual_ns, round(abs(missing)))
-            if not self._drift.is_active:
+        if not is_contiguous(packet.start_ns, self.next_ns, packet.rate_hz):
+            residual_ns = packet.start_ns - self.next_ns
+            jump = self._jump(packet, residual_ns, round(abs(residual_ns) * packet.rate_hz / NS_PER_S))
+            if not timeline.drift.is_active:
                 found.append(jump)
         return found
 
@@ -340,8 +311,11 @@ class Stats:
     """The counters of all streams of a component; it also numbers their packets.
 
     Attributes:
+        has_stamps: whether the times of packets are stamps of a device's clock, out of which jitter is taken; False
+            where another program has timed the samples.
         streams: the counters of each stream.
         came_back: streams that were silent and are no more, with the seconds of their silence; the reader empties it.
+        records: records that were published as they were: texts and states of health.
         plain_messages: plain bytes that were published: how many, and their size.
         plain_bytes: see `plain_messages`.
         ahead_s: the time of a packet may be so far ahead of this machine's clock; infinite where that says nothing.
@@ -349,8 +323,10 @@ class Stats:
     """
 
     def __init__(self) -> None:
+        self.has_stamps = True
         self.streams: dict[StreamId, StreamStats] = {}
         self.came_back: list[tuple[StreamId, float]] = []
+        self.records = 0
         self.plain_messages = 0
         self.plain_bytes = 0
         self.ahead_s, self.behind_s = _AHEAD_S, SUSPICIOUS_NS / NS_PER_S
@@ -366,10 +342,20 @@ class Stats:
         return numbered
 
     def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
-        """Count *packets*; return what is wrong with their times, usually nothing."""
+        """Count *packets* with the times that they have; return what is wrong with these, usually nothing."""
+        return self._add(list(packets), has_stamps=False)
+
+    def add_in_place(self, packets: list[Packet | PacketRun | bytes]) -> list[Anomaly]:
+        """Count *packets*; return what is wrong with their times, usually nothing.
+
+        With `has_stamps`, those that jitter are replaced in the list by such as are where their samples belong.
+        """
+        return self._add(packets, has_stamps=self.has_stamps)
+
+    def _add(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> list[Anomaly]:
         anomalies: list[Anomaly] = []
         now_s = time.monotonic()
-        for packet in packets:
+        for index, packet in enumerate(packets):
             if isinstance(packet, bytes):
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
@@ -383,7 +369,11 @@ class Stats:
                     self.came_back.append((packet.stream, now_s - stats.arrived_s))
                     stats.is_silent, stats.interval_s = False, 0.0
                 stats.arrived_s = now_s
-                anomalies += stats.add(packet)
+                if has_stamps and packet.start_ns != stats.next_ns:
+                    placed = packets[index] = stats.placed(packet)
+                    anomalies += stats.add(placed, packet.start_ns)
+                else:
+                    anomalies += stats.add(packet)
         return anomalies
 
     def expect(self, streams: Iterable[StreamId]) -> None:

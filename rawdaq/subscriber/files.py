@@ -72,7 +72,7 @@ class FileSubscriber(PacketReader):
         if not sources:
             raise NothingToRead(f"no waveforms to read in {', '.join(self._files)}")
         self.paths = [source.path for source in sources]
-        self._packets = Merge(sources, self._packet_s)
+        self._packets = (item for item in Merge(sources, self._packet_s) if isinstance(item, Packet))
 
     def receive(self, timeout_s: float | None = None) -> Packet | None:
         """Return the next packet, or None at the end of the files or when the subscriber was closed.

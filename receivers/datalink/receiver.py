@@ -103,6 +103,7 @@ class DataLinkReceiver(ReceiverServer):
         address = ServerAddress.parse(url, PORTS)
         super().__init__(address.host, address.port, publishers, name)
         self.stats.behind_s = inf  # a server has packets of days ago
+        self.stats.has_stamps = False  # records keep the times that they have
         self.refusals = Refusals(self.log, what="packet")
         self._url, self._match, self._reject = url, match, reject
         self._start: str | int = start if start in list(Start) else from_iso(start)

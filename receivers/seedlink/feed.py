@@ -10,7 +10,7 @@ from rawdaq.protocols.seedlink import DataPacket, SeedLinkVersion, StationReques
 from rawdaq.receivers.seedlink.plan import Policy, Wanted, distance, plan
 from rawdaq.receivers.seedlink.positions import LastRecord, Positions, StationPosition
 from rawdaq.sockets.refusals import Refusals
-from rawdaq.times import NS_PER_S, span_ns
+from rawdaq.times import NS_PER_S, is_contiguous, span_ns
 
 #: Records that are remembered so as to know them again: at 10 a second the last three hours.
 _REMEMBERED = 100_000
@@ -232,7 +232,7 @@ class Feed:
         if last is None or not info.rate_hz:
             return
         missing_ns = info.start_ns - last.next_ns
-        if missing_ns > span_ns(1, info.rate_hz) // 2:
+        if missing_ns > 0 and not is_contiguous(info.start_ns, last.next_ns, info.rate_hz):
             self._log.warning(
                 "%s: %.3f s are missing between packets %d and %d: the server did not have them any more",
                 info.name,

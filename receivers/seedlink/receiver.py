@@ -101,6 +101,7 @@ class SeedLinkReceiver(ReceiverServer):
     ) -> None:
         super().__init__(host, port, publishers, name)
         self.stats.behind_s = inf  # a server has packets of days ago
+        self.stats.has_stamps = False  # records keep the times that they have
         self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
         self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s
         self.refusals = Refusals(self.log, what="record")

@@ -94,7 +94,7 @@ class ZMQReceiver(ReceiverServer):
         super().__init__("", 0, publishers, name)
         _check(pattern, streams, topics, _kinds(array, raw, frames))
         _check_bind(bind, endpoints)
-        self.numbers_packets = array is not None
+        self.numbers_packets = self.stats.has_stamps = array is not None
         self.messages = LiveMessages(streams, self.log)
         self.frames = FrameInput(HeaderForm(mode_metadata), header_part, self.log) if frames else None
         self._io_threads = io_threads

@@ -30,7 +30,7 @@ def records(*streams: StreamId, start_ns: int = START_NS, count: int = 1, versio
 
 
 def opened(root: Path, layout: str = "sds", max_open_files: int = 10) -> Archive:
-    archive = Archive(root, ArchiveLayout(layout), max_open_files, LOG, lambda: START_NS)
+    archive = Archive(root, ArchiveLayout(layout), RecordFormat(), max_open_files, LOG, lambda: START_NS)
     archive.open()
     return archive
 

@@ -177,17 +177,17 @@ def test_a_file_that_was_moved_away_is_created_again(tmp_path: Path, is_replaced
 
 
 def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    one, two = opened(tmp_path), opened(tmp_path)
-    one.write(as_runs(records(Z)))
+    one, two, made = opened(tmp_path), opened(tmp_path), records(Z, count=3)
+    one.write(as_runs(made[:1]))
     two.write(as_runs(records(N)))
-    two.write(as_runs(records(E, Z)))
+    two.write(as_runs(records(E) + made[1:2]))
     assert "another program or publisher writes it; give each its own path" in caplog.text
     assert sds(tmp_path, E).read_bytes() == joined(records(E), E)  # the other files go on
     assert two.held_bytes == 512
     one.close()
-    two.write(as_runs(records(Z)))
+    two.write(as_runs(made[2:]))
     two.close()
-    assert sds(tmp_path, Z).read_bytes() == joined(records(Z), Z) * 3
+    assert sds(tmp_path, Z).read_bytes() == joined(made, Z)
 
 
 def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
@@ -327,18 +327,18 @@ def test_a_full_disk_is_no_reason_not_to_start(
 
 def test_what_can_be_written_is_written_also_behind_a_file_that_can_not(tmp_path: Path) -> None:
     """The first file is at its limit; the others still have room. What is missing is known exactly."""
-    archive, made = opened(tmp_path), records(Z, N, E, count=2)
+    archive, made = opened(tmp_path), records(Z, N, E, count=3)
     archive.write(as_runs(made[:1]))
     with file_size_limit(1024):
         with pytest.raises(PublisherUnavailable, match=r"HHZ.*File too large"):
-            archive.write(as_runs([*made[3:4], *made[1:3], *made[3:4]]))
+            archive.write(as_runs([*made[3:4], *made[1:3], *made[6:7]]))
         for stream in (N, E):
             assert sds(tmp_path, stream).read_bytes() == joined(made[:3], stream)
         assert archive.failed is not None
-        assert [run.data for run in archive.failed] == [made[3].data]
+        assert [run.data for run in archive.failed] == [made[6].data]
     archive.write([])
     assert archive.failed is None
-    assert sds(tmp_path, Z).read_bytes() == made[0].data + 2 * made[3].data
+    assert sds(tmp_path, Z).read_bytes() == made[0].data + made[3].data + made[6].data
     archive.close()
 
 

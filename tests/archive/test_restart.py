@@ -7,6 +7,7 @@ import pytest
 
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.miniseed.format import RecordFormat
 from rawdaq.publisher import LastEnd
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
@@ -19,7 +20,7 @@ HOUR_NS = 3600 * NS_PER_S
 
 
 def _restarted(root: Path, layout: str, started_ns: int, last_end: LastEnd | None = LastEnd.STOPPED) -> Archive:
-    archive = Archive(root, ArchiveLayout(layout), 10, LOG, lambda: started_ns)
+    archive = Archive(root, ArchiveLayout(layout), RecordFormat(), 10, LOG, lambda: started_ns)
     archive.open()
     archive.restart.begin(last_end)
     return archive

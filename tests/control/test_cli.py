@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -192,9 +193,28 @@ def test_a_limit_of_open_files_that_will_not_do_is_a_warning(
         return "not enough files"
 
     monkeypatch.setattr(groups, "shortage", short)
-    status, out, err = said.run("start", "all", "--processes", "1")
-    assert (status, err) == (0, "control-rawdaq: warning: not enough files\n")
-    assert out.startswith("XX.OUT.Main started")
+    for words in ([], ["--processes", "1"]):
+        status, out, err = said.run("start", "all", *words)
+        assert (status, err) == (0, "control-rawdaq: warning: not enough files\n")
+        assert out.startswith("XX.OUT.Main started")
+        assert said.run("stop", "all")[0] == 0
+    two = f"{outside.STATION}Second:\n  Receiver: {{class: OutsideReceiver}}\n"
+    station.write_text(two)
+    _, _, err = said.run("start", "all", "--processes", "1")
+    assert err == "control-rawdaq: warning: not enough files, or give --processes a larger number\n"
+
+
+def test_a_command_that_may_not_open_enough_files_says_so(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limits(_: int) -> tuple[int, int]:
+        return 31, 31
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "getrlimit", limits)
+        status, out, err = said.run("status")
+    assert (status, out) == (1, "")
+    assert "only 31 open files here, and needs 32: raise the limit (ulimit -n; LimitNOFILE= in a unit" in err
 
 
 def test_a_dead_component_is_reported_with_what_to_do(station: Path, said: Said) -> None:

@@ -94,6 +94,7 @@ async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublish
         "held_bytes": 0,
         "restart_gaps": {},
         "restart_gap_s": 0.0,
+        "already_there": 0,
     }
 
 

@@ -38,11 +38,11 @@ def source_of(path: Path, logged: Logged | None = None, names: StreamNames | Non
 
 def pieces(source: Source, begin_ns: int = BEGINNING_NS) -> list[Piece]:
     loaded = [unloaded.load() for part in source.open(begin_ns) for unloaded in part]
-    return [piece for piece in loaded if piece is not None]
+    return [piece for piece in loaded if isinstance(piece, Piece)]
 
 
 def samples(found: Sequence[Piece], stream: Any = STREAM) -> list[tuple[int, float]]:
-    return pairs([Packet(*piece) for piece in found], stream)
+    return pairs([Packet(*piece[:5]) for piece in found], stream)
 
 
 def trace(size: int = 50, start_ns: int = START_NS, **header: Any) -> Any:

@@ -10,6 +10,7 @@ packets to the byte, which shows when a sender has other samples or another vers
 (7, 0, 100, [0, 0])
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,11 +18,13 @@ from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw.errors import ChannelNotRequested, PacketTooLarge, listed
 from rawdaq.protocols.raw.format import ChannelFormat, RawVersion
-from rawdaq.protocols.raw.packets import PacketEvent, PacketReader
+from rawdaq.protocols.raw.packets import PacketEvent, PacketProblem, PacketReader, ProblemKind
 from rawdaq.protocols.raw.runs import MIN_PACKETS, MIN_PACKETS_PER_CHANNEL, read_runs
 
 #: What UDP over IPv4 can carry; over IPv6 it is 20 bytes less.
 MAX_DATAGRAM_BYTES = 65_507
+
+_MAX_TRIED_PACKETS = 64  # of a wrong datagram: bounds what anybody can make us look at
 
 
 class DatagramEmpty(RemoteProtocolError):
@@ -72,12 +75,25 @@ class ChannelUnknown(RemoteProtocolError):
         return f"packet of channel {self.channel}, known are {listed(self.known)}"
 
 
+@dataclass(eq=False, repr=False)
+class OtherSampleType(RemoteProtocolError):
+    """A datagram is right to its last byte when the samples of a channel have another size than is declared."""
+
+    channel: int
+    declared: str
+    fitting: str
+
+    def __str__(self) -> str:
+        return f"channel {self.channel} is declared {self.declared}, the packet's length fits {self.fitting}"
+
+
 #: What `DatagramReader` raises, and the words by which it is counted.
 REASONS: dict[type[RemoteProtocolError], str] = {
     DatagramEmpty: "empty",
     HeaderCut: "header cut",
     PacketCut: "packet cut",
     ChannelUnknown: "unknown channel",
+    OtherSampleType: "other sample type",
     PacketTooLarge: "packet too large",
 }
 
@@ -116,6 +132,16 @@ class DatagramReader:
         """
         if not datagram:
             raise DatagramEmpty
+        try:
+            found = self._decode(datagram)
+        except RemoteProtocolError as error:
+            raise self._other_type(datagram) or error from None
+        has_wrong_date = any(isinstance(event, PacketProblem) and event.kind is ProblemKind.DATE for event in found)
+        if has_wrong_date and (other := self._other_type(datagram)):
+            raise other  # what looks like packets was read from the middle of samples
+        return found
+
+    def _decode(self, datagram: bytes) -> list[PacketEvent]:
         found: list[PacketEvent] = []
         try:
             position = self._packets.read(memoryview(datagram), 0, found)
@@ -133,6 +159,47 @@ class DatagramReader:
         channel, size_bytes = self._packets.length(datagram[position:])
         count = (size_bytes - header_bytes) // self._formats[channel].dtype.itemsize
         return PacketCut(channel, count, size_bytes - left_bytes)
+
+    def _other_type(self, datagram: bytes) -> OtherSampleType | None:
+        """Return which channel's samples have another size, if with that the datagram is right to its last byte."""
+        data = memoryview(datagram)
+        for channel in self._channels(data):
+            declared = self._formats[channel]
+            others = {each.size_bytes for each in self._version.sample_types} - {declared.dtype.itemsize}
+            for sample_bytes in sorted(others):
+                if self._fits(data, channel, sample_bytes):
+                    fitting = [each for each in self._version.sample_types if each.size_bytes == sample_bytes]
+                    text = f"{declared.sample_type} {declared.endianness}"
+                    return OtherSampleType(channel, text, " or ".join(fitting))
+        return None
+
+    def _channels(self, data: memoryview) -> list[int]:
+        """Return the channels of the packets that seem to be in *data*, the latest first; only that can be wrong."""
+        found: dict[int, None] = {}
+        position = 0
+        for _ in range(_MAX_TRIED_PACKETS):
+            try:
+                channel, size_bytes = self._packets.length(data[position:])
+            except (RemoteProtocolError, struct.error):
+                break
+            found[channel] = None
+            position += size_bytes
+        return list(reversed(found))
+
+    def _fits(self, data: memoryview, channel: int, sample_bytes: int) -> bool:
+        """Whether *data* are whole packets when a sample of *channel* has so many bytes."""
+        header_bytes, position, declared_bytes = self._packets.header_bytes, 0, self._formats[channel].dtype.itemsize
+        for _ in range(_MAX_TRIED_PACKETS):
+            try:
+                number, size_bytes = self._packets.length(data[position:])
+            except (RemoteProtocolError, struct.error):
+                return False
+            if number == channel:
+                size_bytes = header_bytes + (size_bytes - header_bytes) // declared_bytes * sample_bytes
+            position += size_bytes
+            if position >= len(data):
+                return position == len(data)
+        return False
 
     def decode_many(self, datagrams: bytes, size_bytes: int) -> tuple[list[PacketEvent], int]:
         """Return what the first of many equal datagrams hold, and how many these are.

@@ -96,7 +96,7 @@ class PacketReader:
         self._kinds[channel] = described.dtype, described.dtype.itemsize
         self._worth_joining = max(MIN_PACKETS, MIN_PACKETS_PER_CHANNEL * len(self.formats))
 
-    def length(self, header: bytes | bytearray) -> tuple[int, int]:
+    def length(self, header: bytes | bytearray | memoryview) -> tuple[int, int]:
         """Return channel and length in bytes of the packet that begins with *header*.
 
         Raises:

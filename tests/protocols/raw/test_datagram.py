@@ -137,11 +137,51 @@ def test_what_is_wrong_is_told_with_its_numbers_and_a_reason(name: str) -> None:
     assert (type(again), str(again), vars(again)) == (type(raised.value), str(raised.value), vars(raised.value))
 
 
-def test_samples_of_another_type_than_described_are_refused_by_the_length() -> None:
-    with pytest.raises(RemoteProtocolError):
-        READER.decode(encode_packet(RawVersion.V2_0, 1, START_NS, 100, bytes(20), 10))  # int16 sent, int32 described
-    with pytest.raises(RemoteProtocolError):
-        READER.decode(encode_packet(RawVersion.V2_0, 3, START_NS, 100, bytes(40), 10))  # the other way round
+SIZES = {"int8": 1, "int16": 2, "int32 or float32": 4, "float64": 8}
+
+
+def sent(channel: int, sample_bytes: int, fill: bytes, count: int = 10) -> bytes:
+    """Return a packet whose samples have so many bytes, whatever is declared."""
+    return encode_packet(RawVersion.V2_0, channel, START_NS, 100, fill * (count * sample_bytes), count)
+
+
+@pytest.mark.parametrize("fill", [b"\x00", b"\x01", b"\x37", b"\xff"])
+@pytest.mark.parametrize("fitting", SIZES)
+@pytest.mark.parametrize("declared", SampleType)
+@pytest.mark.parametrize("place", range(4))
+def test_samples_of_another_size_than_declared_are_told_as_that(
+    declared: SampleType, fitting: str, fill: bytes, place: int
+) -> None:
+    if declared in fitting:
+        return
+    described = ChannelFormat(100, Endianness.BIG, declared)
+    reader = DatagramReader({0: described, 1: ChannelFormat(100, Endianness.LITTLE, SampleType.INT32)})
+    right = encode_packet(RawVersion.V2_0, 1, START_NS, 100, bytes(20), 5)
+    wrong = sent(0, SIZES[fitting], fill)
+    datagram = [wrong, right + wrong, wrong + right, wrong + right + wrong][place]
+    expected = f"channel 0 is declared {declared} big, the packet's length fits {fitting}"
+    with pytest.raises(RemoteProtocolError, match=expected) as raised:
+        reader.decode(datagram)
+    assert REASONS[type(raised.value)] == "other sample type"
+    assert pickle.loads(pickle.dumps(raised.value)).fitting == fitting
+
+
+def test_what_fits_no_type_is_told_as_before() -> None:
+    with pytest.raises(RemoteProtocolError, match="packet of 10 samples of channel 1 lacks 9 bytes"):
+        READER.decode(wire()[:-9])
+
+
+def test_a_type_that_the_version_does_not_have_is_no_explanation() -> None:
+    described = ChannelFormat(100, Endianness.LITTLE, SampleType.INT32)
+    reader = DatagramReader({1: described}, RawVersion.V1_0)
+    with pytest.raises(RemoteProtocolError, match=r"known are|header at|lacks"):
+        reader.decode(encode_packet(RawVersion.V1_0, 1, START_NS, 100, bytes(80), 10))
+
+
+def test_a_wrong_datagram_of_thousands_of_packets_is_not_looked_at_for_long() -> None:
+    datagram = wire(3, 1, size=1) * 3000 + b"\x00"
+    with pytest.raises(RemoteProtocolError, match="header at byte"):
+        READER.decode(datagram)
 
 
 @settings(max_examples=200)

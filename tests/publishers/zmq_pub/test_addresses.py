@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from rawdaq.config.options import read_options
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.publisher import Publisher
+from rawdaq.publishers.repeater import RepeaterPublisher
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
+from tests.helpers import ROOT
 from tests.live import publishing
 
 
@@ -85,3 +89,13 @@ async def test_other_spellings_of_an_interface_are_understood(ip: str, mode: str
         writer.close()
         await writer.wait_closed()
         assert publisher.address == f"tcp://{'[::1]' if ip == '::1' else ip}:{publisher.port}"
+
+
+@pytest.mark.parametrize("kind", [ZMQTCPPublisher, RepeaterPublisher])
+def test_what_no_host_can_be_called_is_refused(kind: type[Publisher]) -> None:
+    for ip in ("127.0.0.1:9", "300.1.1.1", "my..host", ""):
+        _, mistakes = read_options(kind, {"ip": ip, "port": 9004, "send_output_mode": "all"}, ROOT)
+        assert any("is no host name or address" in mistake.text for mistake in mistakes), ip
+    for ip in ("*", "::", "eth0", "127.0.0.1"):
+        _, mistakes = read_options(kind, {"ip": ip, "port": 9004}, ROOT)
+        assert not any("is no host" in mistake.text for mistake in mistakes), ip

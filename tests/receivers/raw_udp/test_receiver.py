@@ -20,6 +20,7 @@ from rawdaq.capture.file import Kind, read_capture
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
+from rawdaq.protocols.raw import RawVersion, encode_packet
 from rawdaq.publisher import Publisher
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.raw_udp.receiver import RawUDPReceiver
@@ -307,6 +308,7 @@ BAD = {
     "header cut": datagram()[:17],
     "packet cut": datagram()[:-1],
     "unknown channel": datagram(0, 9),
+    "other sample type": encode_packet(RawVersion.V2_0, 1, START_NS, 100, bytes(80), 10),
 }
 
 
@@ -328,6 +330,7 @@ async def test_what_is_wrong_is_counted_by_sender_and_reason_told_once_and_harms
         lines = [line for line in caplog.messages if line.startswith("refused a datagram")]
         assert len(lines) == len(BAD)
         assert "refused a datagram from 127.0.0.1: unknown channel: packet of channel 9, known are 1" in lines
+        assert any("channel 1 is declared int32 little, the packet's length fits float64" in line for line in lines)
     assert running.keeper.indices == list(range(51))
     assert len([line for line in caplog.messages if line.startswith("refused 49 datagrams")]) == len(BAD)
 

@@ -4,12 +4,16 @@ import logging
 
 import pytest
 
+from rawdaq.miniseed.format import RecordFormat
 from rawdaq.protocols.seedlink import DataPacket, SeedLinkVersion, Start
 from rawdaq.receivers.seedlink.feed import Feed, NumbersBegunAnew
 from rawdaq.receivers.seedlink.plan import Wanted
 from rawdaq.receivers.seedlink.positions import Positions
 from rawdaq.sockets.refusals import Refusals
+from tests.impossible_records import CASES, made_impossible
+from tests.makers import packet
 from tests.receivers.seedlink.running import seconds, stored
+from tests.record_makers import make
 from tests.waveform_makers import text_record
 
 V3, V4 = SeedLinkVersion.V3, SeedLinkVersion.V4
@@ -56,6 +60,18 @@ def test_what_was_forgotten_is_known_by_its_number() -> None:
     feed.begin(V4, None)
     assert take(feed, (5, 105), (3, 103)) == []  # of a server that does not exclude named stations
     assert take(feed, (10, 110)) == [10]
+
+
+@pytest.mark.parametrize(("version", "name"), CASES)
+def test_a_record_that_cannot_be_costs_itself_only(version: int, name: str) -> None:
+    feed = new_feed()
+    feed.begin(V4, None)
+    record = make([packet(0)], RecordFormat(version))[0]
+    bad = DataPacket("XX_AAA", 101, made_impossible(record, version, name))
+    taken, again = feed.take([*packets((0, 100)), bad, *packets((1, 102))], NOW_NS)
+    assert again is None
+    assert seconds([each for each in (taken[0], taken[-1]) if not isinstance(each, bytes)]) == [0, 1]
+    assert len(taken) <= 3
 
 
 def test_what_is_late_is_taken() -> None:
