@@ -27,7 +27,7 @@ from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
 from rawdaq.sockets.endpoint import Endpoint
-from rawdaq.sockets.setup import SocketSetup
+from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence

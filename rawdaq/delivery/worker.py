@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import count_of, owned, single, size_bytes
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
-from rawdaq.extent import Extent
 from rawdaq.packet import Packet
 from rawdaq.publisher import HeldItems, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
