@@ -28,7 +28,7 @@ from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
 from rawdaq.sockets.endpoint import Endpoint
-from rawdaq.sockets.setup import SocketSetup
+from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
@@ -316,6 +316,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
 
     async def _close(self) -> None:
         self._silence.close()
+        await self._fanout.stop_opening()
         await self._tasks.cancel(lambda name: True, f"{self.name} stops")
         for endpoint in self.endpoints:
             await endpoint.aclose()

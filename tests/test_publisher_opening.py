@@ -128,6 +128,29 @@ async def test_one_that_opens_for_ever_holds_up_no_other(monkeypatch: pytest.Mon
     await task
 
 
+async def test_a_start_that_fails_leaves_no_publisher_that_is_still_being_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Hanging(Keeper):
+        was_cancelled = False
+
+        async def open(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.was_cancelled = True
+
+    monkeypatch.setattr(fanout, "_OPEN_PATIENCE_S", 0.01)
+    hanging = Hanging()
+    server = Idle([hanging])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        server.setup_udp(asyncio.DatagramProtocol, port=holder.getsockname()[1])
+        with pytest.raises(ComponentError, match="another program uses it"):
+            await server.serve()
+    assert hanging.was_cancelled
+
+
 @pytest.mark.parametrize("kind", ["ZMQTCPPublisher", "ZMQPublisher"])
 async def test_a_live_stream_whose_port_is_held_holds_up_nothing_and_comes_up_later(kind: str) -> None:
     with socket.socket() as holder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rawdaq.archive.already_there import AlreadyThere
+from rawdaq.archive.extent import Extent
 from rawdaq.archive.file import ArchiveFile
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
@@ -20,7 +21,6 @@ from rawdaq.archive.restart import RestartGaps
 from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
-from rawdaq.extent import Extent
 from rawdaq.miniseed.format import RecordFormat, RecordRun
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.stream_id import StreamId

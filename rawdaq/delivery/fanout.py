@@ -150,12 +150,15 @@ class Fanout:
             for task in done:
                 _raise_failure(names[task], task)
         except BaseException:
-            for task in opening:
-                task.cancel()
-            await asyncio.wait(opening)
+            await self.stop_opening()
             raise
         for task in late:
             opening[task].open_later()
+
+    async def stop_opening(self) -> None:
+        """Open nothing any more: the start has failed."""
+        for worker in self.workers:
+            await worker.stop_opening()
 
     def retry(self) -> list[str]:
         """Try paused publishers at once; return their names."""

@@ -11,8 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Generic
 
+from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import NAMELESS, Item, count_of, size_bytes, stream_of
-from rawdaq.extent import Extent
 from rawdaq.outage import Outage
 from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy

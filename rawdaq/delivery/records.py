@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import owned
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
-from rawdaq.extent import Extent
 from rawdaq.miniseed.convert import whole_record
 from rawdaq.miniseed.maker import RecordCounts, RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
+from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import count_of, owned, single, size_bytes
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.errors import ComponentError
-from rawdaq.extent import Extent
 from rawdaq.publisher import HeldItems, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.times import duration_text
@@ -106,6 +106,12 @@ class Worker:
     def open_later(self) -> None:
         """Take note that the first attempt to open takes too long to wait for; the publisher is paused until then."""
         self._pause("it is still being opened: does its disk or network answer?")
+
+    async def stop_opening(self) -> None:
+        """End the first attempt, where `run` has not begun to wait for it."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
 
     async def _open(self) -> None:
         if not self._has_opened:

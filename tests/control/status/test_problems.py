@@ -50,7 +50,9 @@ SILENT = {
         ),
         (
             _archive(**PAUSED)
-            | {"receiver": {"endpoints": [{"held": ["a publisher is full: archive", "paused"]}, {"held": []}]}},
+            | {
+                "receiver": {"endpoints": [{"held": ["a publisher is full: archive", "paused"]}, {"held": list[str]()}]}
+            },
             ["archive is paused: the disk is full", "nothing is read meanwhile: a publisher is full: archive"],
         ),
         ({"receiver": {"endpoints": [{"held": ["a publisher is full: archive"]}]}}, []),
