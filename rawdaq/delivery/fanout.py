@@ -130,6 +130,7 @@ class Fanout:
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
         """
+        why = "not delivered"
         for worker in self.workers:
             worker.begin_end()
         try:
@@ -137,14 +138,14 @@ class Fanout:
                 await asyncio.gather(*(writer.drain() for writer in self.writers if not writer.is_dead))
                 await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
-            pass
+            why = f"not delivered within {timeout_s:g} s of stopping"
         lost = [
             f"{len(each.queue)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
             for each in self.workers
             if len(each.queue)
         ]
         lost += [left for writer in self.writers if (left := writer.left)]
-        return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
+        return f"{why} and lost: {'; '.join(lost)}" if lost else None
 
     @property
     def full(self) -> list[str]:
