@@ -136,6 +136,21 @@ def test_the_present_is_told_by_the_end_of_a_file(tmp_path: Path, monkeypatch: p
     assert np.array_equal(archived(tmp_path), NOISE)
 
 
+def test_a_file_is_read_back_as_far_as_need_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.archive.coverage._END_BYTES", 1024)
+    write(tmp_path, noise())
+    for first in (5900, 5000, 3000, 1, 0):
+        assert write(tmp_path, noise(first)) == 6000 - first
+    assert np.array_equal(archived(tmp_path), NOISE)
+
+
+def test_of_a_huge_file_only_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, noise())
+    monkeypatch.setattr("rawdaq.archive.coverage._END_BYTES", 1024)
+    monkeypatch.setattr("rawdaq.archive.coverage._MOST_BYTES", 6 * 512)
+    assert 500 < write(tmp_path, noise(), START_NS + NS_PER_DAY) < 2000
+
+
 @pytest.mark.filterwarnings("ignore:readMSEEDBuffer")
 def test_damaged_records_count_as_missing(tmp_path: Path) -> None:
     write(tmp_path, noise())
@@ -178,4 +193,4 @@ def test_thousands_of_records_that_run_back_are_all_written_and_the_newest_found
         maker.add([Packet(Z, START_NS + index * NS_PER_S, 100.0, NOISE[index : index + 50])], 0)
         made += maker.flush()
     assert write(tmp_path, made) == 0
-    assert write(tmp_path, made[-500:]) == 25_000
+    assert write(tmp_path, made[-500:], START_NS + NS_PER_DAY) == 25_000
