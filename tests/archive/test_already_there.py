@@ -13,12 +13,13 @@ from obspy import read
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.marks import Marks
 from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
 from rawdaq.miniseed.text import text_record
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
-from tests.archive.archives import LOG, START_NS, N, Z, opened, sds
+from tests.archive.archives import LOG, START_NS, E, N, Z, opened, sds
 from tests.record_makers import RecordMaker, as_runs, make, packets
 
 NOISE: npt.NDArray[np.int32] = np.random.default_rng(3).integers(-9999, 9999, 6000).astype(np.int32)
@@ -107,6 +108,13 @@ def test_times_that_differ_by_less_than_half_a_sample_are_the_same(tmp_path: Pat
     assert write(tmp_path, noise(start_ns=START_NS + 6_000_000)) == 0
 
 
+def test_another_quality_or_flag_is_another_version(tmp_path: Path) -> None:
+    write(tmp_path, noise())
+    for marks in (Marks(3), Marks(flags=4)):
+        marked = make([packet.replace(marks=marks) for packet in packets(NOISE, stream=Z)])
+        assert [write(tmp_path, marked), write(tmp_path, marked)] == [0, 6000]
+
+
 def test_what_comes_twice_in_one_batch_is_written_once(tmp_path: Path) -> None:
     assert write(tmp_path, noise() * 3) == 12_000
     assert np.array_equal(archived(tmp_path), NOISE)
@@ -164,13 +172,17 @@ def test_damaged_records_count_as_missing(tmp_path: Path) -> None:
 
 
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
-    both = [record for pair in zip(noise(), make(packets(-NOISE, stream=N)), strict=True) for record in pair]
+    both = [record for pair in zip(noise(), make(packets(NOISE, stream=N)), strict=True) for record in pair]
     for expected in (0, 12_000):
         archive = opened(tmp_path, "%n.%s.%Y.%j")
         archive.write(as_runs(both))
         assert archive.status()["already_there"] == expected
         archive.close()
     assert (tmp_path / "XX.DEMO.2026.325").stat().st_size == len(both) * 512
+    archive = opened(tmp_path, "%n.%s.%Y.%j")
+    archive.write(as_runs(make(packets(NOISE[:2000], stream=E))))
+    assert archive.status()["already_there"] == 0
+    archive.close()
 
 
 def test_texts_are_recognised(tmp_path: Path) -> None:
