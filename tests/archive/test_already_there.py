@@ -185,6 +185,17 @@ def test_several_streams_in_one_file(tmp_path: Path) -> None:
     archive.close()
 
 
+def test_what_another_stream_of_the_file_has_is_not_there(tmp_path: Path) -> None:
+    layout, whole = "%n.%s.%Y.%j", make(packets(NOISE[:1000], stream=N))
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs([*noise(0, 300), *whole, *noise(700, 1000)]))
+    archive.close()
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs(noise(0, 1000)))
+    assert archive.status()["already_there"] == 600
+    archive.close()
+
+
 def test_texts_are_recognised(tmp_path: Path) -> None:
     stream = StreamId.parse("XX.DEMO.00.LOG")
 
