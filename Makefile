@@ -12,10 +12,10 @@ INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
-demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in half a minute
+demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in half a minute (the first time a good minute)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
 
-test: $(INSTALLED)  ## all tests, and how much of the code they reach
+test: $(INSTALLED)  ## all tests, and how much of the code they reach; about four minutes on two cores
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95

@@ -45,7 +45,7 @@ VERSION_2: Mapping[str, Change] = {
     **{f"fraction {fraction}": put(28, ">H", fraction) for fraction in (10_000, 65_535)},
     **{f"{count} samples": put(30, ">H", count) for count in (0, 65_535)},
     **{f"rate {factor} x {by}": put(32, ">hh", factor, by) for factor, by in ((0, 0), (0, 1), (-32_768, -32_768))},
-    **{f"rate {rate}": put_rate(rate) for rate in (0, 1e-10, 1e12, -1, 3e38, float("nan"), float("inf"))},
+    **{f"rate {rate}": put_rate(rate) for rate in (0, 1e-10, 1e-8, 1e12, -1, 3e38, float("nan"), float("inf"))},
     "flags": put(36, "BBB", 255, 255, 255),
     "255 blockettes": put(39, "B", 255),
     "time correction": put(40, ">i", -(2**31)),
@@ -84,7 +84,7 @@ VERSION_3: Mapping[str, Change] = {
         "encoding 99": put(15, "B", 99),
         **{
             f"rate {rate}": put(16, "<d", rate)
-            for rate in (0, 1e-10, -1e-10, 1e12, -1e12, 1e308, 5e-324, -5e-324, float("nan"), float("inf"))
+            for rate in (0, 1e-10, -1e-10, 1e-8, 1e12, -1e12, 1e308, 5e-324, -5e-324, float("nan"), float("inf"))
         },
         **{f"{count} samples": put(24, "<I", count) for count in (0, 7, 2**32 - 1)},
         "publication version 0": put(32, "B", 0),

@@ -260,7 +260,11 @@ def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
 
 
 def test_the_minimal_seedlink_ini_starts_a_plugin_that_takes_a_device(runtime_dir: Path) -> None:
-    (plugin,) = re.findall(r'cmd = "rawdaq-plugin ([^"]+)"', _block("ini", "[seedlink]"))
+    ini = _block("ini", "[seedlink]")
+    (made,) = re.findall(r"`mkdir -p (\S+) && seedlink -f seedlink.ini`", README)
+    for place in re.findall(r"^(?:lockfile|filebase) = (\S+)$", ini, re.MULTILINE):
+        assert Path(place) == Path(made) or Path(place).parent in (Path(made), *Path(made).parents), place
+    (plugin,) = re.findall(r'cmd = "rawdaq-plugin ([^"]+)"', ini)
     noise = seedlink_server.noise(500)
     streams = [seedlink_server.packets(channel, noise) for channel in (1, 2, 3)]
     with fake_device.device(seedlink_server.playing(*streams)) as port:

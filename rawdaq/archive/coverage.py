@@ -9,6 +9,8 @@ from rawdaq.miniseed.format import RecordRun
 from rawdaq.times import CONTIGUOUS_SAMPLES, span_ns
 
 _END_BYTES = 1 << 13  # of a file that is looked at when it is opened: its newest records
+_MORE = 8  # times as much is looked at when that does not reach back to what is looked for
+_MOST_BYTES = 1 << 28  # of a file, from its end: a day of 3 kHz, looked at in seconds
 _BLOCK_RECORDS = 16  # that are read to find one
 _MAX_STRETCHES = 1000  # of a stream in a file: bounds the memory, where time runs back all the time
 
@@ -16,8 +18,8 @@ _MAX_STRETCHES = 1000  # of a stream in a file: bounds the memory, where time ru
 class Coverage:
     """The times that a file covers, by stream.
 
-    Of a file that exists only its end is read at first; that is enough for data that come in order of time. The rest is
-    read once, when older data come.
+    Of a file that exists only its end is read at first; that is enough for data that come in order of time. Older data
+    make it read back to them.
 
     Args:
         path: the file; it ends with a whole record.
@@ -31,17 +33,17 @@ class Coverage:
         self._path = path
         self._size_bytes = size_bytes
         self._streams: dict[str, list[_Stretch]] = {}
-        self._is_complete = size_bytes <= _END_BYTES
+        self._latest_ns: dict[str, int] = {}
+        self._known_from = size_bytes  # what lies before is not known
         if size_bytes:
-            self._read(0 if self._is_complete else self._first_near_end())
-
-    def _first_near_end(self) -> int:
-        place = RecordFile(self._path, _pass_over).place(self._size_bytes - _END_BYTES)
-        return self._size_bytes if place is None else place.offset
+            self._read(max(0, size_bytes - _END_BYTES))
 
     def _read(self, begin: int) -> None:
-        self._streams = {}
-        for record in self._records(begin, self._size_bytes):
+        """Get to know what lies from about *begin* on."""
+        self._streams, self._known_from = {}, begin
+        file = RecordFile(self._path, _pass_over)
+        place = file.place(begin) if begin else None
+        for record in self._records(begin if place is None else place.offset, self._size_bytes):
             info = record.info
             self._add(info.name, info.start_ns, info.end_ns, record.offset, info.length_bytes, 1)
 
@@ -59,6 +61,7 @@ class Coverage:
             stretches.append(_Stretch())
             del stretches[:-_MAX_STRETCHES]
         stretches[-1].add(start_ns, end_ns, offset, size_bytes, count)
+        self._latest_ns[name] = max(end_ns, self._latest_ns.get(name, end_ns))
 
     def overlapping(self, run: RecordRun, *, is_old: bool = False) -> list[RawRecord]:
         """Return the records of the same stream that hold samples of a time for which *run* has some, too.
@@ -69,9 +72,9 @@ class Coverage:
         """
         name, start_ns, end_ns = str(run.stream), run.start_ns, run.end_ns
         margin_ns = span_ns(CONTIGUOUS_SAMPLES, run.rate_hz) if run.rate_hz else 0
-        if not self._is_complete and (is_old or self._is_perhaps_in_the_rest(name, start_ns - margin_ns)):
-            self._is_complete = True
-            self._read(0)
+        if not is_old and start_ns - margin_ns > self._latest_ns.get(name, start_ns):
+            return []  # as nearly always
+        self._reach_back(name, start_ns - margin_ns, is_old)
         found: list[RawRecord] = []
         for stretch in self._streams.get(name, ()):
             begin, end = stretch.piece(start_ns - margin_ns, end_ns + margin_ns)
@@ -83,10 +86,15 @@ class Coverage:
             if record.info.start_ns <= end_ns + margin_ns and record.info.end_ns >= start_ns - margin_ns
         ]
 
-    def _is_perhaps_in_the_rest(self, name: str, start_ns: int) -> bool:
-        """Whether the file may hold samples of a time before its end: not when that is in order, and older."""
-        stretches = self._streams.get(name, ())
-        return len(stretches) != 1 or start_ns < stretches[0].start_ns
+    def _reach_back(self, name: str, start_ns: int, is_old: bool) -> None:
+        """Get to know the file back to *start_ns*, all of it for data that are old; of a huge one its end."""
+        least = max(0, self._size_bytes - _MOST_BYTES)
+        while self._known_from > least:
+            stretches = self._streams.get(name)
+            if stretches and not is_old and stretches[0].start_ns <= start_ns:
+                return
+            known_bytes = self._size_bytes - self._known_from
+            self._read(least if is_old else max(least, self._size_bytes - _MORE * known_bytes))
 
 
 class _Stretch:

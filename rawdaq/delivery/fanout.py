@@ -196,6 +196,7 @@ class Fanout:
         Returns:
             What is lost because it could not be delivered within *timeout_s*, in words; usually None.
         """
+        why = "not delivered"
         for worker in self.workers:
             worker.begin_end()
         try:
@@ -205,7 +206,7 @@ class Fanout:
                 await asyncio.gather(*(writer.drain() for writer in self.writers if not writer.is_dead))
                 await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
-            pass
+            why = f"not delivered within {timeout_s:g} s of stopping"
         for worker in self.workers:
             worker.queue.end_outage("ends")
         behind = set[int]()
@@ -219,7 +220,7 @@ class Fanout:
         ]
         stages = [each for each in (*self.writers, self.journal) if each is not None and id(each) not in behind]
         lost += [left for stage in stages if (left := stage.left)]
-        return f"not delivered within {timeout_s:g} s of stopping and lost: {'; '.join(lost)}" if lost else None
+        return f"{why} and lost: {'; '.join(lost)}" if lost else None
 
     @property
     def full(self) -> list[str]:

@@ -233,6 +233,8 @@ class _MiniSeedSource(Source):
 
 def _why_no_text(data: bytes) -> str | None:
     """Return what is wrong with a record that has no rate or no samples; None when it is a text or holds nothing."""
+    if read_header(data) is None:
+        return None  # it does not say how its content is stored
     try:
         return None if read_content(data).samples is None else "there are samples, and no rate"
     except RecordUnreadable as error:

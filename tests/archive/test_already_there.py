@@ -13,12 +13,13 @@ from obspy import read
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.marks import Marks
 from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
 from rawdaq.miniseed.text import text_record
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
-from tests.archive.archives import LOG, START_NS, N, Z, opened, sds
+from tests.archive.archives import LOG, START_NS, E, N, Z, opened, sds
 from tests.record_makers import RecordMaker, as_runs, make, packets
 
 NOISE: npt.NDArray[np.int32] = np.random.default_rng(3).integers(-9999, 9999, 6000).astype(np.int32)
@@ -107,6 +108,13 @@ def test_times_that_differ_by_less_than_half_a_sample_are_the_same(tmp_path: Pat
     assert write(tmp_path, noise(start_ns=START_NS + 6_000_000)) == 0
 
 
+def test_another_quality_or_flag_is_another_version(tmp_path: Path) -> None:
+    write(tmp_path, noise())
+    for marks in (Marks(3), Marks(flags=4)):
+        marked = make([packet.replace(marks=marks) for packet in packets(NOISE, stream=Z)])
+        assert [write(tmp_path, marked), write(tmp_path, marked)] == [0, 6000]
+
+
 def test_what_comes_twice_in_one_batch_is_written_once(tmp_path: Path) -> None:
     assert write(tmp_path, noise() * 3) == 12_000
     assert np.array_equal(archived(tmp_path), NOISE)
@@ -136,6 +144,21 @@ def test_the_present_is_told_by_the_end_of_a_file(tmp_path: Path, monkeypatch: p
     assert np.array_equal(archived(tmp_path), NOISE)
 
 
+def test_a_file_is_read_back_as_far_as_need_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.archive.coverage._END_BYTES", 1024)
+    write(tmp_path, noise())
+    for first in (5900, 5000, 3000, 1, 0):
+        assert write(tmp_path, noise(first)) == 6000 - first
+    assert np.array_equal(archived(tmp_path), NOISE)
+
+
+def test_of_a_huge_file_only_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, noise())
+    monkeypatch.setattr("rawdaq.archive.coverage._END_BYTES", 1024)
+    monkeypatch.setattr("rawdaq.archive.coverage._MOST_BYTES", 6 * 512)
+    assert 500 < write(tmp_path, noise(), START_NS + NS_PER_DAY) < 2000
+
+
 @pytest.mark.filterwarnings("ignore:readMSEEDBuffer")
 def test_damaged_records_count_as_missing(tmp_path: Path) -> None:
     write(tmp_path, noise())
@@ -149,13 +172,28 @@ def test_damaged_records_count_as_missing(tmp_path: Path) -> None:
 
 
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
-    both = [record for pair in zip(noise(), make(packets(-NOISE, stream=N)), strict=True) for record in pair]
+    both = [record for pair in zip(noise(), make(packets(NOISE, stream=N)), strict=True) for record in pair]
     for expected in (0, 12_000):
         archive = opened(tmp_path, "%n.%s.%Y.%j")
         archive.write(as_runs(both))
         assert archive.status()["already_there"] == expected
         archive.close()
     assert (tmp_path / "XX.DEMO.2026.325").stat().st_size == len(both) * 512
+    archive = opened(tmp_path, "%n.%s.%Y.%j")
+    archive.write(as_runs(make(packets(NOISE[:2000], stream=E))))
+    assert archive.status()["already_there"] == 0
+    archive.close()
+
+
+def test_what_another_stream_of_the_file_has_is_not_there(tmp_path: Path) -> None:
+    layout, whole = "%n.%s.%Y.%j", make(packets(NOISE[:1000], stream=N))
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs([*noise(0, 300), *whole, *noise(700, 1000)]))
+    archive.close()
+    archive = opened(tmp_path, layout)
+    archive.write(as_runs(noise(0, 1000)))
+    assert archive.status()["already_there"] == 600
+    archive.close()
 
 
 def test_texts_are_recognised(tmp_path: Path) -> None:
@@ -178,4 +216,4 @@ def test_thousands_of_records_that_run_back_are_all_written_and_the_newest_found
         maker.add([Packet(Z, START_NS + index * NS_PER_S, 100.0, NOISE[index : index + 50])], 0)
         made += maker.flush()
     assert write(tmp_path, made) == 0
-    assert write(tmp_path, made[-500:]) == 25_000
+    assert write(tmp_path, made[-500:], START_NS + NS_PER_DAY) == 25_000

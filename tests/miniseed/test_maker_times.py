@@ -54,6 +54,18 @@ def test_drift_never_puts_a_sample_half_an_interval_off() -> None:
     assert where == 1000
 
 
+@pytest.mark.parametrize("drift", [-5e-4, 5e-4, 12e-4])
+def test_drift_that_adds_up_closes_a_record_before_readers_see_a_gap(drift: float) -> None:
+    quiet = np.resize(np.arange(40, dtype=np.int32), 50_000)
+    drifting = [
+        Packet(STREAM, START_NS + round(index * NS_PER_S * (1 + drift)), 100.0, part.samples)
+        for index, part in enumerate(packets(quiet))
+    ]
+    records = make(drifting, RecordFormat(length_bytes=4096))
+    assert len(obspy_read(records)) == 1
+    assert len(records) > 1.5 * len(make(packets(quiet), RecordFormat(length_bytes=4096)))
+
+
 @pytest.mark.parametrize(
     "pair",
     [after(5_000_001), after(-5_000_001), after(NS_PER_S), after(rate_hz=100.001), after(kind="float32")],

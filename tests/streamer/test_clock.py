@@ -99,6 +99,19 @@ def test_samples_that_the_digitizer_lost_are_a_gap_after_ten_seconds() -> None:
     assert computer.clock.restarts == 1
 
 
+def test_blocks_that_are_late_now_and_then_lose_nothing() -> None:
+    computer = Computer()
+    wrong = computer.read([0, 0, 0.5e9] * 20)
+    assert computer.clock.restarts == 0
+    assert max(map(abs, wrong)) < 5e6
+
+
+def test_a_first_block_that_is_read_far_too_late_is_begun_anew() -> None:
+    computer = Computer()
+    assert computer.read([0.5e9, 0, 0, 0]) == [0.5e9, 0, 0, 0]
+    assert computer.clock.restarts == 1
+
+
 def test_a_restart_begins_at_the_clock() -> None:
     computer = Computer()
     computer.read([0] * 10)

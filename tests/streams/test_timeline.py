@@ -128,6 +128,16 @@ def test_jitter_that_ends_leaves_no_trace() -> None:
     assert max(seen(stamps(jitter)).departures[300:]) == 0
 
 
+def test_of_one_stamp_alone_nobody_knows_how_wrong_it_is_at_the_start_and_after_a_gap() -> None:
+    jitter = uniform(0.0, count=200)
+    jitter[:20] = [0.4, -0.4] * 10
+    assert seen(stamps(jitter)).anomalies == []
+    jitter[:20] = 0
+    jitter[100:] += 50
+    jitter[100:120] += [0.4, -0.4] * 10
+    assert [type(one) for one in seen(stamps(jitter)).anomalies] == [Gap]
+
+
 def test_a_new_rate_begins_anew() -> None:
     stats = Stats()
     batch: list[Packet | PacketRun | bytes] = [packet(0), packet(1).shifted(4_000_000).replace(rate_hz=50.0)]
