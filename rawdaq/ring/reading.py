@@ -89,7 +89,7 @@ class RingReader:
     async def find(self, names: Iterable[str], time_ns: int) -> int | None:
         """Return a number before which no packet of these streams ends at or after *time_ns*; None: there is none.
 
-        Of few streams it is that of the first such packet.
+        Of few streams it is that of the first such packet. Of many there may be none behind it, either.
         """
         wanted = list(names)
         if len(wanted) > _FEW_NAMES:

@@ -311,9 +311,10 @@ class Store:
         return self._catalog.find(stream, time_ns)
 
     def find_any(self, time_ns: int) -> int | None:
-        """Return a position before which no entry ends at or after *time_ns*; None when there is no such entry at all.
+        """Return a position before which no entry ends at or after *time_ns*; None in an empty store.
 
-        It is that of a whole segment, found without a look at its entries, however many streams there are.
+        It is that of a segment, found without a look at its entries, however many streams there are. In the last one
+        there may be no such entry.
 
         Raises:
             StoreUnavailable: the disk cannot be read.
