@@ -6,10 +6,10 @@ import pytest
 from rawdaq.miniseed.convert import NotConvertible, to_version_3, whole_record
 from rawdaq.miniseed.format import Encoding, RecordFormat, RecordRun
 from rawdaq.miniseed.reader import read_record
+from rawdaq.miniseed.text import text_records
 from rawdaq.packet import Packet
 from tests.record_makers import NOISE, make, packets
 from tests.ring.records import record, start_ns
-from tests.waveform_makers import text_record
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
@@ -58,5 +58,10 @@ def test_a_record_of_another_form_becomes_a_packet(wanted: RecordFormat) -> None
     assert packet.samples.tolist() == list(range(500, 600))
 
 
-def test_a_record_without_a_waveform_is_none() -> None:
-    assert whole_record(text_record(), RecordFormat()) is None
+def test_a_record_without_a_waveform_passes_only_as_it_is() -> None:
+    text = text_records(b"the clock is locked", "LOG", network="XX", station="AAA", time_ns=start_ns(3))[0]
+    run = whole_record(text, RecordFormat())
+    assert isinstance(run, RecordRun)
+    (one,) = run
+    assert (str(one.stream), one.start_ns, one.end_ns, one.data) == ("XX.AAA..LOG", start_ns(3), start_ns(3), text)
+    assert whole_record(text, RecordFormat(2, 1024)) is None
