@@ -70,3 +70,23 @@ def test_a_segment_is_found_by_time_without_its_streams(tmp_path: Path) -> None:
         beyond = store.find_any(logs.entry(299).end_ns + 1)
         assert beyond is not None
         assert given[-1] - beyond < 100
+
+
+@pytest.mark.parametrize("is_reopened", [False, True])
+def test_segments_without_a_stream_are_passed_over(tmp_path: Path, is_reopened: bool) -> None:
+    alone = [logs.entry(number)._replace(stream="alone") for number in range(2)]
+    with logs.store(tmp_path / "log") as store:
+        (first,) = store.append(alone[:1])
+        for number in range(100):
+            store.append([logs.entry(number)])
+        (second,) = store.append(alone[1:])
+        if is_reopened:
+            store.sync()
+            store.maintain()
+        begin, end = store.segment_with({"alone"}, first)
+        assert begin == first
+        assert end < second
+        begin, behind = store.segment_with({"alone"}, end)
+        assert end < begin <= second < behind
+        assert store.segment_with({"nobody"}, first)[1] == 1 << 63
+        assert store.segment_with({logs.STREAMS[0]}, end)[0] == end

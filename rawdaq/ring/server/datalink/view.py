@@ -31,6 +31,10 @@ class DataLinkView(View):
             answer = self._answers[name] = is_matched and not (self.reject is not None and self.reject.selects(name))
             return answer
 
+    def may_send(self, name: str) -> bool:
+        """Whether packets of the stream *name* are sent."""
+        return self.wants(name)
+
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""
         if not self.wants(packet.name):
