@@ -14,6 +14,9 @@ from rawdaq.store.errors import StoreError
 WRITE_BYTES: Final = 64 << 10
 _SENDS_IN_A_TURN = 64
 
+#: Streams for which a view remembers what it does with them.
+MAX_REMEMBERED: Final = 100_000
+
 
 class Client(Protocol):
     """Whoever gets packets."""

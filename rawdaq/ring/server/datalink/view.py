@@ -4,7 +4,7 @@ from weakref import WeakValueDictionary
 
 from rawdaq.protocols.datalink.expressions import Expression
 from rawdaq.ring.packets import RingPacket
-from rawdaq.ring.sending import View
+from rawdaq.ring.sending import MAX_REMEMBERED, View
 from rawdaq.sockets.server.websocket import message_frame
 
 
@@ -27,6 +27,8 @@ class DataLinkView(View):
         try:
             return self._answers[name]
         except KeyError:
+            if len(self._answers) >= MAX_REMEMBERED:
+                self._answers.clear()
             is_matched = self.match is None or self.match.selects(name)
             answer = self._answers[name] = is_matched and not (self.reject is not None and self.reject.selects(name))
             return answer

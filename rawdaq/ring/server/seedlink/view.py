@@ -8,7 +8,7 @@ from rawdaq.protocols.seedlink import Choice, SeedLinkVersion, StationRequest, S
 from rawdaq.protocols.seedlink.selectors import SUBFORMATS, matches_glob
 from rawdaq.ring.names import SeedName, seed_name
 from rawdaq.ring.packets import RingPacket
-from rawdaq.ring.sending import Client, Follower, View
+from rawdaq.ring.sending import MAX_REMEMBERED, Client, Follower, View
 from rawdaq.sockets.server.websocket import message_frame
 from rawdaq.times import NS_PER_S
 
@@ -88,6 +88,8 @@ class SeedLinkView(View):
         try:
             return self._choices[key]
         except KeyError:
+            if len(self._choices) >= MAX_REMEMBERED:
+                self._choices.clear()
             seed = seed_name(packet.name)
             choice = None if seed is None else self._selection.choose(seed, head.subformat)
             self._choices[key] = choice
@@ -99,6 +101,8 @@ class SeedLinkView(View):
         if answer is None:
             seed = seed_name(name)
             kinds = SUBFORMATS if seed is not None else ""
+            if len(self._may_send) >= MAX_REMEMBERED:
+                self._may_send.clear()
             answer = any(seed is not None and self._selection.choose(seed, kind) is not None for kind in kinds)
             self._may_send[name] = answer
         return answer
