@@ -174,7 +174,8 @@ class ObsPy(threading.Thread):
             while len(self.records) < count:
                 got = connection.collect()
                 if isinstance(got, SLPacket) and not got.slhead.startswith(SLPacket.INFOSIGNATURE):
-                    self.records.append(bytes(got.msrecord))
+                    record: Any = got.msrecord
+                    self.records.append(bytes(record))
                     last = got.get_sequence_number()
             return last
         finally:
@@ -199,7 +200,7 @@ async def test_obspys_basic_client_gets_a_window_and_lists_stations(tmp_path: Pa
         await feed(publisher, [packet(number, STREAMS[0]) for number in range(100)])
 
         def ask() -> tuple[Any, Any]:
-            client = BasicClient("127.0.0.1", port(publisher), timeout=10)
+            client: Any = BasicClient("127.0.0.1", port(publisher), timeout=10)
             begin = obspy.UTCDateTime("2026-11-21T00:00:20Z")
             return client.get_waveforms("XX", "AAA", "00", "HHZ", begin, begin + 30), client.get_info()
 
