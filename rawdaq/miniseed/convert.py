@@ -88,17 +88,18 @@ def _swapped(record: bytes, size: int, count: int) -> bytes:
 def whole_record(data: bytes, wanted: RecordFormat) -> RecordRun | Packet | None:
     """Return the record *data*: as it is when it has the version and length of *wanted*, else what it holds.
 
-    The encoding does not matter: samples would not be other ones. None: it is no record, or holds no waveform.
+    The encoding does not matter: samples would not be other ones. A record without a waveform passes as one of a single
+    sample. None: it is no record, or one without a waveform in another form.
     """
     header = read_header(data)
     if header is None or header.length_bytes != len(data):
         return None
     try:
         info = read_info(data)
-        if not info.rate_hz or not info.sample_count:
-            return None
         if _is_as(header.version, len(data), wanted):
-            return RecordRun(StreamId.parse(info.name), [info.start_ns], [info.sample_count], info.rate_hz, data)
+            has_samples = info.rate_hz > 0 and info.sample_count > 0
+            count, rate_hz = (info.sample_count, info.rate_hz) if has_samples else (1, 1.0)
+            return RecordRun(StreamId.parse(info.name), [info.start_ns], [count], rate_hz, data)
         return to_packet(info, read_content(data))
     except (RecordUnreadable, InvalidValue):
         return None

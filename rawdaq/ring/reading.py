@@ -1,6 +1,6 @@
 """What is found in a ring: by number, by stream and time, and where it begins and ends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from rawdaq.ring.blocks import Blocks
 from rawdaq.ring.packets import RingPacket
@@ -60,6 +60,10 @@ class RingReader:
         block = await self._blocks.get(position)
         return block.since(position), block.end
 
+    async def skip(self, streams: Set[str], position: int) -> tuple[int, int]:
+        """Return where packets of *streams* may be, from *position* on: the first number of it, and the one behind."""
+        return await self._store.call(self._store.store.segment_with, streams, position)
+
     async def first(self) -> RingPacket | None:
         """Return the oldest packet; None when there is none."""
         position = self.oldest
@@ -89,7 +93,7 @@ class RingReader:
     async def find(self, names: Iterable[str], time_ns: int) -> int | None:
         """Return a number before which no packet of these streams ends at or after *time_ns*; None: there is none.
 
-        Of few streams it is that of the first such packet.
+        Of few streams it is that of the first such packet. Of many there may be none behind it, either.
         """
         wanted = list(names)
         if len(wanted) > _FEW_NAMES:

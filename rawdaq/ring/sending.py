@@ -14,6 +14,9 @@ from rawdaq.store.errors import StoreError
 WRITE_BYTES: Final = 64 << 10
 _SENDS_IN_A_TURN = 64
 
+#: Streams for which a view remembers what it does with them.
+MAX_REMEMBERED: Final = 100_000
+
 
 class Client(Protocol):
     """Whoever gets packets."""
@@ -43,6 +46,10 @@ class View(ABC):
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""
 
+    @abstractmethod
+    def may_send(self, name: str) -> bool:
+        """Whether packets of the stream *name* may be among those that are sent."""
+
     def frames(self, packets: Iterable[RingPacket]) -> list[bytes]:
         """Return those of *packets* that are sent, as they are sent."""
         frame = self.frame
@@ -61,6 +68,7 @@ class Follower:
         sent_packets: how many it got.
         missed: how many numbers it did not get because the ring had made room for newer ones.
         is_over: whether it gets nothing more.
+        looked_to: up to this number all has to be read; beyond it there may be parts with nothing for it.
     """
 
     def __init__(self, client: Client, view: View, position: int) -> None:
@@ -70,6 +78,7 @@ class Follower:
         self.sent_packets = 0
         self.missed = 0
         self.is_over = False
+        self.looked_to = 0
 
     @property
     def shares(self) -> bool:
@@ -207,6 +216,8 @@ class Sender:
         oldest = self._reader.oldest
         if follower.position < oldest:
             follower.jump(oldest)
+        if follower.position >= follower.looked_to:
+            await self._skip(follower)
         packets, end = await self._reader.from_(follower.position)
         if follower.is_over:
             return
@@ -220,6 +231,13 @@ class Sender:
                 break
         frames = follower.frames(taken)
         self._send(follower, b"".join(frames), len(frames), end)
+
+    async def _skip(self, follower: Follower) -> None:
+        """Pass over segments in which there is no stream for it."""
+        streams = frozenset(filter(follower.view.may_send, self._reader.streams.names))
+        position, follower.looked_to = await self._reader.skip(streams, follower.position)
+        if position > follower.position and not follower.is_over:
+            follower.advance(position)
 
     def close(self) -> None:
         """Stop serving."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -311,15 +311,27 @@ class Store:
         return self._catalog.find(stream, time_ns)
 
     def find_any(self, time_ns: int) -> int | None:
-        """Return a position before which no entry ends at or after *time_ns*; None when there is no such entry at all.
+        """Return a position before which no entry ends at or after *time_ns*; None in an empty store.
 
-        It is that of a whole segment, found without a look at its entries, however many streams there are.
+        It is that of a segment, found without a look at its entries, however many streams there are. In the last one
+        there may be no such entry.
 
         Raises:
             StoreUnavailable: the disk cannot be read.
         """
         answers = self._catalog.ask_each(lambda index: None, self._catalog.segments, time_ns)
         return next((segment.first for segment, _ in answers), None)
+
+    def segment_with(self, streams: Set[str], position: int) -> tuple[int, int]:
+        """Return where entries of *streams* may be, from *position* on: the first position of it, and the one behind.
+
+        What lies before is in segments without any of them. For the last segment the second one is above all positions.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        segment = self._catalog.locate_with(streams, position)
+        return max(position, segment.first), segment.end
 
     def describe(self, position: int) -> tuple[str, int, int] | None:
         """Return stream, first and last instant of the entry at *position*; None when it is not there.

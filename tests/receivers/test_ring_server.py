@@ -41,7 +41,8 @@ STATION = StationSettings(network="XX", code="HUB")
 async def hub(path: Path, *publishers: Publisher, **options: Any) -> AsyncGenerator[RingServer]:
     """Run a hub that serves both protocols on one port."""
     listens = {"seedlink": ListenSettings(port=0), "datalink": ListenSettings(port=0)}
-    one = RingServer(publishers, STATION, path=path, **{"max_gb": 0.1, "sync_s": 0.05, **listens, **options})
+    chosen: dict[str, Any] = {"max_gb": 0.1, "sync_s": 0.05, **listens, **options}
+    one = RingServer(publishers, STATION, path=path, **chosen)
     task = asyncio.ensure_future(one.serve())
     await until(lambda: one.cmd_status()["state"] == "running" or task.done())
     try:

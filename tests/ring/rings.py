@@ -49,7 +49,8 @@ async def serving(path: Path, **options: Any) -> AsyncGenerator[RingPublisher]:
     """Run a publisher that serves both protocols on one port of loopback; ``change`` has limits of time."""
     change = options.pop("change", {})
     listens = {"seedlink": ListenSettings(port=0), "datalink": ListenSettings(port=0)}
-    publisher = RingPublisher(path, **{"max_gb": 0.1, "sync_s": 0.05, **listens, **options})
+    chosen: dict[str, Any] = {"max_gb": 0.1, "sync_s": 0.05, **listens, **options}
+    publisher = RingPublisher(path, **chosen)
     change_rules(publisher, **change)
     await publisher.open()
     watching = asyncio.create_task(publisher.watch(), name="watch")

@@ -9,7 +9,7 @@ from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.sending import Follower, Sender, View
 from rawdaq.store.errors import DiskFailed
 from tests.helpers import until
-from tests.ring.records import packets
+from tests.ring.records import STREAMS, name, packet, packets
 from tests.ring.rings import SMALL_BYTES, ring
 
 
@@ -18,6 +18,10 @@ class Numbers(View):
 
     def __init__(self, every: int = 1) -> None:
         self.every, self.asked = every, 0
+        self.without: set[str] = set()
+
+    def may_send(self, name: str) -> bool:
+        return name not in self.without
 
     def frame(self, packet: RingPacket) -> bytes:
         self.asked += 1
@@ -102,6 +106,23 @@ async def test_one_that_is_behind_gets_all_from_the_disk_and_changes_over_withou
         for at, reader in enumerate(readers):
             assert reader.got == list(range(first + at * 100, end))
         assert max(len(write) for write in readers[0].writes) < 64 << 10
+        sender.close()
+
+
+async def test_what_lies_where_nothing_is_for_a_client_is_not_read(tmp_path: Path) -> None:
+    async with ring(tmp_path / "ring", SMALL_BYTES, sync_s=0) as one:
+        await one.append([packet(number, STREAMS[0]) for number in range(10)])
+        for at in range(10):
+            await one.append([packet(number, STREAMS[1]) for number in range(at * 300, at * 300 + 300)])
+        await one.append([packet(number, STREAMS[0]) for number in range(10)])
+    async with ring(tmp_path / "ring", SMALL_BYTES) as one:
+        sender, reader, view = Sender(one.reader), Reader(), Numbers()
+        view.without = {name(STREAMS[1])}
+        first, end = one.reader.oldest, one.reader.end
+        sender.add(Follower(reader, view, first))
+        await until(lambda: reader.got and reader.got[-1] == end - 1)
+        assert set(reader.got) >= {*range(first, first + 10), *range(end - 10, end)}
+        assert view.asked < 1500
         sender.close()
 
 

@@ -180,6 +180,7 @@ class ServerConnection(asyncio.Protocol):
         if self.session is None and http.path is not None and not http.is_over:
             self._has_said = True
             self._respond(self, http)
+            self._push()  # before what is answered to messages that came with the request
         for message in messages:
             if self.session is not None and not self._is_over:
                 self.session.receive(message)

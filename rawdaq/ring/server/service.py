@@ -1,6 +1,7 @@
 """A ring with its servers, opened and closed together: what a publisher and a hub have in common."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
@@ -31,6 +32,7 @@ from rawdaq.sockets.server.websocket import HttpServer
 from rawdaq.store.errors import StoreError
 
 _CHECK_S = 1.0
+_TIDY_S = 300.0
 _LINGER_S = 1.0  # how long the last packets may take on stop
 _REFUSED_S = 60.0  # connections that are refused for the same reason are logged this often
 _FILTERS: Final = (("native", "as stored"), (TO_VERSION_3, "as miniSEED 3"))
@@ -188,6 +190,7 @@ class RingService:
             group.create_task(self.ring.watch())
             group.create_task(serving.refusals.log_regularly(_CHECK_S))
             group.create_task(self._check(serving))
+            group.create_task(self._tidy())
 
     async def _check(self, serving: Serving) -> None:
         loop = asyncio.get_running_loop()
@@ -195,6 +198,13 @@ class RingService:
             await asyncio.sleep(_CHECK_S)
             for peer in list(serving.peers):
                 peer.check(loop.time(), self._clock())
+
+    async def _tidy(self) -> None:
+        """Forget streams of which nothing is left."""
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            with contextlib.suppress(StoreError):  # those who need it now are told
+                await self.ring.reader.streams.states()
 
     async def stop(self) -> None:
         """Stop listening, and give clients a second for what they have not read; the ring stays open."""

@@ -17,6 +17,7 @@ from rawdaq.sockets.refusals import Refusals
 
 #: Commands in a row that are none: whoever sends more is no client.
 MAX_REFUSED: Final = 100
+_MAX_NAME = 200  # characters of how a client calls itself
 
 
 class TooManyRefused(RemoteProtocolError):
@@ -29,6 +30,11 @@ class TooManyRefused(RemoteProtocolError):
     def __str__(self) -> str:
         """Return it in words."""
         return f"more than {self.count} commands in a row that are none"
+
+
+def printable(text: str) -> str:
+    """Return *text* of a client as it may stand in a log."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MAX_NAME])
 
 
 class Peer(Client, Protocol):

@@ -103,8 +103,10 @@ class TlsServer:
             TlsBroken: the client broke the protocol.
         """
         if self._is_ready:
+            rest = memoryview(data)
             try:
-                self._tls.write(data)
+                while rest:
+                    rest = rest[self._tls.write(rest) :]  # of which it takes one TLS record at a time
             except ssl.SSLError as error:
                 raise TlsBroken(error.reason or str(error)) from error
         return self._outgoing.read()

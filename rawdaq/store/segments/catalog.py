@@ -3,7 +3,7 @@
 import threading
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -118,6 +118,17 @@ class Catalog:
         self.check_open()
         segments = self.segments
         return segments[max(bisect_right(segments, position, key=lambda segment: segment.first) - 1, 0)]
+
+    def locate_with(self, streams: Set[str], position: int) -> Segment:
+        """Return the first segment, from the one that holds *position* on, with one of these streams, or the last.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        first = self.locate(position).first
+        later = [segment for segment in self.segments[:-1] if segment.first >= first]
+        answers = self.ask_each(lambda index: not streams.isdisjoint(index.streams()), later)
+        return next((segment for segment, has_some in answers if has_some), self.segments[-1])
 
     def ask_each(
         self, question: Callable[[Index], Answer], segments: Iterable[Segment], since_ns: int | None = None

@@ -92,6 +92,10 @@ class HeaderTable:
         self._entries.put(self._count, new)
         self._count = count
 
+    def streams(self) -> list[str]:
+        """Return the streams that have entries."""
+        return list(self._numbers_of)
+
     @property
     def data_end(self) -> int:
         """Where the bytes behind the last entry begin."""

@@ -29,7 +29,8 @@ from tests.servers import serving as running
 
 
 def publisher_of(path: Path, **options: Any) -> RingPublisher:
-    return RingPublisher(path, **{"max_gb": 0.1, "seedlink": ListenSettings(port=0), "sync_s": 0.05, **options})
+    chosen: dict[str, Any] = {"max_gb": 0.1, "seedlink": ListenSettings(port=0), "sync_s": 0.05, **options}
+    return RingPublisher(path, **chosen)
 
 
 async def test_packets_of_a_component_reach_clients_as_records_within_the_time_that_was_asked(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from rawdaq.ring.sending import Follower
 from rawdaq.ring.server.datalink.info import capabilities, server_info, software
 from rawdaq.ring.server.datalink.view import DataLinkViews
 from rawdaq.ring.server.recognition import Spoken
-from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session
+from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, printable
 from rawdaq.ring.writing import WriteError
 from rawdaq.times import NS_PER_S
 
@@ -197,7 +197,7 @@ class DataLinkSession(Session):
             self._stop_streaming()
         match event:
             case Identify(client_id):
-                self.peer.name = client_id or self.peer.name
+                self.peer.name = printable(client_id) or self.peer.name
                 self._codec.send(Identity.of(f"{software(self.serving)} :: {self._capabilities}"))
             case PositionSet() | PositionAfter() | Read():
                 self._later(self._look_up(event))

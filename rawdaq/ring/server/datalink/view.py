@@ -4,7 +4,7 @@ from weakref import WeakValueDictionary
 
 from rawdaq.protocols.datalink.expressions import Expression
 from rawdaq.ring.packets import RingPacket
-from rawdaq.ring.sending import View
+from rawdaq.ring.sending import MAX_REMEMBERED, View
 from rawdaq.sockets.server.websocket import message_frame
 
 
@@ -27,9 +27,15 @@ class DataLinkView(View):
         try:
             return self._answers[name]
         except KeyError:
+            if len(self._answers) >= MAX_REMEMBERED:
+                self._answers.clear()
             is_matched = self.match is None or self.match.selects(name)
             answer = self._answers[name] = is_matched and not (self.reject is not None and self.reject.selects(name))
             return answer
+
+    def may_send(self, name: str) -> bool:
+        """Whether packets of the stream *name* are sent."""
+        return self.wants(name)
 
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""

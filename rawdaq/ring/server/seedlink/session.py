@@ -24,7 +24,7 @@ from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
 from rawdaq.ring.server.seedlink.starts import Starts
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
-from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, TooManyRefused
+from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, TooManyRefused, printable
 
 _MAX_PATTERNS = 500  # of stations, of one client: each is compared with each station
 _BUSY = "it waits for an answer"
@@ -108,7 +108,7 @@ class SeedLinkSession(Session):
         self._refused = self._refused + 1 if isinstance(event, CommandRefused) else 0
         match event:
             case AgentNamed(text):
-                self.peer.name = text[:200]
+                self.peer.name = printable(text)
             case AuthRequested():
                 self._codec.send_auth(Refusal(ErrorCode.UNSUPPORTED, "this server knows no users"))
             case InfoRequested() | CatalogRequested():

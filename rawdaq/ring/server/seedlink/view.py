@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from rawdaq.protocols.seedlink import Choice, SeedLinkVersion, StationRequest, StreamKey, selected_filter
-from rawdaq.protocols.seedlink.selectors import matches_glob
+from rawdaq.protocols.seedlink.selectors import SUBFORMATS, matches_glob
 from rawdaq.ring.names import SeedName, seed_name
 from rawdaq.ring.packets import RingPacket
-from rawdaq.ring.sending import Client, Follower, View
+from rawdaq.ring.sending import MAX_REMEMBERED, Client, Follower, View
 from rawdaq.sockets.server.websocket import message_frame
 from rawdaq.times import NS_PER_S
 
@@ -76,6 +76,7 @@ class SeedLinkView(View):
         self._is_v4 = version is SeedLinkVersion.V4
         self._selection = Selection(requests)
         self._is_websocket = is_websocket
+        self._may_send: dict[str, bool] = {}
         self._choices: dict[tuple[str, str], Choice | None] = {}
 
     def choice(self, packet: RingPacket) -> Choice | None:
@@ -87,10 +88,24 @@ class SeedLinkView(View):
         try:
             return self._choices[key]
         except KeyError:
+            if len(self._choices) >= MAX_REMEMBERED:
+                self._choices.clear()
             seed = seed_name(packet.name)
             choice = None if seed is None else self._selection.choose(seed, head.subformat)
             self._choices[key] = choice
             return choice
+
+    def may_send(self, name: str) -> bool:
+        """Whether packets of the stream *name* may be sent: of any kind of records."""
+        answer = self._may_send.get(name)
+        if answer is None:
+            seed = seed_name(name)
+            kinds = SUBFORMATS if seed is not None else ""
+            if len(self._may_send) >= MAX_REMEMBERED:
+                self._may_send.clear()
+            answer = any(seed is not None and self._selection.choose(seed, kind) is not None for kind in kinds)
+            self._may_send[name] = answer
+        return answer
 
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""
