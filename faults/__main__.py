@@ -17,6 +17,7 @@ from typing import NamedTuple
 from faults import catalogue
 from faults.catalogue import FAULTS, Fault
 from faults.check import Verdict, compare
+from faults.rig import Rig
 
 _DISK_MB = 48
 
@@ -55,7 +56,7 @@ def run(name: str, seed: int, keep: Path | None) -> Outcome:
     return outcome
 
 
-def _run(fault: Fault, rig: catalogue.Rig, seed: int) -> Outcome:
+def _run(fault: Fault, rig: Rig, seed: int) -> Outcome:
     if fault.prepare is not None:
         fault.prepare(rig)
     rig.start_device()

@@ -60,12 +60,11 @@ def _kill_both(rig: Rig) -> None:
 def _stop_for_a_while(rig: Rig) -> None:
     for _ in range(rig.chance.randint(1, 3)):
         rig.wait(0.1, 1.0)
-        assert rig.component is not None  # noqa: S101 - it was started
-        os.kill(rig.component.pid, signal.SIGSTOP)
+        rig.signal_component(signal.SIGSTOP)
         rig.wait(0.1, 1.5)
-        os.kill(rig.component.pid, signal.SIGCONT)
+        rig.signal_component(signal.SIGCONT)
     if rig.chance.random() < 0.5:
-        os.kill(rig.component.pid, signal.SIGSTOP)
+        rig.signal_component(signal.SIGSTOP)
         rig.wait(0.1, 0.5)
         rig.kill_component()
         rig.start_component()
@@ -81,18 +80,17 @@ def _cut_connection(rig: Rig) -> None:
 
 def _limit_files(rig: Rig) -> None:
     """Let the system refuse that files grow: of the journal, of the archive, or of both."""
-    assert rig.component is not None  # noqa: S101 - it was started
     for _ in range(rig.chance.randint(1, 2)):
         rig.wait(0.1, 0.8)
         sizes = [path.stat().st_size for path in rig.root.rglob("*") if path.is_file() and path.stat().st_size]
         limit = rig.chance.choice(sizes)
-        resource.prlimit(rig.component.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        rig.limit_files(limit)
         rig.wait(0.3, 2.0)
         if rig.chance.random() < 0.3:
             rig.kill_component()
             rig.start_component()
         else:
-            resource.prlimit(rig.component.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            rig.limit_files(resource.RLIM_INFINITY)
         rig.wait(0.5, 1.5)
 
 

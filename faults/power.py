@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 _WRITE: Final = struct.Struct("<cQQQQI")  # kind, number, inode, offset, size of the file before, old bytes that follow
-_NO_BYTES: Final = 0
 
 
 class _Notes:
@@ -69,9 +68,10 @@ class _Notes:
 
     def install(self) -> None:
         """Take the place of the system's calls."""
-        os.write, os.pwrite, os.ftruncate = self.write, self.pwrite, self.ftruncate
-        os.fsync = lambda fd: self.sync(fd, self._fsync)  # type: ignore[assignment]
-        os.fdatasync = lambda fd: self.sync(fd, self._fdatasync)  # type: ignore[assignment]
+        system: Any = os
+        system.write, system.pwrite, system.ftruncate = self.write, self.pwrite, self.ftruncate
+        system.fsync = lambda fd: self.sync(fd, self._fsync)
+        system.fdatasync = lambda fd: self.sync(fd, self._fdatasync)
 
 
 def watch(path: Path) -> None:
@@ -112,5 +112,5 @@ def _unsynced(data: bytes) -> list[tuple[int, int, int, bytes]]:
         else:  # a cut: what lay behind it cannot come back
             kept = writes.get(inode, ())
             writes[inode] = [(n, o, min(s, offset), b) for n, o, s, b in kept if o < offset]
-    found = [(number, inode, *rest) for inode, each in writes.items() for number, *rest in each]
+    found = [(number, inode, offset, size, old) for inode, each in writes.items() for number, offset, size, old in each]
     return [(inode, offset, size, old) for _, inode, offset, size, old in sorted(found)]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -82,6 +83,17 @@ class Rig:
         self.may_lose = True
         _end(self.component, signal.SIGKILL)
 
+    def signal_component(self, number: int) -> None:
+        """Send the component a signal."""
+        assert self.component is not None  # noqa: S101 - it was started
+        self.component.send_signal(number)
+
+    def limit_files(self, size_bytes: int) -> None:
+        """Let no file of the component grow beyond a size."""
+        assert self.component is not None  # noqa: S101 - it was started
+        limits = size_bytes, resource.RLIM_INFINITY
+        resource.prlimit(self.component.pid, resource.RLIMIT_FSIZE, limits)
+
     def kill_device(self) -> None:
         """End the device so."""
         self.may_lose = True
@@ -111,23 +123,15 @@ class Rig:
             time.sleep(0.3)  # what is on its way arrives
             _end(self.component, signal.SIGTERM)
         # What could not be delivered by the stop is delivered by another start.
+        log, begin = self.root / "log", (self.root / "log").stat().st_size
         self.start_component()
         end_s = time.monotonic() + _START_S
-        while b"is running" not in self._new_log() and time.monotonic() < end_s:
+        while b"is running" not in log.read_bytes()[begin:] and time.monotonic() < end_s:
             time.sleep(0.05)
         status = _end(self.component, signal.SIGTERM)
         if status != 0:
             raise RuntimeError(f"the component ended with {status}; see {self.root / 'log'}")
         return fed_samples(str(self._state))
-
-    def _new_log(self) -> bytes:
-        return (self.root / "log").read_bytes()[self._finish_at :]
-
-    @property
-    def _finish_at(self) -> int:
-        if not hasattr(self, "_at"):
-            self._at = (self.root / "log").stat().st_size
-        return self._at
 
     def close(self) -> None:
         """End what still runs."""

@@ -155,7 +155,7 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
+        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
@@ -164,6 +164,7 @@ def test_every_code_block_is_one_that_is_run_here() -> None:
     "holding",
     [
         "Decimation:",
+        "Journal:",
         "class: RawUDPReceiver",
         "class: FileReplayer",
         "class: ZMQReceiver",

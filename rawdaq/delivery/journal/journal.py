@@ -302,10 +302,13 @@ class Journal:
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of it; sizes and lags are some seconds old."""
-        store, look = self.store, self._look
+        store, look = self._store, self._look
+        if store is None:
+            return {"path": str(self._settings.path), "is_open": False}
         shown = store.store.status()
         return {
             "path": str(self._settings.path),
+            "is_open": True,
             "position": shown.next_position,
             "oldest_position": shown.oldest_position,
             "oldest_time": None if look.oldest_ns is None else to_iso(look.oldest_ns),
