@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     error: str
 
 
-def run(name: str, seed: int, keep: Path | None) -> Outcome:
+def run(name: str, seed: int, keep: Path | None = None, pace: float = 1.0) -> Outcome:
     """Run one fault."""
     fault = FAULTS[name]
     root = Path(tempfile.mkdtemp(prefix="faults-"))
@@ -40,14 +40,14 @@ def run(name: str, seed: int, keep: Path | None) -> Outcome:
     if name == "full disk" and not is_mounted:
         root.rmdir()
         return Outcome(name, seed, 0, None, "mounting is not allowed here")
-    rig = catalogue.random_rig(root, seed)
+    rig = catalogue.random_rig(root, seed, pace)
     try:
         outcome = _run(fault, rig, seed)
     except Exception as error:
         outcome = Outcome(name, seed, 0, None, f"{type(error).__name__}: {error}")
     finally:
         rig.close()
-    is_good = outcome.verdict is not None and not _problem(fault, outcome.verdict)
+    is_good = not problem_of(outcome)
     if not is_good and keep is not None:
         shutil.copytree(root, keep / f"{name.replace(' ', '-')}-{seed}", dirs_exist_ok=True)
     if is_mounted:
@@ -69,11 +69,14 @@ def _run(fault: Fault, rig: Rig, seed: int) -> Outcome:
     return Outcome(fault.name, seed, fed, verdict._replace(missing=verdict.missing + unwritten), "")
 
 
-def _problem(fault: Fault, verdict: Verdict) -> str:
+def problem_of(outcome: Outcome) -> str:
     """Return what is wrong, empty when nothing is."""
+    verdict = outcome.verdict
+    if verdict is None:
+        return outcome.error
     if verdict.missing or verdict.duplicated or verdict.wrong:
         return f"{verdict.missing} missing, {verdict.duplicated} duplicated, {verdict.wrong} with a wrong time"
-    if verdict.lost > fault.most_lost:
+    if verdict.lost > FAULTS[outcome.fault].most_lost:
         return f"{verdict.lost} entries of the journal are lost"
     return ""
 
@@ -104,8 +107,7 @@ def main() -> None:
 
 
 def _tell(outcome: Outcome) -> None:
-    problem = outcome.error or (_problem(FAULTS[outcome.fault], outcome.verdict) if outcome.verdict else "")
-    if problem:
+    if problem := problem_of(outcome):
         print(f"{outcome.fault}, --only '{outcome.fault}' --runs 1 --seed {outcome.seed}: {problem}", flush=True)
 
 

@@ -1,5 +1,6 @@
 """What is done to a running rig, by name. Each function gets one that has begun to archive."""
 
+import contextlib
 import os
 import random
 import resource
@@ -94,14 +95,22 @@ def _limit_files(rig: Rig) -> None:
         rig.wait(0.5, 1.5)
 
 
+def _take_room(ballast: Path, left: int) -> None:
+    """Take all room on a disk but about *left* bytes; the component takes some at the same time."""
+    with ballast.open("wb") as file:
+        while True:
+            disk = os.statvfs(ballast)
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(file.fileno(), 0, max(1, disk.f_bavail * disk.f_bsize - left))
+                return
+
+
 def _fill_disk(rig: Rig) -> None:
     """Let nothing be left of the disk that journal and archive are on, and free it again."""
     ballast = rig.root / "ballast"
     for _ in range(rig.chance.randint(1, 2)):
         rig.wait(0.1, 0.8)
-        with ballast.open("wb") as file:
-            free = os.statvfs(rig.root).f_bavail * os.statvfs(rig.root).f_bsize
-            os.posix_fallocate(file.fileno(), 0, max(1, free - rig.chance.randint(0, 200_000)))
+        _take_room(ballast, rig.chance.randint(0, 200_000))
         rig.wait(0.3, 2.0)
         if rig.chance.random() < 0.3:
             rig.kill_component()
@@ -189,9 +198,9 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def random_rig(root: Path, seed: int) -> Rig:
+def random_rig(root: Path, seed: int, pace: float) -> Rig:
     """Return a rig in *root* whose chance follows from *seed*."""
-    return Rig(root, random.Random(seed))
+    return Rig(root, random.Random(seed), pace)
 
 
 def mount(root: Path, size_mb: int) -> bool:

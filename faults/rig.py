@@ -37,6 +37,7 @@ class Rig:
     Args:
         root: a folder of its own.
         chance: where numbers come from that are random.
+        pace: what all waits are multiplied by.
 
     Attributes:
         root: as the argument.
@@ -45,9 +46,10 @@ class Rig:
         may_lose: whether something that was fed may have been lost on its way to the journal: by a kill or a cut.
     """
 
-    def __init__(self, root: Path, chance: random.Random) -> None:
+    def __init__(self, root: Path, chance: random.Random, pace: float = 1.0) -> None:
         self.root = root
         self.chance = chance
+        self._pace = pace
         self._device_port = _free_port()
         self.relay = Relay(self._device_port)
         self._state = root / "device.state"
@@ -106,7 +108,7 @@ class Rig:
 
     def wait(self, least_s: float, most_s: float) -> None:
         """Let a random time pass."""
-        time.sleep(self.chance.uniform(least_s, most_s))
+        time.sleep(self._pace * self.chance.uniform(least_s, most_s))
 
     def wait_for_data(self) -> None:
         """Return when the component has archived something."""

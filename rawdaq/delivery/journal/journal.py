@@ -38,6 +38,7 @@ _MAX_PACKETS = 100_000
 _MAX_BYTES = 32_000_000
 #: Of one group: what is written together is in memory twice.
 _GROUP_BYTES = 4_000_000
+_GATHER_S = 0.002
 #: How long a publisher that is busy, not away, may keep the others waiting before it is given the journal to read.
 _PATIENCE_S = 0.25
 _RETRY_MAX_S = 2.0
@@ -199,6 +200,8 @@ class Journal:
             for items in _groups(batch):
                 await self._write(items)
                 self.queue.acknowledge(len(items))
+            if self.queue.waiting:  # under load: a group costs as much as thirty packets, so it should have some
+                await asyncio.sleep(_GATHER_S)
 
     async def _write(self, items: Sequence[Item]) -> None:
         entries: list[Entry] = []
