@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint reference bench bench-check clean
+.PHONY: help demo test lint reference bench bench-check faults clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -36,6 +36,9 @@ bench: $(INSTALLED)  ## what it costs, in a quarter of an hour: tables, and benc
 
 bench-check: $(INSTALLED)  ## fails when something costs more than benchmarks/limits.json allows
 	@$(BIN)/python -m benchmarks --check $(BENCH)
+
+faults: $(INSTALLED)  ## kills, cuts and full disks while a component journals, a quarter of an hour; FAULTS=--help has more
+	@$(BIN)/python -m faults $(FAULTS)
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv build dist demo .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \

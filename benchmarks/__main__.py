@@ -7,6 +7,7 @@ the distance between the lowest and the highest. "x something" is the cost in un
   x pymseed    pymseed encoding the same samples in one call
   x plain      the same work written plainly: ObsPy's writer for each packet, or zmq.asyncio and a task for each packet
   x pipe       a flood into the plugin pipe, in turn with this one
+  x without    the same without a journal, in turn with this one
   x C++        SeisComP's C++ raw plugin, which --cpp names
 
 The last table has the limits of benchmarks/limits.json. Times, percent and losses are for a machine like the one that

@@ -25,13 +25,16 @@ TARGETS: dict[str, Publishers] = {
 }
 
 
-def write_station_file(folder: Path, load: Load, port: int, publishers: Publishers, station: str = STATION) -> Path:
+def write_station_file(
+    folder: Path, load: Load, port: int, publishers: Publishers, station: str = STATION, *, has_journal: bool = False
+) -> Path:
     """Write and return the station file of a receiver that connects to *port*."""
     receiver = {"class": "RawReceiver", "host": "127.0.0.1", "port": port, "channels": load.codes}
     codes = {"network": NETWORK, "code": station, "location": LOCATION}
     file = folder / f"{station}.yaml"
     # JSON is YAML, apart from keys that are numbers.
-    text = json.dumps({"station": codes, COMPONENT: {"Receiver": receiver, "Publishers": publishers}})
+    journal = {"Journal": {"path": "journal"}} if has_journal else {}
+    text = json.dumps({"station": codes, COMPONENT: {"Receiver": receiver, "Publishers": publishers, **journal}})
     for number in load.codes:
         text = text.replace(f'"{number}": "', f'{number}: "')
     file.write_text(text)

@@ -30,7 +30,7 @@ class MiniSeedPublisher(Publisher):
     Whole records only, each once. Records wait up to half a second, so that those of all archives on a disk are written
     together, by threads that serve this disk alone: one that hangs stops nothing else. A full disk or a lost mount
     pauses this publisher until it is cured. What a crash has torn off the end of a file is kept beside it. Two
-    publishers cannot write the same file.
+    publishers cannot write the same file. Behind a journal each sample is written once, also after a crash.
 
     Args:
         path: the archive's folder; it is created.

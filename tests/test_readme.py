@@ -209,23 +209,8 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *(
-            "sh",
-            "text",
-            "python",
-            "python",
-            "sh",
-            "yaml",
-            "yaml",
-            "sh",
-            "yaml",
-            "yaml",
-            "yaml",
-            "yaml",
-            "yaml",
-            "yaml",
-            "yaml",
-        ),
+        *("sh", "text", "python", "python", "sh", "yaml", "yaml", "yaml"),
+        *("sh", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
 
@@ -244,6 +229,7 @@ def test_bash_completes_commands(tmp_path: Path) -> None:
     "holding",
     [
         "Decimation:",
+        "Journal:",
         "class: RawUDPReceiver",
         "class: FileReplayer",
         "class: ZMQReceiver",

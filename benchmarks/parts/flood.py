@@ -23,7 +23,7 @@ from benchmarks.programs.reader import archived_samples
 from benchmarks.station_files import TARGETS, write_station_file
 from benchmarks.table import Spread, spread
 
-COLUMNS = ("us/packet", "ns/sample", "packets/s", "peak MB", "x pymseed", "x plain", "x pipe", "x C++")
+COLUMNS = ("us/packet", "ns/sample", "packets/s", "peak MB", "x pymseed", "x plain", "x pipe", "x without", "x C++")
 SIZES = (10, 100, 1000, 10_000, 100_000)
 CHANNELS = (1, 3, 100)
 KINDS = ("int16", "int32", "float32")
@@ -48,19 +48,21 @@ class Case:
 
     target: str
     load: Load
+    has_journal: bool = False
 
     @property
     def name(self) -> str:
         """What the table calls it."""
-        load = self.load
+        load, journal = self.load, " behind a journal" if self.has_journal else ""
         channels = f"{load.channels} channel{'s' if load.channels > 1 else ''}"
-        return f"{self.target} k={load.samples} {channels} {load.kind} {load.signal}"
+        return f"{self.target}{journal} k={load.samples} {channels} {load.kind} {load.signal}"
 
     @property
     def tags(self) -> dict[str, str]:
         """Tags for ``--only``."""
         load = self.load
         numbers = {"k": str(load.samples), "channels": str(load.channels)}
+        numbers |= {"journal": "yes"} if self.has_journal else {}
         return {"": self.target, **numbers, "type": load.kind, "signal": load.signal}
 
 
@@ -88,6 +90,8 @@ def _cases(is_full: bool) -> Iterator[Case]:
     yield from (_case("archive", Load(samples, 100)) for samples in SIZES[1:3])
     yield from (_case("pipe", Load(1000, kind=kind)) for kind in ("int16", "float32"))
     yield _case("pipe", Load(1000, signal="noise"))
+    for target, samples, channels in itertools.product(("pipe", "archive"), SIZES[1:3], (1, 100)):
+        yield Case(target, Load(samples, channels), has_journal=True)
 
 
 def _with_packets(load: Load, packets: int) -> Load:
@@ -138,7 +142,7 @@ def _emptied(archive: Path) -> int:
 def _command(case: Case, folder: Path, port: int) -> list[object]:
     if case.target not in TARGETS:
         return ["benchmarks.programs.plain", case.target, json.dumps(asdict(case.load)), port, PLUGIN_FD]
-    file = write_station_file(folder, case.load, port, TARGETS[case.target])
+    file = write_station_file(folder, case.load, port, TARGETS[case.target], has_journal=case.has_journal)
     return ["benchmarks.programs.receiver", file, case.load.total_samples]
 
 
@@ -179,7 +183,9 @@ class Flood:
     def measure(self, case: Case) -> None:
         """Add the row of *case*."""
         load = case.load
-        beside = [Case("pipe", load)] if case.target == "archive" else []
+        beside = [Case("pipe", load)] if case.target == "archive" and not case.has_journal else []
+        if case.has_journal:
+            beside = [Case(case.target, load)]
         results, *others = zip(*runs([case, *beside], self._count), strict=True)
         cpu_us = spread(results, "cpu_s", 1e6 / load.packets)
         if case.target not in TARGETS:
@@ -192,7 +198,8 @@ class Flood:
             "peak MB": spread(results, "peak_mb").median,
             "x pymseed": cpu_us.median * 1000 / load.samples / encode_ns.median,
             "x plain": self._ratio(cpu_us, self._plain_us.get((_PLAIN.get(case.target, ""), load.samples))),
-            "x pipe": _paired_ratio(results, *others) if others else None,
+            "x pipe": _paired_ratio(results, *others) if others and not case.has_journal else None,
+            "x without": _paired_ratio(results, *others) if case.has_journal else None,
             "x C++": self._ratio(cpu_us, self._cpp_us(load)) if case.target in ("pipe", "flush") else None,
             "wall_s": spread(results, "wall_s"),
             "pymseed ns/sample": encode_ns,

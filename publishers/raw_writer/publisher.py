@@ -27,7 +27,7 @@ class RawWriter(Publisher):
     Plain bytes are written unchanged, one after another. Of a packet the samples alone are written, little-endian:
     ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several streams could not be distinguished,
     so a receiver of several streams is refused. A file that was renamed or removed meanwhile, as logrotate does, is
-    created again.
+    created again. Behind a journal each message is written once, also after a crash.
 
     Args:
         path: the file; its folder must exist.

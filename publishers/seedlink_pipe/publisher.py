@@ -96,6 +96,9 @@ class SeedLinkPluginPublisher(Publisher):
 
     A named pipe is for other programs: while it has no reader the publisher is paused.
 
+    Behind a journal it goes on after a crash where it was, at most one record of each stream too early: SeedLink has no
+    acknowledgement, so what the pipe has taken counts as delivered, and records are cut elsewhere the second time.
+
     Args:
         mode: ``mseed``: records of 512 bytes, made here. ``raw``: int32 samples for a stream processor (``proc``) of
             the server, which filters and encodes; packets of floats are refused and counted.

@@ -126,7 +126,7 @@ class EntryEncoder:
         quality = _NO_QUALITY if run.timing_quality is None else int(run.timing_quality)
         starts = np.array(run.starts_ns, "<i8").tobytes()
         head = _HEAD.pack(number, run.sequence, run.received_ns, quality)
-        body = b"".join((head, _COUNT.pack(len(run)), starts, run.samples.tobytes()))
+        body = b"".join((head, _COUNT.pack(len(run)), starts, np.ascontiguousarray(run.samples).data))
         end_ns = _end_ns(run.starts_ns[-1], run.samples.shape[1], run.rate_hz)
         return Entry(name, run.start_ns, max(run.start_ns, end_ns), body, Form.RUN, facts)
 

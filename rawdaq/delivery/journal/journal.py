@@ -38,6 +38,7 @@ _MAX_PACKETS = 100_000
 _MAX_BYTES = 32_000_000
 #: Of one group: what is written together is in memory twice.
 _GROUP_BYTES = 4_000_000
+_GATHER_S = 0.002
 #: How long a publisher that is busy, not away, may keep the others waiting before it is given the journal to read.
 _PATIENCE_S = 0.25
 _RETRY_MAX_S = 2.0
@@ -189,6 +190,8 @@ class Journal:
             for items in _groups(batch):
                 await self._write(items)
                 self.queue.acknowledge(len(items))
+            if self.queue.waiting:  # under load: a group costs as much as thirty packets, so it should have some
+                await asyncio.sleep(_GATHER_S)
 
     async def _write(self, items: Sequence[Item]) -> None:
         entries: list[Entry] = []
@@ -292,10 +295,13 @@ class Journal:
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of it; sizes and lags are some seconds old."""
-        store, look = self.store, self._look
+        store, look = self._store, self._look
+        if store is None:
+            return {"path": str(self._settings.path), "is_open": False}
         shown = store.store.status()
         return {
             "path": str(self._settings.path),
+            "is_open": True,
             "position": shown.next_position,
             "oldest_position": shown.oldest_position,
             "oldest_time": None if look.oldest_ns is None else to_iso(look.oldest_ns),

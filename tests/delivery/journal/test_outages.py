@@ -264,7 +264,7 @@ async def test_status_says_how_much_there_is_and_how_far_each_publisher_is(
         await until(lambda: status_of(fanout)["cursors"]["slow"]["behind_packets"] == 10)
         await until(lambda: status_of(fanout)["cursors"]["quick"]["behind_packets"] == 0)
         status = status_of(fanout)
-        assert status["path"] == str(tmp_path)
+        assert (status["path"], status["is_open"]) == (str(tmp_path), True)
         assert status["position"] - status["oldest_position"] == 10
         assert status["oldest_time"] == "2026-11-21T00:00:00.000000Z"
         assert status["size_bytes"] > 4000
@@ -272,3 +272,4 @@ async def test_status_says_how_much_there_is_and_how_far_each_publisher_is(
         assert (status["is_disk_nearly_full"], status["sync_error"], status["lost"]) == (False, None, 0)
         assert status["cursors"]["slow"]["behind_s"] == pytest.approx(9.99)
         slow.gate.set()
+    assert status_of(fanout) == {"path": str(tmp_path), "is_open": False}

@@ -1,0 +1,15 @@
+"""A short run of faults on real processes: every journalled sample is in the archive once. ``make faults`` has more."""
+
+import random
+
+import pytest
+
+from faults.__main__ import problem_of, run
+
+
+@pytest.mark.parametrize("fault", ["stop, go on", "archive away", "power cut"])
+def test_each_sample_is_archived_once(fault: str) -> None:
+    outcome = run(fault, random.randrange(1 << 30), pace=0.2)
+    assert problem_of(outcome) == "", f"{fault}, seed {outcome.seed}"
+    assert outcome.verdict is not None
+    assert outcome.verdict.journalled > 0
