@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-check clean
+.PHONY: help demo test lint reference bench bench-check clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -27,6 +27,9 @@ lint: $(INSTALLED)  ## style, types and who may import whom
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+reference: $(INSTALLED)  ## write docs/reference anew, from the docstrings
+	@$(BIN)/python tools/reference.py
 
 bench: $(INSTALLED)  ## what it costs, in a quarter of an hour: tables, and benchmarks/results.json; BENCH=--help has more
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -12,27 +12,27 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from rawdaq.control import invocation
+from rawdaq.control.describe.command import describe
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.start_stop import restart, start, stop
+from rawdaq.control.status.command import status
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @invocation.config_option
-@click.version_option(package_name="rawdaq", prog_name=PROGRAM)
+@invocation.version_option(PROGRAM)
 def cli() -> None:
     """Start, stop and ask the components of a station.
 
@@ -40,50 +40,20 @@ def cli() -> None:
     """
 
 
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME...|all]")
-@_json_option
-@invocation.config_option
-def status(names: Sequence[str], as_json: bool) -> int:
-    """Show what components are doing.
-
-    The exit status is 1 when one is dead or has failed, or a named one does not run. The mistakes of an invalid station
-    file are printed too; the exit status is 2 then, unless components are named.
-    """
-    from rawdaq.control import rows
-    from rawdaq.control.processes.jobs import run_each
-
-    with invocation.runtime_files() as runtime:
-        words = names or ["all"]
-        targets, invalid = invocation.find(words, runtime)
-        known: list[Any] = run_each(lambda target: rows.status(target, runtime), targets)
-    if as_json:
-        _print_json(known)
-    else:
-        from rawdaq.control import tables
-
-        for row in known:
-            tables.print_status(row)
-    config_status = invocation.report_invalid(invalid, words)
-    if "all" in words:
-        return 1 if any(row["state"] in rows.ENDED for row in known) else config_status
-    return 1 if any(row["state"] in rows.NOT_RUNNING or "error" in row for row in known) else 0
-
-
 @cli.command("list")
-@_json_option
+@invocation.json_option
 @invocation.config_option
 def list_(as_json: bool) -> int:
     """List components, configured and running."""
-    from rawdaq.control import rows
+    from rawdaq.control.status import rows
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(["all"], runtime)
     known = [rows.row(target) for target in targets]
     if as_json:
-        _print_json(known)
+        invocation.print_json(known)
     elif known:
-        from rawdaq.control import tables
+        from rawdaq.control.status import tables
 
         tables.print_list(known)
     return invocation.report_invalid(invalid, ["all"])
@@ -117,7 +87,7 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
     elif isinstance(result, str):
         click.echo(result.encode(errors="backslashreplace"))
     elif result is not None:
-        _print_json(result)
+        invocation.print_json(result)
     return 0
 
 
@@ -128,17 +98,13 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
 @invocation.config_option
 def logs(name: str, lines: int, is_following: bool) -> int:
     """Show the last lines of a component's log, or of that of a process that components share (group.N)."""
+    from rawdaq.control import log_place
     from rawdaq.control import logs as log_files
-    from rawdaq.errors import ComponentError
 
     with invocation.runtime_files() as runtime:
-        file = runtime.log_file(name)
-        title = name
-        if not (name.startswith("group.") and file.exists()):  # the log stays when the process has ended
-            target = invocation.find_one(name, runtime)
-            title, file = target.title, runtime.log_file(target.key)
-    if not (is_following or file.exists()):
-        raise ComponentError(f"{title} has no log yet ({file}); it was never started in the background")
+        file, note = log_place.find(name, runtime)
+    if note:
+        invocation.print_error(note)
     begin = log_files.size_bytes(file)
     try:
         for line in log_files.last_lines(file, lines):
@@ -156,7 +122,7 @@ def logs(name: str, lines: int, is_following: bool) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@_json_option
+@invocation.json_option
 @invocation.config_option
 def check(file: Path | None, as_json: bool) -> int:
     """Print every mistake in station files; start nothing."""
@@ -167,11 +133,11 @@ def check(file: Path | None, as_json: bool) -> int:
     except config.ConfigError as error:
         if not as_json:
             raise
-        _print_json([problem._asdict() | {"file": str(problem.file)} for problem in error.problems])
+        invocation.print_json([problem._asdict() | {"file": str(problem.file)} for problem in error.problems])
         return 2
     _load_classes(files)
     if as_json:
-        _print_json([])
+        invocation.print_json([])
         return 0
     for each in files:
         click.echo(f"{each.path}: {each.station}: {', '.join(component.name for component in each.components)}: good")
@@ -204,15 +170,13 @@ def init(station: str) -> int:
     return 0
 
 
+cli.add_command(describe)
+cli.add_command(status)
 cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
 
 
 def _report_bug(error: Exception) -> int:

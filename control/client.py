@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import zmq
 
-from rawdaq.errors import CommandError, RemoteProtocolError
+from rawdaq.errors import CommandError, NoAnswer, RemoteProtocolError
 from rawdaq.protocols.command import Result, decode_reply, encode_request
 
 _RECONNECT_MS = 20  # a component that is starting binds its socket any moment now
@@ -38,7 +38,8 @@ def send(component: str, address: str, command: str, args: Sequence[str] = (), t
         timeout_s: how long it may take.
 
     Raises:
-        CommandError: it refused, or did not answer in time, or the answer is not a component's.
+        CommandError: it refused, or the answer is not a component's.
+        NoAnswer: it did not answer in time.
     """
     try:
         with call(address, command, args) as wait:
@@ -47,7 +48,7 @@ def send(component: str, address: str, command: str, args: Sequence[str] = (), t
         reason = errno.errorcode.get(error.errno or 0, "")
         raise CommandError(f"{component} cannot be asked at {address}: {error.strerror} {reason}".rstrip()) from error
     if frames is None:
-        raise CommandError(
+        raise NoAnswer(
             f"{component} did not answer {command!r} within {timeout_s:g} s; "
             f"its log may say why: control-rawdaq logs {component}"
         )

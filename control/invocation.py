@@ -1,5 +1,6 @@
 """What a command line of ``control-rawdaq`` is about: its configuration, and the components that it names."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from rawdaq.process.runtime_files import RuntimeFiles
 
 PROGRAM = "control-rawdaq"
+
+_LEAST_FILES = 32  # of a command that asks a component
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +37,14 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def version_option(program: str) -> Callable[[F], F]:
+    """Give the command of *program* ``--version``."""
+    return click.version_option(package_name="rawdaq", prog_name=program)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
 
 
@@ -42,10 +53,21 @@ def print_error(text: str) -> None:
     click.echo(f"{PROGRAM}: {text}".encode(errors="backslashreplace"), err=True)
 
 
+def print_json(value: object) -> None:
+    """Print *value* to standard output."""
+    click.echo(json.dumps(value, indent=2))
+
+
 def runtime_files() -> "RuntimeFiles":
-    """Return the folder of pid files, command sockets and logs."""
+    """Return the folder of pid files, command sockets and logs; makes sure that components can be asked.
+
+    Raises:
+        ComponentError: the system allows this command too few open files.
+    """
+    from rawdaq.open_files import raise_open_files
     from rawdaq.process.runtime_files import RuntimeFiles
 
+    raise_open_files(_LEAST_FILES)
     return RuntimeFiles.find()
 
 
@@ -55,11 +77,44 @@ def given_config() -> Path | None:
     return given
 
 
+def choose_demo() -> None:
+    """Let this command be about the packaged demo station.
+
+    Raises:
+        UsageError: ``-c`` names another configuration.
+    """
+    from rawdaq import config
+
+    if given_config() is not None:
+        raise click.UsageError("--demo is the packaged demo station, -c another configuration; give one of them.")
+    click.get_current_context().find_root().meta[__name__] = config.DEMO_FILE
+
+
+def refuse_demo(words: Sequence[str]) -> None:
+    """Raise an error when *words* are all components, and only the demo station is there that nobody has asked for."""
+    from rawdaq import config
+
+    if "all" in words and not is_config_named() and configuration() == config.DEMO_FILE:
+        raise click.UsageError(
+            "There is no station file, so all would be the packaged demo: it receives a device of this machine "
+            "(rawdaq-device), publishes it on port 9004, and archives it in this folder. Start it with --demo, "
+            f"or write a station file: {PROGRAM} init NET.STA"
+        )
+
+
 def is_config_named() -> bool:
     """Whether ``-c`` or ``$RAWDAQ_CONFIG`` names a configuration."""
     from rawdaq import config
 
     return config.named_config(given_config()) is not None
+
+
+def configuration() -> Path:
+    """Return the station file, or the folder of them, that this command works on; it need not be there."""
+    from rawdaq import config
+    from rawdaq.config.options import plain
+
+    return plain((config.named_config(given_config()) or config.find_config(None)).absolute())
 
 
 class Found(NamedTuple):
@@ -86,13 +141,14 @@ def find(words: Sequence[str], runtime: "RuntimeFiles", *, with_others: bool = T
     Raises:
         NoSuchComponent: a word names none, or several.
     """
-    from rawdaq.control.names import NoSuchComponent, resolve_all
+    from rawdaq.control.names import GroupOf, NoSuchComponent, resolve_all
 
     known, invalid = _known(runtime)
     own = [target for target in known if target.settings or (with_others and _is_own(target))]
     others = [target for target in known if with_others and target not in own]
     try:
-        return Found(resolve_all(words, own, others), invalid)
+        group_of = GroupOf(configuration(), is_config_named())
+        return Found(resolve_all(words, own, others, group_of), invalid)
     except NoSuchComponent:
         report_invalid(invalid, words)  # the component may be in an invalid file
         raise
@@ -112,11 +168,8 @@ def _known(runtime: "RuntimeFiles") -> Found:
 
 def _is_own(target: "Target") -> bool:
     """Whether *target* was started from the named configuration; always when none is named."""
-    from rawdaq import config
-    from rawdaq.config.options import plain
-
-    named, file = config.named_config(given_config()), target.started_from
-    return named is None or (file is not None and plain(named.absolute()) in (file, file.parent))
+    file = target.started_from
+    return not is_config_named() or (file is not None and configuration() in (file, file.parent))
 
 
 def report_invalid(invalid: "ConfigError | None", words: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def build(configuration: _Configuration, is_from_earliest: bool) -> "ReceiverSer
     datalink, jsonl = configuration.datalink, configuration.jsonl
     folder = _fixed_part(jsonl.write)
     publisher = JsonLinesPublisher(jsonl.write, jsonl.bandwrite, Path(), folder / _LINES_STATE, name="jsonl")
-    return DataLinkReceiver(
+    receiver = DataLinkReceiver(
         [publisher],
         StationSettings(network="XX", code="JSONL"),
         url=datalink.url,
@@ -114,6 +115,8 @@ def build(configuration: _Configuration, is_from_earliest: bool) -> "ReceiverSer
         client_id=datalink.client_id,
         name=_PROGRAM,
     )
+    receiver.needs_all_publishers = True  # it has one
+    return receiver
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -127,6 +130,7 @@ def _fixed_part(pattern: str) -> Path:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-jsonl")
 @click.option(
     "-c", "--conf", "file", required=True, type=click.Path(path_type=Path), help="Configuration as TOML, of dali2jsonl."
 )

@@ -50,6 +50,8 @@ def follow(file: Path, begin: int) -> Generator[str]:
 def _until_rotated(file: Path, opened: BinaryIO) -> Generator[str]:
     line = b""
     while True:
+        if opened.tell() > os.fstat(opened.fileno()).st_size:  # by logrotate, with copytruncate
+            opened.seek(0)
         is_current = file.exists() and file.stat().st_ino == os.fstat(opened.fileno()).st_ino
         while more := opened.readline():  # after that check, so that an old file is read to its end
             line += more

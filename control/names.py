@@ -34,6 +34,13 @@ class NoSuchComponent(RawdaqError):
         return f"no component is called {self.word!r}; {meant}known: {', '.join(self.titles) or 'none'}"
 
 
+class NoSuchGroup(NoSuchComponent):
+    """A shared process runs only for other configurations than that of the command; *titles* are their paths."""
+
+    def __str__(self) -> str:
+        return f"{self.word} is a process of {' and of '.join(self.titles)}: name its configuration with -c"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A component that a command can be about.
@@ -112,25 +119,29 @@ def resolve(word: str, known: Sequence[Target]) -> Target:
     raise NoSuchComponent(word, tuple(target.title for target in found or known), is_ambiguous=bool(found))
 
 
-def resolve_all(words: Sequence[str], known: Sequence[Target], others: Sequence[Target] = ()) -> list[Target]:
+def resolve_all(
+    words: Sequence[str], known: Sequence[Target], others: Sequence[Target] = (), group_of: "GroupOf | None" = None
+) -> list[Target]:
     """Return the components that *words* name, each once; ``all`` names all, ``group.N`` all that share that process.
 
     Args:
         words: the words.
         known: the components that the command is about.
         others: further components, which a word names only when it names none of *known*.
+        group_of: the configuration whose processes are meant; None: there is none.
 
     Raises:
         NoSuchComponent: a word names none, or several.
     """
     if "all" in words:
         return list(known)
-    found = [target for word in words for target in _resolve_word(word, known, others)]
+    groups = group_of or GroupOf(None, is_named=False)
+    found = [target for word in words for target in _resolve_word(word, known, others, groups)]
     return list({target.key: target for target in found}.values())
 
 
-def _resolve_word(word: str, known: Sequence[Target], others: Sequence[Target]) -> list[Target]:
-    if members := _members(word, known) or _members(word, others):
+def _resolve_word(word: str, known: Sequence[Target], others: Sequence[Target], groups: "GroupOf") -> Sequence[Target]:
+    if members := groups.members(word, (*known, *others)):
         return members
     try:
         return [resolve(word, known)]
@@ -140,5 +151,30 @@ def _resolve_word(word: str, known: Sequence[Target], others: Sequence[Target]) 
         raise
 
 
-def _members(group: str, known: Sequence[Target]) -> list[Target]:
-    return [target for target in known if target.running and target.running.is_alive and target.running.group == group]
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """Which configuration's processes are meant by ``group.N``.
+
+    Attributes:
+        configuration: the station file, or the folder of them, of the command.
+        is_named: whether the command line or the environment names it; a process of another one is not meant then.
+    """
+
+    configuration: Path | None
+    is_named: bool
+
+    def members(self, word: str, known: Sequence[Target]) -> list[Target]:
+        """Return the components that share the process *word*; none when no such process runs.
+
+        Raises:
+            NoSuchGroup: it runs for other configurations only, and it is not clear that one of them is meant.
+        """
+        by_configuration: dict[Path | None, list[Target]] = {}
+        for target in known:
+            if target.running and target.running.is_alive and target.running.group == word:
+                by_configuration.setdefault(target.running.configuration, []).append(target)
+        if self.configuration in by_configuration or not by_configuration:
+            return by_configuration.get(self.configuration, [])
+        if len(by_configuration) == 1 and not self.is_named:
+            return next(iter(by_configuration.values()))
+        raise NoSuchGroup(word, tuple(sorted(map(str, by_configuration))), is_ambiguous=False)

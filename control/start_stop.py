@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rawdaq.control.names import Target
     from rawdaq.process.runtime_files import RuntimeFiles
 
+_SHOWN_SHORTAGES = 3  # of a thousand components that are all started with the same limit
+
 _processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -26,9 +28,14 @@ _processes_option = click.option(
 @click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
+@click.option("--demo", "is_demo", is_flag=True, help="Start the packaged demo station, for trying rawdaq out.")
+@click.option("--strict", is_flag=True, help="Do not start a component of which a publisher cannot open now.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
+def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool, strict: bool) -> int:
     """Start components; return when each of them answers.
+
+    A publisher that cannot open now (its address is not there yet, its port is held, its folder is not mounted) is
+    paused with its reason, which is printed, and tried again; the component runs.
 
     Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
     is 2.
@@ -40,6 +47,11 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
         raise click.UsageError("start receiver WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    if is_demo:
+        invocation.choose_demo()
+    invocation.refuse_demo(names)
+    from rawdaq.control.processes.groups import spread
+
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(names, runtime, with_others=False)
         config_status = invocation.report_invalid(invalid, names)
@@ -47,17 +59,18 @@ def start(names: Sequence[str], foreground: bool, processes: int | None) -> int:
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
-            return _run_here(components, runtime)
-        groups = _spread(components, processes) if processes else [[each] for each in components]
-        return _start(groups, runtime) or config_status
+            return _run_here(components, runtime, is_strict=strict)
+        groups = spread(components, processes) if processes else [[each] for each in components]
+        of_configurations = [(invocation.configuration(), group) for group in groups]
+        return _start(of_configurations, runtime, is_strict=strict) or config_status
 
 
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles") -> int:
+def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles", *, is_strict: bool) -> int:
     from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    return main.run_here(components[0], runtime)
+    return main.run_here(components[0], runtime, is_strict=is_strict)
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:
@@ -68,23 +81,38 @@ def _without_running(targets: Sequence["Target"]) -> list["Target"]:
     return others
 
 
-def _spread(components: Sequence["ComponentSettings"], processes: int) -> list[list["ComponentSettings"]]:
-    """Return *components* in groups that are to share a process; warn where that exceeds a limit of the system."""
-    from rawdaq.control.processes import groups
-
-    spread = groups.spread(components, processes)
-    for shortage in filter(None, map(groups.shortage, spread)):
-        invocation.print_error(f"warning: {shortage}")
-    return spread
-
-
-def _start(groups: Sequence[Sequence["ComponentSettings"]], runtime: "RuntimeFiles") -> int:
+def _start(
+    groups: Sequence[tuple[Path | None, list["ComponentSettings"]]], runtime: "RuntimeFiles", *, is_strict: bool = False
+) -> int:
+    """Start *groups*, each with the configuration that its process belongs to; return the exit status."""
+    from rawdaq.control.processes.groups import shortage
     from rawdaq.control.processes.start import start
 
-    for key in (component.key for group in groups for component in group):
+    short = [(text, len(group)) for _, group in groups if (text := shortage(group))]
+    for text, count in short[:_SHOWN_SHORTAGES]:
+        more = ", or give --processes a larger number" if count > 1 else ""
+        invocation.print_error(f"warning: {text}{more}")
+    for key in (component.key for _, group in groups for component in group):
         if ended := runtime.ended(key):
             invocation.print_error(f"warning: {key}: {ended}")
-    return _print_results("started", start(groups, runtime))
+    results: dict[str, object] = {}
+    for configuration in dict.fromkeys(configuration for configuration, _ in groups):
+        of_it = [group for of, group in groups if of == configuration]
+        results |= start(of_it, runtime, configuration, is_strict=is_strict)
+    status = _print_results("started", results)
+    _warn_of_paused([key for key, result in results.items() if not isinstance(result, Exception)], runtime)
+    return status
+
+
+def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
+    """Print why publishers of components that have just started cannot deliver."""
+    from rawdaq.control.processes.jobs import run_each
+    from rawdaq.control.status import rows
+    from rawdaq.control.status.problems import of_publishers
+
+    for key, answer in zip(keys, run_each(lambda key: rows.ask(key, key, runtime), keys), strict=True):
+        for problem in [] if isinstance(answer, Exception) else of_publishers(answer):
+            invocation.print_error(f"warning: {key}: {problem}; it is tried again")
 
 
 @click.command()
@@ -112,7 +140,7 @@ def restart(names: Sequence[str], processes: int | None) -> int:
     They get the settings that their station file has now; when it is invalid, nothing is stopped. Those that share a
     process do so again when all of them are restarted; one alone gets a process of its own.
     """
-    from rawdaq.control.processes.groups import running_groups
+    from rawdaq.control.processes.groups import running_groups, spread
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(names, runtime)
@@ -120,7 +148,9 @@ def restart(names: Sequence[str], processes: int | None) -> int:
             targets = [target for target in targets if _belongs_to_all(target)]
         components = [_settings_now(target) for target in targets]  # first: an invalid file must not stop anything
         config_status = invocation.report_invalid(invalid, names)
-        groups = _spread(components, processes) if processes else running_groups(components, runtime)
+        groups = running_groups(components, runtime)
+        if processes:
+            groups = [(invocation.configuration(), group) for group in spread(components, processes)]
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
         return _start(groups, runtime) or stopped or config_status
 

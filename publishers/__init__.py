@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
+    from rawdaq.publishers.ring import RingPublisher
     from rawdaq.publishers.seedlink_pipe import SeedLinkPluginPublisher
     from rawdaq.publishers.zmq_any import ZMQPublisher
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
@@ -22,6 +23,7 @@ __all__ = [
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
+    "RingPublisher",
     "SeedLinkPluginPublisher",
     "ZMQPublisher",
     "ZMQTCPPublisher",
@@ -33,6 +35,7 @@ _HOMES = {
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",
+    "RingPublisher": "rawdaq.publishers.ring",
     "SeedLinkPluginPublisher": "rawdaq.publishers.seedlink_pipe",
     "ZMQPublisher": "rawdaq.publishers.zmq_any",
     "ZMQTCPPublisher": "rawdaq.publishers.zmq_pub",

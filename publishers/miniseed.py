@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.archive.archive import Archive
+from rawdaq.archive.archive import RETRY_S, Archive
 from rawdaq.archive.layout import LAYOUTS, ArchiveLayout
 from rawdaq.disk.late_sync import LateSync
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Publisher
+from rawdaq.publisher import HeldItems, Publisher
 from rawdaq.stream_id import StreamId
 
 
@@ -34,11 +34,13 @@ class MiniSeedPublisher(Publisher):
 
     Args:
         path: the archive's folder; it is created.
-        layout: ``sds``, ``bud``, or a pattern of file names with the letters of `ArchiveLayout`.
+        layout: ``sds``, ``bud``, or a pattern of file names. In it ``%n``, ``%s``, ``%l`` and ``%c`` are network,
+            station, location and channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and
+            second of the first sample; `ArchiveLayout` has more.
         version: 2 or 3, the version of miniSEED.
         record_length: bytes of a record, for miniSEED 2 a power of two from 128 to 131072; the longest one for 3.
-        encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``; `RecordFormat`
-            says which samples each of them can hold.
+        encoding: ``auto``, ``steim1``, ``steim2``, ``int16``, ``int32``, ``float32`` or ``float64``. ``auto`` is STEIM2
+            for integers and the samples' own for others; what does not fit is stored otherwise, and logged.
         flush_after_s: how long a sample waits at most for its record to fill; by default 10 s, of streams below 20 Hz
             200 sampling intervals.
         fsync_s: how long after it was written a record is safe on the disk at the latest; 0: a batch counts as
@@ -74,6 +76,7 @@ class MiniSeedPublisher(Publisher):
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._archive.sync), self.log)
         self._thread: DiskThread | None = None
+        self._retrying: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     @classmethod
@@ -98,6 +101,7 @@ class MiniSeedPublisher(Publisher):
         Raises:
             ComponentError: it cannot; the text names cause and remedy.
         """
+        self._archive.restart.begin(self.last_end)
         await in_new_thread(f"opening {self.name}", self._archive.open)
         self._thread = disk_thread(self._archive.device)
 
@@ -112,9 +116,34 @@ class MiniSeedPublisher(Publisher):
         finally:
             if self._fsync_s:
                 self._late_sync.schedule()
+            self._retry_later()
 
     def _write(self, runs: Sequence[RecordRun]) -> None:
         self._archive.write(runs, must_sync=not self._fsync_s)
+
+    def retry(self) -> None:
+        """Try at once to write what is held because its file cannot be written."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            self._retry_now()
+
+    def _retry_later(self) -> None:
+        """Try what is held again, also when nothing more comes."""
+        if self._retrying is None and not self._is_closed and self._archive.held_bytes:
+            self._retrying = asyncio.get_running_loop().call_later(RETRY_S, self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retrying = None
+        self._submit(lambda: self._archive.retry_held(at_once=True)).add_done_callback(self._end_retry)
+
+    def _end_retry(self, done: "asyncio.Future[None]") -> None:
+        done.result()  # what cannot be written stays held, and raises nothing
+        self._retry_later()
+
+    def undelivered(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Return what of *batch* is in no file."""
+        failed = self._archive.failed
+        return batch if failed is None else failed
 
     def _submit(self, function: Callable[[*Arguments], None], *args: *Arguments) -> "asyncio.Future[None]":
         """Let the thread of the disk call *function*; return the future of its end."""
@@ -133,6 +162,8 @@ class MiniSeedPublisher(Publisher):
         self._is_closed = True
         await super().aclose()
         self._late_sync.close()
+        if self._retrying is not None:
+            self._retrying.cancel()
         if self._thread is None:
             return
         closing = self._thread.submit(self._archive.close)
@@ -143,6 +174,17 @@ class MiniSeedPublisher(Publisher):
             if not closing.done() and self._thread.calls_done == calls_done:
                 raise ComponentError(f"the disk of {self._path} does not answer: the last records may not be on it")
         closing.result()
+
+    @property
+    def held(self) -> HeldItems | None:
+        """Records of files that cannot be written, while others can."""
+        held = self._archive.held
+        return None if held is None else HeldItems(*held)
+
+    @property
+    def problem(self) -> str | None:
+        """Why what was written may not be safe on the disk."""
+        return self._late_sync.problem
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the counters of the queue."""

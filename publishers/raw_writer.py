@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.late_sync import LateSync
-from rawdaq.disk.mounts import MountedFolder
+from rawdaq.disk.mounts import MountedFolder, check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
@@ -102,6 +102,11 @@ class RawWriter(Publisher):
             self._thread = None
             await closing
 
+    @property
+    def problem(self) -> str | None:
+        """Why what was written may not be safe on the disk."""
+        return self._late_sync.problem
+
     def status(self) -> dict[str, object]:
         """Return the file, how much was written to it, and why that may not be on the disk."""
         return {"path": str(self.path), "written_bytes": self._written_bytes, "sync_error": self._late_sync.error}
@@ -115,6 +120,7 @@ class RawWriter(Publisher):
     # What follows runs in the thread of the disk.
 
     def _open(self) -> None:
+        check_mounted(self.path.parent)
         self._folder.watch()
         self._reopen()
         if not self._is_open:  # the disk hung until the open was given up

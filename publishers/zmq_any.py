@@ -21,7 +21,7 @@ from rawdaq.delivery.items import count_of
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
-from rawdaq.publisher import Publisher, PublisherUnavailable
+from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.zmq_socket import ZmqSocket, check_zmq_address, exclusive_addresses
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn
@@ -68,6 +68,8 @@ class ZMQPublisher(Publisher):
             raise InvalidValue(reason)
         self.type = type
         self._is_push = type == "PUSH"
+        if not self._is_push:  # while it is paused it has no peers, and no other publisher is to wait for that
+            self.overflow, self.overflows_only_when_paused = OverflowPolicy.DROP_OLDEST, True
         self._high_water_mark = high_water_mark
         self._zmq = ZmqSocket(
             bind or connect or "",

@@ -12,6 +12,7 @@
     ├── ComponentError          a component cannot start or had to stop; the text says cause and remedy
     ├── PublisherUnavailable    a publisher cannot deliver now and wants the batch again (rawdaq.publisher)
     └── CommandError            a running component refused a command, or did not answer (rawdaq.control)
+        └── NoAnswer            it did not answer
 
 ``except RawdaqError`` therefore means: an outcome we foresaw. Any other exception is a bug.
 """
@@ -43,3 +44,7 @@ class ComponentError(RawdaqError):
 
 class CommandError(RawdaqError):
     """A running component refused a command, or did not answer."""
+
+
+class NoAnswer(CommandError):
+    """A running component did not answer."""

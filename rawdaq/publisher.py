@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.format import RecordFormat
@@ -18,11 +18,19 @@ from rawdaq.stream_id import StreamId
 
 
 class OverflowPolicy(StrEnum):
-    """What an queue does when its publisher is slower than the receiver."""
+    """What a queue does when its publisher is slower than the receiver."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
     DROP_NEWEST = "drop_newest"
+
+
+class LastEnd(StrEnum):
+    """How the last run of a component ended."""
+
+    STOPPED = "stopped"
+    KILLED = "killed"
+    FAILED = "failed"
 
 
 class PublisherUnavailable(RawdaqError):
@@ -40,6 +48,18 @@ class PublisherUnavailable(RawdaqError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class HeldItems(NamedTuple):
+    """What a publisher has taken and could not deliver yet.
+
+    Attributes:
+        reason: why, with the remedy, in one line.
+        items: packets or records.
+    """
+
+    reason: str
+    items: Sequence[Any]
 
 
 class Publisher:
@@ -71,6 +91,8 @@ class Publisher:
         queue_mb: how many megabytes may wait in its queue.
         close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
+        last_end: how the last run of the component ended, as the framework knows before `open`; None: what comes does
+            not go on where that ended.
     """
 
     record_format: RecordFormat | None = None
@@ -85,6 +107,7 @@ class Publisher:
     queue_mb: float = 64.0
     close_timeout_s: float = 10.0
     streams: Sequence[str] = ()
+    last_end: LastEnd | None = LastEnd.STOPPED
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
         if type(self).deliver is Publisher.deliver and type(self).apublish is Publisher.apublish:
@@ -122,10 +145,12 @@ class Publisher:
         self._loop = loop
 
     async def open(self) -> None:
-        """Acquire sockets and files.
+        """Acquire sockets and files; it is called again after a failure.
 
         Raises:
-            ComponentError: it is impossible; the text names the cause and the remedy.
+            ComponentError: something outside is missing; the text names the cause and the remedy. The publisher is
+                paused, and opened later. An `OSError` means the same.
+            InvalidValue: it will never be possible; the component does not start.
         """
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -167,6 +192,13 @@ class Publisher:
         """
         return False
 
+    def undelivered(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Return what of *batch*, for which `deliver` has raised `PublisherUnavailable`, is not delivered.
+
+        By default all of it; a publisher that delivers to several places may have delivered a part.
+        """
+        return batch
+
     async def apublish(self, packet: Packet | bytes) -> None:
         """Deliver one packet."""
         await self.deliver([packet])
@@ -189,6 +221,22 @@ class Publisher:
         """Finish what `publish` began and give everything back; may be called twice."""
         if self._pending:
             await asyncio.wait(self._pending)
+
+    def retry(self) -> None:
+        """Try at once to deliver what is `held`; by default nothing is."""
+
+    @property
+    def held(self) -> HeldItems | None:
+        """What was taken and waits here, because one of several places to deliver it to refuses it; None: nothing.
+
+        `status` counts it as waiting, not as delivered, and shows the publisher as paused.
+        """
+        return None
+
+    @property
+    def problem(self) -> str | None:
+        """What else a person must look at, in one line, such as a disk that makes no file safe; None: nothing."""
+        return None
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this publisher besides its queue's counters; JSON-able."""

@@ -9,9 +9,9 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
@@ -25,11 +25,9 @@ from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
-from rawdaq.publisher import OverflowPolicy, Publisher
-from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
-from rawdaq.sockets.dialling import Backoff
+from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
 from rawdaq.sockets.endpoint import Endpoint
-from rawdaq.sockets.listening import StreamEndpoint, UdpEndpoint
+from rawdaq.sockets.setup import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
@@ -39,14 +37,12 @@ if TYPE_CHECKING:
     import zmq
     import zmq.asyncio
 
-P = TypeVar("P", bound=asyncio.BaseProtocol)
-
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(ReceiverHooks):
+class ReceiverServer(SocketSetup, ReceiverHooks):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -60,9 +56,13 @@ class ReceiverServer(ReceiverHooks):
 
     Attributes:
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+        command_socket: answers them.
         monitor_address: where `Reporter`s push their reports.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
+        needs_all_publishers: whether a publisher that cannot open now keeps it from starting; by default such a one is
+            paused, and tried again.
+        last_end: how its last run ended, for publishers that see a gap since then; None: it does not go on there.
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
@@ -74,6 +74,8 @@ class ReceiverServer(ReceiverHooks):
     monitor_address: str | None = None
     stop_timeout_s: float = 10.0
     start_timeout_s: float | None = None
+    needs_all_publishers: bool = False
+    last_end: LastEnd | None = LastEnd.STOPPED
     silent_after_s: float | None = None
     numbers_packets: bool = True
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
@@ -87,15 +89,11 @@ class ReceiverServer(ReceiverHooks):
         name: str,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.ip = ip
-        self.port = port
+        super().__init__(ip, port, logging.getLogger("rawdaq.receivers").getChild(name))
         self.name = name
-        self.log = logging.getLogger("rawdaq.receivers").getChild(name)
         self.stats = Stats()
         self._silence = Silence(self.stats, self.log)
         self.publishers = list(publishers)
-        self.endpoints: list[Endpoint] = []
-        self._setup = False
         self._loop = loop
         self._fanout = Fanout(self.publishers, self.log)
         self._turn_at = _TURN_ITEMS
@@ -104,6 +102,7 @@ class ReceiverServer(ReceiverHooks):
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._tasks = Tasks(self.log, self.stop)
+        self.command_socket = commands.CommandSocket(self, self.log)
         self._started_s = self._close_by_s = 0.0
         self._state = "new"
 
@@ -126,64 +125,6 @@ class ReceiverServer(ReceiverHooks):
 
         return context_of(self.shared_context)
 
-    def setup_udp(
-        self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
-    ) -> tuple[UdpEndpoint, P]:
-        """Listen for datagrams; return the endpoint and the protocol that will get them.
-
-        Args:
-            factory: makes the protocol; called once, now.
-            ip: another address than the server's.
-            port: another port than the server's.
-        """
-        endpoint = UdpEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
-        self.add_endpoint(endpoint)
-        return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
-
-    def setup_stream(
-        self, factory: Callable[[], P], ip: str | None = None, port: int | None = None
-    ) -> tuple[StreamEndpoint, P]:
-        """Listen for TCP connections; return the endpoint and the protocol of the first connection.
-
-        Args:
-            factory: makes one protocol per connection; called once now, then for every further connection.
-            ip: another address than the server's.
-            port: another port than the server's.
-        """
-        endpoint = StreamEndpoint(factory, self.ip if ip is None else ip, self.port if port is None else port)
-        self.add_endpoint(endpoint)
-        return endpoint, endpoint.protocol  # type: ignore[return-value]  # it is what the factory made
-
-    def connect_stream(
-        self,
-        factory: Callable[[], DialledProtocol],
-        host: str | None = None,
-        port: int | None = None,
-        backoff: Backoff | None = None,
-    ) -> DialEndpoint:
-        """Dial a TCP peer, and again whenever the connection ends; return the endpoint.
-
-        Args:
-            factory: makes one protocol per attempt.
-            host: another host than the server's.
-            port: another port than the server's.
-            backoff: the pauses between attempts.
-        """
-        endpoint = DialEndpoint(
-            factory,
-            self.ip if host is None else host,
-            self.port if port is None else port,
-            backoff or Backoff(),
-            self.log,
-        )
-        self.add_endpoint(endpoint)
-        return endpoint
-
-    def add_endpoint(self, endpoint: Endpoint) -> None:
-        """Open *endpoint* with the server, and read from it; for endpoints of another kind than the three above."""
-        self.endpoints.append(endpoint)
-        self._setup = True
-
     async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | PacketRun | bytes]) -> None:
         """Hand packets (one, or better many at once) or plain bytes to every publisher.
 
@@ -197,7 +138,7 @@ class ReceiverServer(ReceiverHooks):
             data = [bytes(data)]
         if not self._put(data):
             # Or queues between a protocol and a coroutine would grow.
-            await Held(self._fanout, self.endpoints, self.log).release()
+            await self._held(self.endpoints).release()
         elif self._fanout.put_count >= self._turn_at:  # a receiver that never waits lets others run
             self._turn_at = self._fanout.put_count + _TURN_ITEMS
             await asyncio.sleep(0)
@@ -219,13 +160,23 @@ class ReceiverServer(ReceiverHooks):
     def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
         """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
-            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
+            self.spawn(self._held([endpoint]).release(), "back-pressure")
 
     def publish_messages(self, messages: list[Multipart], endpoint: Endpoint) -> None:
         """Hand whole messages to every publisher from a callback; *endpoint* is held while a publisher is full."""
         self.stats.add_messages(messages)
         if not self._fanout.put_messages(messages):
-            self.spawn(Held(self._fanout, [endpoint], self.log).release(), "back-pressure")
+            self.spawn(self._held([endpoint]).release(), "back-pressure")
+
+    def _held(self, endpoints: Sequence[Endpoint]) -> Held:
+        return Held(self._fanout, endpoints, self.log, self._note_hold)
+
+    def _note_hold(self, is_held: bool) -> None:
+        """Expect no packets while reading is held: then it is not the device that is silent."""
+        if is_held:
+            self.stats.expect_none()
+        else:
+            self.expect(self.stats.streams)
 
     def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
         packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
@@ -248,6 +199,10 @@ class ReceiverServer(ReceiverHooks):
     def expect(self, streams: Iterable[StreamId]) -> None:
         """Expect packets of *streams* from now on: a stream whose packets do not come is reported as silent."""
         self._silence.expect(streams)
+
+    def expect_none(self) -> None:
+        """Expect no packets before the next ones: a source is at its end, or was paused."""
+        self.stats.expect_none()
 
     def on_anomaly(self, anomaly: Anomaly) -> None:
         """Log a gap, an overlap, time that runs backwards, or a wrong rate; by default one log line."""
@@ -319,10 +274,8 @@ class ReceiverServer(ReceiverHooks):
             await asyncio.to_thread(self._decimation.open)
         for publisher in self.publishers:
             publisher.set_loop(self.loop)
-            try:
-                await publisher.open()
-            except ComponentError as error:
-                raise ComponentError(f"publisher {publisher.name}: {error}") from error
+            publisher.last_end = self.last_end
+        await self._fanout.open(is_strict=self.needs_all_publishers)
         for endpoint in self.endpoints:
             await endpoint.open()
         for name, run in self._fanout.tasks().items():
@@ -372,9 +325,8 @@ class ReceiverServer(ReceiverHooks):
 
     async def ct_commands(self) -> None:
         """Answer the commands that arrive at `command_address`."""
-        if self.command_address is None:
-            return
-        await commands.answer_all(self, self._context, self.command_address, self.log)
+        if self.command_address is not None:
+            await self.command_socket.answer_all(self._context, self.command_address)
 
     async def ct_monitor(self) -> None:
         """Let every `Reporter` push its report to `monitor_address`."""
@@ -422,6 +374,7 @@ class ReceiverServer(ReceiverHooks):
     def cmd_pause(self) -> str:
         """Stop reading; a TCP peer keeps its data meanwhile, datagrams wait in the system's buffer."""
         self._unpaused.clear()
+        self._note_hold(True)
         for endpoint in self.endpoints:
             endpoint.hold(_PAUSED)
         self.log.warning("paused by command")
@@ -430,6 +383,7 @@ class ReceiverServer(ReceiverHooks):
     def cmd_resume(self) -> str:
         """Read again after `pause`."""
         self._unpaused.set()
+        self._note_hold(False)
         for endpoint in self.endpoints:
             endpoint.release(_PAUSED)
         self.log.warning("resumed by command")

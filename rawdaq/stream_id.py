@@ -1,5 +1,6 @@
 """`StreamId` names a stream, and shell-style patterns select streams by their names."""
 
+import functools
 import re
 import string
 from collections.abc import Iterable
@@ -89,8 +90,9 @@ class StreamId(_Codes):
 
     def matches(self, patterns: Iterable[str]) -> bool:
         """Whether any of the shell-style *patterns* of ``NET.STA.LOC.CHA`` names this stream (no pattern: all)."""
-        wanted = tuple(patterns)
-        return not wanted or any(fnmatchcase(str(self), pattern) for pattern in wanted)
+        wanted, name = tuple(patterns), str(self)
+        # Names without wildcards, of which there may be thousands, are found at once.
+        return not wanted or name in wanted or any(fnmatchcase(name, pattern) for pattern in wanted)
 
 
 def can_meet(some: Iterable[str], others: Iterable[str]) -> bool:
@@ -124,10 +126,15 @@ def check_patterns(patterns: Iterable[str]) -> None:
 
 def _can_name_some(pattern: str) -> bool:
     tokens = _TOKEN.findall(pattern)
-    meant = [{each for each in _CHARACTERS if fnmatchcase(each, token)} for token in tokens]
-    fewest_dots = sum(each == {"."} for each in meant)
+    meant = [_meant(token) for token in tokens]
+    fewest_dots = sum(each == frozenset(".") for each in meant)
     has_enough = "*" in tokens or sum("." in each for each in meant) >= _DOTS
     return all(meant) and has_enough and fewest_dots <= _DOTS
+
+
+@functools.lru_cache(1024)  # tokens are few, in patterns of which there may be thousands
+def _meant(token: str) -> frozenset[str]:
+    return frozenset(each for each in _CHARACTERS if fnmatchcase(each, token))
 
 
 def selects_nothing(streams: Iterable[StreamId | str]) -> str:
@@ -144,8 +151,11 @@ def prefixes(patterns: Iterable[str]) -> list[bytes]:
     ([b'XX.DEMO.', b'YY.'], [b''])
     """
     starts = sorted({re.split(r"[*?[]", pattern, maxsplit=1)[0].encode() for pattern in patterns} or {b""})
-    # Sorted, a prefix stands before everything that it covers.
-    return [start for at, start in enumerate(starts) if not any(start.startswith(each) for each in starts[:at])]
+    kept = starts[:1]
+    for start in starts[1:]:
+        if not start.startswith(kept[-1]):  # sorted, a prefix stands directly before all that it covers
+            kept.append(start)
+    return kept
 
 
 def split_code(code: str) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
+    from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
@@ -21,6 +22,7 @@ __all__ = [
     "RawReceiver",
     "RawUDPReceiver",
     "ReceiverMonSender",
+    "RingServer",
     "SeedLinkReceiver",
     "ZMQReceiver",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
+    "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }

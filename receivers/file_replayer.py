@@ -82,6 +82,7 @@ class FileReplayer(ReceiverServer):
         name: str = "FileReplayer",
     ) -> None:
         super().__init__("", 0, publishers, name)
+        self.stats.ahead_s = self.stats.behind_s = inf  # its times are those of the files
         self.stats.has_stamps = False  # records keep the times that they have
         self._setup = True  # it has no socket
         self.problems = Problems(lambda text: self.log.warning("%s", text), strict)
@@ -110,6 +111,7 @@ class FileReplayer(ReceiverServer):
 
     async def _open(self) -> None:
         self._apply_overflow()
+        self.last_end = None  # the files begin anew
         try:
             if not await self.reader.find():
                 raise ComponentError("there are no files to play; check `files` and `folder`")
@@ -153,6 +155,7 @@ class FileReplayer(ReceiverServer):
                 raise ComponentError("the files hold no waveforms of the selected streams to repeat")
             self._begin_again(self._first_ns)
         self._doing = "delivering"
+        self.expect_none()
         self.log.info("the files are at their end")
         # Not by a stop, which waits only for `stop_timeout_s`.
         await self.delivered()

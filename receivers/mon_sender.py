@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import zmq.asyncio
 
 _INTERVAL_S = 1.0
-_MAX_WAITING = 60  # messages for a monitor that is away: a minute
+_MAX_WAITING = 60  # messages for a monitor that does not read: a minute
 
 
 class ReceiverMonSender(Reporter):
@@ -47,22 +47,26 @@ class ReceiverMonSender(Reporter):
         """Send one message a second to the monitor's PULL socket at *address* until cancelled."""
         import zmq
 
-        socket = zmq.Context(self._context).socket(zmq.PUSH)  # a plain socket of the same context: it never waits
-        socket.linger = 0
-        socket.sndhwm = _MAX_WAITING
+        from rawdaq.sockets.zmq_socket import ZmqSocket
+
+        monitor = ZmqSocket(address, is_bound=False, log=self._log, needs_peer=False)
+        # A plain socket of the same context: it never waits.
+        socket = await monitor.open(zmq.Context(self._context), zmq.PUSH, {zmq.SNDHWM: _MAX_WAITING})
         try:
-            socket.connect(address)
             while True:
                 await asyncio.sleep(_INTERVAL_S)
-                self._send(socket)
+                monitor.check()
+                self._send(socket, is_there=bool(monitor.state.peers))
         finally:
-            socket.close()
+            await monitor.aclose()
 
-    def _send(self, socket: "zmq.Socket[bytes]") -> None:
+    def _send(self, socket: "zmq.Socket[bytes]", is_there: bool) -> None:
         import zmq
 
         message = {"name": self.name, "time_ns": time.time_ns(), **self.report()}
         try:
+            if not is_there:  # what a minute old message says is of no use
+                raise zmq.Again
             socket.send_multipart([b"~monitor", json.dumps(message).encode()], zmq.NOBLOCK)
-        except zmq.Again:  # no monitor listens: the newest minute waits in the socket, the rest is useless
+        except zmq.Again:
             self.dropped += 1

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.names import Names
+
 # What a busy machine is slow at is no failure.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -65,6 +67,12 @@ def _files() -> set[str]:
 
 def _held() -> set[str]:
     return _threads() | _children() | _files()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """Let the test choose the addresses of a host name."""
+    return Names(monkeypatch)
 
 
 @pytest.fixture

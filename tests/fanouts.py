@@ -65,6 +65,8 @@ class RecordsAtOnce(RecordKeeper):
 
 @contextlib.asynccontextmanager
 async def running(fanout: Fanout) -> AsyncGenerator[list[asyncio.Task[Any]]]:
+    for worker in fanout.workers:
+        worker._opened.set()  # by the test
     tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
     try:
         yield tasks

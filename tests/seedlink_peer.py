@@ -6,61 +6,14 @@ command of version 3 before the reply to the first one, a line that does not end
 
 import asyncio
 import contextlib
-import json
 import re
-import struct
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tests.helpers import DEADLINE_S, wait_for
-
-NS = 1_000_000_000
-_T3 = r"\d{4},\d\d,\d\d,\d\d,\d\d,\d\d"
-_T4 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
-_WORDS = {
-    3: {
-        "STATION": r"[A-Z0-9]{1,5} [A-Z0-9]{1,2}",
-        "SELECT": r"!?(?:[A-Z0-9?]{2})?[A-Z0-9?]{3}(?:\.[DECTLO])?",
-        "DATA": rf"(?:[0-9A-F]{{6}}(?: {_T3})?)?",
-        "TIME": rf"{_T3}(?: {_T3})?",
-    },
-    4: {
-        "STATION": r"[A-Z0-9*?_]{1,21}",
-        "SELECT": r"!?[A-Z0-9*?_]+(?:\.[A-Z0-9?]{1,2})?",
-        "DATA": rf"(?:\d+|ALL)?(?: {_T4}(?: {_T4})?)?",
-        "USERAGENT": r"\S+/\S+",
-        "SLPROTO": r"4\.0",
-    },
-}
-
-
-@dataclass
-class Stored:
-    """A record of the server."""
-
-    station: str
-    location: str
-    channel: str
-    sequence: int
-    start_ns: int
-    end_ns: int
-    record: bytes
-    format: str = "2"
-
-
-@dataclass
-class Request:
-    """What a client asked of a station."""
-
-    station: str
-    selectors: list[str] = field(default_factory=list[str])
-    start: str = ""
-    begin_ns: int | None = None
-    end_ns: int | None = None
-    is_time: bool = False
+from tests.seedlink_info import frame, info
+from tests.seedlink_store import WORDS, Request, Stored, regex, selects, time_ns
 
 
 class SeedLinkPeer:
@@ -145,26 +98,6 @@ class SeedLinkPeer:
     def next_sequence(self, station: str) -> int:
         """Return the number that the next packet of *station* will get."""
         return max((each.sequence for each in self.store if each.station == station), default=-1) + 1
-
-
-def _regex(pattern: str) -> str:
-    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-
-
-def _selects(selector: str, stored: Stored) -> bool:
-    pattern = selector.partition(".")[0]
-    if "_" in pattern:
-        return bool(re.fullmatch(_regex(pattern), f"{stored.location}_{'_'.join(stored.channel)}"))
-    if len(pattern) == 3:
-        return bool(re.fullmatch(_regex(pattern), stored.channel))
-    return bool(re.fullmatch(_regex(pattern), f"{stored.location:<2}{stored.channel}"))
-
-
-def _ns(text: str) -> int:
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    form = "%Y,%m,%d,%H,%M,%S" if "," in whole else "%Y-%m-%dT%H:%M:%S"
-    when = datetime.strptime(whole, form).replace(tzinfo=UTC)
-    return int(when.timestamp()) * NS + int(fraction.ljust(9, "0") or 0)
 
 
 class InThread(NamedTuple):
@@ -278,13 +211,13 @@ class _Client:
     async def on_info(self, word: str, rest: str) -> None:
         self.peer.infos.append(rest)
         if not self.peer.is_mute:
-            await self.send(self.info(rest))
+            await self.send(info(self.peer, self.v, rest))
 
     async def on_bye(self, word: str, rest: str) -> None:
         raise ConnectionResetError
 
     def check(self, version: int, word: str, rest: str) -> None:
-        if not re.fullmatch(_WORDS[version][word], rest):
+        if not re.fullmatch(WORDS[version][word], rest):
             self.complain(f"version {version}: {word} {rest}")
         # SeisComP's server loses all replies but the last.
         if version == 3 and self.reader._buffer:  # type: ignore[attr-defined]  # there is no public way to see it
@@ -323,7 +256,7 @@ class _Client:
             request = self.requests[-1]
             request.start = start
             if self.v == 4 and times:
-                request.begin_ns, request.end_ns = [*map(_ns, times), None][:2]
+                request.begin_ns, request.end_ns = [*map(time_ns, times), None][:2]
         if not self.is_uni:
             await self.reply()
 
@@ -331,7 +264,7 @@ class _Client:
         self.check(3, word, rest)
         if not self.is_bad:
             request = self.requests[-1]
-            request.begin_ns, request.end_ns = [*map(_ns, rest.split()), None][:2]
+            request.begin_ns, request.end_ns = [*map(time_ns, rest.split()), None][:2]
             request.is_time = True
         await self.reply()
 
@@ -362,7 +295,7 @@ class _Client:
 
     def place(self, station: str) -> int:
         """Return the number that *station* begins with; one of the future means the next, one too old the oldest."""
-        request = next((each for each in self.requests if re.fullmatch(_regex(each.station), station)), None)
+        request = next((each for each in self.requests if re.fullmatch(regex(each.station), station)), None)
         if request is None or request.start in ("", "ALL"):
             return 0
         after = self.peer.next_sequence(station)
@@ -374,7 +307,7 @@ class _Client:
     def wanted(self, stored: Stored, index: int) -> bool:
         """Whether the client gets this record."""
         for request in self.requests:
-            if not re.fullmatch(_regex(request.station), stored.station):
+            if not re.fullmatch(regex(request.station), stored.station):
                 continue
             if self.wants(stored, request, index):
                 return True
@@ -392,60 +325,10 @@ class _Client:
         elif request.start != "ALL" and not request.is_time and index < self.live_from:
             return False
         plain = [each for each in request.selectors if not each.startswith("!")]
-        excluded = any(_selects(each[1:], stored) for each in request.selectors if each.startswith("!"))
-        return not excluded and (not plain or any(_selects(each, stored) for each in plain))
+        excluded = any(selects(each[1:], stored) for each in request.selectors if each.startswith("!"))
+        return not excluded and (not plain or any(selects(each, stored) for each in plain))
 
     def packet(self, stored: Stored) -> bytes:
         if self.v == 3:
             return b"SL%06X" % (stored.sequence % (1 << 24)) + stored.record
-        return self.frame(stored.format + "D", stored.sequence, stored.station, stored.record)
-
-    @staticmethod
-    def frame(kind: str, sequence: int, station: str, payload: bytes) -> bytes:
-        head = b"SE" + kind.encode() + struct.pack("<IQB", len(payload), sequence, len(station))
-        return head + station.encode() + payload
-
-    def info(self, item: str) -> bytes:
-        if item in self.peer.refused_infos:
-            return b"ERROR\r\n"
-        is_detailed = item == "STREAMS" or item in self.peer.as_streams
-        names = sorted({each.station for each in self.peer.store}) if is_detailed or item == "STATIONS" else []
-        if self.v == 4:
-            answer: dict[str, object] = {
-                "software": "peer/1",
-                "organization": "The institute",
-                "server_start": self.peer.started,
-            }
-            answer |= self.peer.more.get(item, {})
-            stations = [{"id": name, "description": "Hill", "start_seq": 1, "end_seq": 2} for name in names]
-            payload = json.dumps(answer | ({"station": stations} if stations else {})).encode()
-            return self.frame("JE" if "error" in answer else "JI", 0, "", payload)
-        inside = "".join(
-            f'<station name="{name[3:]}" network="{name[:2]}" description="Hill" begin_seq="000000" end_seq="000000">'
-            f"{self.streams(name) if is_detailed else ''}</station>"
-            for name in names
-        )
-        text = f'<?xml version="1.0"?><seedlink software="peer/1" organization="x" started="{self.peer.started}">'
-        return _records((text + inside + "</seedlink>").encode())
-
-    def streams(self, station: str) -> str:
-        keys = {(each.location, each.channel) for each in self.peer.store if each.station == station}
-        return "".join(
-            f'<stream location="{location}" seedname="{channel}" type="D" begin_time="2026/11/29 09:00:00.0000" '
-            'end_time="2026/11/29 10:00:00.0000"><gap begin_time="2026/11/29 09:10:00.0000" '
-            'end_time="2026/11/29 09:11:00.0000"/></stream>'
-            for location, channel in sorted(keys)
-        )
-
-
-def _records(text: bytes) -> bytes:
-    """Return a text as ringserver packs it: 456 bytes in each record."""
-    out = b""
-    for at in range(0, len(text), 456):
-        part = text[at : at + 456]
-        head = b"000001D INFO   INFXX" + struct.pack(">HHBBBBH", 2026, 1, 0, 0, 0, 0, 0)
-        head += struct.pack(">HhhBBBBiHH", len(part), 0, 0, 0, 0, 0, 1, 0, 56, 48)
-        head += struct.pack(">HHBBBB", 1000, 0, 0, 1, 9, 0)
-        more = b"*" if at + 456 < len(text) else b" "
-        out += b"SLINFO " + more + head.ljust(56, b"\0") + part.ljust(456, b"\0")
-    return out
+        return frame(stored.format + "D", stored.sequence, stored.station, stored.record)

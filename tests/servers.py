@@ -104,6 +104,12 @@ async def serving(server: ReceiverServer) -> AsyncGenerator[asyncio.Task[None]]:
         await asyncio.wait([task])
 
 
+def shown_publisher(server: ReceiverServer, name: str) -> dict[str, Any]:
+    """Return what `status` shows of a publisher."""
+    shown: Any = server.cmd_status()["publishers"]
+    return dict(shown[name])
+
+
 async def ask(address: str, *words: str) -> Any:
     context = zmq.asyncio.Context()
     try:

@@ -2,18 +2,24 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from rawdaq import config
+from rawdaq.control import template
+from rawdaq.control.dump import command as dump
 from rawdaq.protocols.raw import RawPlugin, SampleBlock
+from rawdaq.streamer import Streamer
 from tests import fake_device, forks, seedlink_server
 from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
 
@@ -89,9 +95,9 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
     assert len(list((tmp_path / "archive").glob("*/XX/DEMO/HH?.D/XX.DEMO.00.HH?.D.*"))) >= 3
 
 
-def test_a_device_of_ten_lines_serves_its_samples() -> None:
+def test_a_device_of_a_dozen_lines_serves_its_samples() -> None:
     code = _block("python", "feed_data")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
     process = subprocess.Popen(
         [sys.executable, "-c", ANNOUNCED + code], env=environment(), stdout=subprocess.PIPE, text=True
     )
@@ -107,6 +113,54 @@ def test_a_device_of_ten_lines_serves_its_samples() -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert (blocks[0].channel, blocks[0].samples.dtype.name, blocks[0].samples.size) == (1, "int32", 100)
+
+
+def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_edit(
+    tmp_path: Path, runtime_dir: Path
+) -> None:
+    init, *others = _block("sh", "control-rawdaq init").splitlines(keepends=True)
+    live_port = _free_port()
+    with subprocess.Popen(
+        [sys.executable, "-c", ANNOUNCED + _block("python", "feed_data")],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as device:
+        try:
+            assert device.stdout is not None
+            device_port = device.stdout.readline().strip()
+            # Ports are changed for the test only; that they are the same by default is tested below.
+            ports = f"sed -i 's/port: 65535/port: {device_port}/; s/port: 9004/port: {live_port}/' XX.MINE.yaml\n"
+            _wrap(tmp_path, "rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}")
+            _wrap(tmp_path, "control-rawdaq")
+            done = subprocess.run(
+                ["bash", "-ec", f"{init}{ports}{''.join(others)}"],
+                env=environment({"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}),
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            device.kill()
+    assert done.returncode == 0, done.stdout + done.stderr
+    streams = {line.split()[0] for line in done.stdout.splitlines() if " lat=" in line}
+    assert streams == {f"XX.MINE.00.{channel}" for channel in ("HHZ", "HHN", "HHE")}
+    assert len(list((tmp_path / "archive").glob("*/XX/MINE/HH?.D/*"))) == 3
+
+
+def test_all_parts_have_the_same_ports_names_and_channels_by_default(tmp_path: Path) -> None:
+    template.write("XX.DEMO", config.DEMO_FILE, tmp_path)
+    (tmp_path / "readme.yaml").write_text(_block("yaml", "Daemon:"))
+    written, of_readme = (config.load(tmp_path / name).components for name in ("XX.DEMO.yaml", "readme.yaml"))
+    assert [replace(each, file=Path()) for each in written] == [replace(each, file=Path()) for each in of_readme]
+    (component,) = written
+    assert component.receiver.options["port"] == signature(Streamer).parameters["port"].default
+    live = component.publishers[0].options
+    (connect,) = [option for option in dump.main.params if "--connect" in option.opts]
+    assert connect.default == [f"tcp://{live['ip']}:{live['port']}"]
 
 
 def test_the_station_file_is_good(tmp_path: Path) -> None:
@@ -155,9 +209,35 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
     assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
+        *(
+            "sh",
+            "text",
+            "python",
+            "python",
+            "sh",
+            "yaml",
+            "yaml",
+            "sh",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+            "yaml",
+        ),
         *("sh", "ini", "python", "toml", "yaml"),
     ]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="it is for bash")
+def test_bash_completes_commands(tmp_path: Path) -> None:
+    _wrap(tmp_path, "control-rawdaq")
+    env = environment({"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
+    ask = 'COMP_WORDS=(control-rawdaq desc) COMP_CWORD=1; _control_rawdaq_completion control-rawdaq; echo "$COMPREPLY"'
+    script = f"{_block('sh', '_COMPLETE')}{ask}"
+    done = subprocess.run(["bash", "-ec", script], env=env, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "describe\n", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -169,6 +249,8 @@ def test_every_code_block_is_one_that_is_run_here() -> None:
         "class: ZMQReceiver",
         "class: SeedLinkReceiver",
         "DataLinkReceiver",
+        "class: RingPublisher",
+        "class: RingServer",
     ],
 )
 def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
@@ -214,7 +296,7 @@ def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runti
 def test_every_command_of_the_table_exists() -> None:
     table = README.partition("## The commands")[2].partition("\n## ")[0]
     listed = forks.run_cli(["control-rawdaq", "--help"]).stdout
-    for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init"):
+    for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init", "describe"):
         assert f"`{name}" in table or f"control-rawdaq {name}" in table
         assert re.search(rf"^  {name} ", listed, re.MULTILINE)
     for name, options in {

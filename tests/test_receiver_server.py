@@ -17,6 +17,7 @@ from rawdaq.packet import Packet
 from rawdaq.protocols import command
 from tests.helpers import until
 from tests.makers import STREAM, packet
+from tests.names import NAME, Names
 from tests.servers import Idle, Keeper, PullRelay, UdpRelay, ask, serving
 
 
@@ -161,6 +162,17 @@ async def test_the_log_level_can_be_read_and_set() -> None:
     assert server.cmd_log_level([before]) == before
 
 
+async def test_a_stream_is_not_silent_while_reading_is_paused_by_command() -> None:
+    server = Idle([Keeper()])
+    server.silent_after_s = 0.01
+    async with serving(server):
+        await server.publish(packet())
+        server.cmd_pause()
+        assert not server.stats.streams[STREAM].arrived_s
+        server.cmd_resume()
+        await until(lambda: server.stats.streams[STREAM].report()["silent_s"])
+
+
 async def test_pause_holds_what_is_published_until_resume() -> None:
     keeper = Keeper()
     server = UdpRelay("127.0.0.1", 0, [keeper])
@@ -206,12 +218,12 @@ async def test_who_publishes_on_and_on_lets_others_run(takes_records: bool) -> N
     assert server.stats.streams[STREAM].packets < 1_000_000
 
 
-async def test_the_monitor_gets_a_message_a_second_and_need_not_be_there() -> None:
+async def test_the_monitor_gets_a_message_a_second_at_any_address_of_its_name(names: Names) -> None:
     context = zmq.asyncio.Context()
     monitor = context.socket(zmq.PULL)
     port = monitor.bind_to_random_port("tcp://127.0.0.1")
     server = UdpRelay("127.0.0.1", 0, [])
-    server.monitor_address = f"tcp://127.0.0.1:{port}"
+    server.monitor_address = f"tcp://{NAME}:{port}"
     async with serving(server):
         server.mon.register_data_packet()
         async with asyncio.timeout(20):
@@ -248,8 +260,10 @@ async def test_a_long_wait_for_a_publisher_is_told_and_its_end_too(
     slow.queue_packets = 1
     server = Idle([slow])
     async with serving(server):
-        publishing = asyncio.ensure_future(server.publish([b"1", b"2"]))
+        publishing = asyncio.ensure_future(server.publish([packet(0), packet(1)]))
         await until(lambda: "reading is held: keeper cannot take more" in caplog.text)
+        assert not server.stats.streams[STREAM].arrived_s, "a stream that is not read is not silent"
         gate.set()
         await publishing
+        assert server.stats.streams[STREAM].arrived_s
     assert "reading again after" in caplog.text

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from rawdaq.control.handover import HandsOver, handover
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.times import NS_PER_S
 
@@ -47,6 +48,7 @@ _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
 
 
 @click.command(cls=HandsOver, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-device")
 @handover(
     "--frames",
     "rawdaq.control.device.frames_command:frames",

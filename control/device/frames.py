@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,7 +16,7 @@ import zmq
 
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.protocols.array import BinaryHeader, HeaderForm, encode_header
-from rawdaq.sockets.zmq_socket import check_zmq_address
+from rawdaq.sockets.zmq_socket import check_zmq_address, set_common_options, watched
 from rawdaq.times import NS_PER_S
 
 _POLL_MS = 100  # how late a signal may be
@@ -176,6 +177,7 @@ class Detector:
         self._is_pub = mode == "pub"
         self._connects = connects
         self._stop = stop
+        self._opened = ExitStack()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB if self._is_pub else zmq.PUSH)
 
@@ -185,29 +187,33 @@ class Detector:
         Raises:
             ComponentError: that is impossible.
         """
-        self._socket.setsockopt(zmq.IPV6, 1)
+        set_common_options(self._socket)
         self._socket.setsockopt(zmq.SNDHWM, 16)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # frames wait for consumers that are there
         try:
-            (self._socket.connect if self._connects else self._socket.bind)(self.address)
-        except zmq.ZMQError as error:
+            self._monitor = self._opened.enter_context(watched(self._socket, self.address, not self._connects))
+        except ComponentError:
             self._context.destroy(linger=0)
-            raise ComponentError(f"cannot use {self.address}: {error.strerror}") from error
+            raise
         if not self._connects:
             port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
             self.address = re.sub(r":[*0]$", f":{port}", self.address)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._opened.close()
         self._context.destroy(linger=0 if self._stop.is_set() else _LINGER_MS)
 
     def wait_for_consumer(self) -> None:
         """Return when a consumer is there, or when the end has come."""
         while not self._stop.is_set() and not self._socket.poll(_POLL_MS, zmq.POLLIN if self._is_pub else zmq.POLLOUT):
-            pass
+            self._monitor.read()
 
     def send(self, parts: Sequence[bytes]) -> bool:
         """Send a message; return False when the end has come before."""
+        self._monitor.read()
         while not self._socket.poll(_POLL_MS, zmq.POLLOUT):
+            self._monitor.read()
             if self._stop.is_set():
                 return False
         self._socket.send_multipart(parts)

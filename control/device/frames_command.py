@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _shape(context: click.Context, option: click.Parameter, value: str) -> tuple
 
 
 @click.command("rawdaq-device --frames", context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-device")
 @click.option("-a", "--address", default="tcp://127.0.0.1:9609", show_default=True, help="Where it binds; * for all.")
 @click.option("--connect", is_flag=True, help="Connect to that address instead.")
 @click.option(

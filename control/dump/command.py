@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from rawdaq.control.handover import HandsOver, handover
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
@@ -38,6 +39,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
 
 
 @click.command(cls=HandsOver, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-dump")
 @handover(
     "--frames",
     "rawdaq.control.dump.frames_command:frames",

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import zmq
 
 from rawdaq.control.dump.frames import Arrival, FrameStats, arrival
-from rawdaq.errors import ComponentError
 from rawdaq.protocols.array import HeaderForm
 from rawdaq.protocols.message_errors import MessageMalformed
-from rawdaq.sockets.zmq_socket import check_zmq_address
+from rawdaq.sockets.zmq_socket import check_zmq_address, set_common_options, watched
 
 _POLL_MS = 100  # how late a signal or the end of the time may be
 
@@ -45,23 +44,17 @@ class FrameReader:
         """
         stats, end_s = self.stats, None if seconds is None else time.monotonic() + seconds
         with zmq.Context() as context, context.socket(zmq.SUB if self._subscribes else zmq.PULL) as opened:
-            self._open(opened)
-            while not stop.is_set() and (count is None or stats.frames < count):
-                left_ms = _POLL_MS if end_s is None else min(_POLL_MS, round(1000 * (end_s - time.monotonic())))
-                if left_ms <= 0:
-                    return
-                if opened.poll(left_ms):
-                    self._take(opened.recv_multipart(), show)
-
-    def _open(self, opened: "zmq.Socket[bytes]") -> None:
-        opened.setsockopt(zmq.LINGER, 0)
-        opened.setsockopt(zmq.IPV6, 1)
-        if self._subscribes:
-            opened.setsockopt(zmq.SUBSCRIBE, b"")
-        try:
-            (opened.bind if self._binds else opened.connect)(self._address)
-        except zmq.ZMQError as error:
-            raise ComponentError(f"cannot use {self._address}: {error.strerror}") from error
+            set_common_options(opened)
+            if self._subscribes:
+                opened.setsockopt(zmq.SUBSCRIBE, b"")
+            with watched(opened, self._address, self._binds) as monitor:
+                while not stop.is_set() and (count is None or stats.frames < count):
+                    left_ms = _POLL_MS if end_s is None else min(_POLL_MS, round(1000 * (end_s - time.monotonic())))
+                    if left_ms <= 0:
+                        return
+                    if opened.poll(left_ms):
+                        self._take(opened.recv_multipart(), show)
+                    monitor.read()
 
     def _take(self, parts: list[bytes], show: Callable[[Arrival], None]) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rawdaq-dump --frames", context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-dump")
 @click.option("-a", "--address", default="tcp://localhost:9610", show_default=True, help="Where frames come from.")
 @click.option("--bind", is_flag=True, help="Bind that address, for an output that connects.")
 @click.option(

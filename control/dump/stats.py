@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rawdaq.control.dump.run import Arrival, View, seconds
 from rawdaq.control.dump.views import print_line
+from rawdaq.control.status.columns import fitting
 from rawdaq.packet import rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.times import is_contiguous
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 0.25
 _PRINT_S = 10.0  # how often a table is printed where it cannot be redrawn
+_GAP = 2  # between columns
+#: What is shown first where there is no room for all.
+_IMPORTANT = ("stream", "latency s", "gaps", "lost", "packets", "rate Hz", "overlaps", "max", "mean", "bytes/s")
 _PLAIN_WIDTH = 200  # no terminal, no width: wide enough for every column
 
 
@@ -96,27 +100,34 @@ class _Tables(View):
     def _bytes_per_s(self, figures: Figures) -> float:
         return figures.sample_bytes / max(time.monotonic() - self._began_s, 1e-3)
 
-    def _table(self) -> "Table":
+    def _table(self, width: int) -> "Table":
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("stream", no_wrap=True)
-        for name in ("packets", "rate Hz", "latency s", "mean", "max", "gaps", "overlaps", "lost", "bytes/s"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for stream, figures in sorted(self.streams.items()):
-            table.add_row(
-                str(stream),
-                str(figures.packets),
-                rate_text(figures.rate_hz),
-                _latency_text(figures.latency_ns),
-                _latency_text(figures.latency_mean_ns),
-                _latency_text(figures.latency_max_ns),
-                str(figures.gaps),
-                str(figures.overlaps),
-                str(figures.lost),
-                f"{self._bytes_per_s(figures):.0f}",
-            )
+        cells = self._cells()
+        shown = fitting({name: cells[name] for name in _IMPORTANT}, width, _GAP)
+        for name in cells:
+            if name in shown:
+                table.add_column(name, justify="left" if name == "stream" else "right", no_wrap=True)
+        for row in zip(*(values for name, values in cells.items() if name in shown), strict=True):
+            table.add_row(*row)
         return table
+
+    def _cells(self) -> dict[str, list[str]]:
+        """Return what is in each column."""
+        streams = sorted(self.streams.items())
+        return {
+            "stream": [str(stream) for stream, _ in streams],
+            "packets": [str(figures.packets) for _, figures in streams],
+            "rate Hz": [rate_text(figures.rate_hz) for _, figures in streams],
+            "latency s": [_latency_text(figures.latency_ns) for _, figures in streams],
+            "mean": [_latency_text(figures.latency_mean_ns) for _, figures in streams],
+            "max": [_latency_text(figures.latency_max_ns) for _, figures in streams],
+            "gaps": [str(figures.gaps) for _, figures in streams],
+            "overlaps": [str(figures.overlaps) for _, figures in streams],
+            "lost": [str(figures.lost) for _, figures in streams],
+            "bytes/s": [f"{self._bytes_per_s(figures):.0f}" for _, figures in streams],
+        }
 
 
 class LiveTable(_Tables):
@@ -133,7 +144,7 @@ class LiveTable(_Tables):
         if self._live is None:
             self._live = Live(auto_refresh=False)
             self._live.start()
-        self._live.update(self._table(), refresh=True)
+        self._live.update(self._table(self._live.console.width), refresh=True)
 
     def close(self) -> None:
         """Leave the table as it is."""
@@ -154,7 +165,7 @@ class PlainTable(_Tables):
 
         console = Console(file=sys.stdout, width=_PLAIN_WIDTH, force_terminal=False, color_system=None)
         with console.capture() as capture:
-            console.print(self._table())
+            console.print(self._table(_PLAIN_WIDTH))
         for line in capture.get().splitlines():
             print_line(line.rstrip())
 

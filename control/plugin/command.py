@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from rawdaq.control.invocation import version_option
+
 if TYPE_CHECKING:
     from rawdaq.config.settings import ComponentSettings
 
@@ -34,6 +36,7 @@ class _Seconds(click.FloatRange):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("rawdaq-plugin")
 @click.option("-s", "host", metavar="HOST", help="Where the device listens.")
 @click.option("-p", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Its port.")
 @click.option("-c", "station", metavar="NET.STA", help="Network and station of the samples.")
@@ -75,7 +78,7 @@ def command(file: Path | None, to_system_log: bool, log_level: str | None, **giv
     components = _from_options(**given) if file is None else _from_file(file, **given)
     from rawdaq.control.plugin import process as plugin_process
 
-    return plugin_process.run(components, log_level, to_system_log=to_system_log)
+    return plugin_process.run(components, log_level, to_system_log=to_system_log, may_run_twice=file is None)
 
 
 def _from_file(file: Path, names: Sequence[str], plugin_name: str | None, **short: Any) -> list["ComponentSettings"]:

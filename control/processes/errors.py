@@ -1,15 +1,6 @@
 """Why a component did not start, or did not stop as it should."""
 
-from pathlib import Path
-
 from rawdaq.errors import ComponentError
-
-_OTHER_LOG = "the log of what started it (of rawdaq-plugin that is seedlink's)"
-
-
-def log_hint(log_file: Path) -> str:
-    """Return where to look for more: *log_file*, or in words when the component was not started from here."""
-    return str(log_file) if log_file.exists() else _OTHER_LOG
 
 
 class StartFailed(ComponentError):

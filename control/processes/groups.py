@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
 from rawdaq.config import ComponentSettings, registry
 from rawdaq.config.hooks import publisher_hooks, receiver_hooks
 from rawdaq.errors import ComponentError
-from rawdaq.process.limits import highest_open_files
+from rawdaq.open_files import REMEDY, highest_open_files
 from rawdaq.process.runs import Running
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.stream_id import StreamId
 
 _PROCESS_FILES = 40  # the interpreter's, the event loop's and ZMQ's own
 _COMPONENT_FILES = 5  # pid file, two of the command socket and one of its client, the device
+_LEAST_PROCESS_FILES = 24
+_LEAST_COMPONENT_FILES = 4
 _PUBLISHER_FILES = 2  # a socket and its client; of an archive a file for each stream
 
 
@@ -38,15 +41,21 @@ def _parts(members: list[ComponentSettings], count: int) -> list[list[ComponentS
     return [members[begin:end] for begin, end in pairwise(edges)]
 
 
-def running_groups(components: Sequence[ComponentSettings], runtime: RuntimeFiles) -> list[list[ComponentSettings]]:
-    """Return *components* in the groups in which they share processes now.
+def running_groups(
+    components: Sequence[ComponentSettings], runtime: RuntimeFiles
+) -> list[tuple[Path | None, list[ComponentSettings]]]:
+    """Return *components* in the groups in which they share processes now, each with the configuration of its process.
 
     Where only some components of a process are among them, each of these gets a process of its own.
     """
     alone = {component.key: component for component in components}
-    together = [[alone.pop(key) for key in keys] for _, keys in whole_processes(list(alone), runtime)]
+    together = [
+        (process.configuration, [alone.pop(key) for key in keys])
+        for process, keys in whole_processes(list(alone), runtime)
+    ]
     # By now the station files may bind them to different cores.
-    return [part for group in together for part in spread(group, 1)] + [[component] for component in alone.values()]
+    parts = [(configuration, part) for configuration, group in together for part in spread(group, 1)]
+    return parts + [(None, [component]) for component in alone.values()]
 
 
 def whole_processes(keys: Sequence[str], runtime: RuntimeFiles) -> list[tuple[Running, list[str]]]:
@@ -66,10 +75,13 @@ def shortage(group: Sequence[ComponentSettings]) -> str | None:
     needed = _PROCESS_FILES + sum(map(_count_files, group))
     if highest is None or needed <= highest:
         return None
-    return (
-        f"{len(group)} components in one process may need {needed} open files, and it may have {highest}: "
-        "give --processes a larger number, or raise the limit (ulimit -Hn, LimitNOFILE= in systemd)"
-    )
+    what = group[0].key if len(group) == 1 else f"{len(group)} components in one process"
+    return f"{what} may need {needed} open files, and a process may have {highest} here: {REMEDY}"
+
+
+def least_files(components: int) -> int:
+    """Return how many open files a process needs in any case to run so many components."""
+    return _LEAST_PROCESS_FILES + _LEAST_COMPONENT_FILES * components
 
 
 def _count_files(component: ComponentSettings) -> int:

@@ -6,11 +6,14 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from rawdaq.control.processes import children
 from rawdaq.errors import RawdaqError
+from rawdaq.open_files import highest_open_files
 
 #: For each key the pid, or why there is none.
 Results: TypeAlias = dict[str, int | RawdaqError]
 
 _AT_ONCE = 16
+_OWN_FILES = 24  # of a command, and as many as follow for each component that it asks at the same time
+_FILES_EACH = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,7 +54,7 @@ def run_each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqErr
         except RawdaqError as error:
             return error
 
-    with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(items)))) as pool:
+    with ThreadPoolExecutor(min(_at_once(), max(1, len(items)))) as pool:
         try:
             futures = [pool.submit(run, item) for item in items]
             return [future.result() for future in futures]
@@ -59,3 +62,9 @@ def run_each(action: Callable[[T], R], items: Sequence[T]) -> list[R | RawdaqErr
             children.interrupted.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _at_once() -> int:
+    """Return for how many items there are open files at the same time: ZMQ ends the process when it gets none."""
+    highest = highest_open_files()
+    return _AT_ONCE if highest is None else max(1, min(_AT_ONCE, (highest - _OWN_FILES) // _FILES_EACH))

@@ -1,8 +1,9 @@
 """The process of components, one or many in one event loop: ``python -m rawdaq.control.processes.main NAME``.
 
-Its standard input says what to run, as JSON: ``{"core_id": null, "members": [[STATION_FILE, KEY], ...]}``. NAME is the
-key of a component that has the process to itself, or what a shared process is called, such as ``group.1``. What becomes
-of one component concerns no other; see ``docs/decisions/many-stations.md``.
+Its standard input says what to run, as JSON: ``{"core_id": null, "configuration": "/etc/stations", "is_strict": false,
+"members": [[STATION_FILE, KEY], ...]}``. NAME is the key of a component that has the process to itself, or what a
+shared process of that configuration is called, such as ``group.1``. What becomes of one component concerns no other;
+see ``docs/decisions/many-stations.md``.
 """
 
 import asyncio
@@ -11,25 +12,30 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawdaq import config, station
+from rawdaq import config, open_files, station
 from rawdaq.config import ComponentSettings
+from rawdaq.control.processes.groups import least_files, shortage
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process import limits, log, member_log
 from rawdaq.process.member_log import MemberLogs
-from rawdaq.process.runs import AlreadyRunning
+from rawdaq.process.runs import AlreadyRunning, process_key
 from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.process.runtime_watch import RuntimeWatch
 from rawdaq.process.signals import stopping_on_signal
+from rawdaq.publisher import LastEnd
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.zmq_context import large_context
 
 _LOG = logging.getLogger("rawdaq.process")
 
 _GROUP_START_TIMEOUT_S = 30.0  # a component of a shared process that does not open by then fails
+_ASK_AGAIN_S = 0.1
 _LAST_ANSWERS_S = 2.0  # for the answers to `stop` that are still on their way
 
 
@@ -60,31 +66,41 @@ class Process:
     Attributes:
         runtime: where their pid files and command sockets are.
         core_ids: the processor cores of the process; empty leaves that to the system.
-        group: what the process is called when components share it; None when a component has it to itself.
-        logs: the logs of the components; None: they log where the process logs.
+        group: what users call the process when components share it; None when a component has it to itself.
+        configuration: the station file, or the folder of them, that a shared process was started for.
+        has_log_files: whether components log into files of their own; else to standard error or the system's log.
+        logs: the logs of the components of a shared process.
         log_level: the least severe messages that are shown; None: what the settings of each component say.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
+        may_run_twice: whether a component runs although another process runs it too; else it fails.
+        patience_s: how long that other process may take to end, before the component fails.
+        is_strict: whether a component fails of which a publisher cannot open; else it runs on without that.
     """
 
     runtime: RuntimeFiles
     core_ids: Set[int] = frozenset[int]()
     group: str | None = None
+    configuration: Path | None = None
+    has_log_files: bool = False
     logs: MemberLogs | None = None
     log_level: str | None = None
     ends_together: bool = False
     needs_commands: bool = True
+    may_run_twice: bool = False
+    patience_s: float = 0.0
+    is_strict: bool = False
 
     def run(self, members: Sequence[Member]) -> int:
         """Run *members* until all have ended; return the exit status: 0 when all ended in order, else 1.
 
         Raises:
-            ComponentError: another process has the name of the group.
+            ComponentError: another process has the name of the group, or the system allows it too few open files.
         """
-        limits.raise_open_files()
+        open_files.raise_open_files(least_files(len(members)))
         with ExitStack() as stack:
             if self.group is not None:
-                stack.enter_context(self._hold_name(self.group))
+                stack.enter_context(self._hold_name(process_key(self.group, self.configuration)))
             if len(members) > 1:
                 stack.enter_context(_one_zmq_context())
             return asyncio.run(_Run(self, members).serve())
@@ -92,12 +108,16 @@ class Process:
     @contextmanager
     def _hold_name(self, name: str) -> Generator[None]:
         try:
-            with self.runtime.hold(name, Path(), 0):
+            with self.runtime.hold(name, self.configuration or Path(), 0, log_file=self.log_file(name)):
                 yield
         except AlreadyRunning as error:
             raise ComponentError(
                 f"another start has just taken the name {name}; start these components again"
             ) from error
+
+    def log_file(self, key: str) -> Path | None:
+        """Return the log file of *key*; None when it has none."""
+        return self.runtime.log_file(key) if self.has_log_files else None
 
     @contextmanager
     def hold(self, settings: ComponentSettings) -> Generator[str | None]:
@@ -110,11 +130,19 @@ class Process:
             try:
                 if not self.needs_commands:
                     self.runtime.prepare()
-                stop_timeout_s = settings.daemon.stop_timeout_s
-                stack.enter_context(self.runtime.hold(settings.key, settings.file, stop_timeout_s, self.group))
+                held = self.runtime.hold(
+                    settings.key,
+                    settings.file,
+                    settings.daemon.stop_timeout_s,
+                    self.group,
+                    configuration=self.configuration,
+                    log_file=self.log_file(settings.key),
+                )
+                stack.enter_context(held)
                 address = self.runtime.command_address(settings.key)
             except (ComponentError, OSError) as error:
-                if self.needs_commands:
+                is_second_copy = isinstance(error, AlreadyRunning) and not self.may_run_twice
+                if self.needs_commands or is_second_copy:
                     raise
                 _LOG.warning("control-rawdaq cannot talk to %s: %s", settings.key, error)
                 address = None
@@ -127,20 +155,22 @@ class _Run:
     def __init__(self, process: Process, members: Sequence[Member]) -> None:
         self._process = process
         self._members = members
-        self._servers: list[ReceiverServer] = []
+        self._servers: dict[str, ReceiverServer] = {}
         self._are_built = asyncio.Event()
         self._is_stopping = False
 
     async def serve(self) -> int:
         """Serve all members; return the exit status."""
-        with stopping_on_signal(self._stop, self._retry):
+        with stopping_on_signal(self._stop, self._retry, is_last=True):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
+            watch = asyncio.create_task(RuntimeWatch(self._process.runtime, self._servers).run(), name="runtime files")
             station.spare_collector()
             self._are_built.set()
             if self._process.group:
                 _LOG.info("%s runs %d components", self._process.group, len(tasks))
             ends = await asyncio.gather(*tasks)
+            watch.cancel()
         failures = ends.count(False)
         if self._process.group:
             _LOG.info("%s has stopped, %d components ended with an error", self._process.group, failures)
@@ -148,11 +178,11 @@ class _Run:
 
     def _stop(self) -> None:
         self._is_stopping = True
-        for server in self._servers:
+        for server in self._servers.values():
             server.stop()
 
     def _retry(self) -> None:
-        for server in self._servers:
+        for server in self._servers.values():
             server.cmd_retry()
 
     async def _run(self, member: Member) -> bool:
@@ -180,20 +210,47 @@ class _Run:
         process = self._process
         try:
             settings = member.load()
-        except Exception as error:
-            process.runtime.keep_error(member.key, member.file, error)  # as `hold` does with later errors
+        except Exception as error:  # later ones are kept by `hold`
+            process.runtime.keep_error(member.key, member.file, error, process.log_file(member.key))
             raise
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
+        await self._wait_for_copy(settings.key)
+        last_end = _last_end(process.runtime, settings.key)
         with process.hold(settings) as address:
             limits.bind_cores(process.core_ids)
             server = station.prepare(settings, address)
+            server.last_end = last_end
+            server.needs_all_publishers = process.is_strict
             if process.group is not None:
                 server.start_timeout_s = _GROUP_START_TIMEOUT_S
-            self._servers.append(server)
+            self._servers[settings.key] = server
             await self._are_built.wait()
             if not self._is_stopping:
                 await server.serve()
+
+    async def _wait_for_copy(self, key: str) -> None:
+        """Return when no other process runs *key*, or its time is over."""
+        end_s, is_logged = time.monotonic() + self._process.patience_s, False
+        while time.monotonic() < end_s and not self._is_stopping:
+            with suppress(ComponentError):  # `hold` decides what that means
+                if not ((running := self._process.runtime.running(key)) and running.is_alive):
+                    return
+                if not is_logged:
+                    _LOG.info("%s: waiting for the process %d, which still runs it, to end", key, running.pid)
+                    is_logged = True
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _last_end(runtime: RuntimeFiles, key: str) -> LastEnd:
+    """Return how the last run of *key* ended; without runtime files it counts as stopped."""
+    try:
+        ended = runtime.ended(key)
+    except ComponentError:
+        ended = None
+    if ended is None:
+        return LastEnd.STOPPED
+    return LastEnd.KILLED if ended.error is None else LastEnd.FAILED
 
 
 @contextmanager
@@ -210,7 +267,7 @@ def _one_zmq_context() -> Generator[None]:
         ending.join(_LAST_ANSWERS_S)
 
 
-def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
+def run_here(component: ComponentSettings, runtime: RuntimeFiles, *, is_strict: bool = False) -> int:
     """Run *component* in this process, which logs to standard error; return the exit status.
 
     Raises:
@@ -218,14 +275,18 @@ def run_here(component: ComponentSettings, runtime: RuntimeFiles) -> int:
     """
     runtime.prepare()
     log.configure(component.daemon.log_level)
+    if short := shortage([component]):
+        _LOG.warning("%s", short)
     core_id = component.daemon.core_id
-    return Process(runtime, frozenset[int]() if core_id is None else {core_id}).run([Member.of(component)])
+    core_ids = frozenset[int]() if core_id is None else {core_id}
+    return Process(runtime, core_ids, is_strict=is_strict).run([Member.of(component)])
 
 
 def main(args: Sequence[str]) -> int:
     """Run the components that standard input names in a process that is called *args*; return the exit status."""
     order = json.load(sys.stdin)
     name, core_id = args[0], order["core_id"]
+    configuration = Path(order["configuration"]) if order["configuration"] else None
     load_file = functools.cache(config.load)  # a station file may have several components
     members = [
         Member(key, Path(file), functools.partial(_load, load_file, Path(file), key, core_id))
@@ -235,12 +296,14 @@ def main(args: Sequence[str]) -> int:
     try:
         with RuntimeFiles.find() as runtime:
             runtime.prepare()
-            log_file = runtime.log_file(name)
-            logs = None if is_alone else member_log.configure_shared(log_file)
-            if is_alone:
-                log.configure("INFO", log_file)
             core_ids = frozenset[int]() if core_id is None else {core_id}
-            return Process(runtime, core_ids, None if is_alone else name, logs).run(members)
+            process = Process(runtime, core_ids, None if is_alone else name, configuration, has_log_files=True)
+            process.is_strict = order["is_strict"]
+            if is_alone:
+                log.configure("INFO", runtime.log_file(name))
+            else:
+                process.logs = member_log.configure_shared(runtime.log_file(process_key(name, configuration)))
+            return process.run(members)
     except RawdaqError as error:
         print(error, file=sys.stderr)
         return 1

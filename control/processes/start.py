@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import IO
 
+from rawdaq import open_files
 from rawdaq.config import ComponentSettings
 from rawdaq.control import client, logs
 from rawdaq.control.processes import children
 from rawdaq.control.processes.errors import StartFailed
+from rawdaq.control.processes.groups import least_files
 from rawdaq.control.processes.jobs import Job, Results, run_all
 from rawdaq.errors import ComponentError, RawdaqError
-from rawdaq.process.runs import AlreadyRunning
+from rawdaq.process.runs import AlreadyRunning, process_key
 from rawdaq.process.runtime_files import RuntimeFiles
 
 START_TIMEOUT_S = 30.0
@@ -32,19 +35,35 @@ _ASK_AGAIN_S = 0.1
 _REASON = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+ (.*)")
 
 
-def start(groups: Sequence[Sequence[ComponentSettings]], runtime: RuntimeFiles) -> Results:
-    """Start each of *groups* as one process; return the pid of each component that answers, or why it does not."""
-    runtime.prepare()
+def start(
+    groups: Sequence[Sequence[ComponentSettings]],
+    runtime: RuntimeFiles,
+    configuration: Path | None = None,
+    *,
+    is_strict: bool = False,
+) -> Results:
+    """Start components in the background.
+
+    Args:
+        groups: the components; those of each group share a process.
+        runtime: where their files are.
+        configuration: the station file, or the folder of them, that processes which components share belong to.
+        is_strict: whether a component does not start of which a publisher cannot open.
+
+    Returns:
+        The pid of each component that answers, or why it does not.
+    """
     with runtime.one_start():  # so that no other start takes a name that is free now
-        names = _free_names(runtime)
-        starts = [_Start(group[0].key if len(group) == 1 else next(names), group, runtime) for group in groups]
+        names = _free_names(runtime, configuration)
+        named = [(group[0].key if len(group) == 1 else next(names), group) for group in groups]
+        starts = [_Start(name, group, runtime, configuration, is_strict) for name, group in named]
         return run_all([Job(each.keys, each.run) for each in starts])
 
 
-def _free_names(runtime: RuntimeFiles) -> Generator[str]:
-    """Yield names for shared processes; no component has such a name, because of the point."""
+def _free_names(runtime: RuntimeFiles, configuration: Path | None) -> Generator[str]:
+    """Yield names for shared processes of *configuration*; no component has such a name, because of the point."""
     for number in count(1):
-        running = runtime.running(f"group.{number}")
+        running = runtime.running(process_key(f"group.{number}", configuration))
         if running is None or not running.is_alive:
             yield f"group.{number}"
 
@@ -56,15 +75,26 @@ class _Start:
         name: the key of a component that has the process to itself, or the name of a shared process.
         group: the components.
         runtime: where their files are.
+        configuration: what a shared process belongs to.
+        is_strict: whether a component does not start of which a publisher cannot open.
     """
 
-    def __init__(self, name: str, group: Sequence[ComponentSettings], runtime: RuntimeFiles) -> None:
+    def __init__(
+        self,
+        name: str,
+        group: Sequence[ComponentSettings],
+        runtime: RuntimeFiles,
+        configuration: Path | None,
+        is_strict: bool,
+    ) -> None:
         self.keys = [component.key for component in group]
         self._name = name
         self._group = group
         self._runtime = runtime
+        self._configuration = configuration
+        self._is_strict = is_strict
         self._is_alone = self.keys == [name]
-        self._log_file = runtime.log_file(name)
+        self._log_file = runtime.log_file(name if self._is_alone else process_key(name, configuration))
         # What the logs hold by now is about earlier runs.
         self._log_begin = logs.size_bytes(self._log_file)
         self._begins = {key: logs.size_bytes(runtime.log_file(key)) for key in self.keys}
@@ -80,10 +110,11 @@ class _Start:
 
         Raises:
             AlreadyRunning: the only component runs.
-            ComponentError: no process can be started.
+            ComponentError: no process can be started, or it could not open enough files.
         """
         if self._is_alone and (running := self._runtime.running(self._name)) and running.is_alive:
             raise AlreadyRunning(self._name, running.pid)
+        open_files.raise_open_files(least_files(len(self.keys)))
         with self._order() as order:
             self._pid = children.spawn(_MAIN, [self._name], self._log_file, order.fileno())
         self._end_s = time.monotonic() + self._timeout_s
@@ -100,7 +131,12 @@ class _Start:
     def _order(self) -> IO[bytes]:
         """Return a file that says what the process is to run; writing into a pipe could wait for the reader."""
         members = [(str(component.file), component.key) for component in self._group]
-        order = {"core_id": self._group[0].daemon.core_id, "members": members}
+        order = {
+            "core_id": self._group[0].daemon.core_id,
+            "configuration": str(self._configuration) if self._configuration else None,
+            "is_strict": self._is_strict,
+            "members": members,
+        }
         try:
             with ExitStack() as stack:
                 file = stack.enter_context(tempfile.TemporaryFile())

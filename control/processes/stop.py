@@ -8,11 +8,11 @@ from functools import partial
 
 from rawdaq.control import client
 from rawdaq.control.processes import children
-from rawdaq.control.processes.errors import EndedWithError, Killed, NotStopped, log_hint
+from rawdaq.control.processes.errors import EndedWithError, Killed, NotStopped
 from rawdaq.control.processes.groups import whole_processes
 from rawdaq.control.processes.jobs import Job, Results, run_all
 from rawdaq.errors import ComponentError, RawdaqError
-from rawdaq.process.runs import Running
+from rawdaq.process.runs import Running, log_hint
 from rawdaq.process.runtime_files import RuntimeFiles
 
 _STOP_MARGIN_S = 5.0  # beyond its own deadlines, a component closes sockets and ends
@@ -48,7 +48,7 @@ def _stop_one(key: str, runtime: RuntimeFiles) -> Results:
         process = f"its process {running.pid}" if running.pid > 0 else "its process"
         raise ComponentError(
             f"{key} is not running: {process} ended without tidying up; "
-            f"its pid file is removed now, its log may say why: {log_hint(runtime.log_file(running.group or key))}"
+            f"its pid file is removed now, its log may say why: {log_hint(running.process_log)}"
         )
     return {key: _stop_member(running, key, runtime)} if running.group else _stop_process(running, [key], runtime)
 
@@ -110,7 +110,7 @@ def _stop_process(running: Running, keys: Sequence[str], runtime: RuntimeFiles) 
         raise ComponentError(
             f"{late[0]} (pid {running.pid}) cannot even be killed: it hangs in the system, see its disks"
         )
-    for key in [*late, running.group] if late and running.group else late:
+    for key in [*late, running.process] if late and running.process else late:
         runtime.forget(key)
     killed = {key: Killed(key, timeout_s) for key in late}
     return {key: killed.get(key) or _error_at_end(running.pid, key, runtime) or running.pid for key in keys}
@@ -140,10 +140,9 @@ def _signal(
 
 def _error_at_end(pid: int, key: str, runtime: RuntimeFiles) -> EndedWithError | None:
     """Return what went wrong with *key*, which the process *pid* has stopped."""
-    reason, logged_by = runtime.take_error(key, pid), key
-    left = runtime.running(key)
-    if left and left.pid == pid and not left.is_alive:
-        runtime.forget(key)
-        reason = "it ended before it was done: what waited in its queues may be lost"
-        logged_by = left.group or key
-    return EndedWithError(key, reason, log_hint(runtime.log_file(logged_by))) if reason else None
+    ended = runtime.ended(key)
+    if ended is None or ended.pid != pid:
+        return None
+    runtime.forget(key)
+    reason = ended.error or "it ended before it was done: what waited in its queues may be lost"
+    return EndedWithError(key, reason, log_hint(ended.log_file))

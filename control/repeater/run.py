@@ -122,4 +122,5 @@ def _receiver(config: Config, outputs: list[RepeaterPublisher]) -> _Receiver:
     )
     receiver.stop_timeout_s = values["stop_timeout_s"] / 2  # it takes as long for its queues, and for closing
     receiver.start_timeout_s = _START_S
+    receiver.needs_all_publishers = True  # the request to start is answered with the reason
     return receiver

@@ -3,20 +3,35 @@
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
-from rawdaq.sockets.remedies import cannot_listen
+from rawdaq.sockets.listener import Listener, bind
 
 _MAX_CONNECTIONS = 200
 _CLOSE_S = 2  # what is being answered may take so long when the server stops
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program."""
+    """Leaves signals to the program, and accepting connections to a listener of ours."""
+
+    listener: Listener | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Begin to accept connections; called by `serve`."""
+        await super().startup(sockets=[])
+        if self.listener is not None:
+            self.listener.start(self._connection)
+            self.servers.append(cast("asyncio.Server", self.listener))  # it is closed and waited for like one
+
+    def _connection(self) -> asyncio.Protocol:
+        make = cast("Any", self.config.http_protocol_class)
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -36,7 +51,6 @@ class RestServer:
     def __init__(self, app: Any, host: str, port: int, log: logging.Logger) -> None:
         self._host, self._port = host, port
         self._log = log
-        self._socket: socket.socket | None = None
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -62,28 +76,17 @@ class RestServer:
         Raises:
             ComponentError: the address cannot be used; the text says why and what to do.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, _, _, _, address = found[0]
-            self._socket = socket.socket(family, socket.SOCK_STREAM)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(address)
-            self._socket.listen()
-        except OSError as error:
-            if self._socket is not None:
-                self._socket.close()
-            raise cannot_listen(self.url, error) from error
-        self._port = self._socket.getsockname()[1]
+        self._server.listener = await bind(self._host, self._port, self.url, self._log)
+        self._port = self._server.listener.port
         self._log.info("serving REST on %s", self.url)
 
     async def serve(self) -> None:
         """Answer requests until `stop`; call it after `open`."""
-        assert self._socket is not None  # noqa: S101 - it is open
+        assert self._server.listener is not None  # noqa: S101 - it is open
         try:
-            await self._server.serve([self._socket])
+            await self._server.serve()
         finally:
-            self._socket.close()
+            self._server.listener.close()
 
     def stop(self) -> None:
         """Let `serve` return."""

@@ -38,7 +38,7 @@ class DataLinkPublisher(Publisher):
         url: ``datalink://HOST:PORT``, ``datalinks://`` for TLS, ``ws://HOST:PORT/datalink`` or ``wss://``.
         format: 2 or 3, the version of miniSEED.
         length: bytes of a record, the longest one of miniSEED 3; no more than the server's MaxPacketSize.
-        encoding: of the records, as `RecordFormat` has it.
+        encoding: of the records; ``auto`` is STEIM2 for integers and the samples' own for others.
         flush_after_s: how long a sample waits at most for its record to fill.
         user: who we are to a server that wants to know.
         password_file: a file that holds the user's password.
@@ -130,6 +130,10 @@ class DataLinkPublisher(Publisher):
             raise
         if failure is not None:
             raise await self._failed(failure, places[done]) from failure
+
+    def retry(self) -> None:
+        """Ask the server again at once, also when it has refused us."""
+        self._retry_s = 0.0
 
     async def _connected(self) -> DataLink:
         """Return a connection to a server that takes our records.

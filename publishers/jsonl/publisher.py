@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
@@ -35,7 +36,8 @@ class JsonLinesPublisher(Publisher):
     ``kill -9``.
 
     Args:
-        write: pattern of the files' path names, with the letters of `JsonLinesLayout`.
+        write: pattern of the files' path names. ``%n``, ``%s``, ``%l`` and ``%c`` are network, station, location and
+            channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and second, UTC.
         bandwrite: patterns of their own for some band codes, or the letter of another band.
         folder: what relative patterns start from.
         state: the file that knows what is in the files.
@@ -96,6 +98,8 @@ class JsonLinesPublisher(Publisher):
         self._thread = disk_thread(device)
 
     def _open(self) -> int:
+        for folder in (self._folder, self._state_file.parent):
+            check_mounted(folder)
         self._files.cut(self._progress.open())
         self._before = self._progress.last
         return os.stat(self._state_file.parent).st_dev

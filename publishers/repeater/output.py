@@ -18,7 +18,7 @@ from rawdaq.publisher import OverflowPolicy
 from rawdaq.publishers.repeater.backlog import Backlog, Counts, Outcome, Outgoing
 from rawdaq.publishers.repeater.consumer import Consumer
 from rawdaq.publishers.repeater.places import ConsumerDialler, Place
-from rawdaq.sockets.listening import listen
+from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.refusals import Refusals
 
 _MAX_CONSUMERS = 256
@@ -77,7 +77,7 @@ class Output:
         self._backlog = Backlog()  # of a PUSH output
         self._consumers: deque[Consumer] = deque()
         self._connections: set[Consumer] = set()  # also those whose handshake is not over
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dialler: ConsumerDialler | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -113,8 +113,10 @@ class Output:
             self._dialler = ConsumerDialler(self._connection, self._place, self._log)
             self._dialling = asyncio.create_task(self._dialler.run(), name=f"connecting to {self.address}")
             return
-        self._server, port = await listen(self._connection, self._place.host, self._place.port or 0, self.address)
-        self._place = self._place._replace(port=port)
+        self._listener = await listen(
+            self._connection, self._place.host, self._place.port or 0, self.address, self._log
+        )
+        self._place = self._place._replace(port=self._listener.port)
         self._log.info("sending to consumers that connect to %s", self.address)
 
     def _connection(self) -> Consumer:
@@ -141,8 +143,8 @@ class Output:
         self._is_closing = True
         if self._dialler is not None:
             self._dialler.stop()
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for consumer in self._connections & set(self._consumers):
             consumer.close()
         for consumer in self._connections - set(self._consumers):
@@ -153,9 +155,9 @@ class Output:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
         for item in self._backlog.clear():
             self._settle(item, Outcome.DISCARDED)
         self._refusals.log(at_once=True)

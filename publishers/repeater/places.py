@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rawdaq.errors import InvalidValue
 from rawdaq.publishers.repeater.consumer import Consumer
 from rawdaq.sockets.dialling import Backoff, Dialler
+from rawdaq.sockets.endpoint import check_host
 
 _ADDRESS = re.compile(r"tcp://(?:(?P<host>[^\s:/\[\]]+)|\[(?P<ip6>[0-9A-Fa-f:.]+)\]):(?P<port>\d{1,5})", re.ASCII)
 _IPC = re.compile(r"ipc://(?P<path>[^\s*]\S*)")
@@ -79,4 +80,8 @@ def connected_place(address: str) -> Place:
     match = _ADDRESS.fullmatch(address)
     if not match or not 1 <= int(match["port"]) <= 65535 or match["host"] == "*":
         raise InvalidValue(f"{address!r} is not the address of a consumer; it should look like tcp://127.0.0.1:9610")
+    try:
+        check_host(match["host"] or match["ip6"])
+    except ValueError as error:
+        raise InvalidValue(str(error)) from None
     return Place(match["host"] or match["ip6"], int(match["port"]), connects=True)

@@ -19,6 +19,7 @@ from rawdaq.publishers.repeater.modes import MAX_BLOCK, Mode, Origin, Rule, Sele
 from rawdaq.publishers.repeater.output import Limits, Output
 from rawdaq.publishers.repeater.places import Place, bound_place, connected_place
 from rawdaq.publishers.repeater.writer import WriterHeaders, writer_run
+from rawdaq.sockets.endpoint import check_listening
 from rawdaq.sockets.refusals import Refusals
 
 WRITER = "std-det-writer"
@@ -85,7 +86,7 @@ class RepeaterPublisher(Publisher):
         send_output_mode: Mode,
         send_output_param: float,
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
-        ip: str = "127.0.0.1",
+        ip: Annotated[str, AfterValidator(check_listening)] = "127.0.0.1",
         address: str | None = None,
         zmq_mode: Annotated[str | int, AfterValidator(_mode)] = "PUSH",
         frame_block: Annotated[int, Field(ge=1, le=MAX_BLOCK)] = 15,

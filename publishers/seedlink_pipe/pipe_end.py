@@ -10,7 +10,7 @@ import termios
 import time
 from pathlib import Path
 
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.protocols.plugin_pipe.writer import ATOMIC_BYTES
 from rawdaq.seedlink_plugin import check_descriptor
 
@@ -46,7 +46,8 @@ class PipeEnd:
         """Take hold of the pipe; a named one without a reader is opened by `connect`.
 
         Raises:
-            ComponentError: there is no pipe; the text names cause and remedy.
+            ComponentError: there is no named pipe (yet); the text names cause and remedy.
+            InvalidValue: there is no inherited pipe, and there never will be one.
         """
         self.last_write_s = time.monotonic()
         if self._path is None:
@@ -61,10 +62,13 @@ class PipeEnd:
         self.connect()
 
     def _take_over(self) -> None:
-        check_descriptor(self._source)
+        try:
+            check_descriptor(self._source)
+        except ComponentError as error:
+            raise InvalidValue(str(error)) from error
         if not os.get_inheritable(self._source):
             # What Python itself opens is closed in children: then it is a file of ours that has this number by chance.
-            raise ComponentError(f"{self.where} belongs to this program itself; let seedlink start it")
+            raise InvalidValue(f"{self.where} belongs to this program itself; let seedlink start it")
         # A descriptor of its own, so that several ends of one pipe can wait at the same time.
         self._fd = os.dup(self._source)
         self.is_pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)

@@ -101,7 +101,7 @@ class SeedLinkPluginPublisher(Publisher):
             the server, which filters and encodes; packets of floats are refused and counted.
         fd: the descriptor of the pipe, which the program must have inherited.
         pipe: a named pipe, instead.
-        encoding: of the records (mode ``mseed``), as `RecordFormat` has it.
+        encoding: of the records (mode ``mseed``); ``auto`` is STEIM2 for integers and the samples' own for others.
         flush_after_s: how long a sample waits at most for its record to fill; by default 1 s in mode ``mseed``. In
             mode ``raw`` the server is asked to give out what it has so often; by default it never is, because that
             leaves the records of decimated streams nearly empty.
@@ -181,7 +181,8 @@ class SeedLinkPluginPublisher(Publisher):
         """Take hold of the pipe.
 
         Raises:
-            ComponentError: there is no pipe; the text names cause and remedy.
+            ComponentError: there is no named pipe (yet); the text names cause and remedy.
+            InvalidValue: there is no inherited pipe, and there never will be one.
         """
         self._pipe.open()
         if self._keepalive_s:
@@ -228,7 +229,11 @@ class SeedLinkPluginPublisher(Publisher):
 
     async def _carry(self, batch: Sequence[Item], add: Callable[[Item], None]) -> None:
         """Write what *add* makes of each item of *batch*, several items at a time."""
-        if not self._pipe.connect():
+        try:
+            is_connected = self._pipe.connect()
+        except ComponentError as error:  # the named pipe was removed
+            raise PublisherUnavailable(str(error)) from error
+        if not is_connected:
             raise PublisherUnavailable(f"no program reads {self._pipe.where}; start the one that does")
         frames: list[_Frames] = []
         before_all = self._written_frames

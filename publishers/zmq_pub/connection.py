@@ -10,8 +10,8 @@ from typing import cast
 
 from rawdaq.delivery.items import Waiting, stream_of
 from rawdaq.errors import RemoteProtocolError
+from rawdaq.open_files import REMEDY, first_for_commands
 from rawdaq.outage import Outage
-from rawdaq.process.limits import first_for_commands
 from rawdaq.protocols.zmtp import Cancelled, Event, Ready, SocketType, Subscribed, ZmtpPeer
 from rawdaq.sockets.dialling import Connection
 from rawdaq.sockets.refusals import Refusals
@@ -95,7 +95,7 @@ class PubConnection(Connection, asyncio.Protocol):
         if not self._admit():
             return self._refuse("there are as many subscribers as max_subscribers allows")
         if transport.get_extra_info("socket").fileno() >= first_for_commands():
-            return self._refuse("this process has hardly any open files left for others; raise the limit (ulimit -n)")
+            return self._refuse(f"hardly any open files are left for others: {REMEDY}")  # of one that is dialled
         self._register.add(self)
         self._transport.set_write_buffer_limits(self._high_water_bytes, self._high_water_bytes // 2)
         # A subscriber whose machine has vanished is noticed although nothing of its streams is sent.

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rawdaq.delivery.items import count_of
-from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
@@ -20,8 +20,8 @@ from rawdaq.protocols.zmtp import frame_message
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.zmq_pub.connection import PubConnection, PubCounts
 from rawdaq.sockets.dialling import Backoff, Dialler
-from rawdaq.sockets.endpoint import host_port
-from rawdaq.sockets.listening import listen
+from rawdaq.sockets.endpoint import check_listening, host_port
+from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.refusals import Refusals
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn, to send what was written and to serve the receiver
@@ -35,8 +35,8 @@ class ZMQTCPPublisher(Publisher):
 
     A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
     once per outage with their extent, and shown by `status`. Nothing else is dropped: a device that sends faster than
-    messages can be made waits. With mode ``remote``, what comes while the other side is away waits for it, and the
-    oldest is dropped when that is too much.
+    messages can be made waits. While the address cannot be listened on, or with mode ``remote`` while the other side is
+    away, what comes waits, and the oldest is dropped when that is too much.
 
     Args:
         ip: the interface to publish on, or with mode remote the machine to send to.
@@ -50,11 +50,14 @@ class ZMQTCPPublisher(Publisher):
     """
 
     takes_runs = True
+    # While it is paused nobody can subscribe, and no other publisher is to wait for that.
+    overflow = OverflowPolicy.DROP_OLDEST
+    overflows_only_when_paused = True
     queue_mb = 8.0  # for what is just being written; it never waits for a subscriber
 
     def __init__(
         self,
-        ip: str,
+        ip: Annotated[str, AfterValidator(check_listening)],
         port: Annotated[int, Field(ge=0, le=65535)],
         name: str = "ZMQTCPPublisher",
         logger: logging.Logger | None = None,
@@ -65,13 +68,12 @@ class ZMQTCPPublisher(Publisher):
         super().__init__(name, logger)
         if mode not in ("local", "outbound", "remote"):
             raise InvalidValue(f"mode {mode!r} is not local, outbound or remote")
-        if mode == "remote":  # it may be away for long, and no other publisher is to wait for it
-            self.overflow, self.queue_mb = OverflowPolicy.DROP_OLDEST, Publisher.queue_mb
-            self.overflows_only_when_paused = True
+        if mode == "remote":  # it may be away for long
+            self.queue_mb = Publisher.queue_mb
         self.ip, self.port, self.mode = ip, port, mode
         self.max_subscribers = max_subscribers
         self._high_water_bytes = int(high_water_mb * 1e6)
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dialler: Dialler[PubConnection] | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._connections: set[PubConnection] = set()
@@ -100,15 +102,17 @@ class ZMQTCPPublisher(Publisher):
         """Listen for subscribers; with mode remote, begin to dial.
 
         Raises:
-            ComponentError: the address cannot be used, or is not a loopback address with mode local.
+            ComponentError: the address cannot be used now.
+            InvalidValue: it is not a loopback address, with mode local.
         """
         if self.mode == "remote":
             self._dialler = Dialler(self._connection, self.ip, self.port, Backoff(), self.log)
             self._dialling = asyncio.create_task(self._dialler.run(), name=f"{self.name} dials {self.address}")
             return
         if reason := _refusal(self.mode, self.ip):
-            raise ComponentError(reason)
-        self._server, self.port = await listen(self._connection, _host(self.ip), self.port, self.address)
+            raise InvalidValue(reason)
+        self._listener = await listen(self._connection, _host(self.ip), self.port, self.address, self.log)
+        self.port = self._listener.port
         self.log.info("publishing on %s", self.address)
 
     def _connection(self) -> PubConnection:
@@ -193,8 +197,8 @@ class ZMQTCPPublisher(Publisher):
         await super().aclose()
         if self._dialler is not None:
             self._dialler.stop()
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         closing = [connection.close() for connection in list(self._connections)]
         if closing:
             _, late = await asyncio.wait(closing, timeout=_LINGER_S)
@@ -206,9 +210,9 @@ class ZMQTCPPublisher(Publisher):
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
         self._refusals.log(at_once=True)
 
     def status(self) -> dict[str, object]:

@@ -7,16 +7,20 @@ import errno
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rawdaq.archive.already_there import AlreadyThere
 from rawdaq.archive.file import ArchiveFile
 from rawdaq.archive.file_cache import FileCache
 from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.archive.restart import RestartGaps
+from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe_write
 from rawdaq.errors import ComponentError
+from rawdaq.extent import Extent
 from rawdaq.miniseed.format import RecordFormat, RecordRun
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.stream_id import StreamId
@@ -36,7 +40,8 @@ _ONE_FILE = frozenset(
     }
 )
 _MAX_HELD_BYTES = 16_000_000  # of such files: a day of a dozen streams
-_RETRY_S = 5.0
+#: What is held is tried again so often.
+RETRY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -75,6 +80,7 @@ class Archive:
     Attributes:
         records: how many records were written.
         bytes: their size.
+        restart: what is missing from a restart.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Archive:
         self._clock_ns = clock_ns
         self._already_there = AlreadyThere(record_format, log)
         self._files = FileCache(root, layout.keys_are_patterns, max_open_files, log, clock_ns)
+        self.restart = RestartGaps(root, layout, log, clock_ns)
         self._failed: dict[str, _Unwritten] | None = None  # the batch that will be given again
         self._held: dict[str, _Unwritten] = {}  # of files that cannot be written
 
@@ -104,6 +111,7 @@ class Archive:
             ComponentError: it cannot; the text names cause and remedy.
         """
         try:
+            check_mounted(self._root)
             self._root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._root):
                 pass
@@ -118,11 +126,26 @@ class Archive:
         return self._files.device
 
     @property
+    def failed(self) -> list[RecordRun] | None:
+        """What of the batch that will be given again is in no file; None when there is no such batch."""
+        return None if self._failed is None else [run for each in self._failed.values() for run in each.runs]
+
+    @property
+    def held(self) -> tuple[str, list[RecordRun]] | None:
+        """Why records are held because their own file cannot be written, and these records; None: none are."""
+        held = [each for each in tuple(self._held.values()) if each.runs]
+        if not held:
+            return None
+        reasons = sorted({describe_write(each.error) for each in held if each.error})
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        return f"{reasons[0]}{more}", [run for each in held for run in tuple(each.runs)]
+
+    @property
     def held_bytes(self) -> int:
         """Size of the records that are held because their own file cannot be written."""
         return sum(held.size_bytes for held in tuple(self._held.values()))
 
-    def status(self) -> dict[str, int]:
+    def status(self) -> dict[str, Any]:
         """Return the counters as `status` shows them."""
         return {
             "records": self.records,
@@ -131,6 +154,7 @@ class Archive:
             "unsynced_files": self._files.dirty_count,
             "torn_tails": self._files.torn_tails,
             "held_bytes": self.held_bytes,
+            **self.restart.status(),
             "already_there": self._already_there.samples,
         }
 
@@ -148,9 +172,8 @@ class Archive:
         files = self._by_file(runs) if self._failed is None else self._failed
         written = [(run.stream, key) for key, unwritten in files.items() for run in unwritten.runs]
         try:
-            self._retry_held()
-            for key, unwritten in files.items():
-                self._write_or_hold(key, unwritten)
+            self.retry_held()
+            self._write_all(files)
             if must_sync:
                 self._files.sync()
         except OSError as error:
@@ -161,6 +184,17 @@ class Archive:
         self._failed = None
         # Not before all is written: the file that one stream has left may be another's.
         self._files.close_previous(written)
+
+    def _write_all(self, files: Mapping[str, _Unwritten]) -> None:
+        """Write into all files that can be written, also where others cannot: a full disk may have room for some."""
+        first_error: OSError | None = None
+        for key, unwritten in files.items():
+            try:
+                self._write_or_hold(key, unwritten)
+            except OSError as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
 
     def _by_file(self, runs: Sequence[RecordRun]) -> dict[str, _Unwritten]:
         """Return *runs* by the key of the file that they belong in."""
@@ -193,6 +227,7 @@ class Archive:
         """Write into one file; what is written is removed from *unwritten*."""
         while unwritten.runs:
             file = self._files.open(key, unwritten.path)
+            self.restart.check(unwritten.runs)
             try:
                 self._append_some(file, unwritten)
             except OSError:
@@ -216,11 +251,11 @@ class Archive:
         now_ns = self._clock_ns()
         return [part for run in runs for part in self._already_there.missing(run, file.coverage, now_ns)]
 
-    def _retry_held(self, *, is_last: bool = False) -> None:
-        """Try to write what is held, now and then."""
+    def retry_held(self, *, at_once: bool = False) -> None:
+        """Try to write what is held; unless *at_once*, not more often than every 5 s."""
         now_s = time.monotonic()
         for key, held in tuple(self._held.items()):
-            if now_s - held.tried_s < _RETRY_S and not is_last:
+            if now_s - held.tried_s < RETRY_S and not at_once:
                 continue
             held.tried_s = now_s
             written = [(run.stream, key) for run in held.runs]
@@ -250,14 +285,16 @@ class Archive:
         Raises:
             ComponentError: records of some files could not be written and are lost.
         """
-        self._retry_held(is_last=True)
+        self.retry_held(at_once=True)
         self._files.close_all()
         self._already_there.close()
         if self._held:
-            lost = sum(len(run) for held in self._held.values() for run in held.runs)
+            runs = [run for held in self._held.values() for run in held.runs]
             reasons = "; ".join(sorted({describe_write(held.error) for held in self._held.values() if held.error}))
             self._held.clear()
-            raise ComponentError(f"{lost} records could not be written and are lost: {reasons}")
+            raise ComponentError(
+                f"{sum(map(len, runs))} records could not be written and are lost: {Extent(runs)} ({reasons})"
+            )
 
 
 def _forward_count(runs: Sequence[RecordRun]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rawdaq.archive.file import ArchiveFile
 from rawdaq.archive.layout import TORN
 from rawdaq.disk.mounts import MountedFolder
-from rawdaq.process.limits import first_for_sockets
+from rawdaq.open_files import REMEDY, first_for_sockets
 from rawdaq.stream_id import StreamId
 
 
@@ -118,7 +118,8 @@ class FileCache:
         if not self._is_limit_logged:
             self._log.warning(
                 "this process has nearly as many open files as it may: some of this archive are opened for each batch, "
-                "which is slow; raise the limit (ulimit -Hn, LimitNOFILE= in systemd), or use more processes"
+                "which is slow; %s, or use more processes",
+                REMEDY,
             )
             self._is_limit_logged = True
 

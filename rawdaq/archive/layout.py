@@ -33,6 +33,8 @@ _WILDCARDS: Mapping[str, str] = {
     "D": _DIGIT * 7,
 }
 _HEADER_LETTERS = frozenset("DqLrR")
+#: What is the same for all files of a stream and a day.
+_DAY_LETTERS = frozenset("nslcYyjD")
 #: How long a letter stays the same; the others do so for a day or more.
 _UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": NS_PER_S, "F": 100_000}
 _MAX_CACHED = 10_000  # paths: a day of a large network
@@ -140,6 +142,21 @@ class ArchiveLayout:
                 self._paths.clear()
             path = self._paths[key] = self.path(next(iter(run)), now_ns)
         return path
+
+    def day_pattern(self, record: Record, now_ns: int) -> str:
+        """Return a glob pattern of all files that hold records of the stream and the day of *record*.
+
+        Args:
+            record: a record of that day.
+            now_ns: the time at which it was written.
+        """
+        texts = _texts(record) | _header_texts(record, now_ns) if self._needs_header else _texts(record)
+        return "".join(
+            (_WILDCARDS[part.letter] if part.letter not in _DAY_LETTERS else glob.escape(texts[part.letter]))
+            if part.letter
+            else glob.escape(part.text)
+            for part in self._parts
+        )
 
     def path(self, record: Record, now_ns: int) -> ArchivePath:
         """Return the file for *record*."""

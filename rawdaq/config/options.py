@@ -4,6 +4,7 @@ So a class states once, in Python, what a station file may say about it; see
 ``docs/decisions/constructor-is-the-schema.md``.
 """
 
+import datetime
 import functools
 import inspect
 import os
@@ -66,6 +67,12 @@ def parameters(cls: type[object]) -> list[inspect.Parameter]:
     return list(inspect.signature(cls, eval_str=True).parameters.values())
 
 
+def option_parameters(cls: type[object]) -> list[inspect.Parameter]:
+    """Return the parameters of *cls* that a station file can set; one of the kind VAR_KEYWORD stands for any other."""
+    found = [each for each in parameters(cls) if each.kind is not each.VAR_POSITIONAL]
+    return [each for each in found if each.kind is each.VAR_KEYWORD or not _is_supplied(each)]
+
+
 def supplied(cls: type[object]) -> frozenset[str]:
     """Return which parameters of *cls* the framework supplies."""
     return frozenset(parameter.name for parameter in parameters(cls) if _is_supplied(parameter))
@@ -121,13 +128,13 @@ def _model(cls: type[object]) -> type[BaseModel]:
     """Return a model with one field for each parameter of *cls* that a station file can set."""
     fields: dict[str, Any] = {}
     extra: Literal["allow", "forbid"] = "forbid"
-    for parameter in parameters(cls):
+    for parameter in option_parameters(cls):
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = "allow"
-        elif parameter.kind is not parameter.VAR_POSITIONAL and not _is_supplied(parameter):
+        else:
             # An alias, because a parameter may be called what a model already is, such as `copy` or `schema`.
             fields[f"option_{parameter.name}"] = _field(parameter)
-    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
     return create_model(cls.__name__, __config__=config, **fields)
 
 
@@ -213,5 +220,5 @@ def shown(value: Any) -> str:
     """
     if value is None or isinstance(value, bool):
         return "an empty value" if value is None else str(value).lower()
-    text = repr(value)
+    text = str(value) if isinstance(value, datetime.date) else repr(value)
     return text if len(text) <= 75 else f"{text[:74]}…"

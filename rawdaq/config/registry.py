@@ -83,6 +83,11 @@ def publisher_names() -> tuple[str, ...]:
     return tuple(_installed("publisher"))
 
 
+def is_ours(kind: Kind, name: str) -> bool:
+    """Whether the receiver or publisher that is installed as *name* is part of rawdaq."""
+    return _installed(kind)[name].module.startswith("rawdaq.")
+
+
 def receiver_class(name: str) -> type[object]:
     """Return the receiver that is installed as *name*.
 

@@ -14,12 +14,11 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.decimation import DecimationSettings, LocationCode
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
 from rawdaq.publisher import OverflowPolicy
+from rawdaq.sockets.zmq_socket import check_zmq_address
 from rawdaq.stream_id import StreamId
 
 #: Names become parts of file names, of a Unix socket's path (at most 107 bytes) and of commands.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
-
-_ZMQ_ADDRESS = re.compile(r"tcp://[^\s:/]+:\d{1,5}|tcp://\[[0-9A-Fa-f:.]+\]:\d{1,5}|ipc://\S+")
 
 
 def _check_network(code: str) -> str:
@@ -31,13 +30,19 @@ def _check_station(code: str) -> str:
 
 
 def _check_monitor(address: str) -> str:
-    if not _ZMQ_ADDRESS.fullmatch(address):
-        raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9010")
+    if "*" in check_zmq_address(address):
+        raise ValueError(f"{address} is where others can connect to; name the monitor to connect to")
     return address
 
 
 class StationSettings(Settings):
-    """The block ``station``: the codes that name every stream of the file."""
+    """The block ``station``: the codes that name every stream of the file.
+
+    Attributes:
+        network: the network's code.
+        code: the station's code.
+        location: the location of channels that have none of their own; it is written in quotes.
+    """
 
     network: Annotated[str, AfterValidator(_check_network)]
     code: Annotated[str, AfterValidator(_check_station)]

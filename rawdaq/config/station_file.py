@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rawdaq.config import registry
 from rawdaq.config.decimation import DecimationSettings, decimated_streams
@@ -66,16 +66,19 @@ class _Entry(BaseModel):
     class_name: Annotated[str, Field(alias="class")]
 
 
-def _check_policy(word: str) -> OverflowPolicy:
-    if word not in list(OverflowPolicy):
-        raise ValueError(f"{word!r} is not an overflow policy; it should be one of {', '.join(OverflowPolicy)}")
-    return OverflowPolicy(word)
+class PublisherEntry(_Entry):
+    """The keys that every publisher takes, beside the options of its class.
 
+    Attributes:
+        class: the registered name of a publisher.
+        overflow: what its queue does when it is full, because the outside is slower than the device or away: the
+            receiver waits, or packets are dropped and counted. By default it is as its class has it.
+        queue_packets: how many packets may wait for it; by default as its class has it.
+        queue_mb: how many megabytes may wait for it; by default as its class has it.
+        streams: patterns of the streams that it gets, such as ``XX.*.*.HH?``; none means all.
+    """
 
-class _PublisherEntry(_Entry):
-    """The keys of a publisher that are not options of its class."""
-
-    overflow: Annotated[str, AfterValidator(_check_policy)] | None = None
+    overflow: OverflowPolicy | None = None
     queue_packets: Annotated[int, Field(ge=1, strict=True)] | None = None
     queue_mb: Annotated[float, Field(gt=0, strict=True)] | None = None
     streams: list[str] = Field(default_factory=list)
@@ -204,7 +207,7 @@ class StationReader:
 
     def _publisher(self, where: Where, value: Any, streams: list[StreamId]) -> PublisherSettings | None:
         self._check_name(where)
-        entry = self._document.valid(where, _PublisherEntry, value, "a mapping with `class`")
+        entry = self._document.valid(where, PublisherEntry, value, "a mapping with `class`")
         if entry is None:
             return None
         options, cls = self._options(where, "publisher", entry)
@@ -219,7 +222,7 @@ class StationReader:
                 self._document.add(where, reason)
             self._claim(hooks.exclusive(options), _Claim(where, None))
             self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
-        name, policy = str(where[-1]), cast("OverflowPolicy | None", entry.overflow)
+        name, policy = str(where[-1]), entry.overflow
         return PublisherSettings(
             name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams
         )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rawdaq.delivery.fanout import Fanout
@@ -28,10 +28,13 @@ class Held:
         fanout: the queues.
         endpoints: what is not read meanwhile.
         log: where a wait is logged that an operator would notice.
+        note: called with True when a wait has become so long, and with False at its end.
     """
 
-    def __init__(self, fanout: Fanout, endpoints: Sequence[Readable], log: logging.Logger) -> None:
-        self._fanout, self._endpoints, self._log = fanout, endpoints, log
+    def __init__(
+        self, fanout: Fanout, endpoints: Sequence[Readable], log: logging.Logger, note: Callable[[bool], None]
+    ) -> None:
+        self._fanout, self._endpoints, self._log, self._note = fanout, endpoints, log, note
         self._names = ", ".join(fanout.full)
         self._reason = f"a publisher is full: {self._names}"
         for endpoint in endpoints:
@@ -40,18 +43,18 @@ class Held:
     async def release(self) -> None:
         """Return when all queues have room and the endpoints are read again."""
         began_s = time.monotonic()
-        logging_it = asyncio.get_running_loop().call_later(
-            _LOG_AFTER_S,
-            self._log.warning,
-            "reading is held: %s cannot take more; nothing is lost on our side",
-            self._names,
-        )
+        noting = asyncio.get_running_loop().call_later(_LOG_AFTER_S, self._note_long_wait)
         try:
             await self._fanout.room()
         finally:
-            logging_it.cancel()
+            noting.cancel()
             for endpoint in self._endpoints:
                 endpoint.release(self._reason)
         held_s = time.monotonic() - began_s
         if held_s > _LOG_AFTER_S:
             self._log.warning("reading again after %.1f s", held_s)
+            self._note(False)
+
+    def _note_long_wait(self) -> None:
+        self._log.warning("reading is held: %s cannot take more; nothing is lost on our side", self._names)
+        self._note(True)

@@ -7,7 +7,7 @@
                                               └── queue ── another publisher of that format
 
 Every arrow is bounded. A full queue of the policy block closes the door of the one before it, back to the receiver.
-Where nothing waits and little comes, it passes an queue by: records are made, and delivered, in the call of ``put``.
+Where nothing waits and little comes, it passes a queue by: records are made, and delivered, in the call of ``put``.
 """
 
 import asyncio
@@ -20,10 +20,13 @@ from typing import Any, cast
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
+from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.miniseed.maker import RecordFormat, RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import OverflowPolicy, Publisher
+
+_OPEN_PATIENCE_S = 5.0  # a disk or a network that answers later holds up its publisher only
 
 
 class Fanout:
@@ -94,11 +97,37 @@ class Fanout:
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue of a publisher follow *policy*; None: each the one that its publisher has."""
         for worker in self.workers:
-            worker.queue.set_policy(policy or worker.publisher.overflow)
+            worker.set_overflow(policy)
+
+    async def open(self, *, is_strict: bool) -> None:
+        """Open all publishers side by side; one that cannot be opened now is paused, and its task tries again.
+
+        Args:
+            is_strict: raise instead when one cannot be opened.
+
+        Raises:
+            ComponentError: a publisher can never be opened, or *is_strict* and it cannot be now.
+        """
+        opening = {worker.begin_open(is_strict=is_strict): worker for worker in self.workers}
+        if not opening:
+            return
+        names = dict(zip(opening, self._names, strict=True))
+        try:
+            timeout_s = None if is_strict else _OPEN_PATIENCE_S
+            done, late = await asyncio.wait(opening, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                _raise_failure(names[task], task)
+        except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.wait(opening)
+            raise
+        for task in late:
+            opening[task].open_later()
 
     def retry(self) -> list[str]:
         """Try paused publishers at once; return their names."""
-        paused = [worker for worker in self.workers if worker.paused_reason is not None]
+        paused = [worker for worker in self.workers if worker.is_paused]
         for worker in paused:
             worker.retry()
         return [worker.publisher.name for worker in paused]
@@ -115,7 +144,7 @@ class Fanout:
         writers = {f"records {index}": writer.run for index, writer in enumerate(self.writers)}
         named = list(zip(self._names, self.workers, strict=True))
         carried = {f"publisher {name}": worker.run for name, worker in named}
-        watched = {f"watch {name}": worker.publisher.watch for name, worker in named}
+        watched = {f"watch {name}": worker.watch for name, worker in named}
         return writers | carried | watched
 
     async def drain(self, timeout_s: float, spent_s: float = 0.0) -> str | None:
@@ -139,8 +168,10 @@ class Fanout:
                 await _empty(worker.queue for worker in self.workers if not worker.is_dead)
         except TimeoutError:
             why = f"not delivered within {timeout_s:g} s of stopping"
+        for worker in self.workers:
+            worker.queue.end_outage("ends")
         lost = [
-            f"{len(each.queue)} items of {each.publisher.name} ({each.paused_reason or 'it was still busy'})"
+            f"{each.publisher.name} ({each.paused_reason or 'it was still busy'}): {each.undelivered}"
             for each in self.workers
             if len(each.queue)
         ]
@@ -163,6 +194,14 @@ class Fanout:
             made, own = of_stage.get(id(worker), {"refused": 0}), worker.status()
             shown[name] = {**made, **own, "refused": made["refused"] + cast("int", own.get("refused", 0))}
         return shown
+
+
+def _raise_failure(name: str, opening: "asyncio.Task[None]") -> None:
+    """Raise why the publisher *name* could not be opened, if it could not."""
+    try:
+        opening.result()
+    except RawdaqError as error:
+        raise ComponentError(f"publisher {name}: {error}") from error
 
 
 def _unique(names: Iterable[str]) -> list[str]:

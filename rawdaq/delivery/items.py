@@ -19,7 +19,8 @@ _ITEM_OVERHEAD_BYTES = 400
 
 # A union in an isinstance is made again for each call, and these are called for each item.
 _SAMPLED = (Packet, PacketRun)
-_NAMELESS = (bytes, Multipart)
+#: What belongs to no stream.
+NAMELESS = (bytes, Multipart)
 
 
 def count_of(item: Waiting) -> int:
@@ -38,7 +39,7 @@ def size_bytes(item: Waiting) -> int:
 
 def stream_of(item: Waiting) -> str:
     """Return the name under which *item* is counted when it is dropped."""
-    return NO_STREAM if isinstance(item, _NAMELESS) else str(item.stream)
+    return NO_STREAM if isinstance(item, NAMELESS) else str(item.stream)
 
 
 def owned(items: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:

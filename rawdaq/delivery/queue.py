@@ -11,7 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Generic
 
-from rawdaq.delivery.items import Item, count_of, size_bytes, stream_of
+from rawdaq.delivery.items import NAMELESS, Item, count_of, size_bytes, stream_of
+from rawdaq.extent import Extent
 from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy
 
@@ -68,6 +69,8 @@ class DeliveryQueue(Generic[Item]):
         self._enough: asyncio.Event | None = None  # ends the wait for more
         self._enough_bytes = 0
         self._outage = Outage(log, clock=clock)
+        self._lost = Extent()  # since the outage began
+        self._log = log
 
     def __len__(self) -> int:
         return self.waiting
@@ -76,6 +79,20 @@ class DeliveryQueue(Generic[Item]):
     def waiting_bytes(self) -> int:
         """About the memory that the waiting items hold."""
         return self._bytes
+
+    @property
+    def waiting_s(self) -> float:
+        """The time range of what waits of the stream that has waited longest, in seconds; 0 of plain bytes."""
+        oldest = next((item for item in self._items if not isinstance(item, NAMELESS)), None)
+        if oldest is None:
+            return 0.0
+        newest = next(item for item in reversed(self._items) if stream_of(item) == stream_of(oldest))
+        return Extent([oldest, newest]).seconds
+
+    @property
+    def is_dropping(self) -> bool:
+        """Whether the policy drops what comes."""
+        return self._outage.is_on
 
     @property
     def is_full(self) -> bool:
@@ -131,6 +148,7 @@ class DeliveryQueue(Generic[Item]):
     def _drop(self, item: Item) -> None:
         stream = stream_of(item)
         if not self._outage.is_on:
+            self._lost = Extent()
             self._outage.log(
                 "%s does not keep up: its queue is full (%d items, %.1f MB); dropping by %s",
                 self.name,
@@ -139,7 +157,7 @@ class DeliveryQueue(Generic[Item]):
                 self.policy,
             )
         self.dropped[stream] += count_of(item)
-        self._outage.counts[stream] += count_of(item)
+        self._lost.add(item)
 
     async def room(self) -> None:
         """Return when the queue is below its limits (at once unless the policy is block), or its end begins."""
@@ -210,7 +228,17 @@ class DeliveryQueue(Generic[Item]):
             self._empty.set()
         if not self.is_full:
             self._room.set()
-            self._outage.end(f"{self.name} keeps up again: dropped %s", "items")
+            self.end_outage("keeps up again")
+
+    def end_outage(self, how: str) -> None:
+        """Log what was dropped in an outage that ends, if there is one; *how* it ends."""
+        if self._outage.is_on:
+            self._log.warning("%s %s after %.1f s: dropped %s", self.name, how, self._outage.elapsed_s, self._lost)
+            self._outage.clear()
+
+    def items(self, *, with_taken: bool) -> list[Item]:
+        """Return what waits, without or with what was taken and is not acknowledged."""
+        return list(itertools.islice(self._items, 0 if with_taken else self._in_flight, None))
 
     def status(self) -> dict[str, object]:
         """Return the counters as `status` shows them."""

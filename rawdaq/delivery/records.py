@@ -9,6 +9,8 @@ from rawdaq.delivery.items import owned
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
+from rawdaq.extent import Extent
+from rawdaq.miniseed.convert import whole_record
 from rawdaq.miniseed.maker import RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
 from rawdaq.packet import Packet, PacketRun
@@ -161,21 +163,25 @@ class RecordWriter:
     def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
         """Return the records that *batch* fills; what cannot be a record is counted."""
         packets: list[Packet | PacketRun] = []
+        whole: list[RecordRun] = []
         for item in batch:
-            if isinstance(item, bytes):
+            made = whole_record(item, self._format) if isinstance(item, bytes) else item
+            if made is None:
                 self._refuse_bytes()
-            elif item.stream in self._accepted or self._accept(item.stream):
-                packets.append(item)
+            elif made.stream not in self._accepted and not self._accept(made.stream):
+                self.refused += made.count
+            elif isinstance(made, RecordRun):
+                whole.append(made)
             else:
-                self.refused += item.count
+                packets.append(made)
         is_busy = len(packets) >= _BUSY_ITEMS or any(isinstance(item, PacketRun) for item in packets)
-        return self._maker.add(packets, self._clock_ns(), _RECORDS_AT_ONCE if is_busy else 1)
+        return whole + self._maker.add(packets, self._clock_ns(), _RECORDS_AT_ONCE if is_busy else 1)
 
     def _refuse_bytes(self) -> None:
         self.refused += 1
         if not self._has_logged_bytes:
             self._has_logged_bytes = True
-            self._log.error("plain bytes have no stream and no time: not written as miniSEED, counted as refused")
+            self._log.error("plain bytes that are no miniSEED record: not written as miniSEED, counted as refused")
 
     def _accept(self, stream: StreamId) -> bool:
         """Return whether the format can name *stream*; logged once per stream when it cannot."""
@@ -212,11 +218,11 @@ class RecordWriter:
     @property
     def left(self) -> str | None:
         """What waits to become records, in words; None when nothing does."""
-        packets, samples = len(self.queue), self._maker.waiting_samples
-        if not (packets or samples):
-            return None
+        extent = Extent(self.queue.items(with_taken=True))
+        for part in self._maker.waiting():
+            extent.add_samples(*part)
         names = ", ".join(target.publisher.name for target in self.targets)
-        return f"{packets} packets and {samples} further samples that were to become records of {names}"
+        return f"what was to become records of {names}: {extent}" if extent else None
 
     async def _hand_on(self, records: list[RecordRun]) -> None:
         if records:

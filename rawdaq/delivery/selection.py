@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from rawdaq.delivery.items import Item
-from rawdaq.multipart import Multipart
+from rawdaq.delivery.items import NAMELESS, Item
 from rawdaq.stream_id import StreamId
-
-_NAMELESS = (bytes, Multipart)
 
 
 class Selection:
@@ -22,7 +19,7 @@ class Selection:
 
     def of(self, items: Iterable[Item]) -> list[Item]:
         """Return those of *items* that are wanted."""
-        return [item for item in items if isinstance(item, _NAMELESS) or self._wants(item.stream)]
+        return [item for item in items if isinstance(item, NAMELESS) or self._wants(item.stream)]
 
     def _wants(self, stream: StreamId) -> bool:
         wanted = self._wanted.get(stream)

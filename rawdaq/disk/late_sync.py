@@ -29,6 +29,11 @@ class LateSync:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
+    @property
+    def problem(self) -> str | None:
+        """`error` in a sentence."""
+        return f"what was written last may not be on the disk: {self.error}" if self.error else None
+
     def schedule(self) -> None:
         """Let *sync* be called in time for what was just written."""
         self._schedule_in(self._delay_s)
@@ -46,7 +51,8 @@ class LateSync:
         if error is not None:
             self._schedule_in(_RETRY_S)
             if self.error is None:
-                self._log.error("what was written last may not be on the disk: %s; trying again", error)
+                self.error = str(error)
+                self._log.error("%s; trying again", self.problem)
         elif self.error is not None:
             self._log.warning("the disk takes what is written again; some of what was written meanwhile may be missing")
         self.error = None if error is None else str(error)

@@ -2,7 +2,11 @@
 
 import errno
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+_FSTAB = Path("/etc/fstab")
 
 
 class MountedFolder:
@@ -35,6 +39,31 @@ class MountedFolder:
         if device == self._device_below:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         return device
+
+
+def check_mounted(folder: Path) -> None:
+    """Check that what ``/etc/fstab`` mounts on *folder*, or on a folder above it, is mounted.
+
+    At boot a program may be faster than a disk. What it writes below the mount point then fills the system's disk, and
+    is hidden when the disk is there.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    folder = folder.resolve()
+    for mount_point in _mount_points():
+        if folder.is_relative_to(mount_point) and not mount_point.is_mount():
+            cause = f"{_FSTAB} mounts a disk on {mount_point}, and nothing is mounted there"
+            raise FileNotFoundError(errno.ENOENT, cause, str(folder))
+
+
+def _mount_points() -> Iterable[Path]:
+    """Yield the mount points that ``/etc/fstab`` has; none where it cannot be read."""
+    with suppress(OSError):
+        for line in _FSTAB.read_text(errors="replace").splitlines():
+            fields = line.split()
+            if len(fields) > 1 and not line.lstrip().startswith("#") and fields[1].startswith("/"):
+                yield Path(fields[1].replace("\\040", " "))
 
 
 def device_below(folder: Path) -> int | None:

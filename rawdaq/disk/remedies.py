@@ -4,6 +4,8 @@ import errno
 import os
 from collections.abc import Mapping
 
+from rawdaq.open_files import REMEDY
+
 _REMEDIES: Mapping[int | None, str] = {
     errno.ENOSPC: "free space on that disk",
     errno.EDQUOT: "free space or raise the quota",
@@ -16,7 +18,7 @@ _REMEDIES: Mapping[int | None, str] = {
     errno.EEXIST: "move the file that stands in the way of a folder, or choose another path",
     errno.EISDIR: "move the folder that has this name, or choose another path",
     errno.ENODEV: "choose another path",
-    errno.EMFILE: "raise the limit (ulimit -n), or run fewer components in one process",
+    errno.EMFILE: f"{REMEDY}, or run fewer components in one process",
     errno.EWOULDBLOCK: "give each its own path",
 }
 _CAUSES: Mapping[int | None, str] = {  # where the system's own words do not help

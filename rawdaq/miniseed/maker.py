@@ -10,6 +10,7 @@ from rawdaq.miniseed.format import Encoding, Record, RecordFormat, RecordRun, wh
 from rawdaq.miniseed.stream import RecordCounts, StreamRecords
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
+from rawdaq.times import sample_time
 
 __all__ = ["Encoding", "Record", "RecordCounts", "RecordFormat", "RecordMaker", "RecordRun", "why_not"]
 
@@ -43,10 +44,13 @@ class RecordMaker:
         """What was made of each stream so far."""
         return {stream: records.counts for stream, records in self._streams.items()}
 
-    @property
-    def waiting_samples(self) -> int:
-        """How many samples wait for their record to fill."""
-        return sum(records.pending.size for records in self._streams.values())
+    def waiting(self) -> list[tuple[StreamId, int, int, int]]:
+        """Return of each stream whose samples wait for their record to fill: time of the first and the last, number."""
+        waiting = [(stream, records.pending) for stream, records in self._streams.items() if records.pending.size]
+        return [
+            (stream, each.start_ns, sample_time(each.start_ns, each.size - 1, each.rate_hz), each.size)
+            for stream, each in waiting
+        ]
 
     def add(self, packets: Iterable[Packet | PacketRun], now_ns: int, at_once: int = 1) -> list[RecordRun]:
         """Return the records that *packets* fill; per stream they are in the order of the samples.

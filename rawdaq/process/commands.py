@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
+from rawdaq.open_files import REMEDY
 from rawdaq.process import member_log
 from rawdaq.protocols import command
 
@@ -94,26 +95,70 @@ async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -
         return command.encode_error(f"{type(error).__name__}: {error}")
 
 
-async def answer_all(server: object, context: "zmq.asyncio.Context", address: str, log: logging.Logger) -> None:
-    """Answer the requests that arrive at *address*, until cancelled.
+class CommandSocket:
+    """Answers the commands of a component.
 
     Args:
         server: whose ``cmd_*`` methods are the commands.
-        context: makes the socket.
-        address: where to listen, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         log: where failures are logged.
-
-    Raises:
-        ComponentError: the address cannot be had.
     """
-    import zmq
 
-    with contextlib.closing(context.socket(zmq.ROUTER)) as socket:
-        socket.linger = 1000  # the answer to `stop` must still leave
+    def __init__(self, server: object, log: logging.Logger) -> None:
+        self._server = server
+        self._log = log
+        self._address = ""
+        self._socket: zmq.asyncio.Socket | None = None
+        self._is_bound = False
+
+    async def answer_all(self, context: "zmq.asyncio.Context", address: str) -> None:
+        """Answer the requests that arrive at *address*, until cancelled.
+
+        Args:
+            context: makes the socket.
+            address: where to listen, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
+
+        Raises:
+            ComponentError: the address cannot be had.
+        """
+        import zmq
+
         try:
-            socket.bind(address)
+            made = context.socket(zmq.ROUTER)
         except zmq.ZMQError as error:
-            raise ComponentError(f"cannot answer commands at {address}: {error.strerror}") from error
-        while True:
-            peer, empty, *frames = await socket.recv_multipart()
-            await socket.send_multipart([peer, empty, *await answer(server, frames, log)])
+            raise ComponentError(f"cannot answer commands: {error.strerror}; {REMEDY}") from error
+        with contextlib.closing(made) as socket:
+            socket.linger = 1000  # the answer to `stop` must still leave
+            self._address, self._socket = address, socket
+            self._bind(socket)
+            try:
+                while True:
+                    peer, empty, *frames = await socket.recv_multipart()
+                    await socket.send_multipart([peer, empty, *await answer(self._server, frames, self._log)])
+            finally:
+                self._socket = None
+
+    def _bind(self, socket: "zmq.asyncio.Socket") -> None:
+        import zmq
+
+        try:
+            socket.bind(self._address)
+        except zmq.ZMQError as error:
+            raise ComponentError(f"cannot answer commands at {self._address}: {error.strerror}") from error
+        self._is_bound = True
+
+    def restore(self) -> bool:
+        """Listen again after somebody removed the file of the socket; return whether to call this again soon.
+
+        ZMQ removes the file of an address that it leaves, but not at once: one call leaves it, the next one binds.
+
+        Raises:
+            ComponentError: the address cannot be had now.
+        """
+        if self._socket is None:
+            return False
+        if not self._is_bound:
+            self._bind(self._socket)
+            return False
+        self._socket.unbind(self._address)
+        self._is_bound = False
+        return True

@@ -8,10 +8,11 @@ Every logger is called ``rawdaq.ROOM.NAME``, such as ``rawdaq.receivers.RawRecei
 import logging
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from rawdaq.times import to_iso
 
@@ -40,7 +41,8 @@ class LineFormatter(logging.Formatter):
 class LogFileHandler(RotatingFileHandler):
     """A rotating file; with *delay* its first line opens it.
 
-    A full disk costs lines and nothing else: a log must not harm the program that writes it.
+    A file that somebody moves or removes, such as logrotate, is made again. A full disk costs lines and nothing else: a
+    log must not harm the program that writes it.
     """
 
     def __init__(self, file: Path, *, delay: bool = False) -> None:
@@ -53,6 +55,31 @@ class LogFileHandler(RotatingFileHandler):
             delay=delay,
         )
         self.setFormatter(LineFormatter())
+
+    def _open(self) -> TextIOWrapper:
+        try:
+            return super()._open()
+        except FileNotFoundError:  # the folder has gone too
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+            return super()._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record* into the file that is at its path now."""
+        self.restore()
+        super().emit(record)
+
+    def restore(self) -> None:
+        """Open the file again when it was moved or removed; where that fails, lines go on into what is open."""
+        with self.lock or nullcontext(), suppress(OSError):
+            if self.stream is not None and not self.stream.closed and not self._is_in_place(self.stream):
+                before, self.stream = self.stream, self._open()
+                before.close()
+
+    def _is_in_place(self, stream: TextIOWrapper) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
+        except FileNotFoundError:
+            return False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Leave *record* out when the file cannot take it; write again as soon as it can."""
@@ -97,6 +124,21 @@ def configure(level: str, file: Path | None = None, *, to_system_log: bool = Fal
         logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))
 
 
+@runtime_checkable
+class Restorable(Protocol):
+    """A handler whose files can be made again."""
+
+    def restore(self) -> None:
+        """Open files again that were moved or removed."""
+
+
+def restore_files() -> None:
+    """Open the log files of this process again that were moved or removed, also when it has nothing to log."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Restorable):
+            handler.restore()
+
+
 def send_to(handler: logging.Handler, level: str) -> None:
     """Send the log lines of this process to *handler* alone: ours from *level* on, others from WARNING on."""
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -104,10 +146,22 @@ def send_to(handler: logging.Handler, level: str) -> None:
     logging.captureWarnings(True)
 
 
+class _SystemLogHandler(SysLogHandler):
+    """The system's log; while it is away, such as at its restart, lines go to standard error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Write *record* to standard error when the system's log does not take it."""
+        if isinstance(sys.exc_info()[1], OSError):
+            with suppress(OSError):
+                sys.stderr.write(f"{self.format(record)}\n")
+        else:
+            super().handleError(record)
+
+
 def _system_log() -> logging.Handler | None:
     address = next(filter(os.path.exists, SYSTEM_LOGS), None)
     if address is None:
         return None
-    handler = SysLogHandler(address, SysLogHandler.LOG_LOCAL0)  # the facility of SeedLink and its plugins
+    handler = _SystemLogHandler(address, SysLogHandler.LOG_LOCAL0)  # the facility of SeedLink and its plugins
     handler.ident = f"rawdaq[{os.getpid()}]: "
     return handler

@@ -25,7 +25,7 @@ class MemberLogs(logging.Handler):
         own: the log of the process itself.
     """
 
-    def __init__(self, own: logging.Handler) -> None:
+    def __init__(self, own: LogFileHandler) -> None:
         super().__init__()
         self.own = own
         self.own.setLevel(_LEVEL)
@@ -46,6 +46,10 @@ class MemberLogs(logging.Handler):
     def update_level(self) -> None:
         """Set the level of our loggers to the lowest of all logs, so that no line is made in vain."""
         _OURS.setLevel(min(log.level for log in (self.own, *self._members)))
+
+    def restore(self) -> None:
+        """Open the log of the process again when it was moved or removed; each line opens that of its component."""
+        self.own.restore()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand *record* to the log that it belongs to; lines of other libraries pass at any level."""

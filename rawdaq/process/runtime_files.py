@@ -1,33 +1,41 @@
 """Where running components leave their pid files, command sockets and logs; see ``docs/decisions/runtime-files.md``."""
 
 import fcntl
-import json
 import logging
 import os
-import stat
 import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import platformdirs
+from typing import NamedTuple, Self
 
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.process.pid_file import POLL_S, PidFile, is_at, read_pid_file, try_lock
 from rawdaq.process.runs import AlreadyRunning, Ended, Running
+from rawdaq.process.user_folders import find_folders, make_log_folder, make_runtime_folder
 
 _LOG = logging.getLogger("rawdaq.runtime_files")
 
 #: The longest path of a Unix socket: 108 bytes with the final zero on Linux, fewer on macOS.
 MAX_SOCKET_PATH_BYTES = 103
 
-_LOCK_PATIENCE_S = 0.5  # `RuntimeFiles.running` may test a lock in the very moment in which a component takes it
 _START_PATIENCE_S = 90.0  # a start may have to wait for another one, of components that do not come up
-_POLL_S = 0.02
 
-_SUFFIXES = (".pid", ".sock", ".end")
+
+class Lost(NamedTuple):
+    """What somebody removed of the files of components that run in this process.
+
+    Attributes:
+        pid_files: the keys whose pid file was missing and is there again.
+        errors: why others are not there again.
+        sockets: the keys that have no command socket.
+    """
+
+    pid_files: list[str]
+    errors: list[ComponentError]
+    sockets: set[str]
 
 
 class RuntimeFiles:
@@ -45,19 +53,12 @@ class RuntimeFiles:
         self.logs = logs.absolute()
         self._descriptor: int | None = None
         self._opening = threading.Lock()  # components start side by side
+        self._held: dict[str, PidFile] = {}
 
     @classmethod
     def find(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Return the folders of this user, by the environment and the system."""
-        given = os.environ if environment is None else environment
-        if chosen := given.get("RAWDAQ_RUNTIME_DIR"):
-            folder = Path(chosen).expanduser()
-            logs = folder / "log"
-        else:
-            folder, logs = _user_folders(given)
-        if chosen := given.get("RAWDAQ_LOG_DIR"):
-            logs = Path(chosen).expanduser()
-        return cls(folder, logs)
+        """Return the folders of this user; see `find_folders`."""
+        return cls(*find_folders(os.environ if environment is None else environment))
 
     def __enter__(self) -> Self:
         return self
@@ -81,48 +82,34 @@ class RuntimeFiles:
         Raises:
             ComponentError: the runtime folder is not safe, or a folder cannot be made.
         """
-        for folder, mode in ((self.folder, 0o700), (self.logs, 0o755)):
-            try:
-                folder.mkdir(mode=mode, parents=True, exist_ok=True)
-            except OSError as error:
-                raise ComponentError(
-                    f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others"
-                ) from error
-        self._make_private()
-
-    def _make_private(self) -> None:
-        about = self.folder.stat()
-        if about.st_uid != os.geteuid():
-            raise ComponentError(
-                f"{self.folder} belongs to another user; set RAWDAQ_RUNTIME_DIR to a folder of your own"
-            )
-        if stat.S_IMODE(about.st_mode) & 0o077 == 0:
-            return
-        # A folder that others use too, such as /tmp, must stay open.
-        if any(path.suffix not in _SUFFIXES and path != self.logs for path in self.folder.iterdir()):
-            raise ComponentError(
-                f"{self.folder} is open to other users and holds other things; "
-                "set RAWDAQ_RUNTIME_DIR to a folder of its own, or make it private (chmod 700)"
-            )
-        self.folder.chmod(0o700)
+        make_runtime_folder(self.folder, self.logs)
+        make_log_folder(self.logs)
 
     @contextmanager
     def one_start(self) -> Generator[None]:
-        """Keep all other processes from starting components with these folders until the context ends.
+        """Make the folders, and keep all other processes from starting components there until the context ends.
 
         Raises:
-            ComponentError: another start is not done within 90 s.
+            ComponentError: a folder cannot be made or is not safe, or another start is not done within 90 s.
         """
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        end_s = time.monotonic() + _START_PATIENCE_S
+        while (descriptor := self._lock_folder()) is None:
+            if time.monotonic() > end_s:
+                raise ComponentError("another start of components is not done yet; wait for it, then start again")
+            time.sleep(POLL_S)
         try:
-            end_s = time.monotonic() + _START_PATIENCE_S
-            while not _try_lock(descriptor, fcntl.LOCK_EX):
-                if time.monotonic() > end_s:
-                    raise ComponentError("another start of components is not done yet; wait for it, then start again")
-                time.sleep(_POLL_S)
             yield
         finally:
             os.close(descriptor)
+
+    def _lock_folder(self) -> int | None:
+        """Return the locked descriptor of the runtime folder; None while another start has it."""
+        self.prepare()
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if try_lock(descriptor, fcntl.LOCK_EX) and is_at(descriptor, self.folder):
+            return descriptor
+        os.close(descriptor)
+        return None
 
     # ------------------------------------------------------------------ names
 
@@ -175,17 +162,7 @@ class RuntimeFiles:
         Raises:
             ComponentError: the file cannot be read.
         """
-        path = self.pid_file(key)
-        try:
-            with path.open(errors="replace") as file:
-                is_alive = not _try_lock(file.fileno(), fcntl.LOCK_SH)
-                return Running.decode(file.read(), is_alive=is_alive)
-        except (FileNotFoundError, IsADirectoryError):
-            return None
-        except OSError as error:
-            raise ComponentError(
-                f"{path} cannot be read: {error.strerror}; give it back to this user, or remove it"
-            ) from error
+        return read_pid_file(self.pid_file(key))
 
     def ended(self, key: str) -> Ended | None:
         """Return how the last run of *key* ended; None when it was stopped in order, or runs.
@@ -196,18 +173,13 @@ class RuntimeFiles:
         running = self.running(key)
         if running is None:
             return self._failed(key)
-        return None if running.is_alive else self._dead(key, running)
-
-    def _dead(self, key: str, running: Running) -> Ended:
-        # The last output of a process that components share is in the log of the process.
-        return Ended(running.pid, running.config, self.log_file(running.group or key))
+        return None if running.is_alive else running.ended()
 
     def _failed(self, key: str) -> Ended | None:
         """Return what `keep_error` has written; None when the file is missing or incomplete."""
         try:
-            values = json.loads(self._end_file(key).read_bytes())
-            return Ended(int(values["pid"]), Path(values["config"]), self.log_file(key), str(values["error"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return Ended.decode(self._end_file(key).read_text(errors="replace"))
+        except OSError:
             return None
 
     def has_failed(self, key: str, pid: int) -> bool:
@@ -223,11 +195,11 @@ class RuntimeFiles:
         self._end_file(key).unlink(missing_ok=True)
         return failed.error
 
-    def keep_error(self, key: str, config: Path, error: Exception) -> None:
+    def keep_error(self, key: str, config: Path, error: Exception, log_file: Path | None = None) -> None:
         """Write down *error*, which is why *key*, started from *config*, does not run (any more)."""
         text = str(error) if isinstance(error, RawdaqError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):  # the component's log has it too
-            self._end_file(key).write_text(json.dumps({"pid": os.getpid(), "config": str(config), "error": text}))
+            self._end_file(key).write_bytes(Ended(os.getpid(), config, log_file, text).encode())
 
     def forget(self, key: str) -> None:
         """Remove the files that a dead component left behind."""
@@ -241,96 +213,97 @@ class RuntimeFiles:
     # ------------------------------------------------------------------ the process of a component
 
     @contextmanager
-    def hold(self, key: str, config: Path, stop_timeout_s: float, group: str | None = None) -> Generator[None]:
+    def hold(
+        self,
+        key: str,
+        config: Path,
+        stop_timeout_s: float,
+        group: str | None = None,
+        *,
+        configuration: Path | None = None,
+        log_file: Path | None = None,
+    ) -> Generator[None]:
         """Make this the one process that runs *key*: its pid file is locked until the context ends, however it ends.
 
         An error that ends the context is written down for `ended` and `take_error`: the program that stops a component
         is not its parent, and gets no exit status. How the last run ended is logged, and its files are removed.
+
+        Args:
+            key: the component, or the process that components share.
+            config: the station file that it was started from.
+            stop_timeout_s: how long a stop may take to deliver what waits.
+            group: what users call the process, when components share it.
+            configuration: what that process was started for.
+            log_file: where it logs; None: to standard error or to the system's log.
 
         Raises:
             AlreadyRunning: another process holds it.
             ComponentError: the pid file cannot be written.
         """
         try:
-            descriptor = self._lock_pid_file(key)
+            pid_file = PidFile(key, self.pid_file(key))
         except AlreadyRunning:  # the other process writes down how it ends
             raise
         except ComponentError as error:
-            self.keep_error(key, config, error)
+            self.keep_error(key, config, error, log_file)
             raise
         try:
             # Under the lock: files of a newer run cannot come in between.
-            if ended := self._ended_before(descriptor, key):
+            if ended := self._ended_before(pid_file):
                 _LOG.warning("%s", ended)
             self._end_file(key).unlink(missing_ok=True)
-            try:
-                self._write(descriptor, key, Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group))
-                yield
-            except Exception as error:
-                self.keep_error(key, config, error)
-                raise
-            finally:
-                self._remove(key)
+            pid_file.write(Running(os.getpid(), config, time.time_ns(), stop_timeout_s, group, configuration, log_file))
+            self._held[key] = pid_file
+            yield
+        except Exception as error:
+            self.keep_error(key, config, error, log_file)
+            raise
         finally:
-            os.close(descriptor)
+            self._held.pop(key, None)
+            if pid_file.is_in_place():  # or the files are those of another process by now
+                self._remove(key)
+            pid_file.close()
 
-    def _lock_pid_file(self, key: str) -> int:
-        """Return the locked descriptor of the pid file of *key*."""
-        path, end_s = self.pid_file(key), time.monotonic() + _LOCK_PATIENCE_S
-        while time.monotonic() < end_s:
+    def _ended_before(self, pid_file: PidFile) -> Ended | None:
+        """Return how the last run ended; its pid file has its content if it did not remove it."""
+        if text := pid_file.read():
+            return Running.decode(text, is_alive=False).ended()
+        return self._failed(pid_file.key)
+
+    def restore(self) -> Lost:
+        """Put back the folders and pid files of this process's components that somebody removed."""
+        lost = Lost([], [], set())
+        if not self._held:
+            return lost
+        inodes = self._inodes()
+        removed = [held for held in self._held.values() if inodes.get(held.path.name) != held.inode]
+        for pid_file in removed:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise ComponentError(f"{path} cannot be written: {error.strerror}; move what is there away") from error
-            # Its former holder may have removed the file, and another process made a new one, before we had the lock.
-            if _try_lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
-                return descriptor
-            os.close(descriptor)
-            time.sleep(_POLL_S)
-        holder = self.running(key)
-        raise AlreadyRunning(key, holder.pid if holder else 0)
+                make_runtime_folder(self.folder, self.logs)
+                pid_file.restore()
+                lost.pid_files.append(pid_file.key)
+            except AlreadyRunning as error:
+                if error.pid:  # else somebody is just looking at the file
+                    lost.errors.append(error)
+            except ComponentError as error:
+                lost.errors.append(error)
+        self._open_folder_again()
+        lost.sockets.update(key for key in self._held if self._socket(key).name not in inodes)
+        return lost
 
-    def _ended_before(self, descriptor: int, key: str) -> Ended | None:
-        """Return how the last run of *key* ended; its pid file is open as *descriptor* if it did not remove it."""
-        text = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        if text:
-            return self._dead(key, Running.decode(text.decode(errors="replace"), is_alive=False))
-        return self._failed(key)
-
-    def _write(self, descriptor: int, key: str, running: Running) -> None:
-        """Write *running* into the pid file."""
-        rest = running.encode()
+    def _inodes(self) -> dict[str, int]:
+        """Return the number of each file of the runtime folder, in one go for a thousand components."""
         try:
-            os.ftruncate(descriptor, 0)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        except OSError as error:  # others would see that it runs, but not what to stop
-            raise ComponentError(
-                f"{self.pid_file(key)} cannot be written: {error.strerror}; make room there, or set RAWDAQ_RUNTIME_DIR"
-            ) from error
+            with os.scandir(self.folder) as entries:
+                return {entry.name: entry.inode() for entry in entries}
+        except OSError:
+            return {}
 
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    """Take the lock of a file if no other process has it; return whether it was taken."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the file that is open as *descriptor* is the one at *path*."""
-    try:
-        return path.stat().st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        return False
-
-
-def _user_folders(given: Mapping[str, str]) -> tuple[Path, Path]:
-    """Return the runtime folder and the log folder that this user has without a variable of ours."""
-    is_root = os.geteuid() == 0
-    logs = Path("/var/log/rawdaq") if is_root else platformdirs.user_log_path("rawdaq")
-    if base := given.get("XDG_RUNTIME_DIR"):
-        return Path(base) / "rawdaq", logs
-    return Path("/run/rawdaq") if is_root else platformdirs.user_state_path("rawdaq") / "run", logs
+    def _open_folder_again(self) -> None:
+        """Let addresses of `command_address` lead to the folder that is there now."""
+        if self._descriptor is None or is_at(self._descriptor, self.folder):
+            return
+        with suppress(OSError):  # the folder is missing: the next time, then
+            opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            os.dup2(opened, self._descriptor, inheritable=False)
+            os.close(opened)

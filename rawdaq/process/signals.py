@@ -1,16 +1,21 @@
-"""SIGTERM, SIGINT and SIGHUP end a process in order, a second one ends it at once; SIGUSR1 tries paused publishers."""
+"""SIGTERM, SIGINT and SIGHUP end a process in order, a second SIGTERM or SIGINT ends it at once.
+
+SIGUSR1 tries paused publishers now.
+"""
 
 import _thread
 import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SAME_S = 0.1  # a stop by systemd reaches what runs under sudo or su twice: from systemd, and passed on by these
 
 
 class Server(Protocol):
@@ -29,16 +34,21 @@ class Server(Protocol):
         ...
 
 
-def _handler(stop: Callable[[], object]) -> Callable[[int], None]:
-    """Return what a signal calls: *stop* the first time, the end of the process the second time."""
-    is_stopping = False
+def _handler(stop: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> Callable[[int], None]:
+    """Return what a signal calls: *stop* the first time, the end of the process the second time.
+
+    A hang-up is never a second time: a closed terminal sends one, and its shell another one; systemd sends one right
+    after SIGTERM where a unit has ``SendSIGHUP=``.
+    """
+    stopping_s: float | None = None
 
     def handle(number: int) -> None:
-        nonlocal is_stopping
-        if is_stopping:
+        nonlocal stopping_s
+        if stopping_s is None:
+            stopping_s = clock()
+            stop()
+        elif number != signal.SIGHUP and clock() - stopping_s > _SAME_S:
             os._exit(128 + number)  # the user does not want to wait for the orderly end
-        is_stopping = True
-        stop()
 
     return handle
 
@@ -53,10 +63,17 @@ def _stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object] = _nothing) -> Generator[None]:
+def stopping_on_signal(
+    stop: Callable[[], None], retry: Callable[[], object] = _nothing, *, is_last: bool = False
+) -> Generator[None]:
     """Call *stop* in the running loop at the first signal to stop, and *retry* at SIGUSR1.
 
-    A second signal to stop ends the process at once.
+    A second SIGTERM or SIGINT ends the process at once.
+
+    Args:
+        stop: called once.
+        retry: called each time.
+        is_last: whether the process ends afterwards; a late SIGHUP or SIGUSR1 must not change its exit status then.
     """
     loop, handle, numbers = asyncio.get_running_loop(), _handler(stop), _stop_signals()
     for number in numbers:
@@ -67,6 +84,8 @@ def stopping_on_signal(stop: Callable[[], None], retry: Callable[[], object] = _
     finally:
         for number in (*numbers, signal.SIGUSR1):
             loop.remove_signal_handler(number)
+            if is_last and number in (signal.SIGHUP, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

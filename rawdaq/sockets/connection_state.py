@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
+from rawdaq.open_files import REMEDY, first_for_commands
 from rawdaq.outage import Outage
 
 #: The events that the monitor is asked for, without those that only report that a connection begins.
@@ -24,7 +25,6 @@ EVENTS: Final = (
 )
 
 _PATIENCE_S = 3.0  # a peer that starts at the same time as we has connected by then
-_GIVEN_UP_S = 5.0  # ZMQ connects again at once, or never
 _STEADY_S = 60.0  # a connection that lasted so long was no accident
 _REMIND_S = 600.0  # a failure that goes on for days is logged again this often
 
@@ -112,18 +112,14 @@ class ConnectionState:
         self._was_connected = False
         self._settle_s = 0.0
         self._failures: dict[str, Outage] = defaultdict(lambda: Outage(log, _REMIND_S, clock))
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether ZMQ will not connect again: the peer broke the rules, is of another kind, or refused our key."""
-        is_at_end = not self._is_bound and self._last_event == zmq.EVENT_DISCONNECTED
-        return is_at_end and self._clock() - self._last_event_s >= _GIVEN_UP_S
+        self._short = Outage(log, _REMIND_S, clock)
 
     def note(self, event: int, value: int) -> None:
         """Take note of an event of the monitor, and of its value, which often is a descriptor."""
         match event:
             case zmq.EVENT_CONNECTED | zmq.EVENT_ACCEPTED:
                 self._greeting.append(value)
+                self._check_descriptor(value)
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._connect()
             case zmq.EVENT_DISCONNECTED:
@@ -131,11 +127,22 @@ class ConnectionState:
             case zmq.EVENT_CLOSED:
                 self._fail(self._words.absent)
             case zmq.EVENT_CONNECT_RETRIED:
-                if self._last_event in (0, event):  # it did not even try
-                    self._fail(_NO_NAME)
+                pass
             case _:
                 self._refuse(event, value)
         self._last_event, self._last_event_s = event, self._clock()
+        self.check()
+
+    def note_unresolved(self) -> None:
+        """Take note that the host name has no address."""
+        self._fail(_NO_NAME)
+        self.check()
+
+    def note_given_up(self) -> None:
+        """Take note that ZMQ will not connect again: somebody broke its rules, is of another kind, or refused a key."""
+        if self.last_failure == self._words.ended:
+            self.last_failure = _CUT
+            self.cuts += 1
         self.check()
 
     def _refuse(self, event: int, value: int) -> None:
@@ -148,6 +155,12 @@ class ConnectionState:
         self._fail(reason)
         if self._is_bound:
             self._log_failure(reason)
+
+    def _check_descriptor(self, descriptor: int) -> None:
+        """Log that a connection has one of the last descriptors: ZMQ accepts connections until none is left."""
+        if descriptor >= first_for_commands() and self._short.is_due:
+            text = "%s: hardly any open files are left, and commands may soon not be answered; %s"
+            self._short.log(text, self.address, REMEDY)
 
     def _fail(self, reason: str) -> None:
         if not self.peers:
@@ -183,10 +196,7 @@ class ConnectionState:
             return
         if now_s - self._ended_s < _PATIENCE_S:
             return
-        if self.is_given_up and self.last_failure == self._words.ended:
-            self.last_failure = _CUT
-            self.cuts += 1
-        elif self._greeting and now_s - self._last_event_s >= _PATIENCE_S:
+        if self._greeting and now_s - self._last_event_s >= _PATIENCE_S:
             self.last_failure = self._words.no_zmq  # it sends nothing; ZMQ itself waits for half a minute
         self.last_failure = self.last_failure or self._words.absent
         self._log_failure(self.last_failure)

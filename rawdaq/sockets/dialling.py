@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
+import ipaddress
 import logging
 import random
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from rawdaq.outage import Outage
 from rawdaq.sockets.endpoint import host_port
@@ -15,6 +18,7 @@ from rawdaq.sockets.remedies import why_not_connected
 CONNECT_TIMEOUT_S = 10.0
 GOOD_S = 60.0  # a connection that lasted so long was good, whatever it brought
 
+_NEXT_ADDRESS_S = 2.5  # how long an address of a name may be silent before the next one is tried
 _REMIND_S = 600.0  # an outage that goes on for days is logged again this often
 
 #: A silent peer is probed after 15 s and given up after three more probes, 30 s in all.
@@ -137,7 +141,7 @@ class Dialler(Generic[C]):
         Raises:
             OSError: there is none.
         """
-        return await asyncio.get_running_loop().create_connection(factory, self.host, self.port)
+        return await connect_to_any(factory, self.host, self.port)
 
     def hurry(self) -> None:
         """End the pause before the next attempt."""
@@ -216,6 +220,59 @@ class Dialler(Generic[C]):
         else:
             self._log.debug(*line)
         return is_news
+
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+async def connect_to_any(
+    factory: Callable[[], P], host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.Transport, P]:
+    """Return a connection to the first address of *host* that takes one; the caller limits the time.
+
+    An address that does not answer is given up after some seconds, so that there is time for the others.
+
+    Raises:
+        OSError: there is none; of several addresses the error is that of the last.
+    """
+    loop = asyncio.get_running_loop()
+    if is_literal(host):  # does not wait for the threads that look names up
+        return await loop.create_connection(factory, host, port, ssl=tls)
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for index, (family, kind, protocol, _, address) in enumerate(found):
+        is_last = index == len(found) - 1
+        try:
+            async with asyncio.timeout(None if is_last else _NEXT_ADDRESS_S):
+                sock = await _connected_socket(socket.socket(family, kind, protocol), address)
+        except OSError:
+            if is_last:
+                raise
+        else:
+            return await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=host if tls else None)
+    raise OSError(errno.EADDRNOTAVAIL, "the host name has no address")
+
+
+def is_literal(host: str) -> bool:
+    """Return whether *host* is an address, and no name.
+
+    >>> is_literal("fe80::1%eth0"), is_literal("localhost")
+    (True, False)
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _connected_socket(sock: socket.socket, address: tuple[Any, ...]) -> socket.socket:
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def keep_alive(sock: socket.socket) -> None:

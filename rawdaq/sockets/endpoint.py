@@ -36,6 +36,15 @@ def check_host(host: str) -> str:
     return host
 
 
+def check_listening(host: str) -> str:
+    """Return *host* when it can be what a program listens on: `check_host`, or ``*`` for every interface.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    return host if host == "*" else check_host(host)
+
+
 def _is_host(host: str) -> bool:
     if not host or re.search(r"[\s\x00-\x1f/]", host):
         return False
@@ -43,7 +52,7 @@ def _is_host(host: str) -> bool:
         return bool(ipaddress.IPv6Address(host))
     if re.fullmatch(r"[0-9.]+", host):
         return bool(ipaddress.IPv4Address(host))
-    return bool(host.encode("idna"))
+    return re.fullmatch(rb"[A-Za-z0-9_][A-Za-z0-9._-]*", host.encode("idna")) is not None
 
 
 class Endpoint(ABC):

@@ -1,14 +1,15 @@
 """The sockets of a receiver that listens, by UDP or TCP: those of asyncio, and a remedy where they cannot be bound."""
 
 import asyncio
-import errno
-import os
-import socket
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.remedies import cannot_listen
+
+_LOG = logging.getLogger("rawdaq.sockets.listening")
 
 
 class UdpEndpoint(Endpoint):
@@ -40,41 +41,6 @@ class UdpEndpoint(Endpoint):
             self.transport.close()
 
 
-async def listen(
-    factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, address: str
-) -> tuple[asyncio.Server, int]:
-    """Return a TCP server, and the port that it has.
-
-    Args:
-        factory: makes the protocol of each connection.
-        host: the address to listen on.
-        port: the port; 0 lets the system choose.
-        address: how an error names host and port.
-
-    Raises:
-        ComponentError: the address cannot be used; the text names the cause and the remedy.
-    """
-    try:
-        server = await asyncio.get_running_loop().create_server(factory, host, port)
-        if not server.sockets:  # before Python 3.13, when no descriptor is left
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    except OSError as error:
-        raise cannot_listen(address, error if error.errno else _bind_error(host, port)) from error
-    return server, server.sockets[0].getsockname()[1]
-
-
-def _bind_error(host: str, port: int) -> OSError:
-    """Return the error of binding as a server does; asyncio of Python 3.13 and later hides its number."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    for family, kind, protocol, _, address in found:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.bind(address)
-        except OSError as error:
-            return error
-    return OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-
-
 class StreamEndpoint(Endpoint):
     """A TCP socket that listens; *factory* makes one protocol for each connection.
 
@@ -86,12 +52,13 @@ class StreamEndpoint(Endpoint):
         self.protocol = factory()
         self._factory = factory
         self._unused: asyncio.BaseProtocol | None = self.protocol
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._transports: list[asyncio.Transport] = []
 
     async def open(self) -> None:
         """Bind the socket and accept."""
-        self._server, self.port = await listen(self._make, self.host, self.port, f"TCP {self.address}")
+        self._listener = await listen(self._make, self.host, self.port, f"TCP {self.address}", _LOG)
+        self.port = self._listener.port
 
     def _make(self) -> asyncio.BaseProtocol:
         protocol, self._unused = self._unused or self._factory(), None
@@ -111,7 +78,7 @@ class StreamEndpoint(Endpoint):
 
     async def aclose(self) -> None:
         """Close the socket and every connection."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for transport in self.transports():
             transport.close()

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from rawdaq.errors import ComponentError
+from rawdaq.open_files import REMEDY
 
 _LISTENING: Final = {
     errno.EADDRINUSE: "another program uses it (`ss -lntup`, `ss -lx` show which): stop it, or take another port",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address: take one that has, or 0.0.0.0 (or ::) for all",
     errno.EACCES: "ports below 1024 need privileges: take a higher one",
-    errno.EMFILE: "raise the limit (ulimit -n), or let fewer components share the process",
+    errno.EMFILE: f"{REMEDY}, or let fewer components share the process",
     errno.ENODEV: "there is no such interface: `ip link` lists those that there are",
 }
 _ZMQ: Final = _LISTENING | {
@@ -29,6 +30,7 @@ _DIALLING: Final = {
     errno.ENETUNREACH: "no route to it: is the network up?",
     errno.ECONNRESET: "the other side reset the connection",
     errno.ETIMEDOUT: "the other side no longer answers",
+    errno.EMFILE: f"this process has no open file left: {REMEDY}",
 }
 
 

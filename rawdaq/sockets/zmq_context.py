@@ -1,14 +1,19 @@
 """One ZMQ context for many servers: each context has two threads, and a process may have a thousand servers."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
 
+C = TypeVar("C", bound="zmq.Context[Any]")
+
 
 def large_context() -> "zmq.Context[zmq.Socket[bytes]]":
     """Return a context that can have as many sockets as ZMQ can count; by default that is 1023."""
-    context = zmq.Context()
+    return _enlarged(zmq.Context())
+
+
+def _enlarged(context: C) -> C:
     context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
     return context
 
@@ -29,4 +34,4 @@ class ContextShare(zmq.asyncio.Context):
 
 def context_of(shared: "zmq.Context[Any] | None") -> zmq.asyncio.Context:
     """Return a server's own asyncio context: a part of *shared* where there is one."""
-    return zmq.asyncio.Context() if shared is None else ContextShare(shared)
+    return _enlarged(zmq.asyncio.Context()) if shared is None else ContextShare(shared)

@@ -98,7 +98,7 @@ class ZmqEndpoint(Endpoint):
         self._context = context
         self._take = take
         self._log = log
-        self._zmq = ZmqSocket(address, options.is_bound, log, options.curve)
+        self._zmq = ZmqSocket(address, options.is_bound, log, options.curve, used=self._read_what_came)
         self._socket: zmq.Socket[bytes] | None = None
         self._next: asyncio.Handle | None = None
         self._mark = options.high_water_mark
@@ -124,8 +124,8 @@ class ZmqEndpoint(Endpoint):
         self._apply_holds()
 
     async def run(self) -> None:
-        """Watch the connection; what waits in the socket is read before it is connected again."""
-        await self._zmq.run(may_reconnect=lambda: not self._holds)
+        """Watch the connection."""
+        await self._zmq.run()
 
     def _apply_holds(self) -> None:
         if self._socket is None:
@@ -141,6 +141,10 @@ class ZmqEndpoint(Endpoint):
     def _read_soon(self, opened: "zmq.Socket[bytes]") -> None:
         if self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._read_next, opened)
+
+    def _read_what_came(self) -> None:
+        if self._socket is not None:
+            self._read_soon(self._socket)
 
     def _read_next(self, opened: "zmq.Socket[bytes]") -> None:
         self._next = None

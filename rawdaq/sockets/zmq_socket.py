@@ -6,32 +6,36 @@ import errno
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
-from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.errors import ComponentError
-from rawdaq.sockets.connection_state import EVENTS, ConnectionState
+from rawdaq.sockets.connection_state import ConnectionState
 from rawdaq.sockets.curve import ClientKeys, CurveFiles
+from rawdaq.sockets.endpoint import check_listening
 from rawdaq.sockets.remedies import cannot_open_zmq
+from rawdaq.sockets.zmq_dialling import ZmqDialler, ZmqMonitor
 
 _HEARTBEAT_MS = 10_000  # a peer whose machine has vanished is noticed after three of them, and connected to again
 _RECONNECT_MAX_MS = 5_000
+_CONNECT_MS = 10_000  # where nothing answers, not even with a refusal, the system would wait for two minutes
 _CHECK_S = 1.0
-_ADDRESS = re.compile(r"tcp://(?:[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
+_ADDRESS = re.compile(r"tcp://(?P<host>[^\s:/]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>\d{1,5}|\*)|ipc://\S+", re.ASCII)
 
 
 def check_zmq_address(address: str) -> str:
     """Return *address* when it is one of ZMQ.
 
     Raises:
-        ValueError: it is not, or its port is too high; ZMQ would take what fits of that.
+        ValueError: it is not, no host can have its name, or its port is too high: ZMQ would take what fits of that.
     """
     match = _ADDRESS.fullmatch(address)
     if not match or int((match["port"] or "0").replace("*", "0")) > 65535:
         raise ValueError(f"{address!r} is not a zmq address; it should look like tcp://127.0.0.1:9004")
+    if match["host"]:
+        check_listening(match["host"].strip("[]"))
     return address
 
 
@@ -52,6 +56,30 @@ def set_common_options(opened: "zmq.Socket[bytes]") -> None:
     opened.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
     opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
     opened.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+    opened.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
+
+
+@contextlib.contextmanager
+def watched(opened: "zmq.Socket[bytes]", address: str, is_bound: bool) -> Generator[ZmqMonitor]:
+    """Bind *opened*, or connect it, for a program without an event loop; it must call `read` of what it gets often.
+
+    Raises:
+        ComponentError: the address cannot be used; the text names the cause and the remedy.
+    """
+    dialler = None if is_bound else ZmqDialler(opened, address, lambda event, value: None)
+    monitor = dialler or ZmqMonitor(opened, lambda event, value: None)
+    try:
+        try:
+            opened.bind(address) if dialler is None else dialler.connect()
+        except zmq.ZMQError as error:
+            raise _cannot_open(is_bound, address, error) from error
+        yield monitor
+    finally:
+        monitor.close()
+
+
+def _cannot_open(is_bound: bool, address: str, error: zmq.ZMQError) -> ComponentError:
+    return cannot_open_zmq("bind" if is_bound else "connect", address, OSError(error.errno, error.strerror))
 
 
 class ZmqSocket:
@@ -63,6 +91,7 @@ class ZmqSocket:
         log: where connections are logged, and why there is none.
         curve: the key files, where the connection is encrypted.
         needs_peer: False where it is normal that no peer is there.
+        used: called after the socket was used here: its descriptor then does not report what came until now.
 
     Attributes:
         state: whether there are peers.
@@ -75,14 +104,16 @@ class ZmqSocket:
         log: logging.Logger,
         curve: CurveFiles | None = None,
         needs_peer: bool = True,
+        used: Callable[[], None] = lambda: None,
     ) -> None:
         self.is_bound = is_bound
         self.state = ConnectionState(address, is_bound, log, has_key=curve is not None, needs_peer=needs_peer)
         self._address = address
         self._log = log
         self._curve = curve
+        self._used = used
         self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._monitor: ZmqMonitor | None = None
         self._authenticator: AsyncioAuthenticator | None = None
         self._own_context: zmq.Context[zmq.Socket[bytes]] | None = None
 
@@ -124,45 +155,65 @@ class ZmqSocket:
                 self._socket.setsockopt(option, value)
             if self._curve is not None:
                 self._curve.apply(self._socket)
-            # Before it is bound: what happens before the monitor is there is not reported.
-            self._monitor = self._socket.get_monitor_socket(EVENTS)
-            if self.is_bound and _is_taken(self._address):  # ZMQ would take the path of an ipc address from its owner
-                raise zmq.ZMQError(errno.EADDRINUSE)
-            (self._socket.bind if self.is_bound else self._socket.connect)(self._address)
+            self._monitor = self._begin(self._socket)
         except (ComponentError, zmq.ZMQError) as error:
             await self.aclose()
             if isinstance(error, ComponentError):
                 raise
-            cause = OSError(error.errno, error.strerror)
-            raise cannot_open_zmq("bind" if self.is_bound else "connect", self._address, cause) from error
+            raise _cannot_open(self.is_bound, self._address, error) from error
         if self.is_bound:
             port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
             self.state.address = re.sub(r":[*0]$", f":{port}", self._address)
-        asyncio.get_running_loop().add_reader(self._monitor.fileno(), self._read_monitor)
+        for descriptor in self._monitor.descriptors:
+            asyncio.get_running_loop().add_reader(descriptor, self._read_monitor)
         self._read_monitor()
         return self._socket
+
+    def _begin(self, opened: "zmq.Socket[bytes]") -> ZmqMonitor:
+        """Bind *opened*, or begin to connect it, and return its monitor."""
+        if not self.is_bound:
+            self._monitor = dialler = ZmqDialler(
+                opened,
+                self._address,
+                self.state.note,
+                self.state.note_unresolved,
+                self.state.note_given_up,
+                self._note_dropped,
+            )
+            dialler.connect()
+            return dialler
+        self._monitor = monitor = ZmqMonitor(opened, self.state.note)
+        if _is_taken(self._address):  # ZMQ would take the path of an ipc address from its owner
+            raise zmq.ZMQError(errno.EADDRINUSE)
+        opened.bind(self._address)
+        return monitor
+
+    def _note_dropped(self, left: str) -> None:
+        """Log what is lost with an address of a PUSH socket that does not come back."""
+        assert self._socket is not None  # noqa: S101 - it is left only while the socket is open
+        self._log.error(
+            "%s does not come back: what waited there for %s, at most %d messages, is lost; trying its other addresses",
+            left,
+            self._address,
+            self._socket.getsockopt(zmq.SNDHWM),
+        )
 
     def _read_monitor(self) -> None:
         """Take note of all events that wait; until then the monitor's descriptor, too, does not report new ones."""
         assert self._monitor is not None  # noqa: S101 - it is read as long as it is open
-        with contextlib.suppress(zmq.Again):
-            while True:
-                message = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                self.state.note(message["event"], message["value"])
+        if self._monitor.read():
+            self._used()
 
-    async def run(self, may_reconnect: Callable[[], bool] = lambda: True) -> None:
-        """Log connections and why there is none, and connect again where ZMQ no longer does.
-
-        Args:
-            may_reconnect: False while what waits in the socket, which disconnecting would drop, is still to be read.
-        """
+    async def run(self) -> None:
+        """Log connections and why there is none, and connect again where ZMQ no longer does."""
         while self._socket is not None:
-            self.state.check()
-            if self.state.is_given_up and may_reconnect():
-                with contextlib.suppress(zmq.ZMQError):  # there is nothing left to disconnect
-                    self._socket.disconnect(self._address)
-                self._socket.connect(self._address)
+            self.check()
             await asyncio.sleep(_CHECK_S)
+
+    def check(self) -> None:
+        """Do what is due by now; call it once a second."""
+        self._read_monitor()
+        self.state.check()
 
     async def aclose(self, linger_s: float = 0.0) -> None:
         """Close; may be called twice.
@@ -180,8 +231,8 @@ class ZmqSocket:
             self._authenticator.stop()
         if self._socket is not None:
             if self._monitor is not None:
-                asyncio.get_running_loop().remove_reader(self._monitor.fileno())
-                self._socket.disable_monitor()
+                for descriptor in self._monitor.descriptors:
+                    asyncio.get_running_loop().remove_reader(descriptor)
                 self._monitor.close()
             self._socket.close(linger_ms)
         self._socket = self._monitor = self._authenticator = None

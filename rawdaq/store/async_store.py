@@ -125,10 +125,23 @@ class AsyncStore:
         self.store.close()
 
     async def append(self, entries: Sequence[Entry], cursors: Sequence[CursorMove] = ()) -> range:
+        """Write *entries* as `write` does; with `sync_s` 0, return only when a power cut cannot undo it either.
+
+        Raises:
+            InvalidValue: an entry or a move is not what a store can hold.
+            DiskSlow: too much waits for the disk; call it again later.
+            StoreUnavailable: the disk refuses; nothing has changed, so the same call may be made again.
+            StoreFull: cursors need all that may be kept.
+        """
+        positions = await self.write(entries, cursors)
+        if not self._sync_s and positions:
+            await self.synced(positions.stop)
+        return positions
+
+    async def write(self, entries: Sequence[Entry], cursors: Sequence[CursorMove] = ()) -> range:
         """Write *entries* as one group; return their positions when a kill of the process cannot undo that.
 
-        With `sync_s` 0, a power cut cannot undo it either. Groups are written in the order of the calls. To end the
-        wait does not take a group back.
+        Groups are written in the order of the calls. To end the wait does not take a group back.
 
         Args:
             entries: what to append.
@@ -156,9 +169,16 @@ class AsyncStore:
                 job.add_done_callback(self._from_thread(lambda _: self._wrote(size)))
         self._grown.set()
         sync.want(self.store.wants_sync)
-        if not self._sync_s and positions:
-            await self.synced(positions.stop)
         return positions
+
+    async def skip_to(self, position: int) -> None:
+        """Let the next entry get *position*; those between are never used.
+
+        Raises:
+            InvalidValue: that was used already, or is beyond what a position can be.
+            StoreUnavailable: the disk refuses.
+        """
+        await asyncio.wrap_future(self._opened(self._writer).submit(self.store.skip_to, position))
 
     def _wrote(self, size: int) -> None:
         """Note the end of an append for which nothing waits any more."""

@@ -216,6 +216,17 @@ class Store:
             self._return(writer)
             return writer.append(entries, cursors)
 
+    def skip_to(self, position: int) -> None:
+        """Let the next entry get *position*; those between are never used.
+
+        Raises:
+            InvalidValue: that was used already, or is beyond what a position can be.
+            StoreUnavailable: the disk refuses.
+        """
+        writer = self._open_writer()
+        with writer.lock:
+            writer.skip_to(position)
+
     def sync(self) -> int:
         """Return when all that was appended before, and every cursor that was moved, survives a power cut.
 
@@ -298,6 +309,25 @@ class Store:
             StoreUnavailable: the disk cannot be read.
         """
         return self._catalog.find(stream, time_ns)
+
+    def find_any(self, time_ns: int) -> int | None:
+        """Return a position before which no entry ends at or after *time_ns*; None when there is no such entry at all.
+
+        It is that of a whole segment, found without a look at its entries, however many streams there are.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        answers = self._catalog.ask_each(lambda index: None, self._catalog.segments, time_ns)
+        return next((segment.first for segment, _ in answers), None)
+
+    def describe(self, position: int) -> tuple[str, int, int] | None:
+        """Return stream, first and last instant of the entry at *position*; None when it is not there.
+
+        Raises:
+            StoreUnavailable: the disk cannot be read.
+        """
+        return self._catalog.describe(position) if self.oldest_position <= position < self.end_position else None
 
     def newest(self, stream: str) -> int | None:
         """Return the position of the last entry of *stream*; None when there is none.

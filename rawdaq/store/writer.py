@@ -15,7 +15,7 @@ from rawdaq.store.format.control import Boot, pack_limit
 from rawdaq.store.format.drafts import Draft
 from rawdaq.store.format.frames import Kind
 from rawdaq.store.segments.catalog import Catalog, End
-from rawdaq.store.segments.segment import Segment
+from rawdaq.store.segments.segment import ENDLESS, Segment
 from rawdaq.store.segments.table import HeaderTable
 from rawdaq.store.values import Entry
 
@@ -118,6 +118,7 @@ class Writer:
         self._is_torn = False
         self._ready_to = start.place.file.size() if start.place is not None else 0
         self._created_ns = 0
+        self._skips = False  # whether positions in front of the next one are left out
 
     @property
     def is_near_limit(self) -> bool:
@@ -134,12 +135,24 @@ class Writer:
         """
         if len(entries) > MAX_GROUP_ENTRIES:
             raise InvalidValue(f"group of {len(entries)} entries, limit is {MAX_GROUP_ENTRIES}")
-        first, cursors = self.next_position, self._parts.book.group(moves)
+        cursors = self._parts.book.group(moves)
         if entries or cursors.bodies:
-            end = first + len(entries)
+            end = self.next_position + len(entries)
             self._reserve(len(entries))
             self._write(entries, cursors, end + self._limit_step() if end > self._near else 0)
-        return range(first, self.next_position)
+        return range(self.next_position - len(entries), self.next_position)  # one in front of them may be burnt
+
+    def skip_to(self, position: int) -> None:
+        """Let the next entry get *position*, in a new segment: positions in one segment have no holes.
+
+        Raises:
+            InvalidValue: that was used already, or is beyond what a position can be.
+        """
+        if not self.next_position <= position < ENDLESS >> 1:
+            raise InvalidValue(f"position {position} cannot follow {self.next_position - 1}")
+        if position > self.next_position:
+            self._remove_begun()
+            self.next_position, self._skips = position, self._place is not None
 
     def finish(self) -> None:
         """Write that the log ends here, so that no position is burnt when it is opened again.
@@ -168,7 +181,7 @@ class Writer:
     def _write(self, entries: Sequence[Entry], cursors: CursorGroup, limit: int) -> None:
         """Write a group behind the last one, or into a new segment; *limit* is 0 when it stays as it is."""
         place = self._place
-        if place is not None:
+        if place is not None and not self._skips:
             draft = self._draft(place.table, entries, cursors, limit)
             headers, data = draft.close()
             if place.offset + len(data) <= self._segment_bytes:
@@ -185,6 +198,7 @@ class Writer:
         head_headers, head_data = head.close()
         self._put(place, draft, head_headers + headers, head_data + data, limit)
         self._fresh = self._begun = None
+        self._skips = False
         self._parts.book.written(cursors)
 
     def _draft(self, table: HeaderTable, entries: Sequence[Entry], cursors: CursorGroup, limit: int) -> Draft:
@@ -209,7 +223,7 @@ class Writer:
     def _begin(self, is_for_data: bool) -> Place:
         """Make the file of a new segment."""
         first, parts = self.next_position, self._parts
-        ended = 0 if self._place is None else first - self._place.segment.first
+        ended = 0 if self._place is None else self._previous_end - self._place.segment.first
         try:
             with typed_errors(parts.folder.path):
                 self._remove_begun()

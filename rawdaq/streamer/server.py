@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -13,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from rawdaq.errors import RemoteProtocolError
+from rawdaq.open_files import REMEDY
 from rawdaq.outage import Outage
 from rawdaq.protocols.raw import ChannelFormat, RawDevice, RawVersion, StartRequested, encode_packet
 from rawdaq.protocols.raw.errors import listed
@@ -21,7 +23,7 @@ from rawdaq.sockets.remedies import cannot_listen
 _READ_BYTES = 65_536
 _BUFFERS_PER_SEND = 1024  # IOV_MAX of Linux and macOS
 _ACCEPT_PAUSE_S = 1.0  # when the process has no file left, accepting is tried again after this
-_REMIND_S = 60.0  # and logged again after this
+_REMIND_S = 600.0  # and logged again after this
 _JOIN_MARGIN_S = 5.0
 
 
@@ -341,11 +343,14 @@ class RawServer:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:  # no file left: the listener stays readable, so look away for a while
-            if self._full.is_due:
-                self._full.log("cannot accept a client: %s; trying again each %g s", error, _ACCEPT_PAUSE_S)
+            if not self._full.is_on or self._full.is_due:
+                self._full.log("clients have to wait: %s; %s", os.strerror(error.errno or 0), REMEDY)
             self._selector.unregister(self._listener)
             self._accept_at_s = time.monotonic() + _ACCEPT_PAUSE_S
             return
+        if self._full.is_on:
+            self._log.warning("clients are accepted again")
+            self._full.clear()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -11,6 +11,7 @@ There are no answers: what is lost on the way is not known here, and `RawUDPRece
 station file.
 """
 
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -18,6 +19,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,7 +65,8 @@ class UDPStreamer(SampleFeed):
     """Pushes the samples of a device to one receiver, or to a multicast group, as RAW packets in datagrams.
 
     `feed_data` sends at once and never waits: what the operating system does not take is counted and logged, and the
-    next call tries again, also after the network was away. `start` and `stop` may be called twice.
+    next call tries again, also after the network was away. Where a name has several addresses, and one answers that no
+    program listens there, the next one is taken. `start` and `stop` may be called twice.
 
     Args:
         channels: what the device has.
@@ -105,7 +108,7 @@ class UDPStreamer(SampleFeed):
         self._counters = UdpCounters()
         self._log = logger or logging.getLogger("rawdaq.udp_streamer")
         self._lock = threading.Lock()
-        self._target: tuple[int, Any] | None = None  # family and address; None: not started
+        self._targets: deque[tuple[int, Any]] = deque()  # families and addresses, first the one in use
         self._sock: socket.socket | None = None
         self._retry_s = 0.0
         self._outage = Outage(self._log, _LOG_S)
@@ -124,7 +127,7 @@ class UDPStreamer(SampleFeed):
     @property
     def is_started(self) -> bool:
         """Whether samples can be fed."""
-        return self._target is not None
+        return bool(self._targets)
 
     def start(self) -> None:
         """Find the address, and get ready to send. Does nothing when it is started.
@@ -132,7 +135,7 @@ class UDPStreamer(SampleFeed):
         Raises:
             ComponentError: the host's name cannot be resolved, or there is no such interface.
         """
-        if self._target is not None:
+        if self._targets:
             return
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
@@ -144,12 +147,12 @@ class UDPStreamer(SampleFeed):
             ) from error
         except OSError as error:
             raise ComponentError(f"there is no network interface {self._interface}; see `ip link`") from error
-        self._target = (found[0][0], found[0][4])
+        self._targets.extend(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
     def stop(self) -> None:
         """Close. What was fed is on its way. Does nothing when it is stopped."""
         with self._lock:
-            self._target = None
+            self._targets.clear()
             self._retry_s = 0.0
             self._close()
             self._log_losses()
@@ -179,6 +182,10 @@ class UDPStreamer(SampleFeed):
             except ConnectionRefusedError:  # the answer to an earlier one; this one has not been sent yet
                 self._counters.refused += 1
                 self._note("answered that no program listens there")
+                if len(self._targets) > 1:
+                    self._close()
+                    self._targets.rotate(-1)
+                    sock = self._sock = self._connected()
                 sock.send(datagram)
             self._counters.datagrams += 1
             self._counters.sent_bytes += len(datagram)
@@ -194,10 +201,25 @@ class UDPStreamer(SampleFeed):
         Raises:
             OSError: the network does not allow it now, or did not a moment ago.
         """
-        if time.monotonic() < self._retry_s or self._target is None:
+        if time.monotonic() < self._retry_s or not self._targets:
             raise OSError(errno.ENETDOWN, "the network was away a moment ago")
         self._retry_s = time.monotonic() + _RECOVER_S
-        family, address = self._target
+        self._sock = self._connected()
+        return self._sock
+
+    def _connected(self) -> socket.socket:
+        """Return a socket that sends to the first address that the network knows a way to.
+
+        Raises:
+            OSError: it knows none.
+        """
+        for _ in range(len(self._targets) - 1):
+            with contextlib.suppress(OSError):
+                return self._connected_to(*self._targets[0])
+            self._targets.rotate(-1)
+        return self._connected_to(*self._targets[0])
+
+    def _connected_to(self, family: int, address: Any) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
@@ -207,7 +229,6 @@ class UDPStreamer(SampleFeed):
         except OSError:
             sock.close()
             raise
-        self._sock = sock
         return sock
 
     def _prepare_for_groups(self, sock: socket.socket, host: str) -> None:

@@ -1,9 +1,10 @@
-"""Streams that have fallen silent: logged once when it begins and once when packets come again."""
+"""Streams that have fallen silent, or whose clock is ahead of ours: logged once when it begins and once at its end."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.stats import Stats, StreamStats
@@ -51,8 +52,9 @@ class Silence:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self.look)
 
     def look(self) -> None:
-        """Log the streams that have fallen silent; go on watching the others."""
+        """Log the streams that have fallen silent, and those whose clock is wrong or right again; go on watching."""
         self._timer, self.is_watching = None, False
+        self._look_at_clocks()
         now_s = self._clock()
         fallen: list[StreamStats] = []
         left_s: list[float] = []
@@ -70,6 +72,22 @@ class Silence:
             self._log.warning("silent: no packets of %s for %s", names, duration_text(longest_s))
         if left_s:
             self._look_in(min(left_s))
+
+    def _look_at_clocks(self) -> None:
+        """Log changes; times that are days away are logged by the receivers that read devices, with their looks."""
+        changed = [
+            stats for stats in self._stats.streams.values() if stats.is_ahead(self._stats.ahead_s) != stats.was_ahead
+        ]
+        for stats in changed:
+            stats.was_ahead = not stats.was_ahead
+        if ahead := [stats for stats in changed if stats.was_ahead]:
+            names, problem = (
+                _listed([stats.stream for stats in ahead]),
+                ahead[0].clock_problem(self._stats.ahead_s, inf),
+            )
+            self._log.warning("%s %s", names, problem)
+        if right := [stats.stream for stats in changed if not stats.was_ahead]:
+            self._log.warning("the time of %s is right again", _listed(right))
 
     def expect(self, streams: Iterable[StreamId]) -> None:
         """Expect packets of *streams* from now on."""

@@ -4,6 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from rawdaq.multipart import Multipart
 from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun, rate_text
 from rawdaq.stream_id import StreamId
+from rawdaq.streams.clock import SUSPICIOUS_NS, clock_problem
 from rawdaq.streams.timeline import Timeline
 from rawdaq.times import NS_PER_S, is_contiguous, to_iso
 
 _FORGET = 0.9
+_AHEAD_S = 5.0  # clocks that are set by the network differ by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ class StreamStats:
         arrived_s: when the newest packet was published, or the first is expected from, in seconds that only run
             forward; 0 before.
         interval_s: about the longest time of late between two packets.
+        was_ahead: whether the log says that its clock is ahead.
         is_silent: whether packets have been missing for too long; see `rawdaq.streams.silence`.
     """
 
@@ -167,6 +171,7 @@ class StreamStats:
         "start_ns",
         "stream",
         "timing_quality",
+        "was_ahead",
     )
 
     def __init__(self, stream: StreamId) -> None:
@@ -175,7 +180,7 @@ class StreamStats:
         self.gaps = self.gap_ns = self.overlaps = self.overlap_ns = self.backwards = self.rate_mismatches = 0
         self.latency_ns = self.latency_max_ns = 0
         self.arrived_s = self.interval_s = 0.0
-        self.is_silent = False
+        self.is_silent = self.was_ahead = False
         self.start_ns = self.next_ns = 0
         self.rate_hz: float = 0.0
         self.dtype: np.dtype[Any] | None = None
@@ -256,8 +261,30 @@ class StreamStats:
             return BackwardTime(self.stream, self.start_ns, packet.start_ns)
         return Overlap(self.stream, packet.start_ns, self.next_ns, samples)
 
-    def report(self) -> dict[str, object]:
-        """Return the counters as `status` shows them; times in seconds and ISO 8601."""
+    def is_ahead(self, ahead_s: float) -> bool:
+        """Return whether the newest packet was more than *ahead_s*, but not days, ahead of this machine's clock."""
+        return -SUSPICIOUS_NS <= self.latency_ns < -ahead_s * NS_PER_S
+
+    def clock_problem(self, ahead_s: float, behind_s: float) -> str | None:
+        """Return what is wrong with the time of the newest packet when it came; None when nothing is.
+
+        Args:
+            ahead_s: how far it may be ahead of this machine's clock.
+            behind_s: and behind.
+        """
+        latency_s = self.latency_ns / NS_PER_S
+        if -ahead_s <= latency_s <= behind_s:
+            return None
+        look = clock_problem(self.next_ns, self.next_ns + self.latency_ns)
+        return f"time is {look}" if look else f"latency {latency_s:.1f} s: clocks differ"
+
+    def report(self, ahead_s: float = inf, behind_s: float = inf) -> dict[str, object]:
+        """Return the counters as `status` shows them; times in seconds and ISO 8601.
+
+        Args:
+            ahead_s: as for `clock_problem`.
+            behind_s: likewise.
+        """
         return {
             "packets": self.packets,
             "samples": self.samples,
@@ -269,6 +296,7 @@ class StreamStats:
             "silent_s": round(time.monotonic() - self.arrived_s, 1) if self.is_silent else None,
             "latency_s": round(self.latency_ns / NS_PER_S, 6),
             "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),
+            "clock": self.clock_problem(ahead_s, behind_s),
             "gaps": self.gaps,
             "gap_s": round(self.gap_ns / NS_PER_S, 6),
             "overlaps": self.overlaps,
@@ -290,6 +318,8 @@ class Stats:
         records: records that were published as they were: texts and states of health.
         plain_messages: plain bytes that were published: how many, and their size.
         plain_bytes: see `plain_messages`.
+        ahead_s: the time of a packet may be so far ahead of this machine's clock; infinite where that says nothing.
+        behind_s: likewise, how far behind; infinite where packets may be old.
     """
 
     def __init__(self) -> None:
@@ -299,6 +329,7 @@ class Stats:
         self.records = 0
         self.plain_messages = 0
         self.plain_bytes = 0
+        self.ahead_s, self.behind_s = _AHEAD_S, SUSPICIOUS_NS / NS_PER_S
 
     def numbered(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
         """Return *packets* with the numbers that they have in their streams, from 0 on; plain bytes have none."""
@@ -330,7 +361,7 @@ class Stats:
                 self.plain_bytes += len(packet)
             else:
                 stats = self.streams.get(packet.stream) or self.of(packet.stream)
-                if stats.packets:
+                if stats.packets and stats.arrived_s:
                     passed_s = now_s - stats.arrived_s
                     # The longest interval of late, slowly forgotten: bursts do not make a stream look fast.
                     stats.interval_s = max(passed_s, _FORGET * stats.interval_s)
@@ -351,6 +382,11 @@ class Stats:
             stats = self.of(stream)
             stats.arrived_s = stats.arrived_s or time.monotonic()
 
+    def expect_none(self) -> None:
+        """Expect no packets before the next ones: no stream is silent until then."""
+        for stats in self.streams.values():
+            stats.arrived_s, stats.interval_s, stats.is_silent = 0.0, 0.0, False
+
     def add_messages(self, messages: Iterable[Multipart]) -> None:
         """Count whole messages, which have no time."""
         for message in messages:
@@ -366,4 +402,5 @@ class Stats:
 
     def report(self) -> dict[str, object]:
         """Return all streams by name."""
-        return {str(stream): stats.report() for stream, stats in sorted(self.streams.items())}
+        limits = self.ahead_s, self.behind_s
+        return {str(stream): stats.report(*limits) for stream, stats in sorted(self.streams.items())}

@@ -15,14 +15,17 @@ import math
 import select
 import socket
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from rawdaq.errors import InvalidValue
+from rawdaq.outage import Outage
 from rawdaq.packet import Packet
+from rawdaq.sockets.zmq_context import large_context
+from rawdaq.sockets.zmq_dialling import ZmqDialler
 from rawdaq.sockets.zmq_socket import set_common_options
 from rawdaq.stream_id import check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages, Loss
@@ -31,6 +34,8 @@ from rawdaq.subscriber.reader import PacketReader
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9004"
 
 _MAX_MESSAGE_BYTES = 64 << 20  # eight times the largest packet that a device can send: bounds one message
+_REMIND_S = 600.0  # a failure that goes on is logged again this often
+_CHECK_S = 1.0  # a reader that waits looks after its connections this often
 _YIELD_PACKETS = 100  # an async reader of a busy stream lets other tasks run after so many
 
 
@@ -50,6 +55,7 @@ class Subscriber(PacketReader):
 
     Attributes:
         lost: messages that a jump in the numbering shows to be missing, by stream.
+        cuts: how often we cut the connection to a publisher, for a message that is too large or breaks ZMQ's rules.
 
     Raises:
         InvalidValue: no address, one that ZMQ does not understand (on opening), or a pattern that can name no stream.
@@ -74,6 +80,8 @@ class Subscriber(PacketReader):
         check_patterns(self.streams)
         self._messages = LiveMessages(self.streams, self._log, on_loss)
         self.lost = self._messages.lost
+        self.cuts: Counter[str] = Counter()
+        self._cut_lines: dict[str, Outage] = defaultdict(lambda: Outage(self._log, _REMIND_S))
         self._high_water_mark = high_water_mark
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._publishers: list[_Publisher] = []  # the next one to be read is the first
@@ -135,18 +143,27 @@ class Subscriber(PacketReader):
         """
         if self._context is not None or self._is_closed:
             return
-        self._context = zmq.Context()
+        self._context = large_context()
         self._wakes = socket.socketpair()
         try:
             for address in self.addresses:
                 subscription = self._context.socket(zmq.SUB)
-                self._publishers.append(_Publisher(subscription, address))
+                self._publishers.append(_Publisher(subscription, address, self._note_cut))
                 subscription.setsockopt(zmq.RCVHWM, self._high_water_mark)
                 subscription.setsockopt(zmq.SNDHWM, 0)  # libzmq drops subscriptions beyond it, in silence
                 self._publishers[-1].connect(prefixes(self.streams))
         except InvalidValue:
             self._release()
             raise
+
+    def _note_cut(self, address: str) -> None:
+        self.cuts[address] += 1
+        if self._cut_lines[address].is_due:
+            self._cut_lines[address].log(
+                "%s: we cut the connection, for a message above %d MB or one that breaks ZMQ's rules; connecting again",
+                address,
+                _MAX_MESSAGE_BYTES >> 20,
+            )
 
     def _wake(self) -> None:
         if self._wakes:
@@ -208,23 +225,24 @@ class Subscriber(PacketReader):
         return ours + [end.fileno() for end in self._wakes[:1]]
 
     def _wait(self, timeout_s: float | None) -> bool:
-        """Return whether something may have come within *timeout_s*."""
+        """Return False when nothing can have come within *timeout_s*."""
         if self._poll is None:
             self._poll = select.poll()  # unlike select() it knows descriptors above 1023
             for descriptor in self._descriptors():
                 self._poll.register(descriptor, select.POLLIN)
-        return bool(self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1000)))
+        slice_s = _slice_s(timeout_s)
+        return bool(self._poll.poll(math.ceil(slice_s * 1000))) or slice_s != timeout_s
 
     async def _await_readable(self, timeout_s: float | None) -> bool:
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop, ready, slice_s = asyncio.get_running_loop(), asyncio.Event(), _slice_s(timeout_s)
         descriptors = self._descriptors()
         for descriptor in descriptors:
             loop.add_reader(descriptor, ready.set)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(slice_s):
                 return await ready.wait()
         except TimeoutError:
-            return False
+            return slice_s != timeout_s
         finally:
             for descriptor in descriptors:
                 loop.remove_reader(descriptor)
@@ -232,7 +250,7 @@ class Subscriber(PacketReader):
     def _take(self) -> Packet | None:
         """Return the next packet that has come and is selected, None when all is taken."""
         for index, publisher in enumerate(self._publishers):
-            while (frames := publisher.frames()) is not None:
+            while (frames := publisher.next_frames()) is not None:
                 self.size_bytes += sum(map(len, frames))
                 packet = self._messages.packet(publisher.address, frames)
                 if packet is not None:
@@ -240,7 +258,6 @@ class Subscriber(PacketReader):
                         self._publishers.append(self._publishers.pop(index))
                     self.received[packet.stream] += 1
                     return packet
-            publisher.read_events()
         return None
 
 
@@ -254,16 +271,17 @@ class _Publisher:
         descriptors: become readable when something happens.
     """
 
-    def __init__(self, subscription: "zmq.Socket[bytes]", address: str) -> None:
+    def __init__(self, subscription: "zmq.Socket[bytes]", address: str, note_cut: Callable[[str], None]) -> None:
         self.address = address
         self.takes_connections = False
         self.has_answered = False
         self._socket = subscription
         set_common_options(subscription)
         subscription.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
-        # Before it connects: an answer that comes before the monitor is there is not reported.
-        self._monitor = subscription.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self.descriptors = (subscription.fileno(), self._monitor.fileno())
+        self._note_cut = note_cut
+        self._is_served = False
+        self._dialler = ZmqDialler(subscription, address, self._note, given_up=self._note_given_up)
+        self.descriptors = (subscription.fileno(), *self._dialler.descriptors)
 
     def connect(self, topics: Sequence[bytes]) -> None:
         """Subscribe to *topics*, and connect.
@@ -278,34 +296,49 @@ class _Publisher:
         for topic in topics:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         try:
-            self._socket.connect(self.address)
+            self._dialler.connect()
         except zmq.ZMQError as error:
             raise self._invalid(error.strerror) from error
 
     def _invalid(self, reason: str) -> InvalidValue:
         return InvalidValue(f"address {self.address!r} is not like {DEFAULT_ADDRESS}: {reason}")
 
-    def frames(self) -> list[bytes] | None:
+    def next_frames(self) -> list[bytes] | None:
         """Return the next message, None when all are taken."""
+        while (frames := self._frames()) is None:
+            if not self._dialler.read():
+                return None
+        return frames
+
+    def _frames(self) -> list[bytes] | None:
         # Asking first is much cheaper than the exception of a receive that finds nothing.
         if not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             return None
         return self._socket.recv_multipart(zmq.NOBLOCK)
 
     def read_events(self) -> None:
-        """Take note of what the monitor reports; libzmq stops altogether when 2000 of its events are not read."""
-        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.has_answered = True
-            else:
-                self.takes_connections = True
+        """Take note of what has happened to the connection."""
+        self._dialler.read()
+
+    def _note(self, event: int, value: int) -> None:
+        self.takes_connections |= event == zmq.EVENT_CONNECTED
+        self.has_answered |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._is_served |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+    def _note_given_up(self) -> None:
+        if self._is_served:
+            self._note_cut(self.address)
+        self._is_served = False
 
     def close(self) -> None:
         """Disconnect."""
-        self._socket.disable_monitor()
-        self._monitor.close()
+        self._dialler.close()
         self._socket.close()
 
 
 def _left_s(end_s: float | None) -> float | None:
     return None if end_s is None else max(0.0, end_s - time.monotonic())
+
+
+def _slice_s(timeout_s: float | None) -> float:
+    return _CHECK_S if timeout_s is None else min(timeout_s, _CHECK_S)

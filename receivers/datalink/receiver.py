@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -101,6 +102,7 @@ class DataLinkReceiver(ReceiverServer):
     ) -> None:
         address = ServerAddress.parse(url, PORTS)
         super().__init__(address.host, address.port, publishers, name)
+        self.stats.behind_s = inf  # a server has packets of days ago
         self.stats.has_stamps = False  # records keep the times that they have
         self.refusals = Refusals(self.log, what="packet")
         self._url, self._match, self._reject = url, match, reject

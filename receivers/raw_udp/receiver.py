@@ -31,7 +31,7 @@ from rawdaq.receivers.raw_udp.channels import (
     formats,
 )
 from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
-from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.endpoint import Endpoint, check_host
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
@@ -89,6 +89,8 @@ class RawUDPReceiver(ReceiverServer):
         interface: the name of the network interface on which to join them; the system chooses when there is none.
         receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
         reorder_s: how long a missing packet is waited for; 0 publishes packets as they come.
+        clock_tolerance_s: packets whose time departs more from this machine's clock are refused and counted; by default
+            they are kept, and a time that looks wrong (GPS week rollover, clock not set) is logged.
         raw: pass the datagrams on as plain bytes, whatever they are, without channels.
         capture: a file that keeps the datagrams, byte for byte; ``rawdaq-device --replay`` plays it again.
         capture_mb: a new file begins at so many megabytes; the older ones are called FILE.1, FILE.2 ...
@@ -104,7 +106,7 @@ class RawUDPReceiver(ReceiverServer):
         rate_hz: Rate | None = None,
         type: SampleTypeName = "int32",
         endianness: EndiannessName = "little",
-        ip: str = "0.0.0.0",
+        ip: Annotated[str, AfterValidator(check_host)] = "0.0.0.0",
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         ports: Sequence[Annotated[int, Field(ge=0, le=65535)]] = (),
         version: Literal["2.0", "1.1", "1.0"] = "2.0",

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -99,6 +100,7 @@ class SeedLinkReceiver(ReceiverServer):
         name: str = "SeedLinkReceiver",
     ) -> None:
         super().__init__(host, port, publishers, name)
+        self.stats.behind_s = inf  # a server has packets of days ago
         self.stats.has_stamps = False  # records keep the times that they have
         self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
         self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s

@@ -13,10 +13,9 @@ from obspy import read
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.layout import ArchiveLayout
-from rawdaq.marks import Marks
 from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
 from rawdaq.miniseed.text import text_record
-from rawdaq.packet import Packet
+from rawdaq.packet import Marks, Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
 from tests.archive.archives import LOG, START_NS, E, N, Z, opened, sds
@@ -30,7 +29,7 @@ def write(root: Path, made: Sequence[Record], now_ns: int = START_NS, rate_hz: f
     archive = Archive(root, ArchiveLayout("sds"), RecordFormat(version), 10, LOG, lambda: now_ns)
     archive.open()
     archive.write(as_runs(made, rate_hz))
-    already_there = archive.status()["already_there"]
+    already_there: int = archive.status()["already_there"]
     archive.close()
     return already_there
 

@@ -25,6 +25,8 @@ def test_records_are_appended_each_to_its_file(tmp_path: Path) -> None:
         "unsynced_files": 2,
         "torn_tails": 0,
         "held_bytes": 0,
+        "restart_gaps": {},
+        "restart_gap_s": 0.0,
         "already_there": 0,
     }
     archive.sync()

@@ -145,7 +145,7 @@ def test_a_lost_mount_pauses_and_a_disk_that_came_back_is_used(
 def test_records_that_are_held_stay_so_when_the_disk_was_changed(
     tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive.RETRY_S", 0.0)
     root, disk, made = tmp_path / "archive", tmp_path / "disk", records(Z, N, count=3)
     for each in (disk, other_disk):
         sds(each, Z).mkdir(parents=True)
@@ -193,7 +193,7 @@ def test_two_archives_do_not_mix_their_records_in_one_file(tmp_path: Path, caplo
 def test_a_file_that_cannot_be_written_is_held_and_written_later_in_its_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.archive.archive._RETRY_S", 0.0)
+    monkeypatch.setattr("rawdaq.archive.archive.RETRY_S", 0.0)
     archive, made = opened(tmp_path), records(Z, N, count=4)
     sds(tmp_path, Z).mkdir(parents=True)
     archive.write(as_runs(made[:2]))
@@ -323,3 +323,32 @@ def test_a_full_disk_is_no_reason_not_to_start(
     else:
         with pytest.raises(ComponentError, match="Read-only file system; mount that disk for writing"):
             opened(tmp_path)
+
+
+def test_what_can_be_written_is_written_also_behind_a_file_that_can_not(tmp_path: Path) -> None:
+    """The first file is at its limit; the others still have room. What is missing is known exactly."""
+    archive, made = opened(tmp_path), records(Z, N, E, count=3)
+    archive.write(as_runs(made[:1]))
+    with file_size_limit(1024):
+        with pytest.raises(PublisherUnavailable, match=r"HHZ.*File too large"):
+            archive.write(as_runs([*made[3:4], *made[1:3], *made[6:7]]))
+        for stream in (N, E):
+            assert sds(tmp_path, stream).read_bytes() == joined(made[:3], stream)
+        assert archive.failed is not None
+        assert [run.data for run in archive.failed] == [made[6].data]
+    archive.write([])
+    assert archive.failed is None
+    assert sds(tmp_path, Z).read_bytes() == made[0].data + made[3].data + made[6].data
+    archive.close()
+
+
+def test_what_is_lost_at_the_end_is_told_with_its_streams_times_and_samples(tmp_path: Path) -> None:
+    archive, made = opened(tmp_path), records(Z, count=2)
+    sds(tmp_path, Z).mkdir(parents=True)
+    archive.write(as_runs(made))
+    count = sum(record.sample_count for record in made)
+    text = (
+        rf"2 records could not be written and are lost: {Z}: {count} samples from 2026-.* to 2026-.* \(cannot write .*"
+    )
+    with pytest.raises(ComponentError, match=text):
+        archive.close()

@@ -94,14 +94,13 @@ Other: {}
         "8: Main.Publishers.a b: is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -",
         "9: Main.Publishers.live.class: no publisher is called 'Publischer'; did you mean 'Publisher'? "
         "known: Publisher",
-        "10: Main.Publishers.more.overflow: 'dorp' is not an overflow policy; it should be one of block, drop_oldest, "
-        "drop_newest",
+        "10: Main.Publishers.more.overflow: 'dorp' is wrong; it should be 'block', 'drop_oldest' or 'drop_newest'",
         "10: Main.Publishers.more.queue_packets: 0 is wrong; it should be greater than or equal to 1",
         "11: Main.Publishers.none: an empty value is wrong; it should be a mapping with `class`",
         "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Decimation, Daemon",
         "13: Main.Daemon.log_level: 'LOUD' is wrong; it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "13: Main.Daemon.core_id: -1 is wrong; it should be greater than or equal to 0",
-        "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9010",
+        "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9004",
         "13: Main.Daemon.stop_timeout_s: 0 is wrong; it should be greater than 0",
         "14: Other: has no `Receiver`; add `Receiver: {class: RawReceiver, ...}`",
     ]
@@ -165,6 +164,7 @@ _RECEIVER = "station: {{network: XX, code: A}}\nM: {{Receiver: {{class: Receiver
     [
         ("port: 010", "port: YAML reads 010 as 8"),
         ("copy: -010", "copy: YAML reads -010 as -8"),
+        ("port: 2026-11-20", "port: 2026-11-20 is wrong; it should be a valid integer"),
         ("port: 1:30:00", "port: YAML reads 1:30:00 as 5400"),
         ("rate: 1:30.5", "rate: YAML reads 1:30.5 as 90.5"),
         ("host: 00", 'host: YAML reads 00 as 0; write "00" in quotes'),
@@ -296,9 +296,9 @@ M: {Receiver: {class: Ssdaq, ip: a, port: 1}, Publishers: {p: {class: Publisher,
 """
     assert [problem.split(";")[0] for problem in problems_of(tmp_path, text)] == [
         "3: M.Receiver.port: is missing",
-        "5: M.Publishers.p.overflow: 'first' is not an overflow policy",
+        "5: M.Publishers.p.overflow: 'first' is wrong",
         "6: M.Publishers.p: is there twice, first in line 5",
-        "6: M.Publishers.p.overflow: 'second' is not an overflow policy",
+        "6: M.Publishers.p.overflow: 'second' is wrong",
         "7: M: is there twice, first in line 2",
         "7: M.Deamon: unknown key",
         "8: M: is there twice, first in line 2",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from rawdaq import config
 from rawdaq.control import cli, client
 from rawdaq.control.processes import groups
-from rawdaq.errors import CommandError
+from rawdaq.errors import CommandError, NoAnswer
 from rawdaq.process.runtime_files import RuntimeFiles
 from tests import forks, outside
 from tests.control.cli_words import TWO, Said, run_python
@@ -43,7 +44,11 @@ def test_a_component_is_started_asked_restarted_and_stopped(station: Path, said:
     assert (status, row["component"], row["state"], row["file"]) == (0, "XX.OUT.Main", "running", str(station))
     assert row["publishers"]["nowhere"]["state"] == "running"
     assert said.run("send", "Main", "pause")[0] == 0
-    assert said.run("status", "Main")[0] == 0, "one that is paused runs"
+    assert said.run("status", "--problems") == (
+        1,
+        "OUT/Main  paused  paused by command; the command `resume` goes on\n",
+        "",
+    )
     assert said.run("send", "Main", "resume")[0] == 0
     status, out, _ = said.run("status", "Main")
     assert status == 0
@@ -67,9 +72,35 @@ def test_a_component_is_started_asked_restarted_and_stopped(station: Path, said:
         "control-rawdaq: OUT/Main is not running; start it: control-rawdaq start OUT/Main\n",
     )
     assert said.run("status", "Main") == (1, "OUT/Main  stopped\n", "")
+    assert said.run("status", "Main", "--problems") == (1, "OUT/Main  stopped  it does not run\n", "")
     assert said.run("status")[0] == 0
     assert said.run("stop", "all") == (0, "", "")
     assert said.run("stop", "Main") == (1, "", "control-rawdaq: XX.OUT.Main is not running\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "every_s", "shown"),
+    [
+        (["--watch"], 2.0, "OUT/Main  stopped\n"),
+        (["--watch", "0.5"], 0.5, "OUT/Main  stopped\n"),
+        (["--watch", "Main", "--problems"], 2.0, "OUT/Main  stopped  it does not run\n"),
+    ],
+)
+def test_status_is_shown_again_and_again_until_ctrl_c(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch, words: list[str], every_s: float, shown: str
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rawdaq.control.status.command.time.sleep", wait)
+        result = said.run("status", *words)
+    assert result == (1 if "Main" in words else 0, f"{shown}\n{shown}\n{shown}", "")
+    assert waits == [every_s] * 3
 
 
 def test_bytes_come_out_as_they_are(station: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -96,6 +127,23 @@ def test_the_failure_of_one_component_does_not_stop_the_others(station: Path, sa
     assert status == 0
     assert out.split() == out.replace("\x1b", "").split(), "no colours where nobody sees them"
     assert "XX.OUT.Second" in out
+
+
+@pytest.mark.parametrize("shared", [[], ["--processes", "1"]])
+def test_a_publisher_that_cannot_open_refuses_a_strict_start_only(
+    station: Path, said: Said, tmp_path: Path, shared: list[str]
+) -> None:
+    (tmp_path / "disk").touch()
+    archive = f"    archive: {{class: MiniSeedPublisher, path: {tmp_path}/disk/archive}}\n"
+    station.write_text(outside.STATION + archive)
+    status, out, err = said.run("start", "all", "--strict", *shared)
+    reason = f"publisher archive: cannot write {tmp_path}/disk/archive: Not a directory"
+    assert (status, out, reason in err) == (1, "", True)
+    status, _, err = said.run("start", "all", *shared)
+    warning = f"control-rawdaq: warning: XX.OUT.Main: archive is paused: cannot write {tmp_path}"
+    assert (status, err.startswith(warning), err.count("\n")) == (0, True, 1)
+    (row,) = json.loads(said.run("status", "--json")[1])
+    assert row["publishers"]["archive"]["state"] == "paused"
 
 
 def _states(said: Said) -> list[tuple[str, str | None]]:
@@ -145,9 +193,28 @@ def test_a_limit_of_open_files_that_will_not_do_is_a_warning(
         return "not enough files"
 
     monkeypatch.setattr(groups, "shortage", short)
-    status, out, err = said.run("start", "all", "--processes", "1")
-    assert (status, err) == (0, "control-rawdaq: warning: not enough files\n")
-    assert out.startswith("XX.OUT.Main started")
+    for words in ([], ["--processes", "1"]):
+        status, out, err = said.run("start", "all", *words)
+        assert (status, err) == (0, "control-rawdaq: warning: not enough files\n")
+        assert out.startswith("XX.OUT.Main started")
+        assert said.run("stop", "all")[0] == 0
+    two = f"{outside.STATION}Second:\n  Receiver: {{class: OutsideReceiver}}\n"
+    station.write_text(two)
+    _, _, err = said.run("start", "all", "--processes", "1")
+    assert err == "control-rawdaq: warning: not enough files, or give --processes a larger number\n"
+
+
+def test_a_command_that_may_not_open_enough_files_says_so(
+    station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limits(_: int) -> tuple[int, int]:
+        return 31, 31
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "getrlimit", limits)
+        status, out, err = said.run("status")
+    assert (status, out) == (1, "")
+    assert "only 31 open files here, and needs 32: raise the limit (ulimit -n; LimitNOFILE= in a unit" in err
 
 
 def test_a_dead_component_is_reported_with_what_to_do(station: Path, said: Said) -> None:
@@ -243,12 +310,11 @@ def test_a_component_that_does_not_answer_is_shown_as_that(
     assert said.run("start", "all")[0] == 0
 
     def silent(*_: object) -> None:
-        raise CommandError("OUT/Main did not answer")
+        raise NoAnswer("OUT/Main did not answer")
 
     monkeypatch.setattr(client, "send", silent)
-    status, out, _ = said.run("status", "Main")
-    assert (status, "OUT/Main did not answer" in out) == (1, True)
-    assert said.run("status")[0] == 0
+    for words in ([], ["Main"], ["--problems"]):
+        assert said.run("status", *words) == (1, "OUT/Main  hung  OUT/Main did not answer\n", "")
 
     def fine(*_: object) -> str:
         return "fine"

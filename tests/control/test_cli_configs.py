@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rawdaq import config
+from rawdaq.config import files
 from tests import outside
 from tests.control.cli_words import Said
 
@@ -64,7 +66,7 @@ def test_one_that_failed_is_shown_and_restarted_although_it_was_started_from_ano
     pid = json.loads(said.run("-c", str(other), "list", "--json")[1])[0]["pid"]
     said.run("send", "OUT", "break")
     os.waitpid(pid, 0)
-    assert said.run("status")[1].splitlines()[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
+    assert said.run("status", "--problems")[1].startswith(f"OUT/Main  failed  the last run (pid {pid}) ended with")
     assert said.run("restart", "OUT")[0] == 0
     assert said.run("status", "OUT")[0] == 0
 
@@ -104,3 +106,39 @@ def test_a_name_means_a_component_of_the_configuration_that_is_named_before_any_
     assert (status, "no component is called 'TWO'" in err) == (2, True)
     status, out, _ = named.run("stop", "TWO")
     assert (status, out.split(" (")[0]) == (0, "XX.TWO.Main stopped")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_without_a_station_file_all_components_are_those_of_the_demo_which_must_be_asked_for(
+    said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = tmp_path / "demo.yaml"
+    demo.write_text(outside.STATION.replace("OUT", "DEMO"))
+    monkeypatch.setattr(config, "DEMO_FILE", demo)
+    monkeypatch.setattr(files, "DEMO_FILE", demo)
+    for words in (["all"], ["all", "--processes", "1"], ["all", "--foreground"]):
+        status, out, err = said.run("start", *words)
+        assert (status, out) == (2, "")
+        assert "There is no station file, so all would be the packaged demo: it receives a device of this" in err
+        assert "Start it with --demo, or write a station file: control-rawdaq init NET.STA" in err
+    status, out, _ = said.run("start", "all", "--demo")
+    assert (status, out.split(" (")[0]) == (0, "XX.DEMO.Main started")
+    assert said.run("restart", "all")[0] == 0, "it runs"
+    assert said.run("stop", "all")[0] == 0
+
+    status, out, _ = said.run("start", "receiver", "Main")
+    assert (status, out.split(" (")[0]) == (0, "XX.DEMO.Main started"), "by its name it is asked for"
+    assert said.run("stop", "Main")[0] == 0
+    status, _, err = said.run("start", "all", "--demo", "-c", str(tmp_path))
+    assert (status, "-c another configuration; give one of them" in err) == (2, True)
+
+
+def test_the_demo_can_be_started_although_there_is_a_configuration(
+    users: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = tmp_path / "demo.yaml"
+    demo.write_text(outside.STATION.replace("OUT", "DEMO"))
+    monkeypatch.setattr(config, "DEMO_FILE", demo)
+    status, out, _ = said.run("start", "all", "--demo")
+    assert (status, out.split(" (")[0]) == (0, "XX.DEMO.Main started")
+    assert said.run("start", "all")[1].split(" (")[0] == "XX.OUT.Main started"

@@ -1,5 +1,6 @@
 """The last lines of a log file, and those that follow."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,4 +50,23 @@ def test_following_goes_on_after_a_rotation_and_loses_nothing(tmp_path: Path, mo
     monkeypatch.setattr(time, "sleep", sleep)
     lines = logs.follow(file, len("skipped\n"))
     assert [next(lines) for _ in range(4)] == ["first", "second", "third", "fourth"]
+    lines.close()
+
+
+def test_following_goes_on_in_a_file_that_was_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.log"
+    file.write_text("first\nsecond\n")
+
+    def empty() -> None:
+        os.truncate(file, 0)
+        file.write_text("new\n")
+
+    steps: Iterator[Callable[[], object]] = iter([empty, lambda: None])
+
+    def sleep(_: float) -> None:
+        next(steps)()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    lines = logs.follow(file, 0)
+    assert [next(lines) for _ in range(3)] == ["first", "second", "new"]
     lines.close()

@@ -63,7 +63,7 @@ def test_others_are_meant_only_by_a_name_that_none_of_the_known_has() -> None:
 
 def test_a_shared_process_means_all_that_it_runs() -> None:
     def sharing(target: names.Target, group: str | None, is_alive: bool = True) -> names.Target:
-        return replace(target, running=Running(1, Path("a"), 0, 1, group, is_alive))
+        return replace(target, running=Running(1, Path("a"), 0, 1, group, is_alive=is_alive))
 
     a, b, c = sharing(A, "group.1"), sharing(B, "group.2"), sharing(C, "group.1")
     assert names.resolve_all(["group.1"], [a, b, c]) == [a, c]
@@ -71,6 +71,25 @@ def test_a_shared_process_means_all_that_it_runs() -> None:
     for known in ([A, b], [sharing(A, "group.1", is_alive=False), b]):
         with pytest.raises(names.NoSuchComponent, match=r"no component is called 'group\.1'"):
             names.resolve_all(["group.1"], known)
+
+
+def test_a_shared_process_is_that_of_the_configuration() -> None:
+    def sharing(target: names.Target, configuration: str) -> names.Target:
+        running = Running(1, Path("a"), 0, 1, "group.1", Path(configuration))
+        return replace(target, running=running)
+
+    def found(known: list[names.Target], configuration: str, is_named: bool) -> list[names.Target]:
+        return names.resolve_all(["group.1"], known[:1], known[1:], names.GroupOf(Path(configuration), is_named))
+
+    a, b, c = sharing(A, "/one"), sharing(B, "/two"), sharing(C, "/one")
+    for is_named in (True, False):
+        assert found([a, b, c], "/one", is_named) == [a, c]
+        assert found([a, b, c], "/two", is_named) == [b]
+        with pytest.raises(names.NoSuchGroup, match=r"group\.1 is a process of /one and of /two: name its config.* -c"):
+            found([a, b, c], "/three", is_named)
+    assert found([b], "/three", False) == [b], "no other can be meant"
+    with pytest.raises(names.NoSuchGroup, match=r"group\.1 is a process of /two: name its configuration with -c"):
+        found([b], "/three", True)
 
 
 def test_titles_have_the_network_only_where_stations_share_a_code(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ async def test_what_cannot_be_delivered_before_the_end_is_counted_and_told() -> 
     async with running(fanout):
         fanout.put([b"1", b"2"])
         lost = await fanout.drain(0.01)
-    assert lost == "not delivered within 0.01 s of stopping and lost: 2 items of keeper (it was still busy)"
+    assert lost == "not delivered within 0.01 s of stopping and lost: keeper (it was still busy): 2 messages (2 bytes)"
 
 
 async def test_a_publisher_with_a_bug_ends_its_task_and_does_not_hold_up_the_end() -> None:

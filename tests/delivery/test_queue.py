@@ -178,5 +178,7 @@ async def test_an_outage_is_logged_at_its_start_and_with_its_extent_at_its_end(
     await queue.take()
     queue.acknowledge(1)
     assert len(caplog.records) == 2
-    assert "dropped 9 items" in caplog.text
+    assert (
+        "dropped XX.DEMO.00.HHZ: 900 samples from 2026-11-21T00:00:01.000Z to 2026-11-21T00:00:09.990Z" in caplog.text
+    )
     assert "XX.DEMO.00.HHZ: 9" in caplog.text

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rawdaq.process.log import LineFormatter
 from tests.helpers import environment
 
@@ -90,6 +92,77 @@ def test_a_full_disk_costs_lines_only_and_afterwards_the_log_goes_on(tmp_path: P
     assert "before" in lines
     assert lines[lines.index("after") + 1] == "from-C"
     assert set(lines) <= {"before", "x" * 100, "y" * 200, "z" * 50, "after", "from-C"}, "no traceback"
+
+
+_MOVED = (
+    "import shutil\n"
+    "from pathlib import Path\n"
+    "folder = Path('logs')\n"
+    "folder.mkdir()\n"
+    "file = folder / 'a.log'\n"
+    "log.configure('INFO', file)\n"
+    "say = logging.getLogger('rawdaq').info\n"
+    "say('before')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("move", "kept"),
+    [
+        ("file.rename('old.log')", "before\n"),
+        ("file.rename('old.log'); file.touch(0o600)", "before\n"),
+        ("shutil.copy(file, 'old.log'); os.truncate(file, 0)", "before\n"),
+        ("file.unlink()", None),
+        ("shutil.rmtree(folder)", None),
+        ("folder.rename('old'); Path('old/a.log').rename('old.log')", "before\n"),
+    ],
+)
+@pytest.mark.parametrize("by", ["say('after')", "log.restore_files()"])
+def test_a_log_that_was_moved_or_removed_comes_back(tmp_path: Path, move: str, kept: str | None, by: str) -> None:
+    done = _run(f"{_MOVED}{move}\n{by}\nos.write(2, b'12:00 by-C\\n')\nsay('last')\n", tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+    now = [line.rpartition(" ")[2] for line in (tmp_path / "logs" / "a.log").read_text().splitlines()]
+    assert now == ["after", "by-C", "last"][by != "say('after')" :]
+    old = tmp_path / "old.log"
+    assert (old.read_text().rpartition(" ")[2] if old.exists() else None) == kept
+
+
+def test_a_log_that_cannot_be_made_again_goes_on_where_it_is_until_it_can(tmp_path: Path) -> None:
+    done = _run(
+        f"{_MOVED}folder.rename('old')\nfolder.touch()\n"
+        "for _ in range(3): log.restore_files()\n"
+        "say('there')\n"
+        "folder.unlink()\n"
+        "say('here')\n",
+        tmp_path,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    files = [(tmp_path / folder / "a.log").read_text().splitlines() for folder in ("old", "logs")]
+    assert [[line.rpartition(" ")[2] for line in lines] for lines in files] == [["before", "there"], ["here"]]
+
+
+def test_while_the_system_log_is_away_lines_go_to_standard_error(tmp_path: Path) -> None:
+    done = _run(
+        "import socket\n"
+        "def listen():\n"
+        "    system = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "    system.bind('syslog')\n"
+        "    return system\n"
+        "log.SYSTEM_LOGS = ('syslog',)\n"
+        "system = listen()\n"
+        "log.configure('INFO', to_system_log=True)\n"
+        "say = logging.getLogger('rawdaq').info\n"
+        "say('first')\n"
+        "first = system.recv(1000)\n"
+        "system.close(); os.unlink('syslog')\n"
+        "say('second')\n"
+        "system = listen()\n"
+        "say('third')\n"
+        "print(first.split()[-1], system.recv(1000).split()[-1])\n",
+        tmp_path,
+    )
+    assert done.stdout == "b'first\\x00' b'third\\x00'\n"
+    assert [line.split(" ", 1)[1] for line in done.stderr.splitlines()] == ["INFO rawdaq second"]
 
 
 def test_warnings_of_the_interpreter_become_log_lines(tmp_path: Path) -> None:

@@ -146,3 +146,25 @@ log_of.info("%d apples", "many")
     told = _run(code, tmp_path)["group.log"]
     assert "Message: '%d apples'" in (tmp_path / "group.log").read_text()
     assert told
+
+
+def test_logs_that_were_removed_with_their_folder_come_back(tmp_path: Path) -> None:
+    code = """
+import shutil
+logs = member_log.configure_shared(Path("logs/group.log"))
+member = logs.add(Path("logs/A.log"))
+
+async def component():
+    member.attach()
+    log_of.info("before")
+    shutil.rmtree("logs")
+    log.restore_files()
+    os.write(2, b"12:00 said by C\\n")
+    log_of.info("after")
+
+asyncio.run(component())
+os.rename("logs/group.log", "group.log")
+os.rename("logs/A.log", "A.log")
+"""
+    (tmp_path / "logs").mkdir()
+    assert _run(code, tmp_path) == {"A.log": ["INFO rawdaq.receivers.Same after"], "group.log": ["said by C"]}

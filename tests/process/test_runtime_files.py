@@ -2,24 +2,27 @@ import errno
 import fcntl
 import os
 import pickle
+import pwd
 import re
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zmq
 
 from rawdaq.errors import ComponentError
-from rawdaq.process import runtime_files as module
-from rawdaq.process.runs import AlreadyRunning, Ended
+from rawdaq.process import pid_file, user_folders
+from rawdaq.process.runs import AlreadyRunning, Ended, Running
 from rawdaq.process.runtime_files import RuntimeFiles
 from tests.helpers import environment
 
 KEY = "XX.DEMO.Main"
+STATE = "/home/five/.local/state/rawdaq"
 
 
 @pytest.fixture
@@ -38,19 +41,39 @@ def _mode(path: Path) -> int:
     [
         ({"RAWDAQ_RUNTIME_DIR": "/a"}, 5, "/a", "/a/log"),
         ({"RAWDAQ_RUNTIME_DIR": "/a", "RAWDAQ_LOG_DIR": "/b", "XDG_RUNTIME_DIR": "/c"}, 0, "/a", "/b"),
-        ({"XDG_RUNTIME_DIR": "/c"}, 5, "/c/rawdaq", "/state/rawdaq/log"),
-        ({"XDG_RUNTIME_DIR": "/c", "RAWDAQ_LOG_DIR": "/b"}, 5, "/c/rawdaq", "/b"),
+        ({"XDG_RUNTIME_DIR": "/c", "HOME": "/d", "XDG_STATE_HOME": "/e"}, 5, f"{STATE}/run", f"{STATE}/log"),
+        ({"XDG_RUNTIME_DIR": "/c", "RAWDAQ_LOG_DIR": "/b"}, 5, f"{STATE}/run", "/b"),
+        ({"XDG_RUNTIME_DIR": "/c", "HOME": "/d", "XDG_STATE_HOME": "/e"}, 0, "/run/rawdaq", "/var/log/rawdaq"),
         ({}, 0, "/run/rawdaq", "/var/log/rawdaq"),
-        ({}, 5, "/state/rawdaq/run", "/state/rawdaq/log"),
+        ({}, 5, f"{STATE}/run", f"{STATE}/log"),
+        ({"HOME": "/d"}, 6, "/.local/state/rawdaq/run", "/.local/state/rawdaq/log"),
     ],
 )
-def test_the_folders_follow_the_environment_and_the_user(
-    given: dict[str, str], uid: int, folder: str, logs: str, monkeypatch: pytest.MonkeyPatch
+def test_the_folders_follow_the_user_and_our_own_variables_alone(
+    given: dict[str, str], uid: int, folder: str, logs: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    def entry(asked: int) -> pwd.struct_passwd:
+        return pwd.struct_passwd(("five", "x", {5: 5}[asked], 5, "", "/home/five", "/bin/sh"))
+
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    monkeypatch.setattr(pwd, "getpwuid", entry)
+    monkeypatch.setattr(user_folders, "_MACHINE_ID", tmp_path / "none")
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "/not/this")
     found = RuntimeFiles.find(given)
     assert (str(found.folder), str(found.logs)) == (folder, logs)
+
+
+def test_machines_that_share_a_home_folder_have_runtime_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    monkeypatch.setattr(user_folders, "_MACHINE_ID", tmp_path / "machine-id")
+    names: list[str] = []
+    for text in ("0123456789abcdef" * 2 + "\n", "fedcba9876543210" * 2, "uninitialized\n", ""):
+        (tmp_path / "machine-id").write_text(text)
+        names.append(RuntimeFiles.find({}).folder.name)
+    assert names == ["run-01234567", "run-fedcba98", "run", "run"]
 
 
 def test_the_environment_of_the_process_counts_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,7 +138,7 @@ def test_the_holder_of_a_pid_file_is_known_to_others_until_it_ends(files: Runtim
 
 
 def test_a_component_runs_only_once(files: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOCK_PATIENCE_S", 0.05)
+    monkeypatch.setattr(pid_file, "LOCK_PATIENCE_S", 0.05)
     with files.hold(KEY, Path("a"), 1), pytest.raises(AlreadyRunning) as caught, files.hold(KEY, Path("a"), 1):
         pass
     assert not files.has_failed(KEY, os.getpid()), "that is for the one that runs to say"
@@ -149,7 +172,7 @@ def test_a_pid_file_that_was_replaced_while_it_was_locked_is_noticed(
 def test_looking_at_a_lock_does_not_keep_a_component_from_starting(files: RuntimeFiles) -> None:
     files.pid_file(KEY).touch()
     descriptor = os.open(files.pid_file(KEY), os.O_RDONLY)
-    assert module._try_lock(descriptor, fcntl.LOCK_SH)
+    assert pid_file.try_lock(descriptor, fcntl.LOCK_SH)
     asked = iter([None])
 
     def look_away(_: float) -> None:
@@ -174,7 +197,7 @@ def test_a_killed_component_leaves_a_file_that_is_recognised_as_dead(files: Runt
     assert dead is not None
     assert not dead.is_alive
     assert dead.pid > 0
-    assert files.ended(KEY) == Ended(dead.pid, Path("a"), files.log_file(KEY))
+    assert files.ended(KEY) == Ended(dead.pid, Path("a"))
     with files.hold(KEY, Path("b"), 1):
         again = files.running(KEY)
         assert again is not None
@@ -198,7 +221,7 @@ def test_a_run_that_was_not_stopped_in_order_is_known_until_the_next_one_which_l
     with pytest.raises(OSError, match="oh"), files.hold(KEY, Path("a"), 1):
         raise OSError("oh")
     ended = files.ended(KEY)
-    assert ended == Ended(os.getpid(), Path("a"), files.log_file(KEY), "OSError: oh")
+    assert ended == Ended(os.getpid(), Path("a"), None, "OSError: oh")
     assert files.failed_keys() == [KEY]
     with files.hold(KEY, Path("a"), 1):
         assert (files.ended(KEY), files.take_error(KEY, os.getpid())) == (None, None)
@@ -206,7 +229,7 @@ def test_a_run_that_was_not_stopped_in_order_is_known_until_the_next_one_which_l
     assert (files.ended(KEY), files.failed_keys()) == (None, [])
 
     files.pid_file(KEY).touch()  # by a process that was killed before it wrote it
-    assert str(files.ended(KEY)).startswith("the last run ended without tidying up; its log may say why: /")
+    assert str(files.ended(KEY)).startswith("the last run ended without tidying up; its log may say why: the log of")
     with files.hold(KEY, Path("a"), 1):
         pass
     assert len(caplog.records) == 1, "an empty file tells nothing"
@@ -265,6 +288,14 @@ def test_a_pid_file_that_may_not_be_read_is_reported(files: RuntimeFiles, monkey
 
 def test_a_component_that_runs_already_without_a_pid_is_reported_without_one() -> None:
     assert str(AlreadyRunning(KEY, 0)).startswith("XX.DEMO.Main is already running; stop it first: ")
+
+
+def test_what_a_killed_component_left_names_its_log_and_that_of_the_shared_process(files: RuntimeFiles) -> None:
+    alone = Running(7, Path("a"), 5, 1.0, log_file=Path("/log/XX.DEMO.Main.log"))
+    shared = replace(alone, group="group.2", configuration=Path("/etc/alps.yaml"))
+    for running, log_file in ((alone, "/log/XX.DEMO.Main.log"), (shared, "/log/group.2@alps-0c77dc.log")):
+        files.pid_file(KEY).write_bytes(running.encode())
+        assert files.ended(KEY) == Ended(7, Path("a"), Path(log_file))
 
 
 def test_a_pid_file_names_the_shared_process_and_one_of_an_older_version_has_none(files: RuntimeFiles) -> None:

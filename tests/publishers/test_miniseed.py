@@ -74,12 +74,9 @@ def test_building_one_touches_nothing(tmp_path: Path) -> None:
 
 async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublisher, tmp_path: Path) -> None:
     fanout = Fanout([publisher], publisher.log)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in fanout.tasks().values()]
+    async with running(fanout):
         fanout.put([*packets()])
         await fanout.drain(30.0)
-        for task in tasks:
-            task.cancel()
     status = publisher.status()
     await publisher.aclose()
     trace = read(tmp_path / "archive" / DAY)[0]
@@ -95,6 +92,8 @@ async def test_packets_of_a_component_arrive_in_obspy(publisher: MiniSeedPublish
         "sync_error": None,
         "torn_tails": 0,
         "held_bytes": 0,
+        "restart_gaps": {},
+        "restart_gap_s": 0.0,
         "already_there": 0,
     }
 
@@ -213,6 +212,32 @@ async def test_archives_that_stop_together_are_written_in_one_hand_over_without_
         await publisher.aclose()
         trace = read(tmp_path / publisher.name / DAY)[0]
         assert np.array_equal(trace.data, np.concatenate([packet.samples for packet in packets()]))
+
+
+async def test_what_is_held_waits_and_is_written_when_its_file_can_be_also_when_nothing_more_comes(
+    publisher: MiniSeedPublisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "archive" / DAY
+    file.mkdir(parents=True)
+    made = records(publisher)
+    await publisher.deliver(as_runs(made))
+    held = publisher.held
+    assert held is not None
+    assert held.reason.startswith(f"cannot write {file}: Is a directory; move the folder that has this name")
+    assert sum(map(len, held.items)) == len(made)
+    file.rmdir()
+    publisher.retry()
+    await until(lambda: publisher.held is None)
+    assert file.read_bytes() == b"".join(record.data for record in made)
+
+    monkeypatch.setattr("rawdaq.publishers.miniseed.RETRY_S", 0.01)
+    file.rename(aside := file.with_name("aside"))
+    file.mkdir()
+    await publisher.deliver(as_runs(made))
+    assert publisher.held
+    file.rmdir()
+    await until(lambda: publisher.held is None)
+    assert file.read_bytes() == aside.read_bytes()
 
 
 async def test_a_disk_that_is_done_before_the_end_waits_for_it_has_answered(

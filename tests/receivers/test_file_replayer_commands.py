@@ -222,7 +222,7 @@ def test_every_option_can_be_set() -> None:
         ("files", [], "at least one file, folder or pattern is needed"),
         ("files", ["a", ""], "at least one file, folder or pattern is needed"),
         ("speed", 0, "greater than 0"),
-        ("speed", float("inf"), "less than or equal to 1000000"),
+        ("speed", float("inf"), "a finite number"),
         ("speed", "fast", "'max'"),
         ("time", "later", "'original' or 'now'"),
         ("loop", 1, "boolean"),

@@ -67,3 +67,11 @@ async def subscribed(sender: Sender) -> None:
     """Return when a subscription has arrived at an XPUB socket."""
     await until(lambda: sender.poll(0))
     sender.recv()
+
+
+def is_bound(publisher: "zmq.Socket[bytes]", address: str) -> bool:
+    """Bind *publisher*, if whoever was there has left; ZMQ does that in a thread of its own."""
+    with contextlib.suppress(zmq.ZMQError):
+        publisher.bind(address)
+        return True
+    return False

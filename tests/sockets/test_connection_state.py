@@ -5,6 +5,7 @@ import logging
 import pytest
 import zmq
 
+from rawdaq.sockets import connection_state
 from rawdaq.sockets.connection_state import ConnectionState
 
 ADDRESS = "tcp://192.0.2.7:9004"
@@ -141,30 +142,33 @@ def test_a_peer_that_comes_back_is_only_logged_as_connected(caplog: pytest.LogCa
 def test_a_name_that_cannot_be_resolved_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer()
     for _ in range(10):
-        peer.does([(zmq.EVENT_CONNECT_RETRIED, 100)], 1.0)
+        peer.state.note_unresolved()
+        peer.passes(1.0)
     assert len(caplog.messages) == 1
     assert "the host name cannot be resolved" in caplog.text
 
 
-def test_a_socket_of_another_kind_is_logged_and_zmq_has_given_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_socket_of_another_kind_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer()
-    peer.does([(zmq.EVENT_CONNECTED, 9), (zmq.EVENT_DISCONNECTED, 9)])
-    assert not peer.state.is_given_up
+    peer.does([(zmq.EVENT_CONNECTED, 9), (zmq.EVENT_DISCONNECTED, 9)], 5.0)
+    peer.state.note_given_up()
     peer.passes(10)
-    assert peer.state.is_given_up
+    assert peer.state.cuts == 0
     assert len(caplog.messages) == 1
     assert "a ZMQ socket of another kind listens there" in caplog.text
 
 
-def test_a_connection_that_we_cut_is_logged_and_zmq_has_given_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_connection_that_we_cut_is_logged_and_counted_once(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer()
     peer.does(COMES, 100.0)
-    peer.does(GOES[:1], 10.0)
-    assert peer.state.is_given_up
+    peer.does(GOES[:1], 5.0)
+    for _ in range(3):
+        peer.state.note_given_up()
+        peer.passes(1.0)
+    assert peer.state.cuts == 1
     assert caplog.messages[1] == ENDED
     assert "a message that is too large (max_message_mb)" in caplog.messages[2]
-    peer.does(COMES)
-    assert not peer.state.is_given_up
+    assert len(caplog.messages) == 3
 
 
 def test_where_peers_connect_the_first_and_the_last_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -178,7 +182,6 @@ def test_where_peers_connect_the_first_and_the_last_are_logged(caplog: pytest.Lo
     assert peer.state.status() == {"connected": True, "last_failure": None, "peers": 1}
     peer.does([(zmq.EVENT_DISCONNECTED, 10)], 100.0)
     assert peer.state.status() == {"connected": False, "last_failure": "the last peer has disconnected", "peers": 0}
-    assert not peer.state.is_given_up
     assert caplog.messages == [
         f"{ADDRESS}: no peer is connected: do the other programs run, and do they connect to this address?",
         f"a peer is connected to {ADDRESS}",
@@ -232,3 +235,14 @@ def test_where_no_peer_is_needed_its_absence_is_not_logged(caplog: pytest.LogCap
     assert caplog.messages == [f"a peer is connected to {ADDRESS}"]
     peer.does([(zmq.EVENT_ACCEPTED, 9), NO_DETAIL, (zmq.EVENT_DISCONNECTED, 9)])
     assert "does not speak ZMQ with us" in caplog.messages[1]
+
+
+def test_connections_that_have_the_last_descriptors_are_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connection_state, "first_for_commands", lambda: 50)
+    peer = Peer(is_bound=True, needs_peer=False)
+    peer.does([(zmq.EVENT_ACCEPTED, 49), (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0)])
+    assert "open files" not in caplog.text
+    peer.does([(zmq.EVENT_ACCEPTED, 50), (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0), (zmq.EVENT_ACCEPTED, 51)])
+    assert caplog.text.count("hardly any open files are left, and commands may soon not be answered; raise the") == 1

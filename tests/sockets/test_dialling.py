@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawdaq.sockets.dialling import Backoff, Connection, Dialler
-from tests.helpers import until
+from rawdaq.sockets import dialling
+from rawdaq.sockets.dialling import Backoff, Connection, Dialler, connect_to_any
+from tests.helpers import DEADLINE_S, until
+from tests.names import NAME, Names
 
 LOG = logging.getLogger("rawdaq.test")
 
@@ -202,3 +205,53 @@ async def test_an_invalid_host_name_is_a_failure_like_another(caplog: pytest.Log
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert "the host name is invalid (label" in caplog.text
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+async def test_all_addresses_of_a_name_are_tried(names: Names) -> None:
+    async with device(lambda writer: None) as port:
+        transport, _ = await connect_to_any(asyncio.Protocol, NAME, port)
+        assert transport.get_extra_info("peername") == ("127.0.0.1", port)
+        transport.abort()
+
+
+async def test_an_address_that_does_not_even_refuse_leaves_time_for_the_next(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def sock_connect(sock: socket.socket, address: Any) -> None:
+        await (asyncio.Event().wait() if address[0] == "::1" else connect(sock, address))
+
+    monkeypatch.setattr(loop, "sock_connect", sock_connect)
+    monkeypatch.setattr(dialling, "_NEXT_ADDRESS_S", 0.01)
+    async with device(lambda writer: None) as port, asyncio.timeout(DEADLINE_S):
+        transport, _ = await connect_to_any(asyncio.Protocol, NAME, port)
+        transport.abort()
+
+
+async def test_the_last_address_says_why_none_takes_connections(names: Names) -> None:
+    async with device(lambda writer: None) as port:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        await connect_to_any(asyncio.Protocol, NAME, port)
+
+
+async def test_a_dialler_tries_all_addresses_each_time(names: Names) -> None:
+    async with device(lambda writer: writer.close()) as port:
+        dialler = Dialler(Peer, NAME, port, Backoff(0.0, 0.0), LOG)
+        running = asyncio.ensure_future(dialler.run())
+        await until(lambda: dialler.connections > 2)
+        assert names.asked > 2
+        dialler.stop()
+        await running
+
+
+async def test_an_address_is_connected_to_without_being_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with device(lambda writer: None) as port:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", None)
+        transport, _ = await connect_to_any(asyncio.Protocol, "127.0.0.1", port)
+        transport.abort()

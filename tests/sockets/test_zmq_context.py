@@ -1,12 +1,18 @@
 import zmq
 
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.sockets.zmq_context import ContextShare, large_context
+from rawdaq.sockets.zmq_context import ContextShare, context_of, large_context
 
 
 def test_a_large_context_has_room_for_a_thousand_components() -> None:
     with large_context() as context:
         assert context.get(zmq.MAX_SOCKETS) > 10_000
+
+
+async def test_one_server_has_room_for_thousands_of_endpoints() -> None:
+    context = context_of(None)
+    assert context.get(zmq.MAX_SOCKETS) > 10_000
+    context.destroy(linger=0)
 
 
 async def test_who_destroys_his_share_closes_his_own_sockets_and_nobody_elses() -> None:

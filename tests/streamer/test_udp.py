@@ -20,6 +20,7 @@ from rawdaq.streamer import udp as udp_streamer
 from rawdaq.streamer.udp import Channel, UDPStreamer
 from rawdaq.times import NS_PER_S, from_iso
 from tests.helpers import DEADLINE_S, environment, wait_for
+from tests.names import NAME, Names
 
 START_NS = from_iso("2026-11-20T23:59:59.5Z")
 CHANNEL = Channel(1, 100, "little", "int32")
@@ -198,6 +199,32 @@ def test_nobody_listening_is_counted_and_told_once_and_who_comes_later_gets_the_
                 streamer.feed_data(1, START_NS, [value])
             assert [block.samples.tolist() for block in late.blocks(2, [CHANNEL])] == [[2], [3]]
     assert len(caplog.messages) == 2  # the rest, when it stopped
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux answers at once that nobody listens")
+def test_the_address_of_a_name_at_which_somebody_listens_is_found(names: Names, listener: Listener) -> None:
+    with UDPStreamer([CHANNEL], NAME, listener.port) as streamer:
+        wait_for(lambda: streamer.feed_data(1, START_NS, [1]) or streamer.counters.refused)
+        streamer.feed_data(1, START_NS, [2])
+        assert [block.samples.tolist() for block in listener.blocks(2, [CHANNEL])] == [[1], [2]]
+        assert streamer.counters.refused == 1
+
+
+def test_an_address_that_the_network_has_no_way_to_is_passed_over(
+    names: Names, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = UDPStreamer._connected_to
+
+    def connected_to(streamer: UDPStreamer, family: int, address: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return real(streamer, family, address)
+
+    monkeypatch.setattr(UDPStreamer, "_connected_to", connected_to)
+    with UDPStreamer([CHANNEL], NAME, listener.port) as streamer:
+        streamer.feed_data(1, START_NS, [1])
+        assert [block.samples.tolist() for block in listener.blocks(1, [CHANNEL])] == [[1]]
+        assert streamer.counters.lost_datagrams == 0
 
 
 class Broken:

@@ -10,6 +10,7 @@ from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.silence import Silence
 from rawdaq.streams.stats import Stats
+from rawdaq.times import NS_PER_S
 from tests.makers import START_NS, STREAM
 
 LOG = logging.getLogger("rawdaq.test")
@@ -118,4 +119,38 @@ async def test_an_expected_stream_that_never_comes_is_silent(clock: Clock, caplo
     assert caplog.messages == [f"silent: no packets of {OTHER} for 10.0 s"]
     feed(stats, OTHER)
     assert stats.came_back == [(OTHER, 10.0)]
+    silence.close()
+
+
+async def test_a_source_that_is_at_its_end_or_paused_is_not_silent(clock: Clock) -> None:
+    stats = Stats()
+    silence = Silence(stats, LOG, clock=clock)
+    feed(stats, STREAM)
+    stats.expect_none()
+    clock.now_s += 100
+    silence.look()
+    assert stats.streams[STREAM].report()["silent_s"] is None
+    feed(stats, STREAM)
+    clock.now_s += 11
+    silence.look()
+    assert stats.streams[STREAM].report()["silent_s"] == 11.0, "the pause was no packet interval"
+    stats.expect_none()
+    assert stats.streams[STREAM].report()["silent_s"] is None
+    silence.close()
+
+
+async def test_a_clock_that_is_ahead_is_logged_once_and_once_when_it_is_right_again(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stats = Stats()
+    silence = Silence(stats, LOG, clock=clock)
+    for index, ahead_s in enumerate((4576, 4576, 0, 0, 200_000)):
+        received_ns = START_NS + index * NS_PER_S - ahead_s * NS_PER_S
+        samples = np.zeros(100, "i4")
+        stats.add([Packet(STREAM, START_NS + index * NS_PER_S, 100.0, samples, received_ns=received_ns)])
+        silence.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{STREAM} latency -4577.0 s: clocks differ",
+        f"the time of {STREAM} is right again",
+    ]
     silence.close()

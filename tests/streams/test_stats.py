@@ -1,3 +1,6 @@
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,6 +99,31 @@ def test_latency_is_from_the_last_sample_to_the_arrival() -> None:
     stats.add([packet(1, received_ns=START_NS + 1_993_000_000)])
     shown = stats.streams[STREAM].report()
     assert (shown["latency_s"], shown["latency_max_s"]) == (0.003, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "expected"),
+    [
+        (0.0, None),
+        (-4.0, None),
+        (3600.0, None),
+        (-4576.71, "latency -4576.7 s: clocks differ"),
+        (200_000.0, "time is 2 d 7 h behind"),
+        (1024 * 7 * 86_400.0, "time is 1024 weeks behind: a GPS week rollover"),
+        (-100_000.0, "time is 1 d 3 h ahead"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_shown_until_it_is_right(latency_s: float, expected: str | None) -> None:
+    stats = Stats()
+    stats.add([packet(0, received_ns=START_NS + 990_000_000 + round(latency_s * 1e9))])
+    shown: Any = stats.report()
+    assert shown[str(STREAM)]["clock"] == expected
+    stats.ahead_s = stats.behind_s = math.inf
+    shown = stats.report()
+    assert shown[str(STREAM)]["clock"] is None
+    assert stats.streams[STREAM].clock_problem(5.0, 86_400.0) == expected
+    stats.add([packet(1, received_ns=START_NS + 1_993_000_000)])
+    assert stats.streams[STREAM].clock_problem(5.0, 86_400.0) is None
 
 
 def test_plain_bytes_are_counted_apart() -> None:

@@ -3,13 +3,10 @@
 import asyncio
 import json
 import re
-import socket
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-import zmq
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
@@ -19,44 +16,9 @@ from rawdaq.subscriber import Loss, Subscriber
 from tests.helpers import until, wait_for
 from tests.live import publishing, subscribed
 from tests.makers import STREAM, packet
+from tests.subscriber.feeds import Feed
 
 OTHER = StreamId("XX", "DEMO", "00", "HHN")
-
-
-class Feed:
-    """A plain ZMQ XPUB socket that sends whatever a test likes."""
-
-    def __init__(self) -> None:
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self.address = f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
-
-    def await_subscriber(self, count: int = 1) -> set[bytes]:
-        """Return the next *count* topics that somebody subscribes to."""
-        topics: set[bytes] = set()
-        while len(topics) < count:
-            assert self._socket.poll(30_000)
-            topics.add(self._socket.recv()[1:])
-        return topics
-
-    def send(self, *packets: Packet) -> None:
-        for each in packets:
-            self._socket.send_multipart(encode(each))
-
-    def send_frames(self, *frames: bytes) -> None:
-        self._socket.send_multipart(frames)
-
-    def close(self) -> None:
-        self._socket.close()
-        self._context.term()
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    feed = Feed()
-    yield feed
-    feed.close()
 
 
 def test_iteration_gives_packets_until_nothing_comes(feed: Feed) -> None:
@@ -287,28 +249,3 @@ def test_subscriber_needs_an_address() -> None:
 def test_pattern_that_can_name_no_stream_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"'HHZ' can name no stream, .*; a pattern is like XX\.\*\.00\.HH\?"):
         Subscriber(streams=["XX.*", "HHZ"])
-
-
-def test_publishers_that_have_not_answered_are_known(feed: Feed) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        stranger = "tcp://{}:{}".format(*silent.getsockname())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            absent = "tcp://{}:{}".format(*free.getsockname())
-        with Subscriber([feed.address, stranger, absent]) as subscriber:
-            feed.await_subscriber()
-            assert subscriber.receive(0.01) is None
-            wait_for(lambda: subscriber.unanswered() == {stranger: True, absent: False})
-    assert subscriber.unanswered() == {}
-
-
-def test_a_peer_that_refuses_again_and_again_does_not_stop_zmq(feed: Feed) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as refusing, Subscriber("tcp://127.0.0.1:1") as subscriber:
-        refusing.settimeout(30)
-        (publisher,) = subscriber._publishers
-        publisher._socket.setsockopt(zmq.RECONNECT_IVL, 1)
-        publisher._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1)
-        publisher._socket.connect("tcp://{}:{}".format(*refusing.getsockname()))
-        for _ in range(2500):
-            refusing.accept()[0].close()
-            subscriber.receive(0)

@@ -12,7 +12,8 @@ from rawdaq.subscriber.seedlink import SeedLinkAddress, SeedLinkReader, ServerUn
 from tests.helpers import wait_for
 from tests.makers import START_NS
 from tests.receivers.seedlink.running import stored
-from tests.seedlink_peer import InThread, SeedLinkPeer, Stored, in_thread
+from tests.seedlink_peer import InThread, SeedLinkPeer, in_thread
+from tests.seedlink_store import Stored
 from tests.waveform_makers import text_record
 
 BOTH = pytest.mark.parametrize("version", [3, 4])

@@ -60,7 +60,7 @@ from rawdaq.protocols.datalink.info import (
     read_info,
     write_info,
 )
-from rawdaq.protocols.datalink.packets import DataPacket
+from rawdaq.protocols.datalink.packets import DataPacket, encode_packet
 from rawdaq.protocols.datalink.replies import Identity, InfoReply, Ok, Refused, Reply, StreamEnded
 from rawdaq.protocols.datalink.server import MAX_PACKET_ID, BadCommand, DataLinkServer, ServerEvent
 
@@ -106,6 +106,7 @@ __all__ = [
     "Write",
     "check_id",
     "datalink_id",
+    "encode_packet",
     "expression_of",
     "payload_type",
     "read_envelope",

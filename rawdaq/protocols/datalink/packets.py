@@ -20,6 +20,19 @@ _STREAM_ID, _PACKET_ID, _PACKET_TIME, _START, _END = range(5)
 Shape = tuple[slice, ...]
 
 
+def encode_packet(
+    stream_id: str, packet_id: int, packet_time_ns: int, start_ns: int, end_ns: int, data: bytes
+) -> bytes:
+    """Return a packet of a ring as its readers get it; `DataPacket` says what the arguments are.
+
+    Raises:
+        HeaderTooLong: they do not fit into a header.
+    """
+    times = f"{packet_time_ns // NS_PER_US} {start_ns // NS_PER_US} {end_ns // NS_PER_US}"
+    header = f"PACKET {stream_id} {packet_id} {times} {len(data)}"
+    return frame(header.encode("utf-8", "surrogateescape"), data)
+
+
 class DataPacket:
     """A packet of the ring; a value.
 
@@ -43,12 +56,11 @@ class DataPacket:
     def __init__(
         self, stream_id: str, packet_id: int, packet_time_ns: int, start_ns: int, end_ns: int, data: bytes
     ) -> None:
-        times = f"{packet_time_ns // NS_PER_US} {start_ns // NS_PER_US} {end_ns // NS_PER_US}"
-        header = f"PACKET {stream_id} {packet_id} {times} {len(data)}"
-        self._header = frame(header.encode("utf-8", "surrogateescape"))
+        whole = encode_packet(stream_id, packet_id, packet_time_ns, start_ns, end_ns, data)
+        self._header = whole[: len(whole) - len(data)]
         shape = shape_of(self._header)
         if shape is None:
-            raise ValueError(f"no packet can have the header {header!r}")
+            raise ValueError(f"no packet can have the header {self._header!r}")
         self._shape = shape
         self.data = data
 

@@ -135,6 +135,8 @@ class DataLinkServer:
         at = _DATA_AT.get(words[0])
         if at is None or len(words) <= at or not _NUMBER.fullmatch(words[at]):
             return words, 0
+        if words[0] == Word.WRITE and not (_is_time(words[2]) and _is_time(words[3])):
+            return words, 0  # which closes the connection: data need not be waited for
         if words[0] != Word.WRITE and len(words) > at + 1:
             return words, 0
         size = int(words[at])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rawdaq.errors import InvalidValue
+from rawdaq.sockets.endpoint import check_host
 
 _HOST = re.compile(r"[^\s\x00-\x1f/@]+")
 _WEBSOCKET = ("ws", "wss")
@@ -51,6 +52,10 @@ class ServerAddress:
         if parts.scheme not in ports or not _HOST.fullmatch(host) or not is_plain or "@" in parts.netloc:
             known = ", ".join(f"{scheme}://" for scheme in ports)
             raise InvalidValue(f"{text!r} is no address; it should be like {next(iter(ports))}://HOST:PORT ({known})")
+        try:
+            check_host(host)
+        except ValueError as error:
+            raise InvalidValue(f"{text!r} is no address: {error}") from None
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         return cls(parts.scheme, host, ports[parts.scheme] if port is None else port, path if has_path else "")
 

@@ -13,6 +13,7 @@ from typing import Final
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.sockets.client.address import ServerAddress
 from rawdaq.sockets.client.websocket import WebSocketClient
+from rawdaq.sockets.dialling import connect_to_any
 
 _WRITE_AHEAD_BYTES: Final = 1 << 20
 
@@ -79,13 +80,12 @@ class ClientStream(asyncio.BufferedProtocol):
             OSError: it is impossible; `TimeoutError` when there was no answer.
             RemoteProtocolError: the other side is no WebSocket server.
         """
-        loop = asyncio.get_running_loop()
         context = None
         if self.address.is_encrypted:
             context = ssl.create_default_context(cafile=ca_file)
         try:
             async with asyncio.timeout(timeout_s):
-                await loop.create_connection(lambda: self, self.address.host, self.address.port, ssl=context)
+                await connect_to_any(lambda: self, self.address.host, self.address.port, context)
                 await self._opened
         except BaseException:
             self.abort()

@@ -18,6 +18,7 @@ from rawdaq.control.device.frames_command import frames
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.protocols.array import BinaryHeader, HeaderForm, decode, read_frame_header
 from tests.helpers import start_cli, wait_for
+from tests.names import NAME, Names
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_without_a_consumer_it_waits_until_it_is_stopped() -> None:
 
 def test_an_address_in_use_is_an_error() -> None:
     with Detector("tcp://127.0.0.1:*", "push", False, threading.Event()) as detector:
-        with pytest.raises(ComponentError, match="cannot use tcp:"):
+        with pytest.raises(ComponentError, match="cannot bind ZMQ tcp:"):
             Detector(detector.address, "push", False, threading.Event()).__enter__()
 
 
@@ -194,3 +195,14 @@ def test_a_signal_ends_it() -> None:
     wait_for(lambda: device.poll() is not None)
     output, _ = device.communicate()
     assert (device.returncode, "sent 0 frames" in output) == (0, True)
+
+
+def test_a_consumer_is_found_at_any_address_of_its_name(names: Names) -> None:
+    with zmq.Context() as context, context.socket(zmq.PULL) as taker:
+        taker.linger, taker.rcvtimeo = 0, 30_000
+        taker.bind("tcp://127.0.0.1:*")
+        address = taker.getsockopt_string(zmq.LAST_ENDPOINT).replace("127.0.0.1", NAME)
+        with Detector(address, "push", True, threading.Event()) as detector:
+            detector.wait_for_consumer()
+            detector.play(range(3), _images(), _minimal, 1e6)
+            assert [taker.recv_multipart()[0] for _ in range(3)] == [b'{"frame":%d}' % number for number in range(3)]

@@ -26,7 +26,7 @@ from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.stream_id import StreamId
 from rawdaq.subscriber import Subscriber
 from tests.forks import Process, run_cli, start_cli
-from tests.helpers import command, environment
+from tests.helpers import command, environment, until
 from tests.live import publishing, subscribed
 from tests.makers import START_NS, STREAM, packet
 
@@ -115,6 +115,16 @@ async def test_only_wanted_streams_are_shown() -> None:
         out, _ = await ended(process)
     assert out.startswith("XX.DEMO.00.HHZ ")
     assert out.count("\n") == 1
+
+
+async def test_thousands_of_streams_can_be_wanted() -> None:
+    names = [StreamId("XX", f"S{number:04d}", "00", "HHZ") for number in range(3000)]
+    wanted = [option for name in names for option in ("--stream", str(name))]
+    async with publishing() as publisher, dumping(publisher, *wanted, "--count", "3000", "--json") as process:
+        await until(lambda: sum(len(each.topics) for each in publisher._connections) == 3000)
+        await publisher.deliver([packet(stream=name) for name in names])
+        out, _ = await ended(process)
+    assert out.count("\n") == 3000
 
 
 async def test_lost_messages_are_reported_and_summed_up() -> None:

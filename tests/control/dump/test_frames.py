@@ -19,6 +19,7 @@ from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.protocols.array import BinaryHeader, HeaderForm, encode_header
 from rawdaq.protocols.message import encode
 from tests.makers import packet
+from tests.names import NAME, Names
 
 MS = 1_000_000
 
@@ -174,7 +175,7 @@ def test_a_consumer_can_bind() -> None:
         (["--write", "a.txt"], 2, "is neither .npy nor .h5"),
         (["--expect", "x"], 2, "is not a list of frame numbers"),
         (["--write", "/nonexistent/a.npy"], 1, "No such file"),
-        (["-a", "tcp://192.0.2.1:1", "--bind"], 1, "cannot use tcp://192.0.2.1:1"),
+        (["-a", "tcp://192.0.2.1:1", "--bind"], 1, "cannot bind ZMQ tcp://192.0.2.1:1"),
         (["-a", "tcp://127.0.0.1:*", "--bind", "--seconds", "0.001"], 1, "0 frames"),
     ],
 )
@@ -198,3 +199,16 @@ def test_the_exit_status_says_whether_the_expected_frames_came(expect: str, stat
         sending.join(60)
     assert result.exit_code == status, result.output
     assert '"frame": 2' in result.output
+
+
+def test_a_consumer_tries_all_addresses_of_a_name(names: Names) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUSH) as sender:
+        sender.linger = 0
+        sender.bind("tcp://127.0.0.1:*")
+        address = sender.getsockopt_string(zmq.LAST_ENDPOINT).replace("127.0.0.1", NAME)
+        reader = FrameReader(address, binds=False, subscribes=False, form=HeaderForm.FILE, header_part=0)
+        reading = threading.Thread(target=reader.read, args=(threading.Event(), 1, 60, print))
+        reading.start()
+        sender.send_multipart([b'{"frame":1}', b"data"])
+        reading.join(60)
+    assert reader.stats.frames == 1

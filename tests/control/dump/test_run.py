@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 import zmq
+from rich.console import Console
 
 from rawdaq.control.dump import files as dump_files
 from rawdaq.control.dump.files import MiniSeedFile, Picture
 from rawdaq.control.dump.run import Arrival, DumpRun, View, _why_unreached
-from rawdaq.control.dump.stats import JsonTable
+from rawdaq.control.dump.stats import JsonTable, LiveTable
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.subscriber import Loss, Subscriber
 from tests.helpers import command, environment, until, wait_for
 from tests.live import publishing, subscribed, subscribers
-from tests.makers import START_NS, packet
+from tests.makers import START_NS, STREAM, packet
 
 ADDRESS = "tcp://127.0.0.1:9004"
 
@@ -179,6 +180,23 @@ def test_table_is_shown_at_intervals(capsys: pytest.CaptureFixture[str]) -> None
     for later_s in (1, 9.9, 10.1, 12, 20.2):
         view.tick(began_s + later_s)
     assert capsys.readouterr().out.count("\n") == 2
+
+
+@pytest.mark.parametrize(("width", "has_mean"), [(120, True), (80, False), (40, False)])
+def test_table_fits_the_terminal_and_breaks_no_name_and_no_number(width: int, has_mean: bool) -> None:
+    view = LiveTable()
+    for index in range(2):
+        view.show(arrival(packet(index)))
+    view.streams[STREAM].packets = 1_000_000_000
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(view._table(width))
+    head, line = capture.get().splitlines()
+    assert max(len(head), len(line)) <= width
+    assert line.startswith("XX.DEMO.00.HHZ ")
+    assert "…" not in head + line
+    assert ("mean" in head) == has_mean
+    assert ("1000000000" in line) == ("packets" in head) == (width > 40)
 
 
 async def test_table_is_redrawn_in_place_on_a_terminal() -> None:

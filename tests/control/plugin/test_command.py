@@ -99,7 +99,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_each_encoding_of_the_cpp_plugin_is_one_of_ours(encoding: str, ran: list[tuple[Any, ...]]) -> None:
     assert plugin.run([*short(1, "-e", encoding), "raw.1"]) == 0
     [([component], level, more)] = ran
-    assert (level, more) == (None, {"to_system_log": False})
+    assert (level, more) == (None, {"to_system_log": False, "may_run_twice": True})
     assert component.key == "XX.DEMO.seedlink-raw-1"
     assert component.publishers[0].options["encoding"] == encoding.lower()
 
@@ -108,7 +108,7 @@ def test_the_options_become_those_of_a_station_file(ran: list[tuple[Any, ...]]) 
     assert plugin.run([*short(7, "-r", "60", "-D", "--log-level", "DEBUG", channels=".HHZ:1,10.HHN:2")]) == 0
     assert plugin.run(["-sh", "-p9", "-cXX.DEMO", "-m.HHZ:1", "--flush-after", "0"]) == 0
     ([first], level, more), ([second], _, _) = ran
-    assert (level, more) == ("DEBUG", {"to_system_log": True})
+    assert (level, more) == ("DEBUG", {"to_system_log": True, "may_run_twice": True})
     assert first.key == "XX.DEMO.seedlink"
     said = first.receiver.options
     assert (said["host"], said["port"], said["channels"]) == ("127.0.0.1", 7, {1: ".HHZ", 2: "10.HHN"})
@@ -215,7 +215,7 @@ def test_a_component_that_runs_already_runs_here_without_commands(
     components: list[Any], runtime_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RuntimeFiles.find() as runtime:
-        process = Process(runtime, needs_commands=False)
+        process = Process(runtime, needs_commands=False, may_run_twice=True)
         with process.hold(components[0]) as address, process.hold(components[0]) as none:
             assert address == runtime.command_address("XX.DEMO.One")
             assert none is None

@@ -1,11 +1,17 @@
 """rawdaq-plugin as SeedLink runs it: by bash, with descriptor 63 and the plugin's name at the end."""
 
 import json
+import os
 import signal
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 
+from rawdaq import config
+from rawdaq.control.plugin import process as plugin_process
+from rawdaq.process.runtime_files import RuntimeFiles
+from tests import forks
 from tests.control.cli_words import Said
 from tests.fake_device import Described, Session, device
 from tests.helpers import wait_for
@@ -24,7 +30,8 @@ from tests.seedlink_server import (
 
 
 @pytest.mark.usefixtures("runtime_dir")
-def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones(said: Said) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_samples_of_all_channels_arrive_and_a_signal_flushes_the_last_ones(said: Said, number: int) -> None:
     data = {1: noise(10 * SIZE, 1), 2: noise(10 * SIZE, 2)}
     words = ("-e", "FLOAT32", "--flush-after", "600")
     with (
@@ -32,7 +39,7 @@ def test_samples_of_all_channels_arrive_and_sigterm_flushes_the_last_ones(said: 
         seedlink(*short(port, *words, channels="00.HHZ:1,.HHN:2,")) as server,
     ):
         wait_for(lambda: _stats(server, said) == 20)
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(number)
         arrived = server.take_samples(20 * SIZE)
         assert not list(server.frames())
         status, log = server.end()
@@ -153,3 +160,35 @@ def test_a_closed_pipe_ends_it_also_while_nothing_is_to_be_written() -> None:
         status, said = server.end()
     assert status == 1
     assert "descriptor 63" in said
+
+
+def _hold(runtime_dir: Path, key: str) -> AbstractContextManager[None]:
+    runtime = RuntimeFiles(runtime_dir, runtime_dir / "log")
+    runtime.prepare()
+    return runtime.hold(key, Path("/etc/station.yaml"), 1)
+
+
+def test_a_component_of_a_station_file_that_runs_already_is_not_run_a_second_time(
+    runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin_process, "_COPY_TIMEOUT_S", 0.2)
+    (settings,) = config.load(write_station(tmp_path, 9)).components
+    with _hold(runtime_dir, settings.key):
+        done = forks.run(lambda: plugin_process.run([settings]))
+    assert done.returncode == 1
+    reason = f"{settings.key} is already running (pid {os.getpid()}); stop it first: control-rawdaq stop"
+    assert f" ERROR rawdaq.process {reason}" in done.stderr
+
+
+def test_a_plugin_waits_for_its_predecessor_that_is_just_stopping(runtime_dir: Path, tmp_path: Path) -> None:
+    (settings,) = config.load(write_station(tmp_path, 9)).components
+    with ExitStack() as predecessor:
+        predecessor.enter_context(_hold(runtime_dir, settings.key))
+        with seedlink("--config", str(settings.file)) as server:
+            assert server.process.stderr is not None
+            waiting = f"waiting for the process {os.getpid()}, which still runs it, to end"
+            wait_for(lambda: waiting in server.process.stderr.readline())  # type: ignore[union-attr]
+            predecessor.close()
+            wait_for(lambda: "One is running" in server.process.stderr.readline())  # type: ignore[union-attr]
+            server.process.terminate()
+            assert server.end()[0] == 0

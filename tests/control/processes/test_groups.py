@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rawdaq import config
 from rawdaq.config import ComponentSettings, DaemonSettings, ReceiverSettings, StationSettings
-from rawdaq.control.processes import groups
+from rawdaq.control.processes import groups, jobs
 from tests import outside
 
 ARCHIVE = """\
@@ -36,7 +36,7 @@ def test_a_process_with_too_many_archives_is_reported_with_what_to_do(
     _limit(monkeypatch, 839)
     told = groups.shortage(group)
     assert told is not None
-    assert told.startswith("100 components in one process may need 840 open files, and it may have 839: give --proc")
+    assert told.startswith("100 components in one process may need 840 open files, and a process may have 839")
     for enough in (840, resource.RLIM_INFINITY):
         _limit(monkeypatch, enough)
         assert groups.shortage(group) is None
@@ -54,6 +54,18 @@ def test_each_stream_that_an_archive_gets_is_a_file(
     told = groups.shortage(config.load(tmp_path / "a.yaml").components)
     assert told is not None
     assert f"may need {40 + files} open files" in told
+
+
+def test_the_least_that_a_process_needs_grows_with_its_components() -> None:
+    assert 18 < groups.least_files(1) < groups.least_files(2) <= 40
+
+
+@pytest.mark.parametrize(("highest", "at_once"), [(20, 1), (40, 2), (100, 9), (1024, 16), (resource.RLIM_INFINITY, 16)])
+def test_no_more_components_are_asked_at_once_than_there_are_files_for(
+    highest: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _limit(monkeypatch, highest)
+    assert jobs._at_once() == at_once
 
 
 def test_streams_that_are_not_known_before_they_come_do_not_count(

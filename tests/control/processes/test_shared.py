@@ -373,7 +373,7 @@ def test_a_process_whose_order_cannot_be_written_is_not_started(
 def test_a_name_that_another_start_has_just_taken_is_reported(
     runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken(_: RuntimeFiles) -> Iterator[str]:
+    def taken(*_: object) -> Iterator[str]:
         yield "group.1"
 
     monkeypatch.setattr(starting, "_free_names", taken)
@@ -387,11 +387,11 @@ def test_components_come_back_as_they_ran(runtime: RuntimeFiles, tmp_path: Path)
     a, b, c, d, e, _ = components
     start([[a, b], [c, d], [e]], runtime)
     meant = [*components[:3], *components[4:]]
-    names = [[each.key[3] for each in group] for group in groups.running_groups(meant, runtime)]
+    names = [[each.key[3] for each in group] for _, group in groups.running_groups(meant, runtime)]
     assert names == [["A", "B"], ["C"], ["E"], ["F"]]
     bound = named_component(tmp_path, "B", daemon="{core_id: 0}")
     parted = groups.running_groups([a, bound], runtime)
-    assert [[each.key[3] for each in group] for group in parted] == [["A"], ["B"]]
+    assert [[each.key[3] for each in group] for _, group in parted] == [["A"], ["B"]]
 
 
 def test_a_signal_stops_all_components_of_a_process_in_order(runtime: RuntimeFiles, tmp_path: Path) -> None:

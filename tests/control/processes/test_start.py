@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import resource
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rawdaq.control import client
-from rawdaq.control.processes import children
+from rawdaq.control.processes import children, main
 from rawdaq.control.processes import start as starting
 from rawdaq.control.processes.errors import StartFailed
 from rawdaq.control.processes.jobs import run_each
@@ -18,6 +19,7 @@ from rawdaq.control.processes.start import wait_for_answer
 from rawdaq.errors import ComponentError
 from rawdaq.process.runs import AlreadyRunning, Running
 from rawdaq.process.runtime_files import RuntimeFiles
+from tests import forks
 from tests.control.processes.components import KEY, component, start_one, stop_one, troubled
 from tests.helpers import wait_for
 
@@ -29,6 +31,28 @@ def _in_an_interpreter(runtime: RuntimeFiles, monkeypatch: pytest.MonkeyPatch) -
 
 
 SPAWN = children.spawn
+
+
+def _limit(monkeypatch: pytest.MonkeyPatch, highest: int) -> None:
+    def limits(_: int) -> tuple[int, int]:
+        return highest, highest
+
+    monkeypatch.setattr(resource, "getrlimit", limits)
+
+
+def test_without_enough_open_files_nothing_is_started_and_the_remedy_is_named(
+    runtime: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _limit(monkeypatch, 27)
+    settings = component(tmp_path)
+    remedy = "only 27 open files here, and needs 28: raise the limit (ulimit -n; LimitNOFILE= in a unit of systemd)"
+    with pytest.raises(ComponentError, match=f"^a process may have {re.escape(remedy)}$"):
+        start_one(settings, runtime)
+    done = forks.run(lambda: main.run_here(settings, runtime))
+    assert done.returncode == 1
+    assert "XX.OUT.Main may need 47 open files, and a process may have 27 here: raise the limit" in done.stderr
+    assert remedy in done.stderr
+    assert runtime.keys() == []
 
 
 @pytest.mark.usefixtures("_in_an_interpreter")

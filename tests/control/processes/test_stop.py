@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from rawdaq.control.processes import children
+from rawdaq.control.processes import children, main
 from rawdaq.control.processes import stop as stopping
 from rawdaq.control.processes.errors import EndedWithError, Killed
 from rawdaq.control.processes.jobs import run_each
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process.runs import Running
 from rawdaq.process.runtime_files import RuntimeFiles
+from tests import forks
 from tests.control.processes.components import (
     KEY,
     component,
@@ -42,8 +43,16 @@ def test_a_second_signal_ends_a_process_at_once(runtime: RuntimeFiles, tmp_path:
     pid = start_one(troubled(tmp_path, "clinging"), runtime)
     os.kill(pid, signal.SIGTERM)
     wait_for(lambda: "stopping" in runtime.log_file(KEY).read_text() or _is_stopping(pid))
-    os.kill(pid, signal.SIGTERM)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGTERM
+    status: list[int] = []
+
+    def has_ended() -> bool:  # a signal that comes at the same time as the first one is not a second one
+        os.kill(pid, signal.SIGTERM)
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        status.append(code)
+        return bool(ended)
+
+    wait_for(has_ended)
+    assert os.waitstatus_to_exitcode(status[-1]) == 128 + signal.SIGTERM
     runtime.forget(KEY)
 
 
@@ -75,17 +84,25 @@ def test_a_process_that_just_ends_while_it_stops_is_reported(runtime: RuntimeFil
     assert runtime.keys() == []
 
 
-def test_of_what_was_started_elsewhere_no_log_is_named_that_is_not_there(runtime: RuntimeFiles, tmp_path: Path) -> None:
-    pid = start_one(component(tmp_path), runtime)
-    runtime.log_file(KEY).unlink()
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: children.is_gone(pid))
+def test_of_what_was_not_started_in_the_background_no_log_file_is_named(runtime: RuntimeFiles, tmp_path: Path) -> None:
+    settings = component(tmp_path)
+    runtime.prepare()
+    runtime.log_file(KEY).write_text("of an earlier run\n")
+
+    def run_here() -> int:
+        with RuntimeFiles.find() as files:
+            return main.run_here(settings, files)
+
+    with forks.Process(run_here) as process:
+        wait_for(lambda: runtime.running(KEY))
+        process.kill()
     with pytest.raises(ComponentError, match="its log may say why: the log of what started it"):
         stop_one(KEY, runtime)
     make_publishers_end_with(tmp_path, "raise RuntimeError('the disk is gone')")
-    start_one(component(tmp_path), runtime)
-    runtime.log_file(KEY).unlink()
-    with pytest.raises(EndedWithError, match="see the log of what started it"):
+    with forks.Process(run_here) as process:
+        wait_for(lambda: "is running" in process.stderr.readline())
+        process.terminate()
+    with pytest.raises(ComponentError, match="publisher nowhere did not close; see the log of what started it"):
         stop_one(KEY, runtime)
 
 

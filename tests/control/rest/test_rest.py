@@ -1,6 +1,9 @@
 """The table of routes: who may ask, what is answered, and an OpenAPI document that says so."""
 
+import asyncio
+import errno
 import logging
+import os
 from typing import Any
 
 import httpx
@@ -14,7 +17,9 @@ from rawdaq.control.rest.openapi import document
 from rawdaq.control.rest.routes import Api, Json, Refused, Route
 from rawdaq.control.rest.server import RestServer
 from rawdaq.errors import ComponentError
+from rawdaq.sockets import listener
 from tests.control.repeater.repeaters import listening
+from tests.helpers import until
 
 LOG = logging.getLogger("rawdaq.rest")
 
@@ -144,6 +149,22 @@ async def test_a_server_on_a_socket_answers_and_gives_the_port_back() -> None:
     await again.open()
     again.stop()
     await again.serve()
+
+
+async def test_without_descriptors_requests_wait_and_are_answered_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def exhausted(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(listener, "_RETRY_S", 0.01)
+    async with listening(application(API, Guard(), LOG)) as url, httpx.AsyncClient() as http:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", exhausted)
+            answer = asyncio.create_task(http.get(f"{url}/one", timeout=30))
+            await until(lambda: f"{url}: connections have to wait: Too many open files" in caplog.text)
+        assert (await answer).json() == {"number": 1}
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_name_that_does_not_exist_is_named() -> None:

@@ -250,7 +250,7 @@ async def test_what_a_server_refuses_is_told_and_tried_again_after_a_minute(
             await one.deliver(runs_of(3))
         assert server.connections == connections
         server.rules.may_write, server.rules.packet_size, server.rules.writable = True, 512, b""
-        one._retry_s = 0.0
+        one.retry()
         await one.deliver(runs_of(3))
         await one.aclose()
         assert publisher._REFUSED_RETRY_S == 60.0

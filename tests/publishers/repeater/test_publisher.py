@@ -316,6 +316,7 @@ GOOD: dict[str, Any] = {"send_output_mode": "strides", "send_output_param": 3, "
         ({"port": None}, "either port"),
         ({"port": None, "address": "tcp://*:9610"}, "is not the address of a consumer"),
         ({"port": None, "address": "tcp://[::1]:0"}, "is not the address of a consumer"),
+        ({"port": None, "address": "tcp://300.1.1.1:9610"}, "is no host name or address"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given_options: dict[str, Any], text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.seedlink_pipe.publisher import SeedLinkPluginPublisher
 from rawdaq.receiver_server import ReceiverServer
@@ -98,17 +98,17 @@ async def test_what_a_vanished_reader_had_taken_is_not_offered_again(tmp_path: P
 async def test_without_a_pipe_it_does_not_open(tmp_path: Path) -> None:
     with socket.socket() as unconnected:
         os.set_inheritable(unconnected.fileno(), True)
-        with pytest.raises(ComponentError, match="is neither a pipe nor a file"):
+        with pytest.raises(InvalidValue, match="is neither a pipe nor a file"):
             await SeedLinkPluginPublisher(fd=unconnected.fileno()).open()
         closed = os.dup(unconnected.fileno())
     os.close(closed)
-    with pytest.raises(ComponentError, match=rf"descriptor {closed} is not open; let seedlink start this program"):
+    with pytest.raises(InvalidValue, match=rf"descriptor {closed} is not open; let seedlink start this program"):
         await SeedLinkPluginPublisher(fd=closed).open()
     with PipeServer() as server:
-        with pytest.raises(ComponentError, match="is open for reading only"):
+        with pytest.raises(InvalidValue, match="is open for reading only"):
             await SeedLinkPluginPublisher(fd=server._read_fd).open()
         os.set_inheritable(server.fd, False)
-        with pytest.raises(ComponentError, match="belongs to this program itself; let seedlink start it"):
+        with pytest.raises(InvalidValue, match="belongs to this program itself; let seedlink start it"):
             await SeedLinkPluginPublisher(fd=server.fd).open()
     (tmp_path / "plain").touch()
     for name, text in (("absent", "No such file or directory; mkfifo makes it"), ("plain", "is no named pipe")):

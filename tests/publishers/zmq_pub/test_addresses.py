@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from rawdaq.config.options import read_options
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.publisher import Publisher
+from rawdaq.publishers.repeater import RepeaterPublisher
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
+from tests.helpers import ROOT
 from tests.live import publishing
 
 
@@ -20,7 +24,7 @@ from tests.live import publishing
 )
 async def test_address_that_cannot_be_used_is_refused_with_the_remedy(options: dict[str, Any], text: str) -> None:
     publisher = ZMQTCPPublisher(port=0, **options)
-    with pytest.raises(ComponentError, match=text):
+    with pytest.raises(ComponentError if "mode" in options else InvalidValue, match=text):
         await publisher.open()
     await publisher.aclose()
 
@@ -85,3 +89,13 @@ async def test_other_spellings_of_an_interface_are_understood(ip: str, mode: str
         writer.close()
         await writer.wait_closed()
         assert publisher.address == f"tcp://{'[::1]' if ip == '::1' else ip}:{publisher.port}"
+
+
+@pytest.mark.parametrize("kind", [ZMQTCPPublisher, RepeaterPublisher])
+def test_what_no_host_can_be_called_is_refused(kind: type[Publisher]) -> None:
+    for ip in ("127.0.0.1:9", "300.1.1.1", "my..host", ""):
+        _, mistakes = read_options(kind, {"ip": ip, "port": 9004, "send_output_mode": "all"}, ROOT)
+        assert any("is no host name or address" in mistake.text for mistake in mistakes), ip
+    for ip in ("*", "::", "eth0", "127.0.0.1"):
+        _, mistakes = read_options(kind, {"ip": ip, "port": 9004}, ROOT)
+        assert not any("is no host" in mistake.text for mistake in mistakes), ip

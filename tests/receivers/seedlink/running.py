@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet
@@ -11,12 +14,15 @@ from rawdaq.publisher import Publisher
 from rawdaq.receivers.seedlink import SeedLinkReceiver
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
+from tests.helpers import until
 from tests.makers import START_NS
 from tests.packet_keeper import PacketKeeper
-from tests.seedlink_peer import Stored
+from tests.seedlink_peer import SeedLinkPeer
+from tests.seedlink_store import Stored
 from tests.waveform_makers import noise, records
 
 STATION = StationSettings(network="XX", code="HUB")
+BOTH = pytest.mark.parametrize("version", [3, 4])
 
 
 def stored(second: int, sequence: int | None = None, *, name: str = "XX.AAA.00.HHZ", version: int = 2) -> Stored:
@@ -62,3 +68,10 @@ async def receiving(
 def seconds(packets: list[Packet], name: str = "XX.AAA.00.HHZ") -> list[int]:
     """Return the seconds of which packets of a stream came, in their order."""
     return [(each.start_ns - START_NS) // NS_PER_S for each in packets if str(each.stream) == name]
+
+
+async def arrived(peer: SeedLinkPeer, state: Path, count: int, **options: Any) -> tuple[SeedLinkReceiver, PacketKeeper]:
+    """Run a receiver until it has *count* packets."""
+    async with peer.listening() as port, receiving(port, state=state, **options) as (receiver, keeper):
+        await until(lambda: len(keeper.packets) >= count)
+    return receiver, keeper

@@ -25,6 +25,8 @@ def test_options_are_checked_before_anything_starts() -> None:
     assert "at least 1 item" in problems(endpoints=[])
     for address in ("127.0.0.1:9004", "tcp://127.0.0.1:99999", "udp://127.0.0.1:9004"):
         assert "is not a zmq address" in problems(endpoints=[address])
+    for host in ("300.1.1.1", "10.1", "my..host", "-a", "a_b*"):
+        assert "is no host name or address" in problems(endpoints=[f"tcp://{host}:9004"])
     assert "there twice" in problems(endpoints=[GOOD, GOOD])
     wrong: list[dict[str, Any]] = [
         {"pattern": "pub"},

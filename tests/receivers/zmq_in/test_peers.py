@@ -9,17 +9,18 @@ import pytest
 import zmq
 
 from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
-from rawdaq.sockets import connection_state, zmq_socket
+from rawdaq.sockets import connection_state, zmq_dialling, zmq_socket
 from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet
-from tests.receivers.zmq_senders import ANY_PORT, address_of, receiving, sending
+from tests.names import NAME, Names
+from tests.receivers.zmq_senders import ANY_PORT, address_of, is_bound, receiving, sending
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(connection_state, "_PATIENCE_S", 0.05)
-    monkeypatch.setattr(connection_state, "_GIVEN_UP_S", 0.05)
+    monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.05)
     monkeypatch.setattr(zmq_socket, "_CHECK_S", 0.01)
     caplog.set_level("INFO", "rawdaq")
 
@@ -34,14 +35,6 @@ def listener() -> Iterator[socket.socket]:
 
 def shown(receiver: ZMQReceiver) -> dict[str, Any]:
     return receiver.endpoints[0].status()
-
-
-def is_bound(publisher: "zmq.Socket[bytes]", address: str) -> bool:
-    """Bind *publisher*, if whoever was there has left; ZMQ does that in a thread of its own."""
-    with contextlib.suppress(zmq.ZMQError):
-        publisher.bind(address)
-        return True
-    return False
 
 
 async def test_a_dead_address_is_logged_and_then_the_connection(context: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,3 +112,39 @@ async def test_where_senders_connect_the_first_and_the_last_are_logged(
             assert f"a peer is connected to {address}" in caplog.messages
         await until(lambda: f"{address}: the last peer has disconnected" in caplog.messages)
         assert not shown(receiver)["connected"]
+
+
+async def test_a_publisher_that_moves_to_another_address_of_its_name_is_found(
+    context: Any, names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(sending(context, zmq.XPUB))
+        port = address_of(first).rpartition(":")[2]
+        address = f"tcp://{NAME}:{port}"
+        async with receiving(address, raw=True) as (receiver, items):
+            await until(lambda: shown(receiver)["connected"])
+            first.recv()
+            first.send(b"one")
+            await until(lambda: items == [b"one"])
+            first.close()
+            await until(lambda: not shown(receiver)["connected"])
+            second = stack.enter_context(context.socket(zmq.XPUB))
+            second.linger, second.ipv6 = 0, True
+            await until(lambda: is_bound(second, f"tcp://[::1]:{port}"))
+            await until(lambda: shown(receiver)["connected"])
+            second.recv()
+            second.send(b"two")
+            await until(lambda: items == [b"one", b"two"])
+            await until(lambda: f"connected to {address} again after" in caplog.text)
+
+
+async def test_a_name_that_cannot_be_resolved_is_logged_until_it_can(
+    context: Any, names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, names.addresses = names.addresses, []
+    with sending(context, zmq.XPUB) as sender:
+        async with receiving(f"tcp://{NAME}:{address_of(sender).rpartition(':')[2]}") as (receiver, _):
+            await until(lambda: "the host name cannot be resolved" in caplog.text)
+            assert "the host name cannot be resolved" in shown(receiver)["last_failure"]
+            names.addresses = found
+            await until(lambda: shown(receiver)["connected"])

@@ -1,5 +1,6 @@
 """ZMQReceiver passes on what another machine or a detector publishes, unchanged, and says what is missing."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -11,12 +12,13 @@ import zmq
 from rawdaq.config.options import read_options
 from rawdaq.packet import Packet
 from rawdaq.protocols.message import encode
+from rawdaq.publishers.zmq_any import ZMQPublisher
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
 from rawdaq.stream_id import StreamId
 from tests.helpers import ROOT, until
 from tests.makers import START_NS, STREAM, packet
-from tests.receivers.zmq_senders import ANY_PORT, Keeper, address_of, receiving, sending, subscribed
+from tests.receivers.zmq_senders import ANY_PORT, Keeper, address_of, is_bound, receiving, sending, subscribed
 
 
 async def test_packets_keep_names_times_qualities_and_numbers_and_get_our_time_of_arrival(context: Any) -> None:
@@ -49,6 +51,53 @@ async def test_a_station_is_relayed_from_publisher_to_publisher() -> None:
     finally:
         await first.aclose()
     assert [each.sequence for each in items] == list(range(500))
+
+
+@pytest.mark.parametrize("options", [{"streams": True}, {"topics": True, "raw": True}])
+async def test_thousands_of_patterns_arrive_all_also_after_a_reconnection(
+    context: Any, options: dict[str, Any]
+) -> None:
+    names = [f"XX.S{number:04d}.00.HHZ" for number in range(3000)]
+    options = {key: names if key != "raw" else True for key in options}
+    arrived: set[bytes] = set()
+
+    def all_arrived(publisher: Any) -> bool:
+        while publisher.poll(0):
+            message = publisher.recv()
+            arrived.update([message[1:]] if message[:1] == b"\x01" else [])
+        return len(arrived) == len(names)
+
+    with sending(context, zmq.XPUB) as publisher:
+        address = address_of(publisher)
+        async with receiving(address, **options):
+            await until(lambda: all_arrived(publisher))
+            publisher.close()
+            arrived.clear()
+            with context.socket(zmq.XPUB) as again:
+                again.linger = 0
+                await until(lambda: is_bound(again, address))
+                await until(lambda: all_arrived(again))
+    assert arrived == {name.encode() for name in names}
+
+
+async def _publish_again_and_again(publisher: ZMQPublisher, streams: list[StreamId]) -> None:
+    """Publish a packet of each stream until cancelled: a PUB socket does not say when a subscription has arrived."""
+    while True:
+        await publisher.deliver([packet(stream=stream) for stream in streams])
+        await asyncio.sleep(0.05)
+
+
+async def test_thousands_of_patterns_reach_a_publisher_that_is_libzmqs_own() -> None:
+    streams = [StreamId("XX", f"S{number:04d}", "00", "HHZ") for number in range(3000)]
+    publisher = ZMQPublisher(bind=ANY_PORT)
+    await publisher.open()
+    try:
+        async with receiving(publisher.address, streams=[str(stream) for stream in streams]) as (_, items):
+            sending = asyncio.ensure_future(_publish_again_and_again(publisher, streams))
+            await until(lambda: len({each.stream for each in items}) == len(streams))
+            sending.cancel()
+    finally:
+        await publisher.aclose()
 
 
 async def test_lost_messages_are_counted_by_stream_and_a_restart_is_no_loss(context: Any) -> None:

@@ -41,6 +41,9 @@ def test_an_address_says_where_and_how(
         "tcp://me@localhost",
         "tcp://a b",
         "tcp://[::1",
+        "tcp://300.1.1.1",
+        "tcp://my..host",
+        "tcp://*",
     ],
 )
 def test_other_texts_are_no_addresses(text: str) -> None:

@@ -1,0 +1,4 @@
+"""``control-rawdaq status`` and ``list``: what components do, and what is wrong with them.
+
+`rows` asks, `problems` judges, `tables` shows, with `columns` that fit; `command` is the command line.
+"""

@@ -1,0 +1,57 @@
+"""One JSON-able row for each component: what its files say, and what it answers when it runs."""
+
+from dataclasses import replace
+from typing import TypeAlias
+
+from rawdaq.control import client
+from rawdaq.control.names import Target
+from rawdaq.errors import CommandError, NoAnswer
+from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.protocols.command import JsonValue
+
+Row: TypeAlias = dict[str, JsonValue]
+
+_STATUS_TIMEOUT_S = 5.0
+
+
+def row(target: Target) -> Row:
+    """Return what the files say of *target*; ``error`` is why it is dead or has failed."""
+    settings, running = target.settings, target.running
+    file = settings.file if settings and not (running and running.is_alive) else target.started_from
+    known: Row = {
+        "component": target.key,
+        "title": target.title,
+        "name": target.name,
+        "station": target.station,
+        "state": target.state,
+        "pid": running.pid if running else None,
+        "group": running.group if running and running.is_alive else None,
+        "receiver": settings.receiver.class_name if settings else None,
+        "publishers": [publisher.name for publisher in settings.publishers] if settings else [],
+        "file": str(file),
+    }
+    return known | ({"error": str(target.ended)} if target.ended else {})
+
+
+def status(target: Target, runtime: RuntimeFiles) -> Row:
+    """Return the row of *target* and, when it runs, what it answers to ``status`` (or why it does not: ``error``)."""
+    known = row(target)
+    if target.state != "running":
+        return known
+    try:
+        return known | ask(target.title, target.key, runtime)
+    except CommandError as error:
+        now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
+        if now.state != "running":  # it has ended meanwhile
+            return row(now)
+        return known | {"error": str(error), "state": "hung" if isinstance(error, NoAnswer) else known["state"]}
+
+
+def ask(title: str, key: str, runtime: RuntimeFiles) -> Row:
+    """Return what the component *key* answers to ``status``; it is called *title* in errors.
+
+    Raises:
+        CommandError: it does not answer, or refuses.
+    """
+    answer = client.send(title, runtime.command_address(key), "status", (), _STATUS_TIMEOUT_S)
+    return answer if isinstance(answer, dict) else {"error": f"its status is {answer!r}"}

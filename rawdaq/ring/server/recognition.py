@@ -1,0 +1,38 @@
+"""What a client speaks, told by the first bytes that it sends."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final
+
+
+class Spoken(StrEnum):
+    """What a client speaks."""
+
+    SEEDLINK = "SeedLink"
+    DATALINK = "DataLink"
+    HTTP = "HTTP"
+
+
+_DATALINK: Final = b"DL"
+_HTTP: Final = (b"GET", b"HEA", b"POS", b"PUT", b"DEL", b"TRA", b"CON", b"OPT", b"PAT")
+
+
+def recognise(head: bytes, served: Collection[Spoken]) -> Spoken | None:
+    """Return what a client speaks; None while too little has come to tell.
+
+    Args:
+        head: what has come.
+        served: what is served where it connected; what no other one is, is SeedLink, or else DataLink.
+
+    >>> recognise(b"HELLO", list(Spoken)), recognise(b"HE", list(Spoken)), recognise(b"DL", list(Spoken))
+    (<Spoken.SEEDLINK: 'SeedLink'>, None, <Spoken.DATALINK: 'DataLink'>)
+    """
+    if not head:
+        return None
+    if any(head.startswith(word) or word.startswith(head) for word in _HTTP):
+        return Spoken.HTTP if len(head) >= len(_HTTP[0]) else None
+    if Spoken.SEEDLINK not in served:
+        return Spoken.DATALINK
+    if Spoken.DATALINK in served and (head.startswith(_DATALINK) or _DATALINK.startswith(head)):
+        return Spoken.DATALINK if len(head) >= len(_DATALINK) else None
+    return Spoken.SEEDLINK

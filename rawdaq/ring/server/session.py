@@ -1,0 +1,218 @@
+"""What is the same for all that is spoken over a connection, and what all connections of a server share."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from rawdaq.errors import RawdaqError, RemoteProtocolError
+from rawdaq.protocols.seedlink import ServerIdentity
+from rawdaq.ring.ring import Ring
+from rawdaq.ring.sending import Client, Follower, Sender
+from rawdaq.ring.server.recognition import Spoken
+from rawdaq.ring.server.settings import Rules
+from rawdaq.sockets.refusals import Refusals
+
+#: Commands in a row that are none: whoever sends more is no client.
+MAX_REFUSED: Final = 100
+
+
+class TooManyRefused(RemoteProtocolError):
+    """A client says nothing that can be understood; carries how many commands were refused in a row."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"more than {self.count} commands in a row that are none"
+
+
+class Peer(Client, Protocol):
+    """The connection of a client, as those see it who speak over it.
+
+    Attributes:
+        host: its address.
+        port: its port.
+        name: how the client calls itself.
+        connected_ns: when it connected.
+        sent_bytes: how much was sent.
+        received_bytes: how much it has sent.
+        session: who speaks with it; None before it is known what it speaks.
+        closed: done when the connection has ended.
+    """
+
+    host: str
+    port: int
+    name: str
+    connected_ns: int
+    sent_bytes: int
+    received_bytes: int
+    session: "Session | None"
+    closed: "asyncio.Future[None]"
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of the client."""
+        ...
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether messages are sent, and no stream of bytes."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What is spoken, for people."""
+        ...
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Send messages, each by itself where that is how it is spoken."""
+        ...
+
+    def hold(self, reason: str) -> None:
+        """Read nothing more until *reason* is released."""
+        ...
+
+    def release(self, reason: str) -> None:
+        """Read again, unless there is another reason not to."""
+        ...
+
+    def end(self) -> None:
+        """Close when all is sent."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once; what is not sent is lost."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Log what the client does."""
+        ...
+
+    def check(self, now_s: float, now_ns: int) -> None:
+        """End it when it is too slow; called about every second."""
+        ...
+
+
+@dataclass
+class Serving:
+    """What all connections of a server share.
+
+    Attributes:
+        ring: what is served.
+        sender: brings packets to clients.
+        identity: what a SeedLink server says of itself.
+        rules: who may do what.
+        log: where the server logs.
+        refusals: counts what is refused.
+        clock: the time in nanoseconds.
+        peers: all connections.
+        sent_packets: how many packets all clients got that are gone.
+        received_packets: how many packets writers brought.
+        received_bytes: how much data.
+        missed: how many numbers clients did not get that are gone.
+        cut: how many clients were cut because they did not read.
+    """
+
+    ring: Ring
+    sender: Sender
+    identity: ServerIdentity
+    rules: Rules
+    log: logging.Logger
+    refusals: Refusals
+    clock: Callable[[], int]
+    peers: set[Peer] = field(default_factory=set[Peer])
+    sent_packets: int = 0
+    received_packets: int = 0
+    received_bytes: int = 0
+    missed: int = 0
+    cut: int = 0
+
+
+class Session(ABC):
+    """Speaks one protocol with one client.
+
+    Args:
+        peer: the client.
+        serving: what it shares with the others.
+
+    Attributes:
+        spoken: the protocol.
+        follower: how far the client has got packets; None while it gets none.
+        sent_packets: how many it got before that.
+        has_progressed: whether a whole command came; who watches over the time sets it back.
+    """
+
+    spoken: Spoken
+
+    def __init__(self, peer: Peer, serving: Serving) -> None:
+        self.peer = peer
+        self.serving = serving
+        self.follower: Follower | None = None
+        self.has_progressed = False
+        self._sent_before = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    def receive(self, data: bytes) -> None:
+        """Take what came: any bytes, of a WebSocket one message.
+
+        Raises:
+            RemoteProtocolError: the client broke the protocol.
+        """
+
+    @property
+    @abstractmethod
+    def buffered_bytes(self) -> int:
+        """How much is there of a command that is not whole yet."""
+
+    def late(self) -> None:
+        """Tell the client that a command has taken too long, if the protocol has words for that."""
+        return
+
+    def check(self, now_ns: int) -> None:
+        """Do what is due; called about every second."""
+        return
+
+    @property
+    def sent_packets(self) -> int:
+        """How many packets the client got."""
+        return self._sent_before + (self.follower.sent_packets if self.follower is not None else 0)
+
+    def follow(self, follower: Follower) -> None:
+        """Let the client get packets from now on."""
+        self.follower = follower
+        self.serving.sender.add(follower)
+
+    def unfollow(self) -> None:
+        """Let it get no more; what was sent is on its way."""
+        if self.follower is not None:
+            self.serving.sender.remove(self.follower)
+            self._sent_before += self.follower.sent_packets
+            self.serving.missed += self.follower.missed
+            self.follower = None
+
+    def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run *coroutine* until it ends, or the connection does."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"{self.peer.kind} {self.peer.host}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, RawdaqError):  # a bug, of which its user shall not see more than a closed connection
+            self.serving.log.error("serving %s failed", self.peer.host, exc_info=error)
+        self.peer.fail(str(error))
+
+    def close(self) -> None:
+        """Take note that the connection has ended."""
+        for task in self._tasks:
+            task.cancel()
+        self.serving.sent_packets += self.sent_packets
+        self.unfollow()

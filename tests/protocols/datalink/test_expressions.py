@@ -1,0 +1,75 @@
+"""Expressions select what Python's own select, in a time that no expression can stretch; others are refused."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rawdaq.errors import InvalidValue
+from rawdaq.protocols.datalink.expressions import Expression
+
+NAMES = ("FDSN:XX_AAA_00_H_H_Z/MSEED", "XX_TOWR__HHZ/JSON", "a/b", "", "FDSN:YY_B-1__B_H_N/MSEED3")
+SAME = (
+    *("", "^FDSN:X", "B{3}_", ".*/(BZ)?JSON", r"^(FDSN:)?XX_TOWR_+H_?H_?Z/", "_H_H_[ZN]/MSEED$", "[^A-Z]/", "a|b|"),
+    *("(A|B)+_", r"\d\d_", r"\bXX", r"D\b", r"\B_", "^$", "x{0}", "(?:X{1,2}_){1,}", "A*?_", "[]a]/", "-1", "(a*)*b"),
+    *(r"\.", r"[\d_]+/", "(?P<net>X)X", "A{2,}", "A{4,}", "A{2,3}_", r"^\w+:", r"\W", "[a-c/]{3}", r"[^\d]$", "[-a]"),
+)
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_it_selects_what_python_selects(text: str) -> None:
+    expression = Expression(text)
+    for _ in range(2):  # also when it knows the way
+        for name in NAMES:
+            assert expression.selects(name) == bool(re.search(text, name, re.ASCII)), name
+
+
+@given(
+    st.from_regex(r"(?:[ab.^$|]|\[ab\]|\(a\|b\)|\(b+\)|a[*+?]|a\{1,2\}){0,8}", fullmatch=True),
+    st.text("abc", max_size=8),
+)
+def test_it_selects_what_python_selects_whatever_it_is(text: str, name: str) -> None:
+    assert Expression(text).selects(name) == bool(re.search(text, name))
+
+
+def test_classes_of_posix_and_letters_of_either_case_are_known() -> None:
+    assert Expression("[[:upper:]]{4}").selects(NAMES[0])
+    assert not Expression("[[:^alnum:]]").selects("abc")
+    assert Expression("(?i)mSEED$").selects(NAMES[0])
+    assert Expression("(?i)^[f]dsn").selects(NAMES[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("(((", "not closed"),
+        ("*a", "nothing that"),
+        ("a)", "not opened"),
+        ("[a", "not closed"),
+        (r"\1", "not understood"),
+        ("(?=a)", "not understood"),
+        ("(?<!a)b", "not understood"),
+        ("é", "ASCII"),
+        ("a{5,2}", "repetitions"),
+        ("a{2000}", "repetitions"),
+        ("[z-a]", "backwards"),
+        ("[[:nothing:]]", "no class"),
+        ("\\", "ends"),
+        ("[\\", "ends"),
+        ("(" * 300, "too many groups"),
+        ("((.{1000}){1000}){1000}", "too large"),
+        ("a" * 70_000, "characters"),
+    ],
+)
+def test_what_it_does_not_know_it_says(text: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        Expression(text)
+
+
+@pytest.mark.parametrize("text", ["(a+)+$", "^(a|a)*$", ".*.*.*.*.*.*.*.*x", "(.|a|b|.){1000}" * 5])
+def test_no_expression_takes_long(text: str) -> None:
+    began = time.process_time()
+    assert not Expression(text).selects("a" * 62 + "b") or text.startswith("(.|")
+    assert time.process_time() - began < 10  # `re` would take years for some
