@@ -4,13 +4,12 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
-from rawdaq.marks import Marks
 from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns
 
@@ -60,6 +59,23 @@ def _whole_ns(value: object) -> int:
         return operator.index(value)  # type: ignore[arg-type]  # that is the question
     except TypeError:
         raise InvalidValue(f"time {value!r} is not an integer of nanoseconds") from None
+
+
+class Marks(NamedTuple):
+    """Data quality and flags of samples, which a file or a server has, and a device has not.
+
+    They survive into an archive. Samples with other marks are in records of their own.
+
+    Attributes:
+        publication: 1 to 4 are the data qualities R, D, Q and M of miniSEED 2, more are publication versions of
+            miniSEED 3; 0 is what records usually have, D and version 1.
+        flags: those of miniSEED 3, added up: 1 calibration signals, 2 time tag questionable, 4 clock locked.
+        headers: events, leap seconds and data quality flags, as JSON of FDSN's extra headers; empty: none.
+    """
+
+    publication: int = 0
+    flags: int = 0
+    headers: str = ""
 
 
 class Packet:

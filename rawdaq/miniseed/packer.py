@@ -11,11 +11,10 @@ import numpy as np
 from pymseed import clib, get_error_messages
 from pymseed.logging import ensure_thread_logging
 
-from rawdaq.marks import Marks
-from rawdaq.miniseed.extra_headers import extra_headers
 from rawdaq.miniseed.format import MAX_EXTRA_BYTES, USUAL_PUBLICATION, RecordFormat, room_for_headers
+from rawdaq.miniseed.header import extra_headers
 from rawdaq.miniseed.patch import patched
-from rawdaq.packet import Samples
+from rawdaq.packet import Marks, Samples
 from rawdaq.stream_id import StreamId
 
 # The compiled half of pymseed carries no types.

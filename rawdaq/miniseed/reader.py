@@ -13,18 +13,19 @@ from pymseed import clib, get_error_messages
 from pymseed.logging import begin_operation
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.marks import Marks
-from rawdaq.miniseed.extra_headers import marks_of, read_headers, timing_quality
 from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, why_not
 from rawdaq.miniseed.header import (
     RECORD_START_BYTES,
     carry_fraction,
     find_record,
     later_v2,
+    marks_of,
     read_header,
+    read_headers,
+    timing_quality,
     with_length_v2,
 )
-from rawdaq.packet import Packet, Samples
+from rawdaq.packet import Marks, Packet, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, span_ns
 

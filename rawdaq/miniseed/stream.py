@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rawdaq.marks import Marks
 from rawdaq.miniseed.encodings import ENCODING_NAMES, NO_PLAN, Plan, can_exceed, right_count, wanted_code
 from rawdaq.miniseed.format import MAX_RATE_HZ, MIN_RATE_HZ, RecordFormat, RecordRun, flush_after_ns
 from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
 from rawdaq.miniseed.pending import PendingSamples
 from rawdaq.miniseed.series import Series, is_compiled, plain_series, stamp, steim2_series
-from rawdaq.packet import Packet, PacketRun, Samples
+from rawdaq.packet import Marks, Packet, PacketRun, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.marks import Marks
 from rawdaq.miniseed.file import Extent, RawRecord, RecordFile
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.miniseed.header import MAX_HEADER_BYTES, find_record, read_header
 from rawdaq.miniseed.reader import RecordUnreadable, is_miniseed, moved, read_content
-from rawdaq.packet import Samples
+from rawdaq.packet import Marks, Samples
 from rawdaq.replay.names import StreamNames
 from rawdaq.stream_id import StreamId
 from rawdaq.times import span_ns

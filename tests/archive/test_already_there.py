@@ -13,10 +13,9 @@ from obspy import read
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.layout import ArchiveLayout
-from rawdaq.marks import Marks
 from rawdaq.miniseed.format import Record, RecordFormat, RecordRun
 from rawdaq.miniseed.text import text_record
-from rawdaq.packet import Packet
+from rawdaq.packet import Marks, Packet
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
 from tests.archive.archives import LOG, START_NS, E, N, Z, opened, sds

@@ -5,10 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from rawdaq.marks import Marks
 from rawdaq.miniseed.format import Encoding, Record, RecordFormat
 from rawdaq.miniseed.reader import read_record, to_packet
-from rawdaq.packet import Packet
+from rawdaq.packet import Marks, Packet
 from tests.makers import START_NS
 from tests.record_makers import NOISE, make, packets, values
 
