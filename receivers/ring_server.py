@@ -109,7 +109,7 @@ class RingServer(ReceiverServer):
         organization: str = "rawdaq",
         packet_bytes: PacketBytes = 16_384,
         max_clients: MaxClients = 1000,
-        max_per_address: MaxClients = 1000,
+        max_per_address: MaxClients = 250,
         read: NetworkList | None = None,
         write: NetworkList | None = None,
         trusted: NetworkList | None = None,

@@ -80,7 +80,7 @@ class RingPublisher(Publisher):
         organization: str = "rawdaq",
         packet_bytes: PacketBytes = 16_384,
         max_clients: MaxClients = 1000,
-        max_per_address: MaxClients = 1000,
+        max_per_address: MaxClients = 250,
         read: NetworkList | None = None,
         write: NetworkList | None = None,
         trusted: NetworkList | None = None,

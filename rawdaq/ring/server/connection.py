@@ -18,6 +18,7 @@ from rawdaq.sockets.server.websocket import HttpServer, message_frame
 #: Of a message that a client sends, besides the data of a packet: an expression of DataLink.
 _MESSAGE_BYTES = 65_536 + 512
 _FULL = "it does not read"
+_GONE = "?"
 
 MakeSession = Callable[[Spoken, "ServerConnection"], Session]
 Respond = Callable[["ServerConnection", HttpServer], None]
@@ -70,7 +71,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         self._transport = cast("asyncio.Transport", transport)  # asyncio's signature is wider than what TCP gives
-        self.host, self.port = transport.get_extra_info("peername")[:2]
+        self.host, self.port = (transport.get_extra_info("peername") or (_GONE, 0))[:2]
         self.connected_ns = self._serving.clock()
         self._since_s = asyncio.get_running_loop().time()
         if reason := self._why_not():
@@ -83,6 +84,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _why_not(self) -> str | None:
         rules, peers = self._serving.rules, self._serving.peers
+        if self.host == _GONE:
+            return "it was gone at once"
         if self.host not in rules.readers:
             return "its address is not one of those that may read (option `read`)"
         if len(peers) >= rules.max_clients:
@@ -109,7 +112,7 @@ class ServerConnection(asyncio.Protocol):
             self.hold(_FULL)
 
     def eof_received(self) -> bool:
-        """Called by asyncio: the client sends nothing more, but may still read what it asked for."""
+        """Called by asyncio: one that sends nothing more cannot be told from one that is gone, so it is closed."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -96,7 +96,7 @@ class Rules:
     organization: str = "rawdaq"
     packet_bytes: int = 16_384
     max_clients: int = 1000
-    max_per_address: int = 1000
+    max_per_address: int = 250
     readers: Networks = field(default_factory=lambda: Networks(ANYBODY))
     writers: Networks = field(default_factory=lambda: Networks(LOOPBACK))
     trusted: Networks = field(default_factory=lambda: Networks(LOOPBACK))

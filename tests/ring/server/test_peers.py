@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import obspy
 import pytest
@@ -174,8 +174,7 @@ class ObsPy(threading.Thread):
             while len(self.records) < count:
                 got = connection.collect()
                 if isinstance(got, SLPacket) and not got.slhead.startswith(SLPacket.INFOSIGNATURE):
-                    record: Any = got.msrecord
-                    self.records.append(bytes(record))
+                    self.records.append(bytes(cast("bytes", got.msrecord)))
                     last = got.get_sequence_number()
             return last
         finally:

@@ -143,6 +143,22 @@ async def test_a_window_ends_when_data_have_passed_it_or_are_late(tmp_path: Path
             assert [each.number for each in await late.until_end()] == [10, 11, 12, 13]
 
 
+async def test_a_window_of_a_station_that_is_not_there_ends_when_it_is_over(tmp_path: Path) -> None:
+    clock = [start_ns(10)]
+    async with serving(tmp_path / "ring") as publisher:
+        publisher.service._serving.clock = lambda: clock[0]  # type: ignore[union-attr]
+        await feed(publisher, packets(0, 4))
+        async with seedlink(port(publisher)) as over, seedlink(port(publisher)) as to_come:
+            await wanting(over, "STATION NONE ZZ", "TIME 2026,11,21,0,0,1 2026,11,21,0,0,5")
+            assert await over.until_end() == []
+            await wanting(to_come, "STATION NONE ZZ", "TIME 2026,11,21,0,0,8 2026,11,21,0,0,20")
+            await until(lambda: publisher.status()["streaming_count"] == 1)
+            await feed(publisher, [packet(12, ("ZZ", "NONE", "", "HHZ"))])
+            assert await to_come.numbers(1) == [12]
+            clock[0] = start_ns(21)
+            assert await to_come.until_end() == []
+
+
 async def test_records_of_other_versions_and_lengths_reach_only_those_who_read_them(tmp_path: Path) -> None:
     other = packet(0, STREAMS[0])._replace(data=record(0, STREAMS[0], 256))
     broken = packet(1, STREAMS[0])._replace(data=b"no record")

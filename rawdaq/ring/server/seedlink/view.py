@@ -173,6 +173,7 @@ class SeedLinkFollower(Follower):
         self._is_bounded = all(end_ns is not None for end_ns in self._ends_ns)
         self._stop, self._end = stop, end
         self._open_names = names
+        self._had_names = [bool(each) for each in names]
         self._finish, self._clock = finish, clock
 
     @property
@@ -218,6 +219,7 @@ class SeedLinkFollower(Follower):
         has_all = self.position >= self._end()
         now_ns = self._clock()
         return all(
-            not names or (has_all and end_ns is not None and now_ns >= end_ns + _LATE_NS)
-            for names, end_ns in zip(self._open_names, self._ends_ns, strict=True)
+            (had_names and not names)
+            or (has_all and end_ns is not None and now_ns >= end_ns + (_LATE_NS if had_names else 0))
+            for had_names, names, end_ns in zip(self._had_names, self._open_names, self._ends_ns, strict=True)
         )
