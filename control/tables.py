@@ -20,6 +20,7 @@ _MAX_LINES = 12
 _STREAM_COLUMNS = ("packets", "samples", "rate_hz", "latency_s", "gaps", "gap_s", "overlaps", "last_sample")
 _PUBLISHER_COLUMNS = ("class", "state", "delivered", "waiting", "dropped", "refused", "paused_reason")
 _DECIMATION_COLUMNS = ("rate_hz", "type", "refused", "reason")
+_JOURNAL_COLUMNS = ("behind_packets", "behind_s", "is_reading_journal", "unreadable", "dropped")
 _TABLES = (("publishers", _PUBLISHER_COLUMNS), ("decimation", _DECIMATION_COLUMNS), ("streams", _STREAM_COLUMNS))
 
 
@@ -39,6 +40,10 @@ def print_status(status: Row) -> None:
     if error := status.get("error"):
         head.append(f"  {error}", style="red")
     parts: list[Table | Text] = [head, *(Text(f"  {line}") for line in _lines(status.get("receiver")))]
+    if isinstance(journal := status.get("journal"), dict):
+        parts += [Text(f"  {line}") for line in _lines({**journal, "cursors": None}, "journal")]
+        if rows := _rows("journal", journal.get("cursors")):
+            parts.append(_table("journal", ("journal", *_JOURNAL_COLUMNS), rows))
     for title, columns in _TABLES:
         rows = _rows(title, status.get(title))
         if rows:

@@ -24,6 +24,7 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
             "slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}
         },
         "streams": {"XX.A..HHZ": {"packets": 7, "rate_hz": 100.0}, "odd": 5},
+        "journal": {"position": 9, "cursors": {"archive": {"behind_packets": 8, "behind_s": 2.5, "position": 1}}},
     }
     tables.print_status(row)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -33,6 +34,8 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
     assert "live Pub paused 3 the disk is full".split() in lines
     assert "slow 10 float32 4".split() in lines
     assert "XX.A..HHZ 7 100".split() in lines
+    assert "journal: position 9".split() in lines
+    assert "archive 8 2.5".split() in lines
 
 
 def test_a_table_counts_channels_that_would_be_too_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
