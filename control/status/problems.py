@@ -26,6 +26,7 @@ def problems(row: Row, *, must_run: bool = False) -> list[str]:
     found = [*_of_state(str(state)), *_of_receiver(row.get("receiver")), *publishers]
     if publishers:  # else it is how back-pressure works under load
         found += _of_holds(row.get("receiver"))
+    found += _of_journal(row.get("journal"))
     return found + _of_streams(_entries(row.get("streams")))
 
 
@@ -38,9 +39,25 @@ def _of_holds(receiver: JsonValue) -> list[str]:
 
 
 def of_publishers(row: Row) -> list[str]:
-    """Return what is wrong with the publishers of a component, with what they hold."""
+    """Return what is wrong with the publishers of a component, with what they hold, or a journal for them."""
     publishers = _entries(row.get("publishers"))
-    return [problem for name, shown in publishers.items() for problem in _of_publisher(name, shown)]
+    journal = row.get("journal")
+    cursors = _entries(journal.get("cursors")) if isinstance(journal, dict) else {}
+    return [
+        problem for name, shown in publishers.items() for problem in _of_publisher(name, shown, cursors.get(name, {}))
+    ]
+
+
+def _of_journal(journal: JsonValue) -> Iterable[str]:
+    """Yield what is wrong with the disk of a journal."""
+    if not isinstance(journal, dict):
+        return
+    if journal.get("is_taking_nothing"):
+        yield f"the journal {journal.get('path')} takes nothing; see the log"
+    if error := journal.get("sync_error"):
+        yield f"the journal may lose its last at a power cut: {error}"
+    if journal.get("is_disk_nearly_full"):
+        yield f"the disk of the journal {journal.get('path')} is nearly full"
 
 
 def _of_state(state: str) -> Iterable[str]:
@@ -67,14 +84,20 @@ def _of_receiver(receiver: JsonValue) -> Iterable[str]:
         yield f"{skipped} of {receiver.get('files')} files are not played: {first}"
 
 
-def _of_publisher(name: str, shown: Row) -> Iterable[str]:
+def _of_publisher(name: str, shown: Row, cursor: Row) -> Iterable[str]:
     state = shown.get("state")
     if state != "running":
-        yield f"{name} is {state}: {shown.get('paused_reason')}{_holding(shown)}"
+        yield f"{name} is {state}: {shown.get('paused_reason')}{_journalled(cursor) or _holding(shown)}"
     if shown.get("dropping"):
         yield f"{name} drops data by its policy {shown.get('policy')}: its queue is full"
     if problem := shown.get("problem"):
         yield f"{name}: {problem}"
+
+
+def _journalled(cursor: Row) -> str:
+    packets, seconds = cursor.get("behind_packets"), cursor.get("behind_s")
+    lasting = f", {duration_text(seconds)}" if isinstance(seconds, int | float) and seconds else ""
+    return f"; the journal holds {packets} packets for it{lasting}" if packets else ""
 
 
 def _holding(shown: Row) -> str:

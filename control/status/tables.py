@@ -37,11 +37,12 @@ class _Columns(NamedTuple):
 
 _TABLES = (
     _Columns("publishers", ("state", "delivered", "waiting", "dropped", "refused", "class")),
+    _Columns("journal", ("behind_packets", "behind", "is_reading_journal", "dropped", "unreadable")),
     _Columns("decimation", ("rate_hz", "type", "refused", "reason")),
     _Columns("streams", ("age", "latency", "gaps", "last_sample", "rate_hz", "packets", "gap", "overlaps", "samples")),
 )
 _GAP = 2  # between columns
-_DURATIONS = ("latency", "gap")
+_DURATIONS = ("latency", "gap", "behind")
 _TEXTS = ("reason", "class", "receiver", "publishers", "file", "error")  # these may be cut
 
 
@@ -90,9 +91,13 @@ def print_status(status: Row) -> None:
         head.append(f"  {troubles.pop(0)}", style="red")
     parts: list[Table | Text] = [head, *(Text(f"  ! {trouble}", style="yellow") for trouble in troubles)]
     parts += [Text(f"  {line}") for line in _lines(status.get("receiver"))]
+    journal = status.get("journal")
+    cursors = journal.get("cursors") if isinstance(journal, dict) else None
+    if isinstance(journal, dict):
+        parts += [Text(f"  {line}") for line in _lines({**journal, "cursors": None}, "journal")]
     width = _console().width
     for title, columns in _TABLES:
-        rows = _rows(title, status.get(title))
+        rows = _rows(title, cursors if title == "journal" else status.get(title))
         if rows:
             parts.append(_table((title, *columns), rows, width))
     _print(parts)
@@ -144,7 +149,7 @@ def _rows(title: str, entries: JsonValue) -> list[Row]:
 def _readable(row: Row) -> Row:
     """Return *row* with durations and times as people read them."""
     shown = dict(row)
-    for key in ("latency_s", "gap_s"):
+    for key in ("latency_s", "gap_s", "behind_s"):
         if isinstance(seconds := row.get(key), int | float):
             shown[key.removesuffix("_s")] = _seconds(seconds) if seconds or key == "latency_s" else ""
     if isinstance(age_s := row.get("age_s"), int | float):

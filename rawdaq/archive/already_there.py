@@ -7,7 +7,7 @@ appended: nothing that an archive does not have is ever left out.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import ceil, isclose
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S, sample_time, to_iso
 
 _OLD_NS = 3600 * NS_PER_S  # data from so long ago are not of the present
+_SURE_HZ = 250_000  # at more a truncated microsecond may be half a sample
+_DISTINCT_SAMPLES = 16
 _SEQUENCE_BYTES = 6  # at the start of a miniSEED 2 record: records that say the same may differ in these
 
 
@@ -164,11 +166,27 @@ def _samples_there(new: RecordInfo, samples: Samples, archived: Sequence[_Decode
         old = content.samples
         if old is None or old.dtype != samples.dtype or not isclose(info.rate_hz, new.rate_hz, rel_tol=1e-6):
             continue
-        shift = round((info.start_ns - new.start_ns) * new.rate_hz / NS_PER_S)
-        first, end = max(0, shift), min(samples.size, shift + old.size)
-        if first < end and _is_equal(samples[first:end], old[first - shift : end - shift]):
-            there[first:end] = True
+        nearest = round((info.start_ns - new.start_ns) * new.rate_hz / NS_PER_S)
+        for shift in _shifts(nearest, new.rate_hz):
+            first, end = max(0, shift), min(samples.size, shift + old.size)
+            if first < end and _is_equal(samples[first:end], old[first - shift : end - shift]):
+                if shift == nearest or _is_distinct(samples[first:end]):
+                    there[first:end] = True
+                    break
     return there
+
+
+def _shifts(nearest: int, rate_hz: float) -> Iterator[int]:
+    """Yield *nearest*, then its neighbours where the microseconds of miniSEED 2 do not tell which sample is meant."""
+    yield nearest
+    for distance in range(1, ceil(rate_hz / 1e6) + 1 if rate_hz > _SURE_HZ else 1):
+        yield nearest - distance
+        yield nearest + distance
+
+
+def _is_distinct(samples: Samples) -> bool:
+    """Whether values alone show which samples these are: there are some, and they differ."""
+    return samples.size >= _DISTINCT_SAMPLES and bool((samples != samples[0]).any())
 
 
 def _is_equal(some: Samples, others: Samples) -> bool:

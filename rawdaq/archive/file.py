@@ -21,6 +21,7 @@ class ArchiveFile:
     Args:
         path: the file; it and its folders are created.
         now_ns: the time, for the name of what is set aside.
+        root: the archive's folder, which is not created: it may have been taken away.
 
     Attributes:
         path: the file.
@@ -34,13 +35,13 @@ class ArchiveFile:
         OSError: it cannot be opened, or another program or publisher writes it.
     """
 
-    def __init__(self, path: Path, now_ns: int) -> None:
+    def __init__(self, path: Path, now_ns: int, root: Path | None = None) -> None:
         self.path = path
         self.bad_bytes = 0
         self.set_aside: tuple[Path, int] | None = None
         self.is_dirty = False
         self._error: OSError | None = None
-        self.descriptor = _open(path)
+        self.descriptor = _open(path, root)
         try:
             status = os.fstat(self.descriptor)
             self._identity = status.st_dev, status.st_ino
@@ -112,11 +113,12 @@ class ArchiveFile:
         os.close(self.descriptor)
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, root: Path | None) -> int:
     try:
         return open_locked(path)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed([each for each in path.parents if root is None or root in each.parents]):
+            folder.mkdir(exist_ok=True)
         return open_locked(path)
 
 

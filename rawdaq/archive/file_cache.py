@@ -93,7 +93,7 @@ class FileCache:
             self.device = device
 
     def _open(self, key: str, path: Path) -> ArchiveFile:
-        file = self._files[key] = ArchiveFile(path, self._clock_ns())
+        file = self._files[key] = ArchiveFile(path, self._clock_ns(), self._root)
         if file.bad_bytes and path not in self._damaged:
             self._damaged.add(path)  # it may be opened for each batch
             self._log.warning(

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.options import option_parameters
-from rawdaq.config.settings import DaemonSettings, StationSettings
+from rawdaq.config.settings import DaemonSettings, JournalSettings, StationSettings
 from rawdaq.config.station_file import PublisherEntry
 from rawdaq.publisher import Publisher
 
@@ -27,6 +27,7 @@ BLOCKS: Mapping[str, type[BaseModel]] = {
     "station": StationSettings,
     "Publishers": PublisherEntry,
     "Decimation": DecimationSettings,
+    "Journal": JournalSettings,
     "Daemon": DaemonSettings,
 }
 

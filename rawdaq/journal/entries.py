@@ -1,7 +1,8 @@
 """Packets, runs of packets and plain bytes as entries of a store, and back: samples as they came, nothing lost.
 
-An entry carries the stream, the first and the last sample's time. What stays the same (rate, type of the samples) is
-said once per segment, in the facts of the stream. The body, little-endian::
+An entry carries the stream, the first and the last sample's time. What stays the same is said once per segment, in the
+facts of the stream: f64 rate, the type of the samples as numpy writes it, and where they have marks a zero and these as
+JSON. The body, little-endian::
 
     u64 number | u64 sequence | i64 received_ns | u8 timing quality, 255: none      = 25 B
     packet   the samples
@@ -11,6 +12,7 @@ said once per segment, in the facts of the stream. The body, little-endian::
 ``number`` counts all packets that a journal has got, so that two entries tell how many lie between them.
 """
 
+import json
 import struct
 from enum import IntEnum
 from functools import lru_cache
@@ -19,8 +21,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from rawdaq.errors import InvalidValue, RawdaqError
-from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun
-from rawdaq.store.values import MAX_BODY_BYTES, MAX_STREAM_BYTES, Entry, Stored
+from rawdaq.packet import SAMPLE_TYPES, Marks, Packet, PacketRun
+from rawdaq.store.values import MAX_BODY_BYTES, MAX_FACTS_BYTES, MAX_STREAM_BYTES, Entry, Stored
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
@@ -87,7 +89,7 @@ class EntryEncoder:
     """Makes entries of what a receiver publishes."""
 
     def __init__(self) -> None:
-        self._facts: dict[tuple[StreamId, float, np.dtype[Any]], _Facts] = {}
+        self._facts: dict[tuple[StreamId, float, np.dtype[Any], Marks | None], _Facts] = {}
 
     def encode(self, item: Item, number: int, now_ns: int) -> Entry:
         """Return the entry of *item*.
@@ -131,7 +133,7 @@ class EntryEncoder:
         return Entry(name, run.start_ns, max(run.start_ns, end_ns), body, Form.RUN, facts)
 
     def _facts_of(self, item: Packet | PacketRun) -> _Facts:
-        key = item.stream, item.rate_hz, item.dtype
+        key = item.stream, item.rate_hz, item.dtype, item.marks
         facts = self._facts.get(key)
         if facts is None:
             name = str(item.stream)
@@ -139,8 +141,15 @@ class EntryEncoder:
                 raise InvalidValue(f"the name of {name[:80]}... has more than {MAX_STREAM_BYTES} characters")
             if len(self._facts) >= _MAX_CACHED:
                 self._facts.clear()
-            facts = self._facts[key] = _Facts(name, _RATE.pack(item.rate_hz) + item.dtype.str.encode())
+            said = _RATE.pack(item.rate_hz) + item.dtype.str.encode() + _pack_marks(item.marks)
+            if len(said) > MAX_FACTS_BYTES:
+                raise InvalidValue(f"the extra headers of {name} have more than {MAX_FACTS_BYTES} bytes")
+            facts = self._facts[key] = _Facts(name, said)
         return facts
+
+
+def _pack_marks(marks: Marks | None) -> bytes:
+    return b"" if marks is None else b"\0" + json.dumps(marks).encode()
 
 
 def _end_ns(start_ns: int, size: int, rate_hz: float) -> int:
@@ -185,12 +194,14 @@ def _item(stored: Stored) -> Item:
         return bytes(body[_HEAD.size :])
     _, sequence, received_ns, quality = _HEAD.unpack_from(body)
     timing_quality = None if quality == _NO_QUALITY else quality
-    stream, (rate_hz, dtype) = _stream(stored.stream), _unpack_facts(stored.facts)
+    stream, (rate_hz, dtype, marks) = _stream(stored.stream), _unpack_facts(stored.facts)
     if stored.format == Form.PACKET:
         data = body[_HEAD.size :]
         if len(data) % dtype.itemsize:
             raise ValueError(f"{len(data)} bytes are no whole number of {dtype} samples")
-        return Packet.trusted(stream, stored.start_ns, rate_hz, dtype, data, timing_quality, sequence, received_ns)
+        return Packet.trusted(
+            stream, stored.start_ns, rate_hz, dtype, data, timing_quality, sequence, received_ns, marks
+        )
     (count,) = _COUNT.unpack_from(body, _HEAD.size)
     begin = _HEAD.size + _COUNT.size
     starts_ns: list[int] = np.frombuffer(body, "<i8", count, begin).tolist()
@@ -209,9 +220,10 @@ def _stream(name: str) -> StreamId:
 
 
 @lru_cache(1024)
-def _unpack_facts(facts: bytes) -> tuple[float, np.dtype[Any]]:
+def _unpack_facts(facts: bytes) -> tuple[float, np.dtype[Any], Marks | None]:
     (rate_hz,) = _RATE.unpack_from(facts)
-    dtype = np.dtype(facts[_RATE.size :].decode())
+    sample_type, _, marks = facts[_RATE.size :].partition(b"\0")
+    dtype = np.dtype(sample_type.decode())
     if dtype not in SAMPLE_TYPES or not 0 < rate_hz < float("inf"):
         raise ValueError(f"{dtype} samples at {rate_hz} Hz cannot be")
-    return rate_hz, dtype
+    return rate_hz, dtype, Marks(*json.loads(marks)) if marks else None

@@ -216,3 +216,13 @@ def test_thousands_of_records_that_run_back_are_all_written_and_the_newest_found
         made += maker.flush()
     assert write(tmp_path, made) == 0
     assert write(tmp_path, made[-500:], START_NS + NS_PER_DAY) == 25_000
+
+
+@pytest.mark.parametrize("offset", [-1, 1])
+def test_above_250_khz_values_tell_which_samples_come_again(tmp_path: Path, offset: int) -> None:
+    """miniSEED 2 has microseconds: the same sample may be said to be one earlier or later."""
+    for values, expected in ((NOISE[:2000], 2000), (np.zeros(2000, np.int32), 1999)):
+        folder = tmp_path / str(expected)
+        for start_ns, there in ((START_NS + NS_PER_S, 0), (START_NS + NS_PER_S + offset * 1000, expected)):
+            made = make([Packet(Z, start_ns, 1e6, values)], RecordFormat(2, 4096))
+            assert write(folder, made, rate_hz=1e6) == there

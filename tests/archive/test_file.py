@@ -206,3 +206,13 @@ def test_a_disk_that_does_not_even_truncate_leaves_a_torn_end_for_the_next_open(
     assert again.set_aside is not None
     assert again.set_aside[1] == 188
     assert path.read_bytes() == joined(records(2, 1))
+
+
+def test_the_folder_of_the_archive_itself_is_not_created(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    with pytest.raises(FileNotFoundError):
+        ArchiveFile(root / "2026" / "XX" / "file", 0, root)
+    assert not root.exists()
+    root.mkdir()
+    ArchiveFile(root / "2026" / "XX" / "file", 0, root).close()
+    assert (root / "2026" / "XX" / "file").exists()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rawdaq.errors import InvalidValue
 from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Form, decode, number_of
-from rawdaq.packet import Packet, PacketRun, SampleType
+from rawdaq.packet import Marks, Packet, PacketRun, SampleType
 from rawdaq.store.values import MAX_STREAM_BYTES, Entry, Stored
 from rawdaq.stream_id import StreamId
 from rawdaq.times import sample_time
@@ -25,6 +25,7 @@ common = {
     "sequence": st.integers(0, 2**64 - 1),
     "received_ns": st.integers(-(2**63), 2**63 - 1),
 }
+marks = st.none() | st.builds(Marks, st.integers(0, 4), st.integers(0, 255), st.sampled_from(["", '{"a": "é"}']))
 
 
 def stored(entry: Entry, position: int = 7) -> Stored:
@@ -35,7 +36,13 @@ def samples_of(dtype: np.dtype[Any], data: bytes) -> Any:
     return np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize] or bytes(dtype.itemsize), dtype)
 
 
-@given(streams, st.integers(-(2**63), 2**63 - 1), dtypes, st.binary(max_size=80), st.fixed_dictionaries(common))
+@given(
+    streams,
+    st.integers(-(2**63), 2**63 - 1),
+    dtypes,
+    st.binary(max_size=80),
+    st.fixed_dictionaries({**common, "marks": marks}),
+)
 def test_a_packet_comes_back_as_it_was(
     stream: StreamId, start_ns: int, dtype: np.dtype[Any], data: bytes, more: dict[str, Any]
 ) -> None:
@@ -44,6 +51,7 @@ def test_a_packet_comes_back_as_it_was(
     entry = EntryEncoder().encode(before, 123, NOW_NS)
     number, after = decode(stored(entry))
     assert isinstance(after, Packet)
+    assert after.marks == before.marks
     assert (number, after, after.dtype, bytes(after.data)) == (123, before, before.dtype, bytes(before.data))
     assert entry.start_ns == start_ns <= entry.end_ns <= max(start_ns, before.end_ns)
 
@@ -85,6 +93,8 @@ def test_what_a_store_cannot_hold_is_refused() -> None:
         encoder.encode(packet().replace(start_ns=2**63), 0, NOW_NS)
     with pytest.raises(InvalidValue, match="64 bits"):
         encoder.encode(packet().replace(sequence=-1), 0, NOW_NS)
+    with pytest.raises(InvalidValue, match="more than 4096 bytes"):
+        encoder.encode(packet().replace(marks=Marks(headers="x" * 5000)), 0, NOW_NS)
     with pytest.raises(InvalidValue, match="are more than"):
         encoder.encode(bytes(65 << 20), 0, NOW_NS)
 
@@ -100,6 +110,8 @@ def test_what_a_store_cannot_hold_is_refused() -> None:
         {"facts": bytes(8) + b"<i4"},
         {"facts": np.array([1.0]).tobytes() + b"|O"},
         {"facts": np.array([1.0]).tobytes() + b"<f2"},
+        {"facts": np.array([1.0]).tobytes() + b"<i4\0{"},
+        {"facts": np.array([1.0]).tobytes() + b"<i4\0[1, 2, 3, 4]"},
         {"body": bytes(25 + 3)},
         {"format": int(Form.RUN)},
         {"format": int(Form.RUN), "body": bytes(25) + b"\xff\xff\xff\xff"},

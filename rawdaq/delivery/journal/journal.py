@@ -11,17 +11,18 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.items import count_of, stream_of
+from rawdaq.delivery.journal.look import Look, Newest, cursor_status, look_at, store_status
 from rawdaq.delivery.journal.outlet import Outlet
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Item, decode, number_of
+from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Item, decode
 from rawdaq.journal.folder import entry_at
 from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
@@ -31,7 +32,7 @@ from rawdaq.store.errors import StoreError, StoreFull, StoreUnavailable
 from rawdaq.store.retention import Retention
 from rawdaq.store.store import SEGMENT_BYTES, Store
 from rawdaq.store.values import Entry, Report, Stored
-from rawdaq.times import NS_PER_DAY, NS_PER_S, to_iso
+from rawdaq.times import NS_PER_DAY, to_iso
 
 #: What waits to be written; more is only there while the disk does not take it.
 _MAX_PACKETS = 100_000
@@ -44,21 +45,6 @@ _PATIENCE_S = 0.25
 _RETRY_MAX_S = 2.0
 _LOOK_S = 2.0
 _FORGOTTEN_NS = 7 * NS_PER_DAY
-
-
-class Lag(NamedTuple):
-    """How far a publisher is behind: so many packets, and the time from the next of them to the newest sample."""
-
-    packets: int
-    seconds: float
-
-
-class _Look(NamedTuple):
-    """What only a look at the disk shows."""
-
-    size_bytes: int = 0
-    oldest_ns: int | None = None
-    lags: Mapping[str, Lag] = {}
 
 
 class Journal:
@@ -93,7 +79,7 @@ class Journal:
         self._number = 0
         self._newest_ns = 0
         self._outage = Outage(log)
-        self._look = _Look()
+        self._look = Look()
 
     def add(self, publisher: Publisher, name: str, clock_ns: Callable[[], int]) -> Outlet:
         """Put *publisher* behind this journal, before it is opened."""
@@ -251,20 +237,12 @@ class Journal:
     async def watch(self) -> None:
         """Look now and then at what only the disk shows, until cancelled."""
         while True:
+            positions = {outlet.name: outlet.cursor.base for outlet in self.outlets}
+            newest = Newest(self._number, self._newest_ns)
             with contextlib.suppress(StoreUnavailable):
-                self._look = await self.store.call(self._take_look, self._number, self._newest_ns)
+                self._look = await self.store.call(look_at, self.store.store, positions, newest)
             self._drop_forgotten()
             await asyncio.sleep(_LOOK_S)
-
-    def _take_look(self, number: int, newest_ns: int) -> _Look:
-        store = self.store.store
-        end = store.end_position
-        oldest = entry_at(store.reader(), end)
-        lags: dict[str, Lag] = {}
-        for name, position in ((outlet.name, outlet.cursor.base) for outlet in self.outlets):
-            following = entry_at(store.reader(position), end)
-            lags[name] = Lag(0, 0.0) if following is None else _lag(following, number, newest_ns)
-        return _Look(store.size_bytes(), None if oldest is None else oldest.start_ns, lags)
 
     async def drain(self) -> None:
         """Return when all that was put is written."""
@@ -295,41 +273,20 @@ class Journal:
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of it; sizes and lags are some seconds old."""
-        store, look = self._store, self._look
-        if store is None:
-            return {"path": str(self._settings.path), "is_open": False}
-        shown = store.store.status()
+        shown: dict[str, object] = {"path": str(self._settings.path), "is_open": self._store is not None}
+        if self._store is None:
+            return shown
+        lost = self._store.store.status().dropped
         return {
-            "path": str(self._settings.path),
-            "is_open": True,
-            "position": shown.next_position,
-            "oldest_position": shown.oldest_position,
-            "oldest_time": None if look.oldest_ns is None else to_iso(look.oldest_ns),
-            "size_bytes": look.size_bytes,
+            **shown,
             "max_bytes": int(self._settings.max_gb * 1e9),
             "waiting": len(self.queue),
-            "last_sync": to_iso(shown.synced_ns) if shown.synced_ns else None,
-            "sync_error": None if store.sync_error is None else str(store.sync_error),
-            "is_disk_nearly_full": shown.is_low,
             "is_taking_nothing": self._outage.is_on,
-            "lost": shown.lost,
-            "lost_by_stream": dict(shown.lost_by_stream),
             "refused": self.refused.total(),
-            "cursors": {outlet.name: self._cursor_status(outlet, shown.dropped) for outlet in self.outlets},
-        }
-
-    def _cursor_status(self, outlet: Outlet, dropped: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
-        lag = self._look.lags.get(outlet.name, Lag(0, 0.0))
-        lost = dropped.get(outlet.name, {})
-        return {
-            "position": outlet.cursor.base,
-            "behind_packets": lag.packets,
-            "behind_s": round(lag.seconds, 3),
-            "is_reading_journal": outlet.queue.is_behind,
-            "packets_from_journal": outlet.queue.read_count,
-            "unreadable": 0 if outlet.source is None else outlet.source.lost,
-            "dropped": sum(lost.values()),
-            "dropped_by_stream": dict(lost),
+            **store_status(self._store, self._look),
+            "cursors": {
+                outlet.name: cursor_status(outlet, self._look, lost.get(outlet.name, {})) for outlet in self.outlets
+            },
         }
 
 
@@ -337,14 +294,6 @@ def _newest(store: Store) -> Stored | None:
     """Return the last entry, None when there is none or it is damaged."""
     end = store.end_position
     return entry_at(store.reader(max(end - 1, store.oldest_position)), end)
-
-
-def _lag(following: Stored, number: int, newest_ns: int) -> Lag:
-    try:
-        packets = max(1, number - number_of(following))
-    except EntryUnreadable:
-        packets = 1
-    return Lag(packets, max(0, newest_ns - following.start_ns) / NS_PER_S)
 
 
 def _groups(batch: Sequence[Item]) -> Iterator[Sequence[Item]]:

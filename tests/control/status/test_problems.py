@@ -68,6 +68,19 @@ SILENT = {
             {"receiver": {"files": 3, "files_skipped": 1, "skipped": ["b.txt: no waveforms"]}},
             ["1 of 3 files are not played: b.txt: no waveforms"],
         ),
+        (
+            _archive(**PAUSED, waiting=2, waiting_bytes=100)
+            | {"journal": {"cursors": {"archive": {"behind_packets": 900, "behind_s": 300.0}}}},
+            ["archive is paused: the disk is full; the journal holds 900 packets for it, 5 min 0 s"],
+        ),
+        (
+            {"journal": {"path": "j", "is_taking_nothing": True, "sync_error": "bad", "is_disk_nearly_full": True}},
+            [
+                "the journal j takes nothing; see the log",
+                "the journal may lose its last at a power cut: bad",
+                "the disk of the journal j is nearly full",
+            ],
+        ),
         ({"streams": {"XX.A..HHZ": {"silent_s": 128.0}}}, ["XX.A..HHZ silent for 2 min 8 s"]),
         ({"streams": SILENT}, ["XX.A..HHA, XX.A..HHB, XX.A..HHC and 2 more silent for 2 min 8 s"]),
         (

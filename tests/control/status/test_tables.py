@@ -17,6 +17,7 @@ ROW: dict[str, Any] = {
     "receiver": {"version": "2.0", "endpoints": [{"address": "a:1", "connected": True}], "names": ["x"], "none": None},
     "publishers": {"live": {"class": "Pub", "state": "paused", "paused_reason": "the disk is full", "dropped": 3}},
     "decimation": {"slow": {"rate_hz": 10.0, "type": "float32", "refused": 4, "reasons": {"XX.A..HHN": "its rate"}}},
+    "journal": {"position": 9, "cursors": {"archive": {"behind_packets": 8, "behind_s": 2.5, "position": 1}}},
     "streams": {
         "XX.A..HHZ": {
             "packets": 7,
@@ -43,6 +44,8 @@ def test_a_table_shows_what_a_component_says(capsys: pytest.CaptureFixture[str])
     assert "endpoints: address a:1, connected yes".split() in lines
     assert "live paused 3 Pub".split() in lines
     assert "slow 10 float32 4".split() in lines
+    assert "journal: position 9".split() in lines
+    assert "archive 8 2.500 s".split() in lines
     assert "XX.A..HHZ 4577.9 s -4576.7 s 0 2026-11-21T00:00:01Z 100 7".split() in lines
     assert "XX.STATN.00.HHZ silent for 2 min 8 s 10 62.5 1000000000".split() in lines
 
