@@ -4,8 +4,8 @@
 
     live: {class: ZMQPublisher, bind: "tcp://*:9007", curve: {key: keys/hub.key_secret, clients: keys/clients}}
 
-Key files are made by ``zmq.auth.create_certificates``, see `rawdaq.sockets.curve`. `ZMQTCPPublisher` is the other
-publisher for ZMQ: it counts every message that a subscriber is too slow for, which libzmq drops without a word.
+Key files are made by ``zmq.auth.create_certificates``, see `rawdaq.sockets.zeromq.curve`. `ZMQTCPPublisher` is the
+other publisher for ZMQ: it counts every message that a subscriber is too slow for, which libzmq drops without a word.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
-from rawdaq.sockets.zmq_socket import ZmqSocket, check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import ZmqSocket, check_zmq_address, exclusive_addresses
 
 _YIELD_MESSAGES = 1000  # after so many the loop gets a turn
 _STUCK_S = 5.0  # how long connected peers may take no message before that is a failure

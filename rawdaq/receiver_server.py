@@ -124,7 +124,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     @functools.cached_property
     def _context(self) -> "zmq.asyncio.Context":
         """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
-        from rawdaq.sockets.zmq_context import context_of
+        from rawdaq.sockets.zeromq.context import context_of
 
         return context_of(self.shared_context)
 

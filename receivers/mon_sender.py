@@ -47,7 +47,7 @@ class ReceiverMonSender(Reporter):
         """Send one message a second to the monitor's PULL socket at *address* until cancelled."""
         import zmq
 
-        from rawdaq.sockets.zmq_socket import ZmqSocket
+        from rawdaq.sockets.zeromq.socket import ZmqSocket
 
         monitor = ZmqSocket(address, is_bound=False, log=self._log, needs_peer=False)
         # A plain socket of the same context: it never waits.

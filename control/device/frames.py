@@ -16,7 +16,7 @@ import zmq
 
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.protocols.array import BinaryHeader, HeaderForm, encode_header
-from rawdaq.sockets.zmq_socket import check_zmq_address, set_common_options, watched
+from rawdaq.sockets.zeromq.socket import check_zmq_address, set_common_options, watched
 from rawdaq.times import NS_PER_S
 
 _POLL_MS = 100  # how late a signal may be

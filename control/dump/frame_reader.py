@@ -9,7 +9,7 @@ import zmq
 from rawdaq.control.dump.frames import Arrival, FrameStats, arrival
 from rawdaq.protocols.array import HeaderForm
 from rawdaq.protocols.message_errors import MessageMalformed
-from rawdaq.sockets.zmq_socket import check_zmq_address, set_common_options, watched
+from rawdaq.sockets.zeromq.socket import check_zmq_address, set_common_options, watched
 
 _POLL_MS = 100  # how late a signal or the end of the time may be
 

@@ -30,7 +30,7 @@ from rawdaq.process.runtime_watch import RuntimeWatch
 from rawdaq.process.signals import stopping_on_signal
 from rawdaq.publisher import LastEnd
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.sockets.zmq_context import large_context
+from rawdaq.sockets.zeromq.context import large_context
 
 _LOG = logging.getLogger("rawdaq.process")
 

@@ -8,7 +8,7 @@ from typing import Any
 from rawdaq.protocols.array import HeaderForm
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.publishers.repeater import WRITER, Mode, Origin, connected_place, socket_type
-from rawdaq.sockets.zmq_socket import check_zmq_address
+from rawdaq.sockets.zeromq.socket import check_zmq_address
 
 Check = Callable[[Any], Any]
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from rawdaq.config.settings import Settings
 from rawdaq.errors import InvalidValue
-from rawdaq.sockets.curve import CurveFiles
+from rawdaq.sockets.zeromq.curve import CurveFiles
 
 _KeyPath = Annotated[Path, Field(strict=False)]
 

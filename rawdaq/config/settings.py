@@ -15,7 +15,7 @@ from rawdaq.config.decimation import DecimationSettings, LocationCode
 from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
 from rawdaq.publisher import OverflowPolicy
-from rawdaq.sockets.zmq_socket import check_zmq_address
+from rawdaq.sockets.zeromq.socket import check_zmq_address
 from rawdaq.stream_id import StreamId
 
 #: Names become parts of file names, of a Unix socket's path (at most 107 bytes) and of commands.

@@ -17,7 +17,8 @@ from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.reading import READ_BYTES, Reader
 from rawdaq.store.segments.segment import ENDLESS, Segment, declarations
 from rawdaq.store.segments.table import HeaderTable
-from rawdaq.store.store import lag_of, log_report
+from rawdaq.store.status import lag_of
+from rawdaq.store.store import log_report
 from rawdaq.store.values import Batch, Extent, Loss, TimeRange
 from rawdaq.times import NS_PER_S, to_iso
 

@@ -24,9 +24,9 @@ import zmq
 from rawdaq.errors import InvalidValue
 from rawdaq.outage import Outage
 from rawdaq.packet import Packet
-from rawdaq.sockets.zmq_context import large_context
-from rawdaq.sockets.zmq_dialling import ZmqDialler
-from rawdaq.sockets.zmq_socket import set_common_options
+from rawdaq.sockets.zeromq.context import large_context
+from rawdaq.sockets.zeromq.dialling import ZmqDialler
+from rawdaq.sockets.zeromq.socket import set_common_options
 from rawdaq.stream_id import check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages, Loss
 from rawdaq.subscriber.reader import PacketReader

@@ -8,7 +8,7 @@ from rawdaq.multipart import Multipart
 from rawdaq.protocols.array import HeaderForm, read_frame_header
 from rawdaq.protocols.message_errors import MessageMalformed
 from rawdaq.sockets.refusals import Refusals
-from rawdaq.sockets.zmq_endpoint import WholeMessage
+from rawdaq.sockets.zeromq.endpoint import WholeMessage
 from rawdaq.streams.stats import RateMeter
 
 _TOO_LARGE = "too large"

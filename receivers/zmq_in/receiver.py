@@ -19,8 +19,8 @@ from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
 from rawdaq.receivers.zmq_in.frames import FrameInput
 from rawdaq.sockets.refusals import Refusals
-from rawdaq.sockets.zmq_endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
-from rawdaq.sockets.zmq_socket import check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
+from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages
 

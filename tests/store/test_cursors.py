@@ -11,7 +11,7 @@ from rawdaq.store.cursors import Cursor, CursorBook, CursorMove
 from rawdaq.store.errors import StoreClosed
 from rawdaq.store.format.control import CursorBody
 from rawdaq.store.format.frames import HEADER_BYTES
-from rawdaq.store.store import Lag
+from rawdaq.store.status import Lag
 from tests.store import logs
 
 MARKS = st.dictionaries(st.sampled_from([b"x", b"y", b"z"]), st.sampled_from([b"", b"1", b"2"]))

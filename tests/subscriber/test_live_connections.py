@@ -7,7 +7,8 @@ import threading
 import pytest
 import zmq
 
-from rawdaq.sockets import zmq_dialling, zmq_socket
+from rawdaq.sockets.zeromq import dialling as zmq_dialling
+from rawdaq.sockets.zeromq import socket as zmq_socket
 from rawdaq.subscriber import Subscriber, live
 from tests.helpers import DEADLINE_S, wait_for
 from tests.live import publishing, subscribed

@@ -2,7 +2,9 @@
 
 import pytest
 
-from rawdaq.sockets import connection_state, zmq_dialling, zmq_socket
+from rawdaq.sockets.zeromq import connection_state
+from rawdaq.sockets.zeromq import dialling as zmq_dialling
+from rawdaq.sockets.zeromq import socket as zmq_socket
 
 
 @pytest.fixture(autouse=True)

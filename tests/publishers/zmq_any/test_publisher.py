@@ -10,7 +10,7 @@ import zmq
 
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_any
-from rawdaq.sockets import zmq_dialling
+from rawdaq.sockets.zeromq import dialling as zmq_dialling
 from tests.helpers import DEADLINE_S, until
 from tests.makers import packet
 from tests.names import NAME, Names

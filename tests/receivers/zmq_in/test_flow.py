@@ -11,7 +11,7 @@ import zmq
 
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import OverflowPolicy
-from rawdaq.sockets import zmq_endpoint
+from rawdaq.sockets.zeromq import endpoint as zmq_endpoint
 from tests.helpers import until
 from tests.receivers.zmq_senders import (
     ANY_PORT,

@@ -142,8 +142,8 @@ async def test_ten_thousand_random_messages_do_not_hide_the_good_ones(context: A
 async def test_a_frame_above_the_limit_ends_the_connection_and_is_counted(
     context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.sockets.zmq_dialling._GIVEN_UP_S", 0.01)
-    monkeypatch.setattr("rawdaq.sockets.connection_state._PATIENCE_S", 0.0)
+    monkeypatch.setattr("rawdaq.sockets.zeromq.dialling._GIVEN_UP_S", 0.01)
+    monkeypatch.setattr("rawdaq.sockets.zeromq.connection_state._PATIENCE_S", 0.0)
     options: dict[str, Any] = {"frames": True, "pattern": "pull", "max_message_mb": 0.01}
     with sending(context, zmq.PUSH) as pusher:
         async with receiving(address_of(pusher), keeper=FrameKeeper(), **options) as (receiver, items):

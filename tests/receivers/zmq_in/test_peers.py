@@ -9,7 +9,9 @@ import pytest
 import zmq
 
 from rawdaq.receivers.zmq_in.receiver import ZMQReceiver
-from rawdaq.sockets import connection_state, zmq_dialling, zmq_socket
+from rawdaq.sockets.zeromq import connection_state
+from rawdaq.sockets.zeromq import dialling as zmq_dialling
+from rawdaq.sockets.zeromq import socket as zmq_socket
 from tests.helpers import until
 from tests.live import publishing, subscribed
 from tests.makers import packet

@@ -13,8 +13,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from rawdaq.sockets.connection_state import EVENTS
 from rawdaq.sockets.dialling import Backoff, is_literal
+from rawdaq.sockets.zeromq.connection_state import EVENTS
 
 #: What `socket.getaddrinfo` returns for each address: family, type, protocol, canonical name, socket address.
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]

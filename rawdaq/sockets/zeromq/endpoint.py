@@ -9,9 +9,9 @@ from typing import Any
 
 import zmq
 
-from rawdaq.sockets.curve import CurveFiles
 from rawdaq.sockets.endpoint import Endpoint
-from rawdaq.sockets.zmq_socket import ZmqSocket
+from rawdaq.sockets.zeromq.curve import CurveFiles
+from rawdaq.sockets.zeromq.socket import ZmqSocket
 
 #: As many messages are taken before others on the event loop get their turn.
 BURST_MESSAGES = 256

@@ -10,9 +10,9 @@ from unittest.mock import Mock
 import pytest
 import zmq
 
-from rawdaq.sockets import zmq_dialling
-from rawdaq.sockets.zmq_dialling import Lookup, ZmqDialler
-from rawdaq.sockets.zmq_socket import set_common_options
+from rawdaq.sockets.zeromq import dialling as zmq_dialling
+from rawdaq.sockets.zeromq.dialling import Lookup, ZmqDialler
+from rawdaq.sockets.zeromq.socket import set_common_options
 from tests.helpers import wait_for
 from tests.names import NAME, Names
 
@@ -159,7 +159,7 @@ def test_an_address_that_the_name_had_before_the_connection_is_not_tried_after_i
 def test_an_address_that_does_not_even_refuse_is_given_up(
     context: Context, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.sockets.zmq_socket._CONNECT_MS", 100)
+    monkeypatch.setattr("rawdaq.sockets.zeromq.socket._CONNECT_MS", 100)
     names.addresses = ["2001:db8::1", "127.0.0.1"]  # for documentation: no machine has it
     with bound(context, zmq.XPUB, "127.0.0.1") as (_, port), dialled(context, zmq.SUB, port) as peer:
         peer.reads_until(lambda: peer.is_connected)

@@ -5,8 +5,8 @@ import logging
 import pytest
 import zmq
 
-from rawdaq.sockets import connection_state
-from rawdaq.sockets.connection_state import ConnectionState
+from rawdaq.sockets.zeromq import connection_state
+from rawdaq.sockets.zeromq.connection_state import ConnectionState
 
 ADDRESS = "tcp://192.0.2.7:9004"
 ABSENT = f"{ADDRESS}: nothing answers there: does it run, and are host and port right?; trying again"

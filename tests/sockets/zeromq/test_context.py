@@ -1,7 +1,7 @@
 import zmq
 
 from rawdaq.receiver_server import ReceiverServer
-from rawdaq.sockets.zmq_context import ContextShare, context_of, large_context
+from rawdaq.sockets.zeromq.context import ContextShare, context_of, large_context
 
 
 def test_a_large_context_has_room_for_a_thousand_components() -> None:

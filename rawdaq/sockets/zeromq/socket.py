@@ -12,11 +12,11 @@ import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
 
 from rawdaq.errors import ComponentError
-from rawdaq.sockets.connection_state import ConnectionState
-from rawdaq.sockets.curve import ClientKeys, CurveFiles
 from rawdaq.sockets.endpoint import check_listening
 from rawdaq.sockets.remedies import cannot_open_zmq
-from rawdaq.sockets.zmq_dialling import ZmqDialler, ZmqMonitor
+from rawdaq.sockets.zeromq.connection_state import ConnectionState
+from rawdaq.sockets.zeromq.curve import ClientKeys, CurveFiles
+from rawdaq.sockets.zeromq.dialling import ZmqDialler, ZmqMonitor
 
 _HEARTBEAT_MS = 10_000  # a peer whose machine has vanished is noticed after three of them, and connected to again
 _RECONNECT_MAX_MS = 5_000
