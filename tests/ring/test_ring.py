@@ -162,6 +162,29 @@ async def test_with_sync_0_a_writer_is_told_only_when_it_is_synced_and_readers_g
         assert events == ["written", "told"]
 
 
+async def test_readers_get_it_before_the_writer_is_told_in_any_case(tmp_path: Path) -> None:
+    async with ring(tmp_path / "ring") as one:
+        events: list[str] = []
+        one.written.append(lambda made: events.append("written"))
+        one.put(packets(0, 1), lambda given, error: events.append("told"))
+        await until(lambda: "told" in events)
+        assert events == ["written", "told"]
+
+
+async def test_large_packets_are_found_wherever_they_are(tmp_path: Path) -> None:
+    large = [NewPacket("a/b", number, number, b"%d" % number + bytes(range(256)) * 60) for number in range(300)]
+    async with ring(tmp_path / "ring") as one:
+        for at in range(0, 300, 50):
+            await one.append(large[at : at + 50])
+        first = one.reader.oldest
+    async with ring(tmp_path / "ring") as one:
+        for number in (299, 0, 17, 255, 256, 257, 100):
+            found = await one.reader.get(first + number)
+            assert found is not None
+            assert found.data == large[number].data
+        assert [each.position for each in await contents(one)] == list(range(first, first + 300))
+
+
 async def test_another_process_cannot_open_it_and_the_error_says_so(tmp_path: Path) -> None:
     async with ring(tmp_path / "ring"):
         with pytest.raises(ComponentError, match=r"the ring in .*another"):

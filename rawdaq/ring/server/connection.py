@@ -19,6 +19,7 @@ from rawdaq.sockets.server.websocket import HttpServer, message_frame
 _MESSAGE_BYTES = 65_536 + 512
 _FULL = "it does not read"
 _GONE = "?"
+_PIECE_BYTES = 4096  # worked on at once: a short question may have a long answer
 
 MakeSession = Callable[[Spoken, "ServerConnection"], Session]
 Respond = Callable[["ServerConnection", HttpServer], None]
@@ -57,6 +58,7 @@ class ServerConnection(asyncio.Protocol):
         self._context, self._must_encrypt = tls, must_encrypt
         self._tls: TlsServer | None = None
         self._http: HttpServer | None = None
+        self._unread = b""  # what has to wait until the client takes its answers
         self._head: bytes | None = b""  # None once it is known what is spoken
         self._holds: set[str] = set()
         self._transport: asyncio.Transport
@@ -101,15 +103,16 @@ class ServerConnection(asyncio.Protocol):
         if self._is_over:
             return
         self.received_bytes += len(data)
+        self._guarded(self._decrypt, data)
+        self._watch_time()
+
+    def _guarded(self, take: Callable[[bytes], None], data: bytes) -> None:
+        """Let *take* have *data*; end the connection when they break the protocol."""
         try:
-            self._decrypt(data)
+            take(data)
         except RemoteProtocolError as error:
             self._push()
             self._refuse("it does not keep to the protocol", str(error))
-            return
-        self._watch_time()
-        if self.is_full:
-            self.hold(_FULL)
 
     def eof_received(self) -> bool:
         """Called by asyncio: one that sends nothing more cannot be told from one that is gone, so it is closed."""
@@ -133,7 +136,13 @@ class ServerConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Called by asyncio: it has taken most of it."""
         self.is_full = False
-        self.release(_FULL)
+        if self.session is not None:
+            self.session.resume()
+        data, self._unread = self._unread, b""
+        if data and not self._is_over:
+            self._guarded(self._take_all, data)
+        if not self._unread:
+            self.release(_FULL)
         if self.session is not None and self.session.follower is not None:
             self._serving.sender.resume(self.session.follower)
 
@@ -146,16 +155,28 @@ class ServerConnection(asyncio.Protocol):
             if self._must_encrypt:
                 self._refuse("it does not use TLS, which is required")
                 return
-            self._take(data)
+            self._take_all(data)
             return
         try:
             plain = self._tls.receive_data(data)
         finally:
             self._transport.write(self._tls.data_to_send())
         if plain:
-            self._take(plain)
+            self._take_all(plain)
         if self._tls.is_over:
             self.end()
+
+    def _take_all(self, data: bytes) -> None:
+        """Work on *data* piece by piece, as long as the client takes the answers."""
+        data = self._unread + data
+        at = 0
+        while at < len(data) and not self.is_full and not self._is_over:
+            size = _PIECE_BYTES if self.session is None else self.session.piece_bytes
+            self._take(data[at : at + size])
+            at += size
+        self._unread = b"" if self._is_over else data[at:]
+        if self.is_full:
+            self.hold(_FULL)
 
     def _take(self, data: bytes) -> None:
         if self._head is not None:

@@ -148,12 +148,14 @@ class Session(ABC):
 
     Attributes:
         spoken: the protocol.
+        piece_bytes: how much of what came is worked on before it is asked whether the client takes the answers.
         follower: how far the client has got packets; None while it gets none.
         sent_packets: how many it got before that.
         has_progressed: whether a whole command came; who watches over the time sets it back.
     """
 
     spoken: Spoken
+    piece_bytes = 4096
 
     def __init__(self, peer: Peer, serving: Serving) -> None:
         self.peer = peer
@@ -182,6 +184,10 @@ class Session(ABC):
 
     def check(self, now_ns: int) -> None:
         """Do what is due; called about every second."""
+        return
+
+    def resume(self) -> None:
+        """Go on with what waited because the client did not take its answers."""
         return
 
     @property

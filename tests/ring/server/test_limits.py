@@ -56,6 +56,7 @@ async def test_no_more_clients_of_one_address_than_may_be(tmp_path: Path) -> Non
 async def test_only_those_who_may_read_are_let_in(tmp_path: Path) -> None:
     async with serving(tmp_path / "ring", read=["192.0.2.0/24"]) as publisher, seedlink(port(publisher)) as one:
         assert await one.is_closed() == b""
+        assert "(option `read`)" in str(publisher.status()["turned_away"])
 
 
 async def test_silence_and_half_commands_end_a_connection_but_not_silence_behind_a_whole_one(tmp_path: Path) -> None:
@@ -115,23 +116,38 @@ async def test_a_client_that_does_not_read_is_cut_with_a_line_and_others_get_eve
         assert "is cut: it has read nothing for" in caplog.text
 
 
-async def test_one_that_asks_for_ever_and_reads_nothing_is_read_no_more_then_cut(tmp_path: Path) -> None:
+QUESTIONS = (b"INFO STREAMS\r\n", b"INFO ID\r\n", b"HELLO\r\n", framed("INFO STREAMS"), framed("ID"))
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_one_that_asks_for_ever_and_reads_nothing_is_read_no_more_then_cut(
+    tmp_path: Path, question: bytes
+) -> None:
     async with serving(tmp_path / "ring", change={"slow_s": 0.3}) as publisher:
         await feed(publisher, packets(0, 4))
         stuck = socket.socket()
         stuck.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(stuck, ("127.0.0.1", port(publisher)))
+        held: list[int] = [0]
 
         async def ask() -> None:
             while True:
-                await loop.sock_sendall(stuck, b"INFO STREAMS\r\n" * 1000)
+                await loop.sock_sendall(stuck, question * 20_000)
+
+        def is_cut() -> bool:
+            served = publisher.service._serving
+            assert served is not None
+            peers: Any = served.peers
+            held.extend(peer._transport.get_write_buffer_size() for peer in peers)
+            return bool(publisher.status()["cut"])
 
         asking = asyncio.create_task(ask())
-        await until(lambda: publisher.status()["cut"])
+        await until(is_cut)
         asking.cancel()
         await asyncio.wait([asking])
         stuck.close()
+        assert max(held) < 1_000_000
 
 
 async def test_commands_that_are_none_and_lines_without_end_are_ended(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ class DataLinkSession(Session):
     """
 
     spoken = Spoken.DATALINK
+    piece_bytes = 64 << 10  # writers bring much, and the answers are short
 
     def __init__(
         self, peer: Peer, serving: Serving, views: DataLinkViews, ports: Callable[[], list[ServerThread]]
@@ -95,6 +96,10 @@ class DataLinkSession(Session):
         self._codec.send(Refused("the rest of the command did not come in time"))
         self._flush()
 
+    def resume(self) -> None:
+        """Go on with what waited because the client did not take its answers."""
+        self._work()
+
     def receive(self, data: bytes) -> None:
         """Take what came.
 
@@ -111,13 +116,14 @@ class DataLinkSession(Session):
 
     def _work(self) -> None:
         """Work on what waits, in order: packets together, anything else alone and when they are written."""
-        while self._waiting and not self._is_busy:
+        while self._waiting and not self._is_busy and not self.peer.is_full:
             if isinstance(self._waiting[0], Write):
                 self._write()
             elif self._writing:
                 break
             else:
                 self._answer(self._waiting.popleft())
+            self._flush()
         self._flush()
         if len(self._waiting) > _AHEAD_COMMANDS:
             self.peer.hold(_BUSY)
