@@ -47,10 +47,10 @@ async def test_a_delivery_that_does_not_end_is_called_hung(
     monkeypatch.setattr("rawdaq.delivery.worker._HUNG_S", 1e-9)
     async with running(fanout := Fanout([keeper], LOG)):
         fanout.put([packet()])
-        await until(lambda: "keeper is hung: a delivery takes 0.0 s by now" in caplog.text)
+        await until(lambda: "keeper is hung: a delivery takes " in caplog.text)
         shown = _shown(fanout)
         assert (shown["state"], shown["waiting"], shown["waiting_s"]) == ("hung", 1, 0.99)
-        assert shown["paused_reason"].startswith("a delivery takes 0.0 s by now")
+        assert shown["paused_reason"].startswith("a delivery takes ")
         keeper.gate.set()
         await until(lambda: _shown(fanout)["state"] == "running")
         assert "keeper: the delivery has ended" in caplog.text
