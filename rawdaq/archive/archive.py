@@ -229,7 +229,7 @@ class Archive:
         """Write into one file; what is written is removed from *unwritten*."""
         while unwritten.runs:
             file = self._files.open(key, unwritten.path)
-            self.restart.check(unwritten.runs)
+            self.restart.check(unwritten.runs, is_repeated=self.is_repeated)
             try:
                 self._append_some(file, unwritten)
             except OSError:

@@ -14,7 +14,7 @@ from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.miniseed.file import RecordFile
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.publisher import LastEnd
-from rawdaq.times import NS_PER_DAY, NS_PER_S, duration_text, span_ns, to_iso
+from rawdaq.times import NS_PER_DAY, NS_PER_S, duration_text, sample_time, span_ns, to_iso
 
 _DAYS = 31  # that are searched for a last sample
 _TAILS_BYTES = (1 << 13, 1 << 18, 1 << 26)  # of a file, tried in turn until a record of the stream is there
@@ -65,6 +65,7 @@ class RestartGaps:
         self.seconds = 0.0
         self._root, self._layout, self._log, self._clock_ns = root, layout, log, clock_ns
         self._checked: set[object] = set()
+        self._lasts_ns: dict[object, int | None] = {}  # of streams of which only old samples came so far
         self._last_end: LastEnd | None = None
         self._started_ns = 0
 
@@ -73,28 +74,46 @@ class RestartGaps:
         self._last_end = last_end
         self._started_ns = self._started_ns or self._clock_ns()
 
-    def check(self, runs: Iterable[RecordRun]) -> None:
-        """Look at the streams of *runs* that were not looked at before; their records are about to be written."""
+    def check(self, runs: Iterable[RecordRun], *, is_repeated: bool = False) -> None:
+        """Look at the streams of *runs* that were not looked at before; their records are about to be written.
+
+        Args:
+            runs: the records.
+            is_repeated: whether a journal gives first what came before the restart: the gap is behind that.
+        """
         if self._last_end is None:
             return
         gaps: list[RestartGap] = []
         for run in runs:
-            if run.stream not in self._checked:
-                self._checked.add(run.stream)
-                if gap := self._gap(run, self._last_end):
-                    gaps.append(gap)
+            if run.rate_hz and run.stream not in self._checked and (gap := self._gap(run, self._last_end, is_repeated)):
+                gaps.append(gap)
         if gaps:
             self._tell(gaps)
 
-    def _gap(self, run: RecordRun, last_end: LastEnd) -> RestartGap | None:
+    def _gap(self, run: RecordRun, last_end: LastEnd, is_repeated: bool) -> RestartGap | None:
+        stream, last_ns = run.stream, self._last_before(run)
+        for start_ns, count in zip(run.starts_ns, run.sample_counts, strict=True):
+            is_gap = last_ns is not None and start_ns - last_ns > 1.5 * span_ns(1, run.rate_hz)
+            if last_ns is None or is_gap or not is_repeated or start_ns >= self._started_ns:
+                self._checked.add(stream)
+                self._lasts_ns.pop(stream, None)
+                return self._gap_after(run, last_ns, start_ns, last_end) if is_gap and last_ns is not None else None
+            last_ns = max(last_ns, sample_time(start_ns, count - 1, run.rate_hz))
+        self._lasts_ns[stream] = last_ns
+        return None
+
+    def _last_before(self, run: RecordRun) -> int | None:
+        """Return the time of the last sample before *run*; None: there is none of late, or it is not known."""
+        if run.stream in self._lasts_ns:
+            return self._lasts_ns[run.stream]
         try:
-            last_ns = self._last_ns(run)
+            return self._last_ns(run)
         except OSError as error:
             self._log.warning("%s is not compared with what is in the archive: %s", run.stream, error)
             return None
-        first_ns, interval_ns = run.starts_ns[0], span_ns(1, run.rate_hz)
-        if last_ns is None or first_ns - last_ns <= 1.5 * interval_ns:
-            return None
+
+    def _gap_after(self, run: RecordRun, last_ns: int, first_ns: int, last_end: LastEnd) -> RestartGap:
+        interval_ns = span_ns(1, run.rate_hz)
         down_ns, away_ns = self._started_ns - last_ns, first_ns - self._started_ns
         cause = AWAY if away_ns > max(_AWAY_NS, down_ns) else str(last_end)
         return RestartGap(str(run.stream), last_ns + interval_ns, first_ns, cause)

@@ -145,3 +145,21 @@ def test_a_file_that_cannot_be_read_stops_nothing(tmp_path: Path, caplog: pytest
         _write_and_close(archive, Z, start_ns=START_NS)
     assert "is not compared with what is in the archive" in caplog.text
     assert sds(tmp_path, Z).exists()
+
+
+def test_behind_a_journal_the_gap_follows_what_came_before_the_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The journal gives again what the archive has, then what it has not, all from before; then new samples come."""
+    first = opened(tmp_path)
+    first.write(as_runs(records(Z, count=1)))
+    first.close()
+    archive = _restarted(tmp_path, "sds", START_NS + 60 * NS_PER_S, LastEnd.KILLED)
+    archive.is_repeated = True
+    interval_ns = NS_PER_S // 100
+    for start_ns in (START_NS, LAST_NS + interval_ns, START_NS + 61 * NS_PER_S, START_NS + 90 * NS_PER_S):
+        archive.write(as_runs(records(Z, start_ns=start_ns)))
+    archive.close()
+    assert archive.status()["restart_gaps"] == {"killed": 1}
+    (line,) = [record.getMessage() for record in caplog.records if "gap from the restart" in record.getMessage()]
+    assert " from 2026-11-21T00:00:00.400Z to 2026-11-21T00:01:01.000Z" in line
