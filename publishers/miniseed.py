@@ -15,7 +15,7 @@ from rawdaq.disk.threads import Arguments, DiskThread, disk_thread, in_new_threa
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.miniseed.format import V3_MAX_BYTES, V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import NO_MARKS, HeldItems, Marks, Publisher, PublisherUnavailable
+from rawdaq.publisher import NO_CURSOR_MARKS, CursorMarks, HeldItems, Publisher, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 
 
@@ -122,11 +122,11 @@ class MiniSeedPublisher(Publisher):
     def _write(self, runs: Sequence[RecordRun]) -> None:
         self._archive.write(runs, must_sync=not self._fsync_s)
 
-    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> None:
+    async def recover(self, marks: CursorMarks, remember: Callable[[CursorMarks], None]) -> None:
         """Take note that a journal gives again what is not settled: its files are asked which samples they have."""
         self._archive.is_repeated = True
 
-    async def settled(self, *, at_once: bool = False) -> Marks:
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
         """Return when all that is delivered is safe.
 
         Raises:
@@ -138,7 +138,7 @@ class MiniSeedPublisher(Publisher):
             await self._late_sync.covered()
         if self._archive.held_bytes:
             raise PublisherUnavailable(f"records of files that cannot be written are held ({self._path})")
-        return NO_MARKS
+        return NO_CURSOR_MARKS
 
     def retry(self) -> None:
         """Try at once to write what is held because its file cannot be written."""

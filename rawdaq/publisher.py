@@ -64,8 +64,8 @@ class HeldItems(NamedTuple):
 
 
 #: What a publisher keeps together with how far it has come in a journal: keys and values of its own.
-Marks = Mapping[bytes, bytes]
-NO_MARKS: Marks = MappingProxyType({})
+CursorMarks = Mapping[bytes, bytes]
+NO_CURSOR_MARKS: CursorMarks = MappingProxyType({})
 
 
 class Known(Protocol):
@@ -236,7 +236,7 @@ class Publisher:
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
-    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> Known | None:
+    async def recover(self, marks: CursorMarks, remember: Callable[[CursorMarks], None]) -> Known | None:
         """Return what it had delivered beyond its cursor in the journal; called after `open` where there is one.
 
         Args:
@@ -249,7 +249,7 @@ class Publisher:
         """
         return None
 
-    async def settled(self, *, at_once: bool = False) -> Marks:
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
         """Return its marks as of this call, when all that is delivered by now survives a power cut; by default at once.
 
         Args:
@@ -258,7 +258,7 @@ class Publisher:
         Raises:
             PublisherUnavailable: some of it does not.
         """
-        return NO_MARKS
+        return NO_CURSOR_MARKS
 
     async def watch(self) -> None:
         """Run beside the deliveries; raise when the component must end because of something outside.

@@ -16,7 +16,7 @@ from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
 from rawdaq.packet import Packet
-from rawdaq.publisher import Marks, Publisher, PublisherUnavailable
+from rawdaq.publisher import CursorMarks, Publisher, PublisherUnavailable
 from rawdaq.publishers.raw_writer.found import FilePlace, FoundBytes, bytes_of, pack_places, unpack_places
 from rawdaq.stream_id import StreamId
 
@@ -53,7 +53,7 @@ class RawWriter(Publisher):
         self._thread: DiskThread | None = None
         self._is_open = False
         self._folder = MountedFolder(self.path.parent)
-        self._remember: Callable[[Marks], None] | None = None
+        self._remember: Callable[[CursorMarks], None] | None = None
         self._begins: dict[int, FilePlace] = {}  # of files, by inode: where what no cursor knows of may begin
         self._place: dict[int, FilePlace] = {}  # of the file that is written, as of the last delivery
         self._found: FoundBytes | None = None
@@ -97,7 +97,7 @@ class RawWriter(Publisher):
         if self.fsync_s:
             self._late_sync.schedule()
 
-    async def recover(self, marks: Marks, remember: Callable[[Marks], None]) -> FoundBytes | None:
+    async def recover(self, marks: CursorMarks, remember: Callable[[CursorMarks], None]) -> FoundBytes | None:
         """Return what was written beyond the cursor: it is not written once more.
 
         Raises:
@@ -113,7 +113,7 @@ class RawWriter(Publisher):
         self._found = None if found.is_over else found
         return self._found
 
-    async def settled(self, *, at_once: bool = False) -> Marks:
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
         """Return the size of the file as of this call, when all that is delivered is safe.
 
         Raises:

@@ -11,7 +11,7 @@ from rawdaq.delivery.journal.ledger import Place, SampleLedger
 from rawdaq.delivery.journal.queue import JournalQueue
 from rawdaq.errors import InvalidValue
 from rawdaq.outage import Outage
-from rawdaq.publisher import Marks, Publisher, PublisherUnavailable
+from rawdaq.publisher import CursorMarks, Publisher, PublisherUnavailable
 from rawdaq.store.async_store import AsyncStore
 from rawdaq.store.errors import StoreError
 from rawdaq.stream_id import StreamId
@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
     base: int
     places: Mapping[StreamId, Place]
-    marks: Marks
+    marks: CursorMarks
 
 
 class PublisherCursor:
@@ -92,7 +92,7 @@ class PublisherCursor:
         """Let the cursor move from now on: the publisher goes on from there."""
         self._has_begun = True
 
-    def remember(self, marks: Marks) -> None:
+    def remember(self, marks: CursorMarks) -> None:
         """Keep *marks* of the publisher at once; it blocks, and any thread may call it.
 
         Raises:
@@ -145,7 +145,7 @@ class PublisherCursor:
             self._made = number
             self._move(base, places, own, number)
 
-    def _move(self, base: int, places: dict[StreamId, Place], own: Marks, number: int) -> None:
+    def _move(self, base: int, places: dict[StreamId, Place], own: CursorMarks, number: int) -> None:
         assert self._store is not None  # noqa: S101 - it has begun
         marks = _own(own) | {
             _STREAM + str(stream).encode(): _PLACE.pack(*place)
@@ -164,7 +164,7 @@ class PublisherCursor:
         self.base, self._places = base, places
 
 
-def _own(marks: Marks) -> dict[bytes, bytes]:
+def _own(marks: CursorMarks) -> dict[bytes, bytes]:
     return {_OWN + key: value for key, value in marks.items()}
 
 

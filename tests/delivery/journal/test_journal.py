@@ -11,7 +11,7 @@ import pytest
 
 from rawdaq.miniseed.maker import RecordFormat
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import Marks, PublisherUnavailable
+from rawdaq.publisher import CursorMarks, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 from tests.fanouts import HHN, Keeper
 from tests.helpers import until
@@ -225,7 +225,7 @@ class Slow(MustKeep):
         self.safe = asyncio.Event()
         self.asked = 0
 
-    async def settled(self, *, at_once: bool = False) -> Marks:
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
         self.asked += 1
         if not at_once:
             await self.safe.wait()

@@ -12,7 +12,7 @@ import pytest
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
-from rawdaq.publisher import Marks, OverflowPolicy, PublisherUnavailable
+from rawdaq.publisher import CursorMarks, OverflowPolicy, PublisherUnavailable
 from rawdaq.times import NS_PER_DAY
 from tests.fanouts import HHN, LOG, Keeper
 from tests.helpers import until
@@ -204,7 +204,7 @@ class Unsafe(MustKeep):
 
     refuses = True
 
-    async def settled(self, *, at_once: bool = False) -> Marks:
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
         if self.refuses:
             raise PublisherUnavailable("the disk does not sync")
         return {b"so far": str(len(self.kept)).encode()}
