@@ -54,7 +54,7 @@ class Relay:
             while not self._ended.is_set():
                 for key, _ in selector.select(0.1):
                     source: socket.socket = key.fileobj  # type: ignore[assignment]  # all are sockets
-                    size = _READ_BYTES if self._left is None else min(_READ_BYTES, self._left)
+                    size = _READ_BYTES if self._left is None else min(_READ_BYTES, max(0, self._left))
                     data = source.recv(size) if size else b""
                     if not data:
                         self._left = None
