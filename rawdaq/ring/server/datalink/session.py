@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
@@ -206,7 +207,7 @@ class DataLinkSession(Session):
                 self.peer.name = printable(client_id) or self.peer.name
                 self._codec.send(Identity.of(f"{software(self.serving)} :: {self._capabilities}"))
             case PositionSet() | PositionAfter() | Read():
-                self._later(self._look_up(event))
+                self._later(partial(self._look_up, event))
             case Info():
                 self._info(event)
             case Match(expression) | Reject(expression):
@@ -237,12 +238,12 @@ class DataLinkSession(Session):
             self.serving.refusals.count("a command that ends the connection", self.peer.host, text)
             self.peer.end()
 
-    def _later(self, coroutine: Coroutine[None, None, None]) -> None:
-        """Let nothing else be worked on before *coroutine* has ended."""
+    def _later(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Let nothing else be worked on before *work* has ended."""
         self._is_busy = True
 
         async def run() -> None:
-            await coroutine
+            await work()  # not made before: the connection may end before this begins
             self._is_busy = False
             self._work()
 
@@ -296,7 +297,7 @@ class DataLinkSession(Session):
             name = "match" if isinstance(event, Match) else "reject"
             self._codec.send(Refused(f"{name} expression too large, must be <= {_MAX_EXPRESSION_BYTES}"))
         elif len(text) > _LONG_EXPRESSION_BYTES:
-            self._later(self._filter_later(event, text))
+            self._later(partial(self._filter_later, event, text))
         else:
             self._codec.send(self._selected(event, text))
 
@@ -338,7 +339,7 @@ class DataLinkSession(Session):
         if event.kind is InfoType.CONNECTIONS and self.peer.host not in self.serving.rules.trusted:
             self._refuse("Access to CONNECTIONS denied", closes=True)
             return
-        self._later(self._send_info(event))
+        self._later(partial(self._send_info, event))
 
     async def _send_info(self, event: Info) -> None:
         ports = self._ports() if self.peer.host in self.serving.rules.trusted else []
