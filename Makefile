@@ -17,7 +17,7 @@ demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in ha
 
 test: $(INSTALLED)  ## all tests, and how much of the code they reach; about four minutes on two cores
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 3 --cov --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95
 	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include='rawdaq/protocols/*'
 
