@@ -23,12 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rawdaq.config.settings import StationSettings
+from rawdaq.packet import Packet
+from rawdaq.publisher import Publisher
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.receivers.raw_tcp import RawReceiver
 from rawdaq.ring.packets import NewPacket
@@ -112,6 +114,19 @@ def be_server(options: dict[str, object]) -> None:
     asyncio.run(_serve(Path(str(options["path"])), options.get("device")))
 
 
+class _Arrivals(Publisher):
+    """Notes how late the receiver read each packet."""
+
+    def __init__(self) -> None:
+        super().__init__("arrivals")
+        self.late_ms: list[float] = []
+
+    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+        """Note it for *batch*."""
+        packets = [each for each in batch if isinstance(each, Packet)]
+        self.late_ms += [(packet.received_ns - packet.start_ns) / 1e6 for packet in packets]
+
+
 async def _serve(path: Path, device: object) -> None:
     ring = RingPublisher(
         path,
@@ -122,9 +137,10 @@ async def _serve(path: Path, device: object) -> None:
         max_clients=5000,
         max_per_address=5000,
     )
+    arrivals = _Arrivals()
     if device is not None:
         channels = {1: "HHZ", 2: "HHN", 3: "HHE"}
-        receiver = RawReceiver([ring], _STATION, host="127.0.0.1", port=int(str(device)), channels=channels)
+        receiver = RawReceiver([arrivals, ring], _STATION, host="127.0.0.1", port=int(str(device)), channels=channels)
         serving = asyncio.create_task(receiver.serve())
     else:
         await ring.open()
@@ -134,11 +150,12 @@ async def _serve(path: Path, device: object) -> None:
     say(port=ring.service.ports["seedlink"])
     number = 0
     while line := await asyncio.to_thread(sys.stdin.readline):
-        number = await _obey(ring, json.loads(line), number)
+        arrivals.late_ms.clear()
+        number = await _obey(ring, json.loads(line), number, arrivals.late_ms)
     serving.cancel()
 
 
-async def _obey(ring: RingPublisher, order: dict[str, float], number: int) -> int:
+async def _obey(ring: RingPublisher, order: dict[str, float], number: int, late_ms: list[float]) -> int:
     """Put records into the ring, at a rate or as fast as it goes, and say what that took."""
     began_s, cpu_s = time.monotonic(), time.process_time()
     count, at_once = int(order.get("count", 0)), int(order.get("at_once", 100))
@@ -152,6 +169,7 @@ async def _obey(ring: RingPublisher, order: dict[str, float], number: int) -> in
         took_s=time.monotonic() - began_s,
         cpu_s=time.process_time() - cpu_s,
         rss_mb=_rss_mb(),
+        late_ms=[round(float(np.percentile(late_ms, each)), 2) for each in (50, 99, 100)] if late_ms else [],
         clients=status["client_count"],
         cut=status["cut"],
         turned_away=sum(status["turned_away"].values()),  # type: ignore[attr-defined]
@@ -243,7 +261,7 @@ def latency(folder: Path, seconds: float) -> None:
                     f"{count:5d} clients, {found['count']:8.0f} records  {found['p50']:10.2f} {found['p99']:7.2f} ",
                     end="",
                 )
-                print(f"{found['max']:7.2f} {share:8.1f} %")
+                print(f"{found['max']:7.2f} {share:8.1f} %; receiver p50, p99, max: {cost['late_ms']} ms")
 
 
 def fan_out(folder: Path, seconds: float) -> None:
