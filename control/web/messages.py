@@ -119,9 +119,9 @@ class ChangesRequest(Taken):
         details: keys of components that are sent as `ComponentDetail`, and asked every 2 s.
     """
 
-    components: Patterns = ["*"]
-    streams: Patterns = []
-    details: Annotated[list[str], Field(max_length=16)] = []
+    components: Patterns = Field(default_factory=lambda: ["*"])
+    streams: Patterns = Field(default_factory=list)
+    details: Annotated[list[str], Field(max_length=16)] = Field(default_factory=list)
 
 
 class Changes(BaseModel):
