@@ -48,8 +48,9 @@ def with_disks(rows: Sequence[Row]) -> list[Row]:
             grows[disk.device] += round(folder.bytes_a_day)
     shown: list[Row] = []
     for row, each in zip(rows, folders, strict=True):
-        entry: Row = {folder.name: _entry(folder.path, disks.get(folder.path), grows) for folder in each}
-        shown.append(row | {"disks": entry})
+        found: Row = {folder.name: _entry(folder.path, disks.get(folder.path), grows) for folder in each}
+        entry: Row = {"disks": found}
+        shown.append(row | entry)
     return shown
 
 
