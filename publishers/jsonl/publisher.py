@@ -226,6 +226,7 @@ class JsonLinesPublisher(Publisher):
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the queue's counters."""
         return {
+            "path": str(self._folder),
             **{name: self._counts[name] for name in ("lines", "bad", "again", "skipped", "refused")},
             "written_bytes": self._files.written_bytes,
             "open_files": len(self._files),

@@ -65,6 +65,8 @@ class DaemonSettings(Settings):
             soon after that the process is killed.
         silent_after_s: seconds without a packet after which a stream is reported as silent; by default five packet
             intervals as observed, at least 10 s.
+        latency_limit_s: a packet that comes later after its last sample is late, which `status` reports; by default
+            60 s, and no limit where a file is replayed.
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -72,6 +74,7 @@ class DaemonSettings(Settings):
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     silent_after_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
+    latency_limit_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
 
 
 class JournalSettings(Settings):

@@ -29,10 +29,11 @@ from rawdaq.stream_id import StreamId, can_meet, selects_nothing
 _LOG = logging.getLogger("rawdaq.config")
 
 #: Words that commands use beside component names.
-_RESERVED = {"all", "receiver", "station"}
-_BLOCKS = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
+RESERVED = {"all", "receiver", "station"}
+#: The blocks of a component.
+BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
 #: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
-_FORMER_DECIMATION = "Previews"
+FORMER_DECIMATION = "Previews"
 
 
 class _Claim(NamedTuple):
@@ -129,18 +130,18 @@ class StationReader:
         name = where[-1]
         if not isinstance(name, str) or not NAME.fullmatch(name):
             self._document.add(where, "is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -")
-        elif len(where) == 1 and name in _RESERVED:
+        elif len(where) == 1 and name in RESERVED:
             self._document.add(where, "is a word of the commands; give the component another name")
 
     def _component(self, name: Any, value: Any, station: StationSettings | None) -> ComponentSettings | None:
         document, where = self._document, (name,)
         known = len(document.problems)
         self._check_name(where)
-        blocks = document.mapping(where, value, f"a mapping of {', '.join(_BLOCKS)}")
+        blocks = document.mapping(where, value, f"a mapping of {', '.join(BLOCK_NAMES)}")
         if blocks is None:
             return None
-        for key in [key for key in blocks if key not in (*_BLOCKS, _FORMER_DECIMATION)]:
-            document.add((*where, key), f"unknown key; {registry.suggestion(str(key), _BLOCKS)}")
+        for key in [key for key in blocks if key not in (*BLOCK_NAMES, FORMER_DECIMATION)]:
+            document.add((*where, key), f"unknown key; {registry.suggestion(str(key), BLOCK_NAMES)}")
         receiver, streams = self._receiver(where, blocks, station)
         key = self._decimation_key(where, blocks)
         decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
@@ -191,15 +192,15 @@ class StationReader:
 
     def _decimation_key(self, where: Where, blocks: dict[Any, Any]) -> str:
         """Return the key of the block `Decimation`: its former name still works."""
-        if _FORMER_DECIMATION not in blocks:
+        if FORMER_DECIMATION not in blocks:
             return "Decimation"
-        former = (*where, _FORMER_DECIMATION)
+        former = (*where, FORMER_DECIMATION)
         if "Decimation" in blocks:
             self._document.add(former, "is the former name of `Decimation`, which is there too; put all into one")
         else:
             at = f"{self._document.file}:{self._document.lines.get(former, '')}"
             _LOG.warning("%s: %s is called Decimation now: rename the key", at, dotted(former))
-        return _FORMER_DECIMATION
+        return FORMER_DECIMATION
 
     def _decimation(
         self, where: Where, value: Any, sources: list[StreamId]

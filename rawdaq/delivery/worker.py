@@ -279,6 +279,7 @@ class Worker:
             "class": type(self.publisher).__name__,
             "state": state,
             "paused_reason": reason,
+            "paused_s": None if self.paused_reason is None else round(time.monotonic() - self._paused_since, 1),
             "problem": self.publisher.problem,
             **self._queue_status(held),
             "waiting_s": None if state == "running" else round(self._waiting_s(held), 3),
