@@ -35,6 +35,7 @@ HOMES = {
     "h5py": "rawdaq.control.dump",
     "matplotlib": "rawdaq.replay",
     "obspy": "rawdaq.replay",
+    "prometheus_client": "rawdaq.control.metrics",
     "pymseed": "rawdaq.miniseed",
     "scipy": "rawdaq.streams",
     "starlette": "rawdaq.control.rest",
