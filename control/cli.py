@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from rawdaq.control import invocation
-from rawdaq.control.describe.command import describe
+from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
 from rawdaq.control.metrics.command import metrics
@@ -173,6 +173,7 @@ def init(station: str) -> int:
 
 
 cli.add_command(describe)
+cli.add_command(schema)
 cli.add_command(status)
 cli.add_command(start)
 cli.add_command(stop)
