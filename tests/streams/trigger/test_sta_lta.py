@@ -37,7 +37,8 @@ def obspys(values: Floats, sta: int, lta: int) -> Any:
 
 
 def obspys_band(values: Floats) -> Any:
-    return obspy.signal.filter.bandpass(values, 1.0, 8.0, 50.0)
+    bandpass: Any = obspy.signal.filter.bandpass
+    return bandpass(values, 1.0, 8.0, 50.0)
 
 
 def test_a_day_in_any_pieces_is_as_obspy_has_it_on_the_whole() -> None:
