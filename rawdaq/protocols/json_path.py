@@ -56,6 +56,6 @@ class JsonPath:
             if isinstance(step, str):
                 value = cast("dict[str, Any]", value).get(step) if isinstance(value, dict) else None
             else:
-                items = cast("list[Any]", value) if isinstance(value, list) else []
+                items = cast("list[object]", value) if isinstance(value, list) else []
                 value = items[step] if -len(items) <= step < len(items) else None
         return value

@@ -1,6 +1,6 @@
 """NMEA 0183 sentences of a GNSS receiver: those that say what time it is.
 
->>> sentence = parse("$GPZDA,201530.00,04,07,2026,00,00*62")
+>>> sentence = parse("$GPZDA,201530.00,04,07,2026,00,00*66")
 >>> sentence.talker, sentence.kind, sentence.fields[1:4]
 ('GP', 'ZDA', ('04', '07', '2026'))
 >>> Clock().read(sentence).time_ns
@@ -37,7 +37,7 @@ class NotNmea(RemoteProtocolError):
     line: str
 
     def __str__(self) -> str:
-        return f"{self.line} is no NMEA sentence such as $GPZDA,201530.00,04,07,2026,00,00*62"
+        return f"{self.line} is no NMEA sentence such as $GPZDA,201530.00,04,07,2026,00,00*66"
 
 
 @dataclass(eq=False, repr=False)
@@ -124,7 +124,7 @@ def encode(talker: str, kind: str, *fields: str) -> str:
     """Return a sentence without the end of its line.
 
     >>> encode("GP", "ZDA", "201530.00", "04", "07", "2026", "00", "00")
-    '$GPZDA,201530.00,04,07,2026,00,00*62'
+    '$GPZDA,201530.00,04,07,2026,00,00*66'
     """
     text = ",".join((talker + kind, *fields))
     return f"${text}*{checksum(text):02X}"

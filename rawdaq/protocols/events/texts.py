@@ -306,10 +306,10 @@ def _plain(value: Any, depth: int) -> Any:
     if depth > _MAX_DEPTH:
         raise MalformedMessage(f"values are nested deeper than {_MAX_DEPTH}")
     if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
+        items = cast("dict[object, object]", value).items()
         return {key if isinstance(key, str) else str(key): _plain(each, depth + 1) for key, each in items}
     if isinstance(value, list):
-        return [_plain(each, depth + 1) for each in cast("list[Any]", value)]
+        return [_plain(each, depth + 1) for each in cast("list[object]", value)]
     data: Any = getattr(cast("object", value), "data", value)  # of an extension
     return data.hex() if isinstance(data, bytes) else data
 
