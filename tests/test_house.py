@@ -36,6 +36,7 @@ HOMES = {
     "matplotlib": "rawdaq.replay",
     "msgpack": "rawdaq.protocols.events",
     "obspy": "rawdaq.replay",
+    "prometheus_client": "rawdaq.control.metrics",
     "pymseed": "rawdaq.miniseed",
     "scipy": "rawdaq.streams",
     "serial": "rawdaq.sockets",
