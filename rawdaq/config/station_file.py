@@ -22,6 +22,7 @@ from rawdaq.config.settings import (
     StationSettings,
 )
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.stream_id import StreamId, can_meet, selects_nothing
 
@@ -78,12 +79,14 @@ class PublisherEntry(_Entry):
         queue_packets: how many packets may wait for it; by default as its class has it.
         queue_mb: how many megabytes may wait for it; by default as its class has it.
         streams: patterns of the streams that it gets, such as ``XX.*.*.HH?``; none means all.
+        kinds: of messages that it gets: readout, event, telemetry, log, monitor; none means all.
     """
 
     overflow: OverflowPolicy | None = None
     queue_packets: Annotated[int, Field(ge=1, strict=True)] | None = None
     queue_mb: Annotated[float, Field(gt=0, strict=True)] | None = None
     streams: list[str] = Field(default_factory=list)
+    kinds: list[Kind] = Field(default_factory=list[Kind])
 
 
 class StationReader:
@@ -234,11 +237,13 @@ class StationReader:
             hooks = publisher_hooks(cls)
             for reason in filter(None, (hooks.check_streams(selected, options), hooks.check_options(options))):
                 self._document.add(where, reason)
+            if entry.kinds and not hooks.takes_messages:
+                self._document.add((*where, "kinds"), f"selects messages, and {entry.class_name} takes none; remove it")
             self._claim(hooks.exclusive(options), _Claim(where, None))
             self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
         name, policy = str(where[-1]), entry.overflow
         return PublisherSettings(
-            name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams
+            name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams, entry.kinds
         )
 
     def _claim(self, thing: str | None, claim: _Claim) -> None:
