@@ -67,7 +67,11 @@ def read_index(read: ReadAt, size_bytes: int) -> Index:
 
 def _is_footer(read: ReadAt, tail: Tail) -> bool:
     """Return whether a tail is what is left of a footer."""
-    end = read(tail.offset + tail.size_bytes - len(END_MAGIC), len(END_MAGIC)) if tail.size_bytes > len(END_MAGIC) else b""
+    end = (
+        read(tail.offset + tail.size_bytes - len(END_MAGIC), len(END_MAGIC))
+        if tail.size_bytes > len(END_MAGIC)
+        else b""
+    )
     return tail.size_bytes > 0 and (read(tail.offset, len(FOOTER_MAGIC)) == FOOTER_MAGIC or end == END_MAGIC)
 
 

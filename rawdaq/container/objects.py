@@ -1,4 +1,4 @@
-"""An object of a container: a packet, a message of several parts, or plain bytes, as bytes and back.
+"""An object of a container: a packet, a message, one of several parts, or plain bytes; as bytes and back.
 
 The bytes are kind (u8), length of a JSON header (u32), that header, payload.
 
@@ -10,18 +10,19 @@ b'hello'
 import json
 import struct
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from rawdaq.container.errors import BlockDamaged
 from rawdaq.container.layout import MAX_OBJECT_BYTES
 from rawdaq.errors import InvalidValue, ProtocolError
+from rawdaq.messages.message import Message
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Marks, Packet
 from rawdaq.protocols import message as waveforms
 from rawdaq.protocols.json_header import read_header
 
 #: What a container can hold.
-Item = Packet | Multipart | bytes
+Item = Packet | Message | Multipart | bytes
 
 _HEAD: Final = struct.Struct("<BI")  # kind, length of the header
 _MAX_HEADER_BYTES: Final = 1 << 20
@@ -50,7 +51,10 @@ class Encoded(NamedTuple):
 
 
 def encode(item: Item, now_ns: int) -> Encoded:
-    """Return the bytes of *item*, with the time of its first sample, or *now_ns* where it has no time of its own.
+    """Return the bytes of *item* with its time.
+
+    That is the time of a packet's first sample, the ``time_ns`` of a message or else its ``received_ns``, and *now_ns*
+    where there is none.
 
     Raises:
         InvalidValue: it is too large, or nothing that a container can hold.
@@ -60,6 +64,11 @@ def encode(item: Item, now_ns: int) -> Encoded:
     elif isinstance(item, Packet):
         _, head, samples = waveforms.encode(item)
         encoded = Encoded(item.start_ns, _joined(ObjectKind.PACKET, _with_marks(bytes(head), item.marks), samples))
+    elif isinstance(item, Message):
+        topic = json.dumps(item.topic).encode()
+        encoded = Encoded(
+            _time_of(item, now_ns), _joined(ObjectKind.MESSAGE, b"[%b,%b]" % (topic, item.head), item.payload)
+        )
     elif isinstance(item, Multipart):  # pyright: ignore[reportUnnecessaryIsInstance] - users have anything
         encoded = Encoded(now_ns, _joined(ObjectKind.MULTIPART, _multipart_head(item), *item.parts))
     else:
@@ -67,6 +76,14 @@ def encode(item: Item, now_ns: int) -> Encoded:
     if len(encoded.data) > MAX_OBJECT_BYTES:
         raise InvalidValue(f"object of {len(encoded.data)} bytes, limit is {MAX_OBJECT_BYTES}")
     return encoded
+
+
+def _time_of(message: Message, now_ns: int) -> int:
+    for key in ("time_ns", "received_ns"):
+        value = message.header.get(key)
+        if type(value) is int and -_INT64 <= value < _INT64:
+            return value
+    return now_ns
 
 
 def _joined(kind: ObjectKind, head: bytes, *payload: bytes | memoryview) -> bytes:
@@ -103,11 +120,11 @@ def decode(data: bytes | memoryview) -> Item:
             return _packet(head, bytes(payload))
         if kind is ObjectKind.MULTIPART:
             return _multipart(head, payload)
-        if kind is ObjectKind.BYTES:
-            return bytes(payload)
+        if kind is ObjectKind.MESSAGE:
+            return _message(head, bytes(payload))
+        return bytes(payload)
     except (ProtocolError, InvalidValue) as error:
         raise BlockDamaged(f"object of kind {kind.name.lower()}: {error}") from None
-    raise BlockDamaged(f"object of kind {kind.name.lower()}, which this rawdaq cannot read: install a newer one")
 
 
 def split(data: memoryview) -> tuple[ObjectKind, memoryview, memoryview]:
@@ -139,6 +156,18 @@ def _packet(head: memoryview, samples: bytes) -> Packet:
             raise InvalidValue(f"marks {str(marks)[:75]!r} are not [number, number, text]")
 
 
+def _message(head: memoryview, payload: bytes) -> Message:
+    try:
+        found: object = json.loads(bytes(head))
+    except (ValueError, RecursionError) as error:
+        raise InvalidValue(f"its header is not JSON ({error})") from None
+    match found:
+        case [str() as topic, dict()]:
+            return Message(topic, cast("tuple[str, dict[str, Any]]", found)[1], payload)
+        case _:
+            raise InvalidValue("its header is not [topic, object]")
+
+
 def _multipart(head: memoryview, payload: memoryview) -> Multipart:
     keys = read_header(head, _MAX_HEADER_BYTES)
     lengths, parts, begin = _lengths(keys, len(payload)), list[bytes](), 0
@@ -156,8 +185,11 @@ def _multipart(head: memoryview, payload: memoryview) -> Multipart:
 
 
 def _lengths(keys: dict[str, Any], total: int) -> list[int]:
-    lengths = keys.get("lengths")
-    if not isinstance(lengths, list) or any(type(each) is not int or each < 0 for each in lengths):  # pyright: ignore[reportUnknownVariableType]
+    found: object = keys.get("lengths")
+    if not isinstance(found, list):
+        raise InvalidValue("the lengths of its parts are no numbers")
+    lengths = cast("list[int]", found)
+    if any(type(each) is not int or each < 0 for each in lengths):
         raise InvalidValue("the lengths of its parts are no numbers")
     if sum(lengths) != total:
         raise InvalidValue(f"its parts have {total} bytes, not {sum(lengths)}")

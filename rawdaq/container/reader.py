@@ -77,7 +77,7 @@ class ContainerReader(BlockSequence[Item]):
         super().__init__(str(path), logger or logging.getLogger("rawdaq.container"))
         self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         self._read = partial(read_at, self._fd)
-        self._closed = threading.Event()
+        self._stopped = threading.Event()
         try:
             self._index = self._begin()
             self._about = self._read_about()
@@ -177,25 +177,31 @@ class ContainerReader(BlockSequence[Item]):
         """Yield the objects that are there and those that come, until the file is finished.
 
         Args:
-            timeout_s: end when nothing came for so long; None: wait until the file is finished, or `close` is called.
+            timeout_s: end when nothing came for so long; None: wait until the file is finished, or `stop` is called.
             start: index of the first one; ``len(reader)`` for new ones only.
         """
         came_s = time.monotonic()
-        while not self._closed.is_set():
+        while not self._stopped.is_set():
             end = len(self)
             for stored in self.walk(start):
                 yield stored.item
+                if self._stopped.is_set():
+                    return
                 came_s = time.monotonic()
             start = end
             is_finished = self._index.is_finished
             if not self.refresh():
                 if is_finished or (timeout_s is not None and time.monotonic() - came_s >= timeout_s):
                     return
-                self._closed.wait(_POLL_S)
+                self._stopped.wait(_POLL_S)
+
+    def stop(self) -> None:
+        """End what `follow` yields; any thread may call it."""
+        self._stopped.set()
 
     def close(self) -> None:
-        """Close the file; ends what `follow` yields. A second time does nothing."""
-        self._closed.set()
+        """Close the file, where nothing reads it; a second time does nothing."""
+        self._stopped.set()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

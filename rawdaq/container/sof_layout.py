@@ -79,19 +79,19 @@ class Bunch(NamedTuple):
     Attributes:
         number: of the bunch.
         data: offset of its data.
-        index: offset of the crcs, behind which the lengths are.
+        crcs: offset of the crcs, behind which the lengths are.
         objects: how many it has.
     """
 
     number: int
     data: int
-    index: int
+    crcs: int
     objects: int
 
     @property
     def trailer(self) -> int:
         """Offset of its trailer."""
-        return self.index + 2 * 4 * self.objects
+        return self.crcs + 2 * 4 * self.objects
 
     @property
     def end(self) -> int:
@@ -153,13 +153,13 @@ def unpack_bunch(read: ReadAt, bunch: Bunch, *, is_compressed: bool) -> tuple[li
     Raises:
         BlockDamaged: it cannot be decompressed, or has other lengths.
     """
-    index = read(bunch.index, 2 * 4 * bunch.objects)
+    index = read(bunch.crcs, 2 * 4 * bunch.objects)
     crcs: list[int] = np.frombuffer(index, "<u4", bunch.objects).tolist()
     ends: list[int] = np.cumsum(np.frombuffer(index, "<u4", bunch.objects, 4 * bunch.objects), dtype=np.int64).tolist()
     total = ends[-1]
     if total > _MAX_BUNCH_BYTES:
         raise BlockDamaged(f"its objects have {total} bytes, limit is {_MAX_BUNCH_BYTES}")
-    data = read(bunch.data, bunch.index - bunch.data)
+    data = read(bunch.data, bunch.crcs - bunch.data)
     if is_compressed:
         try:
             data = bz2.BZ2Decompressor().decompress(data, total + 1)

@@ -53,9 +53,7 @@ class ContainerWriter:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.path = Path(path)
-        self._file = ContainerFile(
-            self.path, info, CompressionChoice(compression), is_new=is_new, clock_ns=clock_ns
-        )
+        self._file = ContainerFile(self.path, info, CompressionChoice(compression), is_new=is_new, clock_ns=clock_ns)
         self._block_bytes = int(block_kb * 1000)
         self._flush_ns = int(flush_s * 1e9)
         self._clock_ns = clock_ns
