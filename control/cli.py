@@ -20,6 +20,7 @@ from rawdaq.control import invocation
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
+from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.start_stop import restart, start, stop
@@ -178,6 +179,7 @@ cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
 cli.add_command(journal)
+cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
 
