@@ -77,7 +77,7 @@ def test_of_a_truncated_file_all_whole_bunches_are_read(path: Path, tmp_path: Pa
 
 
 def _begin(data: bytes) -> int:
-    return 24 + struct.unpack_from("<H", data, 22)[0]
+    return 24 + int.from_bytes(data[22:24], "little")
 
 
 def test_damages_cost_their_own_objects_only(path: Path) -> None:
