@@ -1,7 +1,7 @@
 """Container files (``.rdc``): objects of any kind in blocks that stand alone, written, read while they grow, repaired.
 
-`layout`, `objects`, `blocks`, `scan` and `sof_layout` know the bytes and do no I/O; `file` and `writer` append,
-`reader` and `sof` read, `repair` finishes what a crash has left, `export` writes other formats.
+`format` knows the bytes and does no I/O; `file` and `writer` append, `reader` and `sof` read, `sequence` is what both
+readers can do, and `export` writes other formats.
 """
 
 from rawdaq.container.errors import BlockDamaged, ContainerError

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from rawdaq.container.errors import NotContainer
-from rawdaq.container.layout import FILE_MAGIC
-from rawdaq.container.objects import Item
+from rawdaq.container.format.layout import FILE_MAGIC
+from rawdaq.container.format.objects import Item
+from rawdaq.container.format.sof import MAGIC as SOF_MAGIC
 from rawdaq.container.reader import ContainerReader
 from rawdaq.container.sequence import Stored
 from rawdaq.container.sof import SofReader
-from rawdaq.container.sof_layout import MAGIC as SOF_MAGIC
 from rawdaq.messages.message import Message
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet

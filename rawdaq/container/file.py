@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from rawdaq.container.blocks import pack_block
-from rawdaq.container.compression import CompressionChoice, chosen, compressor
-from rawdaq.container.index import read_index
-from rawdaq.container.layout import Entry, pack_file_header, pack_footer
-from rawdaq.container.objects import Encoded
-from rawdaq.container.scan import Damage
+from rawdaq.container.format.blocks import pack_block
+from rawdaq.container.format.compression import CompressionChoice, chosen, compressor
+from rawdaq.container.format.index import read_index
+from rawdaq.container.format.layout import Entry, pack_file_header, pack_footer
+from rawdaq.container.format.objects import Encoded
+from rawdaq.container.format.scan import Damage
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.set_aside import set_aside
 

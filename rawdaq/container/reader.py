@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, Self
 
 from rawdaq.container.errors import BlockDamaged
 from rawdaq.container.file import read_at
-from rawdaq.container.index import Index, continued, load_block, read_index
-from rawdaq.container.layout import FILE_HEADER_BYTES, Entry, unpack_info
-from rawdaq.container.objects import Item, decode
-from rawdaq.container.scan import Damage
+from rawdaq.container.format.index import Index, continued, load_block, read_index
+from rawdaq.container.format.layout import FILE_HEADER_BYTES, Entry, unpack_info
+from rawdaq.container.format.objects import Item, decode
+from rawdaq.container.format.scan import Damage
 from rawdaq.container.sequence import BlockSequence, Loaded, Stored
 
 _POLL_S: Final = 0.1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar, overload
 
 from rawdaq.container.errors import BlockDamaged
-from rawdaq.container.scan import Damage
+from rawdaq.container.format.scan import Damage
 
 T = TypeVar("T")
 

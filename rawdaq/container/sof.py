@@ -10,9 +10,8 @@ from zlib import crc32
 
 from rawdaq.container.errors import BlockDamaged, ContainerError
 from rawdaq.container.file import read_at
-from rawdaq.container.scan import Damage
-from rawdaq.container.sequence import BlockSequence, Loaded, Stored
-from rawdaq.container.sof_layout import (
+from rawdaq.container.format.scan import Damage
+from rawdaq.container.format.sof import (
     BUNCH_BYTES,
     HEADER_BYTES,
     MAX_BUNCHES,
@@ -26,6 +25,7 @@ from rawdaq.container.sof_layout import (
     pack_header,
     unpack_bunch,
 )
+from rawdaq.container.sequence import BlockSequence, Loaded, Stored
 
 
 class SofInfo(NamedTuple):

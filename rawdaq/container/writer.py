@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from rawdaq.container.compression import CompressionChoice
 from rawdaq.container.file import ContainerFile, Repaired
-from rawdaq.container.objects import Encoded, Item, encode
+from rawdaq.container.format.compression import CompressionChoice
+from rawdaq.container.format.objects import Encoded, Item, encode
 
 BLOCK_KB: Final = 256
 

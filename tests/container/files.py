@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rawdaq.container.compression import CompressionChoice
-from rawdaq.container.objects import Item
+from rawdaq.container.format.compression import CompressionChoice
+from rawdaq.container.format.objects import Item
 from rawdaq.container.writer import ContainerWriter
 from rawdaq.messages.message import Message
 from rawdaq.multipart import Multipart

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawdaq.container import compression
-from rawdaq.container.blocks import pack_block, unpack_block
-from rawdaq.container.compression import CompressionChoice, chosen, compressor
 from rawdaq.container.errors import BlockDamaged, CompressionMissing, ContainerTooNew, NotContainer
-from rawdaq.container.layout import (
+from rawdaq.container.format import compression
+from rawdaq.container.format.blocks import pack_block, unpack_block
+from rawdaq.container.format.compression import CompressionChoice, chosen, compressor
+from rawdaq.container.format.layout import (
     BLOCK_HEADER_BYTES,
     MAX_OBJECT_BYTES,
     BlockHeader,
@@ -27,7 +27,7 @@ from rawdaq.container.layout import (
     unpack_footer,
     unpack_info,
 )
-from rawdaq.container.objects import Encoded, Item, decode, encode
+from rawdaq.container.format.objects import Encoded, Item, decode, encode
 from rawdaq.errors import InvalidValue
 from rawdaq.messages.message import Message
 from rawdaq.packet import Packet

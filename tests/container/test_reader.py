@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rawdaq.container import BlockDamaged, ContainerError, ContainerReader, ContainerWriter
-from rawdaq.container.compression import CompressionChoice
-from rawdaq.container.objects import Item
+from rawdaq.container.format.compression import CompressionChoice
+from rawdaq.container.format.objects import Item
 from tests.container.files import CREATED_NS, ITEMS, MULTIPART, Clock, event, same, written
 
 BLOCKS: Sequence[Sequence[Item]] = [[event(0), event(1)], [event(2), event(3), event(4)], [event(5)]]

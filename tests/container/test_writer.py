@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rawdaq.container import ContainerReader, ContainerWriter
-from rawdaq.container.compression import CompressionChoice
+from rawdaq.container.format.compression import CompressionChoice
 from rawdaq.errors import InvalidValue
 from tests import forks
 from tests.container.files import Clock, event, written

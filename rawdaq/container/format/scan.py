@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from rawdaq.container.blocks import unpack_block
 from rawdaq.container.errors import BlockDamaged, CompressionMissing
-from rawdaq.container.layout import BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockHeader
+from rawdaq.container.format.blocks import unpack_block
+from rawdaq.container.format.layout import BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockHeader
 
 #: Returns up to so many bytes of a file from an offset on; fewer only at its end.
 ReadAt = Callable[[int, int], bytes]

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple, cast
 
 from rawdaq.container.errors import BlockDamaged
-from rawdaq.container.layout import MAX_OBJECT_BYTES
+from rawdaq.container.format.layout import MAX_OBJECT_BYTES
 from rawdaq.errors import InvalidValue, ProtocolError
 from rawdaq.messages.message import Message
 from rawdaq.multipart import Multipart

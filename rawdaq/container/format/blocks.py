@@ -6,10 +6,10 @@ from zlib import crc32
 
 import numpy as np
 
-from rawdaq.container.compression import Compressor, decompress
 from rawdaq.container.errors import BlockDamaged
-from rawdaq.container.layout import BlockHeader, Compression
-from rawdaq.container.objects import Encoded
+from rawdaq.container.format.compression import Compressor, decompress
+from rawdaq.container.format.layout import BlockHeader, Compression
+from rawdaq.container.format.objects import Encoded
 
 _INDEX_BYTES = 12  # of an object: its length (u32) and its time (i64)
 
@@ -19,7 +19,7 @@ class Block(NamedTuple):
 
     Attributes:
         times_ns: of each.
-        objects: each as `rawdaq.container.objects.encode` has made it.
+        objects: each as `rawdaq.container.format.objects.encode` has made it.
     """
 
     times_ns: Sequence[int]

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from rawdaq.container.blocks import Block, unpack_block
 from rawdaq.container.errors import BlockDamaged, CompressionMissing, NotContainer
-from rawdaq.container.layout import (
+from rawdaq.container.format.blocks import Block, unpack_block
+from rawdaq.container.format.layout import (
     BLOCK_HEADER_BYTES,
     END_BYTES,
     END_MAGIC,
@@ -17,7 +17,7 @@ from rawdaq.container.layout import (
     footer_offset,
     unpack_footer,
 )
-from rawdaq.container.scan import Damage, Found, ReadAt, Tail, scan
+from rawdaq.container.format.scan import Damage, Found, ReadAt, Tail, scan
 
 
 class Index(NamedTuple):

@@ -14,8 +14,8 @@ from zlib import crc32
 import numpy as np
 
 from rawdaq.container.errors import BlockDamaged, ContainerTooNew, NotContainer
-from rawdaq.container.layout import MAX_OBJECT_BYTES
-from rawdaq.container.scan import ReadAt
+from rawdaq.container.format.layout import MAX_OBJECT_BYTES
+from rawdaq.container.format.scan import ReadAt
 
 MAGIC: Final = b"SOF\0"
 HEADER_BYTES: Final = 24

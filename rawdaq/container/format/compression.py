@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 from rawdaq.container.errors import BlockDamaged, CompressionMissing
-from rawdaq.container.layout import Compression
+from rawdaq.container.format.layout import Compression
 
 _ZSTD_LEVEL = 3
 _ZLIB_LEVEL = 1  # four times as fast as the usual one, and files are 5 % larger
