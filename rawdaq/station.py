@@ -61,6 +61,7 @@ def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Pub
         publisher.queue_mb = settings.queue_mb
     if settings.streams:
         publisher.streams = settings.streams
+    publisher.kinds = settings.kinds
     return publisher
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.decimation import DecimationSettings, LocationCode
 from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
+from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.sockets.zeromq.socket import check_zmq_address
 from rawdaq.stream_id import StreamId
@@ -112,6 +113,7 @@ class PublisherSettings:
         queue_packets: how many packets may wait in its queue.
         queue_mb: how many megabytes may wait in its queue.
         streams: patterns of the streams that it gets; an empty sequence means all.
+        kinds: of messages that it gets, where it takes any; an empty sequence means all.
     """
 
     name: str
@@ -121,6 +123,7 @@ class PublisherSettings:
     queue_packets: int | None = None
     queue_mb: float | None = None
     streams: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,7 +406,7 @@ class Stats:
         for stats in self.streams.values():
             stats.arrived_s, stats.interval_s, stats.is_silent = 0.0, 0.0, False
 
-    def add_messages(self, messages: Iterable[Multipart]) -> None:
+    def add_multiparts(self, messages: Iterable[Multipart]) -> None:
         """Count whole messages, which have no time."""
         for message in messages:
             self.plain_messages += 1
