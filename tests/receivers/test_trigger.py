@@ -36,7 +36,15 @@ TACK = 0x0102030405060708
 
 def board(count: int, version: int = 2) -> bytes:
     layout = options_of(TriggerReceiver, port=0, **BOARD)["layout"].layout()
-    values = {"kind": 1, "errors": 2, "source": 0x0304, "length8": 1, "tack": TACK, "phase": 0x20, "count": count}
+    values: dict[str, Any] = {
+        "kind": 1,
+        "errors": 2,
+        "source": 0x0304,
+        "length8": 1,
+        "tack": TACK,
+        "phase": 0x20,
+        "count": count,
+    }
     values |= {"pps": 5, "clock": 6, "union": [0, 9], "pattern": "00" * 512}
     data = bytes(layout.encode(values))
     return data[:2] + bytes([version]) + data[3:]
