@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.raw_udp import RawUDPReceiver
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
+    from rawdaq.receivers.sta_lta import StaLtaTrigger
     from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
@@ -25,6 +26,7 @@ __all__ = [
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
+    "StaLtaTrigger",
     "TriggerReceiver",
     "ZMQReceiver",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
+    "StaLtaTrigger": "rawdaq.receivers.sta_lta",
     "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
