@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
+    from rawdaq.receivers.logs import LogReceiver
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataLinkReceiver",
     "FileReplayer",
+    "LogReceiver",
     "RawReceiver",
     "RawUDPReceiver",
     "ReceiverMonSender",
@@ -34,6 +36,7 @@ __all__ = [
 _HOMES = {
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
+    "LogReceiver": "rawdaq.receivers.logs",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
