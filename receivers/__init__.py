@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.assembler import ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.mon_sender import ReceiverMonSender
@@ -21,6 +22,7 @@ __all__ = [
     "FileReplayer",
     "RawReceiver",
     "RawUDPReceiver",
+    "ReadoutAssembler",
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
@@ -32,6 +34,7 @@ _HOMES = {
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
+    "ReadoutAssembler": "rawdaq.receivers.assembler",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
