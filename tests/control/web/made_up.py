@@ -115,7 +115,8 @@ def signal(name: str, first: int, count: int, stride: int = 1) -> npt.NDArray[np
     swell = np.sin(seconds * 2 * np.pi / (5 + seed % 4))
     after = seconds % 613
     shock = 40 * np.exp(-after / 12) * np.sin(after * 9) * (after > 0)
-    return np.round(1000 * (noise + 0.5 * swell + shock)).astype(np.int32)
+    values: npt.NDArray[np.int32] = np.round(1000 * (noise + 0.5 * swell + shock)).astype(np.int32)
+    return values
 
 
 @dataclass
