@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rawdaq.publishers.container import ContainerPublisher
     from rawdaq.publishers.datalink import DataLinkPublisher
     from rawdaq.publishers.jsonl import JsonLinesPublisher
+    from rawdaq.publishers.log_file import LogFilePublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -22,6 +23,7 @@ __all__ = [
     "ContainerPublisher",
     "DataLinkPublisher",
     "JsonLinesPublisher",
+    "LogFilePublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -35,6 +37,7 @@ _HOMES = {
     "ContainerPublisher": "rawdaq.publishers.container",
     "DataLinkPublisher": "rawdaq.publishers.datalink",
     "JsonLinesPublisher": "rawdaq.publishers.jsonl",
+    "LogFilePublisher": "rawdaq.publishers.log_file",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",
