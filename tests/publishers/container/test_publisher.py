@@ -173,8 +173,8 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_options_that_contradict_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"path": "a", "prefix": "a", "suffix": "none", "rotate_mb": 1.0, "rotate_s": None, "rotate_count": None,
-               "compression": "auto"}  # fmt: skip
+    options: dict[str, Any] = {"path": "a", "prefix": "a", "suffix": "none", "compression": "auto"}
+    options |= {"rotate_mb": 1.0, "rotate_s": None, "rotate_count": None}
     check = ContainerPublisher.check_options
     assert check(options | {"rotate_mb": None}) is None
     assert "rotate_mb begins a new file" in str(check(options))
