@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.assembler import ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.sta_lta import StaLtaTrigger
+    from rawdaq.receivers.timestamps import TimestampReceiver
     from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
@@ -27,10 +29,12 @@ __all__ = [
     "MonitorReceiver",
     "RawReceiver",
     "RawUDPReceiver",
+    "ReadoutAssembler",
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
     "StaLtaTrigger",
+    "TimestampReceiver",
     "TriggerReceiver",
     "ZMQReceiver",
 ]
@@ -42,10 +46,12 @@ _HOMES = {
     "MonitorReceiver": "rawdaq.receivers.monitor",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
+    "ReadoutAssembler": "rawdaq.receivers.assembler",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
     "StaLtaTrigger": "rawdaq.receivers.sta_lta",
+    "TimestampReceiver": "rawdaq.receivers.timestamps",
     "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
