@@ -204,8 +204,12 @@ class MadeUpServer:
         names = [name for name in self.contents.streams if _matches(name, asked["streams"])]
         column_ms = 10 * 2 ** max(0, int(np.log2(asked["column_ms"] / 10))) if asked["column_ms"] >= 10 else 10
         is_columns = asked["column_ms"] * RATE_HZ / 1000 > MOST_SAMPLES_PER_COLUMN
-        common: Json = {"rate_hz": RATE_HZ, "kind": "columns" if is_columns else "samples", "history_s": MEMORY_MS / 1000}
-        common |= {"sample_type": "float32" if is_columns else "int32", "column_ms": column_ms if is_columns else None}
+        common: Json = {"rate_hz": RATE_HZ, "kind": "columns" if is_columns else "samples"}
+        common |= {
+            "history_s": MEMORY_MS / 1000,
+            "sample_type": "float32" if is_columns else "int32",
+            "column_ms": column_ms if is_columns else None,
+        }
         table = [{"i": i, "id": name, **common} for i, name in enumerate(names)]
         await socket.send_json({"streams": table, "missing": {}, "left_out": 0})
         past_ms = min(MEMORY_MS, asked["window_s"] * 1000)
