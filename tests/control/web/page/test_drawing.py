@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.control.web.conftest import Open
-from tests.control.web.made_up import Contents
-from tests.control.web.made_up_server import PAGE, MadeUpServer
+from tests.control.web.page.conftest import Open
+from tests.control.web.page.made_up import Contents
+from tests.control.web.page.made_up_server import PAGE, MadeUpServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.control.web.conftest import Open
-from tests.control.web.made_up import Contents, component, event, log_line, place
-from tests.control.web.made_up_server import MadeUpServer, now_ms
+from tests.control.web.page.conftest import Open
+from tests.control.web.page.made_up import Contents, component, event, log_line, place
+from tests.control.web.page.made_up_server import MadeUpServer, now_ms
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -65,10 +65,6 @@ class Watched:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.wrong.append(f"request to {request.url}")
 
-    async def go(self, path: str, token: str) -> None:
-        """Open a view, as from the address that the command prints."""
-        await self.page.goto(f"{self.url}{path}#token={token}")
-
     async def axe(self) -> list[str]:
         """Return what is wrong for people who do not see, hear or point as others do."""
         await self.page.evaluate(AXE)

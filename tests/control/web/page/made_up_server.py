@@ -16,9 +16,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.control.web.made_up import RATE_HZ, Contents, Json, detail, signal, text_of
+from tests.control.web.page.made_up import RATE_HZ, Contents, Json, detail, signal, text_of
 
-PAGE = Path(__file__).resolve().parents[3] / "control" / "web" / "page"
+PAGE = Path(__file__).resolve().parents[4] / "control" / "web" / "page"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
