@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.raw_udp import RawUDPReceiver
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
+    from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
+    "TriggerReceiver",
     "ZMQReceiver",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
+    "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
 
