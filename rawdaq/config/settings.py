@@ -59,6 +59,7 @@ class DaemonSettings(Settings):
 
     Attributes:
         log_level: the least severe messages that its log shows.
+        log_format: how its log lines are written: as text, or as a JSON object each.
         core_id: the processor core that it is bound to; None leaves that to the system.
         monitor: zmq address to which monitoring messages are pushed.
         stop_timeout_s: how long a stop may take to deliver what waits; as long again it may take to close files, and
@@ -70,6 +71,7 @@ class DaemonSettings(Settings):
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     core_id: Annotated[int, Field(ge=0)] | None = None
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0

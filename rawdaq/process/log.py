@@ -131,9 +131,7 @@ class DaemonFileHandler(LogFileHandler):
         return stream
 
 
-def configure(
-    level: str, file: Path | None = None, *, to_system_log: bool = False, form: LogForm = "text"
-) -> None:
+def configure(level: str, file: Path | None = None, *, to_system_log: bool = False, form: LogForm = "text") -> None:
     """Send log lines of *level* and above to *file*, or to standard error when there is none.
 
     Lines of other libraries are shown from WARNING on. A second call replaces the set-up of the first. Where standard
