@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from rawdaq.control import invocation
+from rawdaq.control.alarms.command import alarms
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
@@ -166,6 +167,7 @@ cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
 cli.add_command(journal)
+cli.add_command(alarms)
 cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)

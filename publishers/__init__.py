@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rawdaq.publishers.datalink import DataLinkPublisher
     from rawdaq.publishers.jsonl import JsonLinesPublisher
+    from rawdaq.publishers.log_file import LogFilePublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataLinkPublisher",
     "JsonLinesPublisher",
+    "LogFilePublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -32,6 +34,7 @@ __all__ = [
 _HOMES = {
     "DataLinkPublisher": "rawdaq.publishers.datalink",
     "JsonLinesPublisher": "rawdaq.publishers.jsonl",
+    "LogFilePublisher": "rawdaq.publishers.log_file",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",

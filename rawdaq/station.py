@@ -61,7 +61,8 @@ def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Pub
         publisher.queue_mb = settings.queue_mb
     if settings.streams:
         publisher.streams = settings.streams
-    publisher.kinds = settings.kinds
+    if settings.kinds:
+        publisher.kinds = settings.kinds
     return publisher
 
 

@@ -14,16 +14,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence, Set
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence, Set
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawdaq import config, open_files, station
 from rawdaq.config import ComponentSettings
+from rawdaq.config.settings import split_address
 from rawdaq.control.processes.groups import least_files, shortage
 from rawdaq.control.processes.notices import announce
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.log import SocketLogHandler
 from rawdaq.process import limits, log, member_log
 from rawdaq.process.log import LogForm
 from rawdaq.process.member_log import MemberLogs
@@ -200,12 +202,16 @@ class _Run:
 
     async def _run(self, member: Member) -> bool:
         """Run *member* to its end; return whether it ended in order. Its errors are logged."""
+        async with AsyncExitStack() as at_end:
+            return await self._run_logged(member, at_end)
+
+    async def _run_logged(self, member: Member, at_end: AsyncExitStack) -> bool:
         logs, runtime = self._process.logs, self._process.runtime
         own_log = logs.add(runtime.log_file(member.key)) if logs else None
         if own_log:
             own_log.attach()
         try:
-            await self._serve(member)
+            await self._serve(member, at_end)
         except RawdaqError as error:
             _LOG.error("%s", error)
         except Exception:
@@ -219,7 +225,7 @@ class _Run:
             self._stop()
         return False
 
-    async def _serve(self, member: Member) -> None:
+    async def _serve(self, member: Member, at_end: AsyncExitStack) -> None:
         process = self._process
         try:
             settings = member.load()
@@ -230,6 +236,7 @@ class _Run:
             member_log.set_level(settings.daemon.log_level)
         if process.log_format is None:
             member_log.set_format(settings.daemon.log_format)
+        await at_end.enter_async_context(_log_sent(settings))  # until the last error of the component is logged
         await self._wait_for_copy(settings.key)
         last_end = _last_end(process.runtime, settings.key)
         with process.hold(settings) as address:
@@ -255,6 +262,20 @@ class _Run:
                     _LOG.info("%s: waiting for the process %d, which still runs it, to end", key, running.pid)
                     is_logged = True
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+@asynccontextmanager
+async def _log_sent(settings: ComponentSettings) -> AsyncGenerator[None]:
+    """Send the log of a component where its settings say."""
+    if settings.daemon.log_to is None:
+        yield
+        return
+    handler = SocketLogHandler(*split_address(settings.daemon.log_to), settings.key)
+    try:
+        with member_log.copied_to(handler):
+            yield
+    finally:
+        await asyncio.to_thread(handler.close)
 
 
 def _last_end(runtime: RuntimeFiles, key: str) -> LastEnd:
