@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.assembler import ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
@@ -26,6 +27,7 @@ __all__ = [
     "LogReceiver",
     "RawReceiver",
     "RawUDPReceiver",
+    "ReadoutAssembler",
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
@@ -41,6 +43,7 @@ _HOMES = {
     "LogReceiver": "rawdaq.receivers.logs",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
+    "ReadoutAssembler": "rawdaq.receivers.assembler",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
