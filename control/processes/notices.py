@@ -11,7 +11,6 @@ from rawdaq.process.systemd.notify import Notifier
 from rawdaq.receiver_server import ReceiverServer
 
 _SHOWN = 3
-_LOOK_S = 0.1
 
 
 def status_line(servers: Collection[ReceiverServer]) -> str:
@@ -35,11 +34,11 @@ def status_line(servers: Collection[ReceiverServer]) -> str:
 
 
 async def announce(notifier: Notifier, servers: Collection[ReceiverServer], count: int) -> None:
-    """Tell the manager when *count* of *servers* run, which may grow, and how they are, until cancelled."""
+    """Tell the manager when all *servers* run, if they are *count*, and how they are, until cancelled."""
 
     async def say_ready() -> None:
-        while len(servers) < count:  # one that cannot be built ends the process, or is never ready
-            await asyncio.sleep(_LOOK_S)
+        if len(servers) < count:  # one could not be built, which ends the process or has to be seen
+            return
         for server in servers:
             await server.started.wait()
         notifier.status(status_line(servers))
