@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
     from rawdaq.receivers.mon_sender import ReceiverMonSender
+    from rawdaq.receivers.monitor import MonitorReceiver
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
     from rawdaq.receivers.ring_server import RingServer
@@ -25,6 +26,7 @@ __all__ = [
     "DataLinkReceiver",
     "FileReplayer",
     "LogReceiver",
+    "MonitorReceiver",
     "RawReceiver",
     "RawUDPReceiver",
     "ReadoutAssembler",
@@ -41,6 +43,7 @@ _HOMES = {
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "LogReceiver": "rawdaq.receivers.logs",
+    "MonitorReceiver": "rawdaq.receivers.monitor",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
     "ReadoutAssembler": "rawdaq.receivers.assembler",
