@@ -1,9 +1,9 @@
 """The folders that a component writes to, which its unit has to let it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -39,10 +39,12 @@ def _paths(value: object) -> Iterator[Path]:
         for _, each in value:
             yield from _paths(each)
     elif isinstance(value, Mapping):
-        for each in cast("Mapping[Any, Any]", value).values():
+        known: Mapping[Any, Any] = value
+        for each in known.values():
             yield from _paths(each)
-    elif isinstance(value, Sequence | set | frozenset):
-        for each in cast("Sequence[Any]", value):
+    elif isinstance(value, Sequence | Set):
+        parts: Collection[Any] = value
+        for each in parts:
             yield from _paths(each)
     elif is_dataclass(value):
         for each in fields(value):
