@@ -5,7 +5,8 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rawdaq import open_files
@@ -15,6 +16,7 @@ from rawdaq.sockets.remedies import cannot_listen
 _BACKLOG = 100  # connections that wait in the system
 _RETRY_S = 1.0
 _REMIND_S = 600.0
+_TLS_HANDSHAKE_S = 10.0
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -37,6 +39,7 @@ class Listener:
         self._sockets = sockets
         self.address = address
         self._factory: Callable[[], asyncio.BaseProtocol] = asyncio.Protocol
+        self._tls: ssl.SSLContext | None = None
         self._making: set[asyncio.Task[Any]] = set()
         self._retry: asyncio.TimerHandle | None = None
         self._waiting = Outage(log, _REMIND_S)
@@ -48,9 +51,9 @@ class Listener:
         port: int = self._sockets[0].getsockname()[1]
         return port
 
-    def start(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
-        """Accept connections; *factory* makes the protocol of each."""
-        self._factory = factory
+    def start(self, factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections, with *tls* encrypted ones; *factory* makes the protocol of each."""
+        self._factory, self._tls = factory, tls
         self._accept_again()
 
     def _accept_again(self) -> None:
@@ -79,7 +82,10 @@ class Listener:
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._factory, connection)
+            handshake_s = None if self._tls is None else _TLS_HANDSHAKE_S
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._factory, connection, ssl=self._tls, ssl_handshake_timeout=handshake_s
+            )
         except OSError as error:  # it has gone again
             connection.close()
             self._log.debug("%s: a connection was not made: %s", self.address, error)
@@ -112,11 +118,11 @@ class Listener:
             await asyncio.wait(self._making)
 
 
-async def bind(host: str, port: int, address: str, log: logging.Logger) -> Listener:
+async def bind(host: str | Sequence[str], port: int, address: str, log: logging.Logger) -> Listener:
     """Return a listener with all addresses that *host* has here; connections wait until `Listener.start`.
 
     Args:
-        host: the address to listen on.
+        host: the address to listen on, or several; of these, those that this machine does not have are left out.
         port: the port; 0 lets the system choose.
         address: how log lines and errors name host and port.
         log: the logger of the listener.
@@ -127,7 +133,8 @@ async def bind(host: str, port: int, address: str, log: logging.Logger) -> Liste
     sockets: list[socket.socket] = []
     try:
         failure: OSError | None = None
-        for family, where in await _addresses(host, port):
+        hosts = (host,) if isinstance(host, str) else host
+        for family, where in [each for name in hosts for each in await _addresses(name, port)]:
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
                 sockets.append(_listening(family, (where[0], chosen, *where[2:])))
