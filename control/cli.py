@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from rawdaq.control import invocation
-from rawdaq.control.describe.command import describe
+from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
 from rawdaq.control.repeater.command import repeater
@@ -172,6 +172,7 @@ def init(station: str) -> int:
 
 
 cli.add_command(describe)
+cli.add_command(schema)
 cli.add_command(status)
 cli.add_command(start)
 cli.add_command(stop)

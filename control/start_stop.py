@@ -1,5 +1,6 @@
 """``control-rawdaq start``, ``stop`` and ``restart``."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,13 +107,13 @@ def _start(
 
 def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
     """Print why publishers of components that have just started cannot deliver."""
+    from rawdaq.control.health.publishers import of_publishers
     from rawdaq.control.processes.jobs import run_each
     from rawdaq.control.status import rows
-    from rawdaq.control.status.problems import of_publishers
 
     for key, answer in zip(keys, run_each(lambda key: rows.ask(key, key, runtime), keys), strict=True):
-        for problem in [] if isinstance(answer, Exception) else of_publishers(answer):
-            invocation.print_error(f"warning: {key}: {problem}; it is tried again")
+        for problem in [] if isinstance(answer, Exception) else of_publishers(answer, time.time_ns()):
+            invocation.print_error(f"warning: {key}: {problem.text}; it is tried again")
 
 
 @click.command()

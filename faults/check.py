@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.journal.entries import EntryUnreadable
 from rawdaq.journal.folder import items
 from rawdaq.miniseed.file import RecordFile
 from rawdaq.miniseed.reader import RecordUnreadable, read_record
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.store.inspect import StoreView
 from rawdaq.store.values import Loss
 from rawdaq.times import from_iso, sample_time
@@ -48,7 +48,7 @@ def journalled(folder: Path) -> tuple[dict[str, Numbers], int]:
     pieces: dict[str, list[npt.NDArray[np.int32]]] = {stream: [] for stream in STREAMS}
     with StoreView.of(folder, losses.append) as view:
         for item in items(view):
-            if not isinstance(item, EntryUnreadable | bytes):
+            if isinstance(item, Packet | PacketRun):
                 pieces[str(item.stream)].append(item.samples.ravel())
     return {stream: _joined(each) for stream, each in pieces.items()}, sum(loss.entries for loss in losses)
 

@@ -19,6 +19,8 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.curve import CurveSettings, curve_files
 from rawdaq.delivery.items import count_of
 from rawdaq.errors import InvalidValue
+from rawdaq.messages import frames as message_frames
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
@@ -32,7 +34,7 @@ _Address = Annotated[str, AfterValidator(check_zmq_address)]
 
 
 class ZMQPublisher(Publisher):
-    """Publishes packets as ZMQ messages from a PUB or a PUSH socket; plain bytes go out unchanged as one frame.
+    """Publishes packets and messages by ZMQ from a PUB or a PUSH socket; plain bytes go out unchanged as one frame.
 
     ``PUB`` sends every message to every subscriber that is connected, and drops, uncounted, what one is too slow for.
     ``PUSH`` sends each message to one of the PULL sockets, in turn; while none is connected or has room, messages wait
@@ -51,6 +53,7 @@ class ZMQPublisher(Publisher):
     """
 
     takes_runs = True
+    takes_messages = True
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class ZMQPublisher(Publisher):
         await self._zmq.run()
         await super().watch()
 
-    async def deliver(self, batch: Sequence[Packet | PacketRun | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | PacketRun | Message | bytes]) -> None:
         """Send *batch*; a PUSH socket waits until its peers take it.
 
         Raises:
@@ -139,7 +142,7 @@ class ZMQPublisher(Publisher):
                 if sent % _YIELD_MESSAGES == 0:
                     await asyncio.sleep(0)
 
-    def try_deliver(self, batch: Sequence[Packet | PacketRun | bytes]) -> bool:
+    def try_deliver(self, batch: Sequence[Packet | PacketRun | Message | bytes]) -> bool:
         """Send *batch* if it is not much, and as long as the peers of a PUSH socket take it."""
         if sum(map(count_of, batch)) > _YIELD_MESSAGES or self._is_alone:
             return False
@@ -212,8 +215,10 @@ class ZMQPublisher(Publisher):
         }
 
 
-def _frames(item: Packet | PacketRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
+def _frames(item: Packet | PacketRun | Message | bytes) -> Iterable[Sequence[bytes | memoryview]]:
     """Return the frames of each message that *item* is."""
     if isinstance(item, PacketRun):
         return encode_run(item)
+    if isinstance(item, Message):
+        return [message_frames.encode(item)]
     return [encode(item)] if isinstance(item, Packet) else [[item]]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from rawdaq.errors import RawdaqError
+from rawdaq.messages.message import Kind, Message
 from rawdaq.miniseed.format import RecordFormat
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
@@ -68,6 +69,10 @@ CursorMarks = Mapping[bytes, bytes]
 NO_CURSOR_MARKS: CursorMarks = MappingProxyType({})
 
 
+#: What a journal has for a publisher.
+KnownItem = Packet | PacketRun | Message | bytes
+
+
 class Known(Protocol):
     """What a publisher had delivered before a crash and beyond its cursor."""
 
@@ -76,7 +81,7 @@ class Known(Protocol):
         """Whether nothing of it is left to be recognised."""
         ...
 
-    def rest(self, item: Packet | PacketRun | bytes, is_new: bool) -> list[tuple[int, Packet | PacketRun | bytes]]:
+    def rest(self, item: KnownItem, is_new: bool) -> list[tuple[int, KnownItem]]:
         """Return what of *item* has to be delivered, each part with the index of its first sample.
 
         Args:
@@ -102,8 +107,11 @@ class Publisher:
             other publishers get `Packet`s and `Record`s.
         takes_records: whether, where `record_format` is set, a batch may also hold records of any format as a file or
             a server had them: texts and states of health, which no packet can carry. Other publishers do not get them.
-        takes_messages: whether a batch may hold `rawdaq.multipart.Multipart` messages; other publishers get their parts
-            as plain bytes.
+        takes_messages: whether a batch may hold `rawdaq.messages.Message`s: readouts, events, logs and the like, which
+            are no waveforms. Publishers without it, and those with `record_format`, do not get them; `status` counts
+            them as passed over.
+        takes_multiparts: whether a batch may hold `rawdaq.multipart.Multipart`s, frames of a detector; other publishers
+            get their parts as plain bytes.
         must_deliver: whether it is one that nothing may be lost of: a journal, where there is one, keeps what it has
             not delivered, see `recover` and `settled`.
         overflow: what its queue, or with a journal that one, does when it is full; the station file may say otherwise.
@@ -117,6 +125,7 @@ class Publisher:
         queue_mb: how many megabytes may wait in its queue.
         close_timeout_s: how long `aclose` may take; the framework sets it first, and gives up what takes longer.
         streams: shell-style patterns of the streams that it gets; none means all. Plain bytes come in any case.
+        kinds: of messages that it gets where it takes any; none means all.
         last_end: how the last run of the component ended, as the framework knows before `open`; None: what comes does
             not go on where that ended.
     """
@@ -125,6 +134,7 @@ class Publisher:
     takes_runs: bool = False
     takes_records: bool = False
     takes_messages: bool = False
+    takes_multiparts: bool = False
     must_deliver: bool = False
     overflow: OverflowPolicy = OverflowPolicy.BLOCK
     overflows_only_when_paused: bool = False
@@ -134,6 +144,7 @@ class Publisher:
     queue_mb: float = 64.0
     close_timeout_s: float = 10.0
     streams: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
     last_end: LastEnd | None = LastEnd.STOPPED
 
     def __init__(self, name: str, logger: logging.Logger | None = None) -> None:
@@ -192,13 +203,15 @@ class Publisher:
                 cls.takes_records = False
             if "takes_messages" not in own:
                 cls.takes_messages = False
+            if "takes_multiparts" not in own:
+                cls.takes_multiparts = False
 
     async def deliver(self, batch: Sequence[Any]) -> None:
         """Deliver *batch* in order; return when all of it is delivered.
 
         Args:
             batch: packets, or records where `record_format` is set, and plain bytes; where `takes_runs` is set, runs
-                of them too.
+                of them too, and where `takes_messages` is set, messages.
 
         Raises:
             PublisherUnavailable: not now; the framework tries the rest again.

@@ -11,15 +11,17 @@ import os
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.backpressure import Held
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.delivery.items import Published
 from rawdaq.delivery.journal.journal import Journal
 from rawdaq.errors import ComponentError
+from rawdaq.messages.message import Message
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
@@ -33,6 +35,7 @@ from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
+from rawdaq.streams.topics import Topics
 
 if TYPE_CHECKING:
     import zmq
@@ -56,6 +59,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         loop: the event loop of `run`; by default the running one, or a new one.
 
     Attributes:
+        topics: numbers and counts messages.
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         command_socket: answers them.
         monitor_address: where `Reporter`s push their reports.
@@ -95,6 +99,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         super().__init__(ip, port, logging.getLogger("rawdaq.receivers").getChild(name))
         self.name = name
         self.stats = Stats()
+        self.topics = Topics(name)
         self._silence = Silence(self.stats, self.log)
         self.publishers = list(publishers)
         self._loop = loop
@@ -128,14 +133,19 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
 
         return context_of(self.shared_context)
 
-    async def publish(self, data: Packet | bytes | memoryview | Iterable[Packet | PacketRun | bytes]) -> None:
-        """Hand packets (one, or better many at once) or plain bytes to every publisher.
+    async def publish(self, data: Packet | Message | bytes | memoryview | Iterable[Published]) -> None:
+        """Hand packets (one, or better many at once), plain bytes or messages to the publishers.
+
+        Messages, one or a list of nothing else, are completed and numbered by topic, see `Message.published`.
 
         Returns when all is in the queues and those that must not overflow have room again. Until then the endpoints
         are held, so that a receiver that awaits it reads no faster than its publishers deliver.
+
+        Raises:
+            InvalidValue: the header of a message cannot be JSON; nothing is published then.
         """
         await self._unpaused.wait()
-        if isinstance(data, Packet):
+        if isinstance(data, Packet | Message):
             data = [data]
         elif isinstance(data, bytes | bytearray | memoryview):
             data = [bytes(data)]
@@ -160,15 +170,15 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         """Return when all that was published so far is delivered; records that are not full may still wait."""
         await self._fanout.empty()
 
-    def publish_now(self, data: Iterable[Packet | PacketRun | bytes], endpoint: Endpoint) -> None:
-        """Hand packets to every publisher from a protocol's callback; *endpoint* is held while a publisher is full."""
+    def publish_now(self, data: Iterable[Published], endpoint: Endpoint) -> None:
+        """Hand packets or messages to the publishers from a callback; *endpoint* is held while a publisher is full."""
         if not self._put(data):
             self.spawn(self._held([endpoint]).release(), "back-pressure")
 
-    def publish_messages(self, messages: list[Multipart], endpoint: Endpoint) -> None:
-        """Hand whole messages to every publisher from a callback; *endpoint* is held while a publisher is full."""
-        self.stats.add_messages(messages)
-        if not self._fanout.put_messages(messages):
+    def publish_multiparts(self, messages: list[Multipart], endpoint: Endpoint) -> None:
+        """Hand frames of a detector to all publishers from a callback; *endpoint* is held while a publisher is full."""
+        self.stats.add_multiparts(messages)
+        if not self._fanout.put_multiparts(messages):
             self.spawn(self._held([endpoint]).release(), "back-pressure")
 
     def _held(self, endpoints: Sequence[Endpoint]) -> Held:
@@ -181,8 +191,12 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         else:
             self.expect(self.stats.streams)
 
-    def _put(self, data: Iterable[Packet | PacketRun | bytes]) -> bool:
-        packets = self.stats.numbered(data) if self.numbers_packets else data if isinstance(data, list) else list(data)
+    def _put(self, data: Iterable[Published]) -> bool:
+        items = data if isinstance(data, list) else list(data)
+        if items and isinstance(items[0], Message):
+            return self._fanout.put_messages(self.topics.numbered(cast("list[Message]", items)))
+        packets = cast("list[Packet | PacketRun | bytes]", items)
+        packets = self.stats.numbered(packets) if self.numbers_packets else packets
         has_room = self._hand_on(packets)
         if self._decimation is not None and (made := self._decimation.add(packets)):
             has_room = self._hand_on(self.stats.numbered(made))
@@ -351,7 +365,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         return "pong"
 
     def cmd_status(self) -> dict[str, object]:
-        """Show state, endpoints, publishers, decimated streams and streams."""
+        """Show state, endpoints, publishers, decimated streams, streams and messages."""
         return {
             "name": self.name,
             "class": type(self).__name__,
@@ -363,6 +377,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             "journal": None if self._fanout.journal is None else self._fanout.journal.status(),
             "decimation": {} if self._decimation is None else self._decimation.status(),
             "streams": self.stats.report(),
+            "topics": self.topics.report(),
         }
 
     def receiver_status(self) -> dict[str, object]:

@@ -51,3 +51,19 @@ def _json(subjects: "list[Subject]") -> str:
     from dataclasses import asdict
 
     return json.dumps([{"kind": each.kind, **asdict(each.description)} for each in subjects], indent=2)
+
+
+@click.command()
+def schema() -> int:
+    """Print the JSON schema of a station file, for editors.
+
+    It knows every installed class. What only `check` can tell, such as two channels of one name, is not in it.
+    """
+    from rawdaq.control import invocation
+    from rawdaq.control.describe.schema import station_schema
+
+    made, unusable = station_schema()
+    for reason in unusable:
+        invocation.print_error(f"{reason}; the schema takes any option of it")
+    click.echo(json.dumps(made, indent=2))
+    return 1 if unusable else 0

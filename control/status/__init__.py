@@ -1,4 +1,5 @@
 """``control-rawdaq status`` and ``list``: what components do, and what is wrong with them.
 
-`rows` asks, `problems` judges, `tables` shows, with `columns` that fit; `command` is the command line.
+`rows` asks, and has `rawdaq.control.health` judge; `tables` shows, with `columns` that fit; `command` is the command
+line.
 """

@@ -9,7 +9,7 @@ import click
 from rawdaq.control import invocation
 
 if TYPE_CHECKING:
-    from rawdaq.control.status.rows import Row
+    from rawdaq.control.health.problem import Row
 
 _EVERY_S = "2"
 
@@ -51,8 +51,8 @@ def status(names: Sequence[str], verbose: bool, only_problems: bool, watch: str 
       0  all is well; components that were stopped are
       1  something needs a person, and its line says what: a component is
          dead, failed, hung or paused, or a named one does not run; a publisher
-         is paused or holds data; a stream is silent; a receiver is not
-         connected; a clock is wrong
+         is paused or holds data; a stream is silent or late; a receiver is
+         not connected; a clock is wrong or doubtful; a disk is nearly full
       2  wrong usage, or a station file is invalid (unless components are named)
 
     For cron: control-rawdaq status --problems
@@ -80,18 +80,11 @@ def _seconds(word: str | None) -> float | None:
 
 def _show(words: Sequence[str], view: _View, *, is_again: bool = False) -> int:
     """Show the components that *words* name; return the exit status."""
-    from rawdaq.control.processes.jobs import run_each
     from rawdaq.control.status import rows
-    from rawdaq.control.status.problems import problems
-    from rawdaq.errors import RawdaqError
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(words, runtime)
-        answers = run_each(lambda target: rows.status(target, runtime), targets)
-    known: list[Row] = []
-    for target, answer in zip(targets, answers, strict=True):
-        row = rows.row(target) | {"error": str(answer)} if isinstance(answer, RawdaqError) else answer
-        known.append(row | {"problems": problems(row, must_run="all" not in words)})
+        known = rows.statuses(targets, runtime, must_run="all" not in words)
     _print(known, view, is_again=is_again)
     config_status = invocation.report_invalid(invalid, words)
     return 1 if any(row["problems"] for row in known) else config_status

@@ -1,15 +1,17 @@
 """One JSON-able row for each component: what its files say, and what it answers when it runs."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from rawdaq.control import client
+from rawdaq.control.health.disks import with_disks
+from rawdaq.control.health.problem import Health, Row
+from rawdaq.control.health.rule import health
 from rawdaq.control.names import Target
-from rawdaq.errors import CommandError, NoAnswer
+from rawdaq.control.processes.jobs import run_each
+from rawdaq.errors import CommandError, NoAnswer, RawdaqError
 from rawdaq.process.runtime_files import RuntimeFiles
-from rawdaq.protocols.command import JsonValue
-
-Row: TypeAlias = dict[str, JsonValue]
 
 _STATUS_TIMEOUT_S = 5.0
 
@@ -45,6 +47,33 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
         if now.state != "running":  # it has ended meanwhile
             return row(now)
         return known | {"error": str(error), "state": "hung" if isinstance(error, NoAnswer) else known["state"]}
+
+
+def statuses(targets: Sequence[Target], runtime: RuntimeFiles, *, must_run: bool = False) -> list[Row]:
+    """Return the status of all *targets*, with their disks, and with what is wrong with them; this blocks.
+
+    ``health`` is what `rawdaq.control.health.rule.health` says, as JSON; ``problems`` are the sentences of it that a
+    person must look at.
+
+    Args:
+        targets: the components, which are asked side by side.
+        runtime: their files.
+        must_run: whether a component that was stopped in order is a problem.
+    """
+    answers = run_each(lambda target: status(target, runtime), targets)
+    known = with_disks(
+        [
+            row(target) | {"error": str(answer)} if isinstance(answer, RawdaqError) else answer
+            for target, answer in zip(targets, answers, strict=True)
+        ]
+    )
+    now_ns = time.time_ns()
+    return [_judged(each, health(each, now_ns, must_run=must_run)) for each in known]
+
+
+def _judged(known: Row, judged: Health) -> Row:
+    found: Row = {"problems": judged.texts, "health": judged.as_json()}
+    return known | found
 
 
 def ask(title: str, key: str, runtime: RuntimeFiles) -> Row:

@@ -12,8 +12,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from rawdaq.control.health.problem import Row
 from rawdaq.control.status.columns import fitting
-from rawdaq.control.status.rows import Row
 from rawdaq.protocols.command import JsonValue
 from rawdaq.times import duration_text
 

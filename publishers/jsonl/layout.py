@@ -1,10 +1,11 @@
-"""Which file a JSON packet belongs to: patterns of path names with the letters of dali2jsonl."""
+"""Which file a JSON packet or a message belongs to: patterns of path names with the letters of dali2jsonl."""
 
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from rawdaq.errors import InvalidValue
+from rawdaq.messages.message import Message
 from rawdaq.protocols.datalink import DataPacket
 from rawdaq.times import to_calendar
 
@@ -74,8 +75,19 @@ class JsonLinesLayout:
         codes = codes_of(packet.stream_id)
         if codes is None:
             return None
+        return self._named(codes, packet.start_ns)
+
+    def message_path(self, message: Message) -> str | None:
+        """Return the path of the file of *message*; None when its time has no year, or its names lead elsewhere."""
+        time_ns = message.header.get("time_ns")
+        names = message.topic.split(".")[1:]
+        network, station = names[:2] if len(names) > 1 else ("", "")
+        codes = Codes(network, station, ".".join(names[2:]) or message.component, "", str(message.kind))
+        return self._named(codes, time_ns if type(time_ns) is int else message.received_ns)
+
+    def _named(self, codes: Codes, start_ns: int) -> str | None:
         try:
-            start = to_calendar(packet.start_ns)
+            start = to_calendar(start_ns)
         except InvalidValue:
             return None
         pattern = self._bands.get(codes.band, self._write)

@@ -1,6 +1,7 @@
 """JsonLinesPublisher: JSON packets of a DataLink server as files with one JSON value a line."""
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from rawdaq.disk.mounts import check_mounted
 from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import DiskThread, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
 from rawdaq.protocols.datalink import DataPacket, PayloadType, payload_type, read_envelope
 from rawdaq.protocols.datalink.errors import EnvelopeUnreadable
@@ -33,11 +35,13 @@ class JsonLinesPublisher(Publisher):
     It takes the place of dali2jsonl, and its files are the same line by line. A payload of several lines becomes one;
     one that is no JSON goes, with its name and times, to a file beside the other whose name ends in ``.bad``. Whole
     lines only: what a crash tore off is taken away, and comes again. Each packet is in the files once, also after
-    ``kill -9``.
+    ``kill -9``. The messages of any receiver (events, logs, telemetry and others) are lines too: their headers, with
+    the payload, where there is one, as ``payload_base64``.
 
     Args:
         write: pattern of the files' path names. ``%n``, ``%s``, ``%l`` and ``%c`` are network, station, location and
-            channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and second, UTC.
+            channel; ``%Y``, ``%j``, ``%H``, ``%M`` and ``%S`` year, day of year, hour, minute and second, UTC. Of
+            messages ``%n`` and ``%s`` are those of the topic, ``%l`` is the component and ``%c`` the kind.
         bandwrite: patterns of their own for some band codes, or the letter of another band.
         folder: what relative patterns start from.
         state: the file that knows what is in the files.
@@ -46,6 +50,7 @@ class JsonLinesPublisher(Publisher):
         logger: parent of its logger.
     """
 
+    takes_messages = True
     gather_bytes = 1_000_000
     gather_s = 0.05
 
@@ -104,7 +109,7 @@ class JsonLinesPublisher(Publisher):
         self._before = self._progress.last
         return os.stat(self._state_file.parent).st_dev
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | Message | bytes]) -> None:
         """Append the lines of *batch*, all of them or none.
 
         Raises:
@@ -116,11 +121,14 @@ class JsonLinesPublisher(Publisher):
 
     # What follows runs in the thread of the disk.
 
-    def _write(self, batch: Sequence[Packet | bytes]) -> None:
+    def _write(self, batch: Sequence[Packet | Message | bytes]) -> None:
         lines: dict[Path, list[bytes]] = {}
         last = None
         counts = self._counts.copy()
         for item in batch:
+            if isinstance(item, Message):
+                self._add_message(item, lines)
+                continue
             packet = self._packet(item)
             if packet is not None and not self._is_there(packet):
                 last = Place(packet.packet_id, packet.packet_time_ns)
@@ -170,6 +178,14 @@ class JsonLinesPublisher(Publisher):
             self._counts["lines"] += 1
             lines.setdefault(path, []).append(line)
 
+    def _add_message(self, message: Message, lines: dict[Path, list[bytes]]) -> None:
+        name = self._layout.message_path(message)
+        if name is None:
+            self._counts["skipped"] += 1
+            return
+        self._counts["lines"] += 1
+        lines.setdefault(self._folder / name, []).append(_message_line(message))
+
     def _append(self, data: Mapping[Path, bytes], last: Place | None) -> None:
         """Append *data* to their files, a part of the files at a time, as so many may be open."""
         sizes = self._files.sizes(data)
@@ -210,6 +226,7 @@ class JsonLinesPublisher(Publisher):
     def status(self) -> dict[str, object]:
         """Return what `status` shows besides the queue's counters."""
         return {
+            "path": str(self._folder),
             **{name: self._counts[name] for name in ("lines", "bad", "again", "skipped", "refused")},
             "written_bytes": self._files.written_bytes,
             "open_files": len(self._files),
@@ -225,6 +242,14 @@ def _line(data: bytes) -> bytes | None:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     except (ValueError, RecursionError):
         return None
+
+
+def _message_line(message: Message) -> bytes:
+    """Return header and payload of *message* as one line."""
+    if not len(message.payload):
+        return message.head + b"\n"
+    payload = base64.b64encode(message.payload)
+    return message.head[:-1] + b',"payload_base64":"' + payload + b'"}\n'
 
 
 def _described(packet: DataPacket) -> bytes:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.journal.pieces import parts
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import sample_bytes
 
-Item = Packet | PacketRun | bytes
+Item = Packet | PacketRun | Message | bytes
 
 _VALUE_BYTES = 16
 
@@ -41,8 +42,10 @@ def unpack_places(marks: Mapping[bytes, bytes]) -> dict[int, FilePlace]:
     }
 
 
-def bytes_of(item: Packet | bytes) -> bytes | memoryview:
+def bytes_of(item: Packet | Message | bytes) -> bytes | memoryview:
     """Return what the file holds of *item*."""
+    if isinstance(item, Message):
+        return item.payload
     return item if isinstance(item, bytes) else sample_bytes(item.samples)
 
 
@@ -112,7 +115,7 @@ class FoundBytes:
                 return [*parts(item, index * packet.size, item.size)]
         return []
 
-    def _has(self, item: Packet | bytes) -> bool:
+    def _has(self, item: Packet | Message | bytes) -> bool:
         """Return whether *item* comes next; the search ends where it does not."""
         if self.is_over:
             return False

@@ -15,6 +15,7 @@ from rawdaq.disk.mounts import MountedFolder, check_mounted
 from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
 from rawdaq.publisher import CursorMarks, Publisher, PublisherUnavailable
 from rawdaq.publishers.raw_writer.found import FilePlace, FoundBytes, bytes_of, pack_places, unpack_places
@@ -24,10 +25,10 @@ from rawdaq.stream_id import StreamId
 class RawWriter(Publisher):
     """Appends what a receiver publishes to a file.
 
-    Plain bytes are written unchanged, one after another. Of a packet the samples alone are written, little-endian:
-    ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several streams could not be distinguished,
-    so a receiver of several streams is refused. A file that was renamed or removed meanwhile, as logrotate does, is
-    created again. Behind a journal each message is written once, also after a crash.
+    Plain bytes are written unchanged, one after another, and so are the payloads of messages. Of a packet the samples
+    alone are written, little-endian: ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several
+    streams could not be distinguished, so a receiver of several streams is refused. A file that was renamed or removed
+    meanwhile, as logrotate does, is created again. Behind a journal all is written once, also after a crash.
 
     Args:
         path: the file; its folder must exist.
@@ -37,6 +38,7 @@ class RawWriter(Publisher):
     """
 
     must_deliver = True
+    takes_messages = True
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class RawWriter(Publisher):
             raise ComponentError(describe_write(error, self.path)) from error
         self._thread = disk_thread(os.fstat(self._fd).st_dev)
 
-    async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | Message | bytes]) -> None:
         """Append *batch*, all of it or nothing.
 
         Raises:

@@ -75,7 +75,7 @@ class RepeaterPublisher(Publisher):
     """
 
     takes_runs = True
-    takes_messages = True
+    takes_multiparts = True
     overflow = OverflowPolicy.DROP_OLDEST
     # Frames wait in the output. The queue before it is for what comes while an output with the policy block is full.
     overflows_only_when_paused = True

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.delivery.items import count_of
 from rawdaq.errors import InvalidValue
+from rawdaq.messages import frames as message_frames
+from rawdaq.messages.message import Message
 from rawdaq.miniseed.format import RecordRun
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import encode, encode_run
@@ -31,7 +33,7 @@ _CHECK_S = 10.0
 
 
 class ZMQTCPPublisher(Publisher):
-    """Publishes packets as ZMQ PUB messages over TCP; plain bytes go out unchanged as one frame.
+    """Publishes packets and messages as ZMQ PUB over TCP; plain bytes go out unchanged as one frame.
 
     A subscriber that reads too slowly loses messages, the others do not: its drops are counted by stream, logged
     once per outage with their extent, and shown by `status`. Nothing else is dropped: a device that sends faster than
@@ -50,6 +52,7 @@ class ZMQTCPPublisher(Publisher):
     """
 
     takes_runs = True
+    takes_messages = True
     # While it is paused nobody can subscribe, and no other publisher is to wait for that.
     overflow = OverflowPolicy.DROP_OLDEST
     overflows_only_when_paused = True
@@ -123,7 +126,7 @@ class ZMQTCPPublisher(Publisher):
     def _admit(self) -> bool:
         return len(self._connections) < self.max_subscribers
 
-    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> None:
+    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | Message | bytes]) -> None:
         """Write *batch* to every subscriber that wants it and keeps up.
 
         Raises:
@@ -145,7 +148,7 @@ class ZMQTCPPublisher(Publisher):
         for subscriber in self._connections:
             subscriber.flush()
 
-    def try_deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | bytes]) -> bool:
+    def try_deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | Message | bytes]) -> bool:
         """Write *batch* to every subscriber that wants it and keeps up, when that is little and need not be kept."""
         count = 0
         for item in batch:  # as it stands here: a function more costs a packet that comes alone microseconds
@@ -176,7 +179,9 @@ class ZMQTCPPublisher(Publisher):
             raise PublisherUnavailable(f"no subscriber at {self.address}; is it running and listening?", written)
         return [connection for connection in self._connections if connection.topics]
 
-    def _write(self, item: Packet | PacketRun | RecordRun | bytes, subscribers: Collection[PubConnection]) -> None:
+    def _write(
+        self, item: Packet | PacketRun | RecordRun | Message | bytes, subscribers: Collection[PubConnection]
+    ) -> None:
         for frames in (encode(item),) if isinstance(item, Packet) else _messages(item):
             topic = frames[0] if isinstance(frames[0], bytes) else bytes(frames[0])
             pieces: list[bytes | memoryview] = []
@@ -256,8 +261,10 @@ def _is_loopback(ip: str) -> bool:
         return False
 
 
-def _messages(item: PacketRun | RecordRun | bytes) -> Iterable[Sequence[bytes | memoryview]]:
+def _messages(item: PacketRun | RecordRun | Message | bytes) -> Iterable[Sequence[bytes | memoryview]]:
     """Return the frames of each message that *item* is."""
     if isinstance(item, PacketRun):
         return encode_run(item)
+    if isinstance(item, Message):
+        return [message_frames.encode(item)]
     return [[item if isinstance(item, bytes) else item.data]]

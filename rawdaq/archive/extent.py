@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rawdaq.messages.message import Message
 from rawdaq.miniseed.format import Record, RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
@@ -58,9 +59,9 @@ class Extent:
             self.add_samples(item.stream, item.starts_ns[0], end_ns, sum(item.sample_counts))
         elif isinstance(item, Record):
             self.add_samples(item.stream, item.start_ns, item.end_ns, item.sample_count)
-        elif isinstance(item, Multipart | bytes):
+        elif isinstance(item, Message | Multipart | bytes):
             self.messages += 1
-            self.message_bytes += item.size_bytes if isinstance(item, Multipart) else len(item)
+            self.message_bytes += len(item) if isinstance(item, bytes) else item.size_bytes
 
     def add_samples(self, stream: StreamId, start_ns: int, end_ns: int, samples: int) -> None:
         """Include samples of *stream* from *start_ns* to *end_ns*, the time of the last one."""

@@ -98,6 +98,12 @@ def describe_block(name: str) -> Description:
     return Description(name, summary, text, tuple(_keys(BLOCKS[name])))
 
 
+def describe_model(model: type[BaseModel]) -> Description:
+    """Return the description of a block that is the value of an option."""
+    summary, text = _prose(model.__doc__ or "")
+    return Description(model.__name__, summary, text, tuple(_keys(model)))
+
+
 def publisher_defaults(cls: type[object]) -> Mapping[str, str]:
     """Return the defaults that the publisher *cls* has for the options of every publisher."""
     made = cls if issubclass(cls, Publisher) else Publisher

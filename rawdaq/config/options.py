@@ -95,7 +95,7 @@ def read_options(cls: type[object], given: Mapping[str, Any], folder: Path) -> t
         ComponentError: the signature of the constructor is not a schema.
     """
     try:
-        model = _model(cls)  # type: ignore[arg-type]  # mypy does not see that classes have a hash
+        model = options_model(cls)  # type: ignore[arg-type]  # mypy does not see that classes have a hash
         values, mistakes = validate(model, given)
     # Neither pydantic nor a validator of a class promises what it raises when an annotation makes no sense.
     except Exception as error:
@@ -125,7 +125,7 @@ def plain(path: Path) -> Path:
 
 
 @functools.cache  # making a model costs as much as using it a hundred times, and a thousand files name few classes
-def _model(cls: type[object]) -> type[BaseModel]:
+def options_model(cls: type[object]) -> type[BaseModel]:
     """Return a model with one field for each parameter of *cls* that a station file can set."""
     fields: dict[str, Any] = {}
     extra: Literal["allow", "forbid"] = "forbid"

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.decimation import DecimationSettings, LocationCode
 from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
+from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.sockets.zeromq.socket import check_zmq_address
 from rawdaq.stream_id import StreamId
@@ -64,6 +65,8 @@ class DaemonSettings(Settings):
             soon after that the process is killed.
         silent_after_s: seconds without a packet after which a stream is reported as silent; by default five packet
             intervals as observed, at least 10 s.
+        latency_limit_s: a packet that comes later after its last sample is late, which `status` reports; by default
+            60 s, and no limit where a file is replayed.
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -71,6 +74,7 @@ class DaemonSettings(Settings):
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     silent_after_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
+    latency_limit_s: Annotated[float, Field(gt=0, le=864_000)] | None = None
 
 
 class JournalSettings(Settings):
@@ -109,6 +113,7 @@ class PublisherSettings:
         queue_packets: how many packets may wait in its queue.
         queue_mb: how many megabytes may wait in its queue.
         streams: patterns of the streams that it gets; an empty sequence means all.
+        kinds: of messages that it gets, where it takes any; an empty sequence means all.
     """
 
     name: str
@@ -118,6 +123,7 @@ class PublisherSettings:
     queue_packets: int | None = None
     queue_mb: float | None = None
     streams: Sequence[str] = ()
+    kinds: Sequence[Kind] = ()
 
 
 @dataclass(frozen=True, slots=True)

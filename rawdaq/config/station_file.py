@@ -22,16 +22,18 @@ from rawdaq.config.settings import (
     StationSettings,
 )
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.stream_id import StreamId, can_meet, selects_nothing
 
 _LOG = logging.getLogger("rawdaq.config")
 
 #: Words that commands use beside component names.
-_RESERVED = {"all", "receiver", "station"}
-_BLOCKS = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
+RESERVED = {"all", "receiver", "station"}
+#: The blocks of a component.
+BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
 #: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
-_FORMER_DECIMATION = "Previews"
+FORMER_DECIMATION = "Previews"
 
 
 class _Claim(NamedTuple):
@@ -77,12 +79,14 @@ class PublisherEntry(_Entry):
         queue_packets: how many packets may wait for it; by default as its class has it.
         queue_mb: how many megabytes may wait for it; by default as its class has it.
         streams: patterns of the streams that it gets, such as ``XX.*.*.HH?``; none means all.
+        kinds: of messages that it gets: readout, event, telemetry, log, monitor; none means all.
     """
 
     overflow: OverflowPolicy | None = None
     queue_packets: Annotated[int, Field(ge=1, strict=True)] | None = None
     queue_mb: Annotated[float, Field(gt=0, strict=True)] | None = None
     streams: list[str] = Field(default_factory=list)
+    kinds: list[Kind] = Field(default_factory=list[Kind])
 
 
 class StationReader:
@@ -126,18 +130,18 @@ class StationReader:
         name = where[-1]
         if not isinstance(name, str) or not NAME.fullmatch(name):
             self._document.add(where, "is not a name; it should be 1-48 characters of A-Z a-z 0-9 _ -")
-        elif len(where) == 1 and name in _RESERVED:
+        elif len(where) == 1 and name in RESERVED:
             self._document.add(where, "is a word of the commands; give the component another name")
 
     def _component(self, name: Any, value: Any, station: StationSettings | None) -> ComponentSettings | None:
         document, where = self._document, (name,)
         known = len(document.problems)
         self._check_name(where)
-        blocks = document.mapping(where, value, f"a mapping of {', '.join(_BLOCKS)}")
+        blocks = document.mapping(where, value, f"a mapping of {', '.join(BLOCK_NAMES)}")
         if blocks is None:
             return None
-        for key in [key for key in blocks if key not in (*_BLOCKS, _FORMER_DECIMATION)]:
-            document.add((*where, key), f"unknown key; {registry.suggestion(str(key), _BLOCKS)}")
+        for key in [key for key in blocks if key not in (*BLOCK_NAMES, FORMER_DECIMATION)]:
+            document.add((*where, key), f"unknown key; {registry.suggestion(str(key), BLOCK_NAMES)}")
         receiver, streams = self._receiver(where, blocks, station)
         key = self._decimation_key(where, blocks)
         decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
@@ -188,15 +192,15 @@ class StationReader:
 
     def _decimation_key(self, where: Where, blocks: dict[Any, Any]) -> str:
         """Return the key of the block `Decimation`: its former name still works."""
-        if _FORMER_DECIMATION not in blocks:
+        if FORMER_DECIMATION not in blocks:
             return "Decimation"
-        former = (*where, _FORMER_DECIMATION)
+        former = (*where, FORMER_DECIMATION)
         if "Decimation" in blocks:
             self._document.add(former, "is the former name of `Decimation`, which is there too; put all into one")
         else:
             at = f"{self._document.file}:{self._document.lines.get(former, '')}"
             _LOG.warning("%s: %s is called Decimation now: rename the key", at, dotted(former))
-        return _FORMER_DECIMATION
+        return FORMER_DECIMATION
 
     def _decimation(
         self, where: Where, value: Any, sources: list[StreamId]
@@ -233,11 +237,13 @@ class StationReader:
             hooks = publisher_hooks(cls)
             for reason in filter(None, (hooks.check_streams(selected, options), hooks.check_options(options))):
                 self._document.add(where, reason)
+            if entry.kinds and not hooks.takes_messages:
+                self._document.add((*where, "kinds"), f"selects messages, and {entry.class_name} takes none; remove it")
             self._claim(hooks.exclusive(options), _Claim(where, None))
             self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
         name, policy = str(where[-1]), entry.overflow
         return PublisherSettings(
-            name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams
+            name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams, entry.kinds
         )
 
     def _claim(self, thing: str | None, claim: _Claim) -> None:

@@ -25,6 +25,7 @@ from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError, RawdaqError
+from rawdaq.messages.message import Message
 from rawdaq.miniseed.maker import RecordFormat, RecordRun
 from rawdaq.multipart import Multipart
 from rawdaq.packet import Packet, PacketRun
@@ -69,6 +70,7 @@ class Fanout:
                 (direct if wanted is None else formats.setdefault(wanted, [])).append(worker)
             self.workers.append(worker)
         self.writers = [RecordWriter(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
+        self._direct = direct
         # Packets leave before records are made, or anything is written.
         self._entries: list[RecordWriter | Worker | Journal] = [*direct, *self.writers]
         if journal is not None:
@@ -94,8 +96,24 @@ class Fanout:
             has_room = entry.put(selected) and has_room
         return has_room
 
-    def put_messages(self, messages: list[Multipart]) -> bool:
-        """Hand whole messages to the publishers that take them, and to the others each part as plain bytes.
+    def put_messages(self, messages: list[Message]) -> bool:
+        """Hand *messages* to all publishers that want them; the others count what they pass over.
+
+        Returns:
+            False when the caller must await `room` before it puts more.
+        """
+        self.put_count += len(messages)
+        has_room = True
+        for worker in self.workers:
+            wanted = worker.messages.of(messages)
+            if wanted and worker in self._direct:
+                has_room = worker.put(wanted) and has_room
+        if self.journal is not None and (kept := self.journal.wanted(messages)):
+            has_room = self.journal.put(kept) and has_room
+        return has_room
+
+    def put_multiparts(self, messages: list[Multipart]) -> bool:
+        """Hand frames of a detector to the publishers that take them whole, and to the others each part as plain bytes.
 
         Returns:
             False when the caller must await `room` before it puts more.
@@ -103,7 +121,7 @@ class Fanout:
         self.put_count += len(messages)
         has_room = True
         for entry in self._entries:
-            if isinstance(entry, Worker) and entry.publisher.takes_messages:
+            if isinstance(entry, Worker) and entry.publisher.takes_multiparts:
                 has_room = entry.put(messages) and has_room
             else:
                 parts = [bytes(part) for message in messages for part in message.parts]

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rawdaq.archive.extent import Extent
-from rawdaq.delivery.items import owned
+from rawdaq.delivery.items import Published, owned
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
+from rawdaq.messages.message import Message
 from rawdaq.miniseed.convert import whole_record
 from rawdaq.miniseed.maker import RecordCounts, RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
@@ -61,10 +62,10 @@ class RecordWriter:
         targets: list[Worker],
         log: logging.Logger,
         clock_ns: Callable[[], int],
-        queue: DeliveryQueue[Packet | PacketRun | bytes] | None = None,
+        queue: DeliveryQueue[Published] | None = None,
     ) -> None:
         self.targets = targets
-        self.queue: DeliveryQueue[Packet | PacketRun | bytes] = (
+        self.queue: DeliveryQueue[Published] = (
             DeliveryQueue("records", OverflowPolicy.BLOCK, MAX_PACKETS, MAX_BYTES, log, time.monotonic)
             if queue is None
             else queue
@@ -105,7 +106,7 @@ class RecordWriter:
             except Exception as error:
                 self._failure = error  # the task ends with it, as with one of its own
         if self.selection is not None and queue.waiting:  # so that views keep one read at most
-            packets = owned(packets)
+            return queue.put(owned(packets))
         return queue.put(packets)
 
     def _can_make_now(self, packets: list[Packet | PacketRun | bytes]) -> bool:
@@ -184,11 +185,13 @@ class RecordWriter:
             await asyncio.sleep(0)
         return len(self.queue) > 0
 
-    def _add(self, batch: list[Packet | PacketRun | bytes]) -> list[RecordRun]:
+    def _add(self, batch: list[Published]) -> list[RecordRun]:
         """Return the records that *batch* fills; what cannot be a record is counted."""
         packets: list[Packet | PacketRun] = []
         whole: list[RecordRun] = []
         for item in batch:
+            if isinstance(item, Message):
+                continue  # none comes here: a journal was written with another station file
             made = whole_record(item, self._format) if isinstance(item, bytes) else item
             if made is None:
                 self._refuse_bytes()

@@ -10,7 +10,7 @@ from typing import Any, cast
 from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import count_of, owned, single, size_bytes
 from rawdaq.delivery.queue import DeliveryQueue
-from rawdaq.delivery.selection import selection
+from rawdaq.delivery.selection import MessageSelection, selection
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import HeldItems, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
@@ -59,6 +59,7 @@ class Worker:
         self.publisher = publisher
         self.queue = queue_of(publisher) if queue is None else queue
         self.selection = selection([publisher.streams])
+        self.messages = MessageSelection(publisher)
         self.paused_reason: str | None = None
         self.is_dead = False
         self._opened = asyncio.Event()
@@ -278,10 +279,12 @@ class Worker:
             "class": type(self.publisher).__name__,
             "state": state,
             "paused_reason": reason,
+            "paused_s": None if self.paused_reason is None else round(time.monotonic() - self._paused_since, 1),
             "problem": self.publisher.problem,
             **self._queue_status(held),
             "waiting_s": None if state == "running" else round(self._waiting_s(held), 3),
             "dropping": self.queue.is_dropping,
+            "passed_over": self.messages.passed_over,
             **own,
             "dropped": self.queue.dropped.total() + cast("int", own.get("dropped", 0)),
             "dropped_by_stream": dict(dropped),

@@ -1,4 +1,4 @@
-"""Packets, runs of packets and plain bytes as entries of a store, and back: samples as they came, nothing lost.
+"""Packets, runs of packets, messages and plain bytes as entries of a store, and back: all as it came, nothing lost.
 
 An entry carries the stream, the first and the last sample's time. What stays the same is said once per segment, in the
 facts of the stream: f64 rate, the type of the samples as numpy writes it, and where they have marks a zero and these as
@@ -7,6 +7,7 @@ JSON. The body, little-endian::
     u64 number | u64 sequence | i64 received_ns | u8 timing quality, 255: none      = 25 B
     packet   the samples
     run      u32 packets | i64 start of each packet | the samples of all
+    message  u32 bytes of the header | the header as JSON | the payload; its stream is the topic
     bytes    the bytes
 
 ``number`` counts all packets that a journal has got, so that two entries tell how many lie between them.
@@ -16,18 +17,19 @@ import json
 import struct
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
 from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.messages.message import Message
 from rawdaq.packet import SAMPLE_TYPES, Marks, Packet, PacketRun
 from rawdaq.store.values import MAX_BODY_BYTES, MAX_FACTS_BYTES, MAX_STREAM_BYTES, Entry, Stored
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
 #: What a journal keeps.
-Item = Packet | PacketRun | bytes
+Item = Packet | PacketRun | Message | bytes
 
 _HEAD: Final = struct.Struct("<QQqB")
 _RATE: Final = struct.Struct("<d")
@@ -45,6 +47,7 @@ class Form(IntEnum):
     PACKET = 1
     RUN = 2
     BYTES = 3
+    MESSAGE = 4
 
 
 _FORMS = frozenset(Form)
@@ -97,7 +100,7 @@ class EntryEncoder:
         Args:
             item: what was published.
             number: how many packets were journalled before it.
-            now_ns: the time of plain bytes, which have none.
+            now_ns: the time of messages, and of plain bytes, which have none.
 
         Raises:
             InvalidValue: a store cannot hold it; the text says why.
@@ -107,6 +110,8 @@ class EntryEncoder:
                 entry = self._packet(item, number)
             elif isinstance(item, PacketRun):
                 entry = self._run(item, number)
+            elif isinstance(item, Message):
+                entry = _message(item, number, now_ns)
             else:
                 body = _HEAD.pack(number, 0, now_ns, _NO_QUALITY) + item
                 entry = Entry(_BYTES_STREAM, now_ns, now_ns, body, Form.BYTES)
@@ -146,6 +151,12 @@ class EntryEncoder:
                 raise InvalidValue(f"the extra headers of {name} have more than {MAX_FACTS_BYTES} bytes")
             facts = self._facts[key] = _Facts(name, said)
         return facts
+
+
+def _message(message: Message, number: int, now_ns: int) -> Entry:
+    head = _HEAD.pack(number, message.frame, message.received_ns, _NO_QUALITY)
+    body = b"".join((head, _COUNT.pack(len(message.head)), message.head, message.payload))
+    return Entry(message.topic, now_ns, now_ns, body, Form.MESSAGE)
 
 
 def _pack_marks(marks: Marks | None) -> bytes:
@@ -192,6 +203,8 @@ def _item(stored: Stored) -> Item:
     body = memoryview(stored.body)
     if stored.format == Form.BYTES:
         return bytes(body[_HEAD.size :])
+    if stored.format == Form.MESSAGE:
+        return _unpack_message(stored.stream, body)
     _, sequence, received_ns, quality = _HEAD.unpack_from(body)
     timing_quality = None if quality == _NO_QUALITY else quality
     stream, (rate_hz, dtype, marks) = _stream(stored.stream), _unpack_facts(stored.facts)
@@ -212,6 +225,15 @@ def _item(stored: Stored) -> Item:
     samples.flags.writeable = False
     samples = samples.reshape(count, -1 if rest else 0)
     return PacketRun(stream, starts_ns, rate_hz, samples, timing_quality, sequence, received_ns)
+
+
+def _unpack_message(topic: str, body: memoryview) -> Message:
+    (size,) = _COUNT.unpack_from(body, _HEAD.size)
+    begin = _HEAD.size + _COUNT.size
+    header: object = json.loads(bytes(body[begin : begin + size]))
+    if not isinstance(header, dict):
+        raise ValueError("the header of a message is no JSON object")
+    return Message(topic, cast("dict[str, Any]", header), bytes(body[begin + size :]))
 
 
 @lru_cache(_MAX_CACHED)

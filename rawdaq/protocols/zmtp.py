@@ -7,7 +7,7 @@ PULL are the same without subscriptions. A connection may end anywhere, so there
 ::
 
     peer = ZmtpPeer(SocketType.PUB)          # data_to_send() is our greeting
-    for event in peer.receive_data(chunk):   # Ready, Subscribed, Cancelled, Message
+    for event in peer.receive_data(chunk):   # Ready, Subscribed, Cancelled, Received
         ...
     writer.write(b"".join(frame_message([topic, header, samples])))
 """
@@ -77,13 +77,13 @@ class Cancelled(NamedTuple):
     topic: bytes
 
 
-class Message(NamedTuple):
+class Received(NamedTuple):
     """A message of one or more frames."""
 
     frames: tuple[bytes, ...]
 
 
-Event = Ready | Subscribed | Cancelled | Message
+Event = Ready | Subscribed | Cancelled | Received
 
 
 @dataclass(eq=False, repr=False)
@@ -317,7 +317,7 @@ class ZmtpPeer:
     def _event(self, frames: tuple[bytes, ...]) -> Event:
         if self.socket_type in _PUBLISHING and len(frames) == 1 and frames[0][:1] in (b"\x01", b"\x00"):
             return Subscribed(frames[0][1:]) if frames[0][0] else Cancelled(frames[0][1:])
-        return Message(frames)
+        return Received(frames)
 
     def _take_command(self, body: bytes) -> Iterable[Event]:
         """Answer a PING, return a subscription; other commands are allowed and ignored."""

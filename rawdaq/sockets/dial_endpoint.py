@@ -205,8 +205,10 @@ class DialEndpoint(Dialler[DialledProtocol], Endpoint):
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this endpoint."""
+        is_away = self.protocol is None and self._outage.is_on
         return super().status() | {
             "connected": self.protocol is not None,
+            "disconnected_s": round(self._outage.elapsed_s, 1) if is_away else None,
             "connections": self.connections,
             "last_failure": None if self.protocol is not None else self.last_failure,
         }

@@ -13,11 +13,13 @@ from rawdaq.multipart import Multipart
 from rawdaq.packet import SAMPLE_TYPES, Packet, PacketRun, rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.clock import SUSPICIOUS_NS, clock_problem
+from rawdaq.streams.recent import Recent
 from rawdaq.streams.timeline import Timeline
 from rawdaq.times import NS_PER_S, is_contiguous, to_iso
 
 _FORGET = 0.9
 _AHEAD_S = 5.0  # clocks that are set by the network differ by less
+_LATE_S = 60.0  # real-time streams come sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class StreamStats:
         "packets",
         "rate_hz",
         "rate_mismatches",
+        "recent_gaps",
+        "recent_overlaps",
         "samples",
         "start_ns",
         "stream",
@@ -185,6 +189,7 @@ class StreamStats:
         self.rate_hz: float = 0.0
         self.dtype: np.dtype[Any] | None = None
         self.timing_quality: int | None = None
+        self.recent_gaps, self.recent_overlaps = Recent(), Recent()
         self._timeline = Timeline()
 
     def take_numbers(self, count: int = 1) -> int:
@@ -253,9 +258,11 @@ class StreamStats:
         if residual_ns > 0:
             self.gaps += 1
             self.gap_ns += residual_ns
+            self.recent_gaps.add(time.monotonic())
             return Gap(self.stream, self.next_ns, packet.start_ns, samples)
         self.overlaps += 1
         self.overlap_ns -= residual_ns
+        self.recent_overlaps.add(time.monotonic())
         if packet.start_ns < self.start_ns:
             self.backwards += 1
             return BackwardTime(self.stream, self.start_ns, packet.start_ns)
@@ -278,13 +285,18 @@ class StreamStats:
         look = clock_problem(self.next_ns, self.next_ns + self.latency_ns)
         return f"time is {look}" if look else f"latency {latency_s:.1f} s: clocks differ"
 
-    def report(self, ahead_s: float = inf, behind_s: float = inf) -> dict[str, object]:
+    def report(
+        self, ahead_s: float = inf, behind_s: float = inf, latency_limit_s: float | None = None
+    ) -> dict[str, object]:
         """Return the counters as `status` shows them; times in seconds and ISO 8601.
 
         Args:
             ahead_s: as for `clock_problem`.
             behind_s: likewise.
+            latency_limit_s: a packet that comes later is late; None: none is.
         """
+        now_s = time.monotonic()
+        gap_ago_s, overlap_ago_s = self.recent_gaps.ago_s(now_s), self.recent_overlaps.ago_s(now_s)
         return {
             "packets": self.packets,
             "samples": self.samples,
@@ -296,11 +308,16 @@ class StreamStats:
             "silent_s": round(time.monotonic() - self.arrived_s, 1) if self.is_silent else None,
             "latency_s": round(self.latency_ns / NS_PER_S, 6),
             "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),
+            "latency_limit_s": latency_limit_s,
             "clock": self.clock_problem(ahead_s, behind_s),
             "gaps": self.gaps,
             "gap_s": round(self.gap_ns / NS_PER_S, 6),
+            "gaps_last_hour": self.recent_gaps.count(now_s),
+            "gap_ago_s": None if gap_ago_s is None else round(gap_ago_s, 1),
             "overlaps": self.overlaps,
             "overlap_s": round(self.overlap_ns / NS_PER_S, 6),
+            "overlaps_last_hour": self.recent_overlaps.count(now_s),
+            "overlap_ago_s": None if overlap_ago_s is None else round(overlap_ago_s, 1),
             "backwards": self.backwards,
             "rate_mismatches": self.rate_mismatches,
             "timing_quality": self.timing_quality,
@@ -320,6 +337,7 @@ class Stats:
         plain_bytes: see `plain_messages`.
         ahead_s: the time of a packet may be so far ahead of this machine's clock; infinite where that says nothing.
         behind_s: likewise, how far behind; infinite where packets may be old.
+        latency_limit_s: a packet that comes later is late; None: 60 s, and no limit where times are those of a file.
     """
 
     def __init__(self) -> None:
@@ -330,6 +348,7 @@ class Stats:
         self.plain_messages = 0
         self.plain_bytes = 0
         self.ahead_s, self.behind_s = _AHEAD_S, SUSPICIOUS_NS / NS_PER_S
+        self.latency_limit_s: float | None = None
 
     def numbered(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Packet | PacketRun | bytes]:
         """Return *packets* with the numbers that they have in their streams, from 0 on; plain bytes have none."""
@@ -387,7 +406,7 @@ class Stats:
         for stats in self.streams.values():
             stats.arrived_s, stats.interval_s, stats.is_silent = 0.0, 0.0, False
 
-    def add_messages(self, messages: Iterable[Multipart]) -> None:
+    def add_multiparts(self, messages: Iterable[Multipart]) -> None:
         """Count whole messages, which have no time."""
         for message in messages:
             self.plain_messages += 1
@@ -402,5 +421,6 @@ class Stats:
 
     def report(self) -> dict[str, object]:
         """Return all streams by name."""
-        limits = self.ahead_s, self.behind_s
+        late_s = _LATE_S if self.latency_limit_s is None and self.ahead_s < inf else self.latency_limit_s
+        limits = self.ahead_s, self.behind_s, late_s
         return {str(stream): stats.report(*limits) for stream, stats in sorted(self.streams.items())}

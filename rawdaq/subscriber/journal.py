@@ -7,6 +7,7 @@ from pathlib import Path
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.journal.entries import EntryUnreadable
 from rawdaq.journal.folder import is_journal, items
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
 from rawdaq.store.errors import StoreUnavailable
 from rawdaq.store.inspect import StoreView
@@ -18,13 +19,17 @@ from rawdaq.subscriber.reader import PacketReader
 class JournalReader(PacketReader):
     """Reads the packets of a journal, also while its component runs; the iteration ends at the newest one.
 
-    Packets have the numbers, qualities and reception times that they had when they came. Plain bytes are left out and
-    counted as malformed. What is damaged is logged with its extent, and counted in `lost` where its stream is known.
+    Packets have the numbers, qualities and reception times that they had when they came. Messages are left out, and so
+    are plain bytes, which count as malformed. What is damaged is logged with its extent, and counted in `lost` where
+    its stream is known.
 
     Args:
         path: the folder.
         streams: as those of `PacketReader`.
         logger: as that of `PacketReader`.
+
+    Attributes:
+        messages: how many messages were left out.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class JournalReader(PacketReader):
         super().__init__(streams, None, logger)
         check_patterns(self.streams)
         self.path = Path(path)
-        self._plain = 0
+        self._plain = self.messages = 0
         self._view: StoreView | None = None
         self._packets: Iterator[Packet] | None = None
         self._passed_over: set[str] = set()
@@ -75,6 +80,8 @@ class JournalReader(PacketReader):
                 self._log.warning("%s", item)
             elif isinstance(item, bytes):
                 self._plain += 1
+            elif isinstance(item, Message):
+                self.messages += 1
             elif item.stream.matches(self.streams):
                 yield from (item,) if isinstance(item, Packet) else item
             else:

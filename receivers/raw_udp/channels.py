@@ -69,8 +69,11 @@ def as_channel(value: Any) -> Any:
     return cast(Any, value)
 
 
+_Channel = Annotated[UdpChannel, BeforeValidator(as_channel, json_schema_input_type=str | UdpChannel)]
 #: By the id that the device gives them: each a code, or a block of the fields of `UdpChannel`.
-UdpChannels = dict[ChannelId, Annotated[UdpChannel, BeforeValidator(as_channel)]]
+UdpChannels = dict[
+    ChannelId, Annotated[UdpChannel, BeforeValidator(as_channel, json_schema_input_type=str | UdpChannel)]
+]
 
 
 def formats(channels: Mapping[int, UdpChannel], defaults: UdpDefaults) -> dict[int, ChannelFormat]:

@@ -167,7 +167,7 @@ class ZMQReceiver(ReceiverServer):
         """Publish frames whole; what is wrong is counted."""
         frames.note_cuts(endpoint.cuts, endpoint.address)
         if messages := frames.messages(burst, endpoint.address):
-            self.publish_messages(messages, endpoint)
+            self.publish_multiparts(messages, endpoint)
 
     def _pass(self, endpoint: ZmqEndpoint, burst: list[bytes]) -> None:
         """Publish frames as they are."""

@@ -13,10 +13,10 @@ from rawdaq.protocols.zmtp import (
     Cancelled,
     Event,
     FrameWrong,
-    Message,
     NotZmtp,
     PeerRefused,
     Ready,
+    Received,
     SocketType,
     Subscribed,
     WrongSocketType,
@@ -36,10 +36,10 @@ CASES: list[tuple[bytes, list[Event]]] = [
     (b"\x04\x0d\x09SUBSCRIBEXX.", [Subscribed(b"XX.")]),
     (b"\x04\x0a\x06CANCELXX.", [Cancelled(b"XX.")]),
     (b"\x04\x04\x03NEW", []),
-    (b"\x00\x02ab", [Message((b"ab",))]),
-    (b"\x00\x00", [Message((b"",))]),
-    (b"\x01\x02\x01a\x00\x01b", [Message((b"\x01a", b"b"))]),
-    (b"\x01\x01a\x04\x04\x03NEW\x00\x01b", [Message((b"a", b"b"))]),  # a command may come between the frames
+    (b"\x00\x02ab", [Received((b"ab",))]),
+    (b"\x00\x00", [Received((b"",))]),
+    (b"\x01\x02\x01a\x00\x01b", [Received((b"\x01a", b"b"))]),
+    (b"\x01\x01a\x04\x04\x03NEW\x00\x01b", [Received((b"a", b"b"))]),  # a command may come between the frames
     (b"\x02" + (300).to_bytes(8, "big") + b"\x01" + b"x" * 299, [Subscribed(b"x" * 299)]),
 ]
 
@@ -84,7 +84,7 @@ def test_two_peers_agree_on_everything(size: int) -> None:
     message = (b"XX.DEMO", b"", b"x" * 300, b"\x01y")
     publisher.send_message(message)
     publisher.send_message([b"\x01one frame"])
-    assert feed(subscriber, publisher.data_to_send(), size) == [Message(message), Message((b"\x01one frame",))]
+    assert feed(subscriber, publisher.data_to_send(), size) == [Received(message), Received((b"\x01one frame",))]
 
 
 def test_bodies_of_a_message_are_not_copied() -> None:
@@ -199,6 +199,6 @@ def test_a_pushing_socket_talks_with_a_pulling_one_alone() -> None:
     assert list(puller.receive_data(pusher.data_to_send())) == [Ready(SocketType.PUSH)]
     assert list(pusher.receive_data(puller.data_to_send())) == [Ready(SocketType.PULL)]
     pusher.send_message([b"\x01 is no subscription here"])
-    assert list(puller.receive_data(pusher.data_to_send())) == [Message((b"\x01 is no subscription here",))]
+    assert list(puller.receive_data(pusher.data_to_send())) == [Received((b"\x01 is no subscription here",))]
     with pytest.raises(WrongSocketType, match="'SUB' socket, which cannot talk with PUSH"):
         list(ZmtpPeer(SocketType.PUSH).receive_data(GREETING + READY_SUB))

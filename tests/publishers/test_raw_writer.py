@@ -18,7 +18,7 @@ from rawdaq.publishers.raw_writer import RawWriter
 from rawdaq.stream_id import StreamId
 from tests.disks import fail_with
 from tests.helpers import until
-from tests.makers import START_NS, STREAM, packet
+from tests.makers import START_NS, STREAM, message, packet
 
 
 async def opened(path: Path, **options: Any) -> RawWriter:
@@ -277,3 +277,10 @@ async def test_nothing_is_written_below_a_mount_point_whose_disk_is_gone(
     await writer.deliver([b"two"])
     await writer.aclose()
     assert path.read_bytes() == b"two"
+
+
+async def test_of_messages_the_payloads_are_written(tmp_path: Path) -> None:
+    writer = await opened(tmp_path / "raw")
+    await writer.deliver([message(payload=b"one "), message(), b"two ", message(payload=memoryview(b"three"))])
+    await writer.aclose()
+    assert (tmp_path / "raw").read_bytes() == b"one two three"

@@ -5,7 +5,7 @@ import socket
 
 import zmq
 
-from rawdaq.protocols.zmtp import Message, SocketType, ZmtpPeer
+from rawdaq.protocols.zmtp import Received, SocketType, ZmtpPeer
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.stream_id import StreamId
 from tests.helpers import until
@@ -49,7 +49,7 @@ class SlowSubscriber:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.connect(("127.0.0.1", publisher.port))
         self.socket.sendall(self.peer.data_to_send())
-        self.messages: list[Message] = []
+        self.messages: list[Received] = []
         self._topic = topic
 
     async def subscribe(self) -> None:
@@ -62,7 +62,7 @@ class SlowSubscriber:
         """Take what is there; return whether the handshake is over."""
         try:
             while data := self.socket.recv(1 << 20):
-                self.messages += [event for event in self.peer.receive_data(data) if isinstance(event, Message)]
+                self.messages += [event for event in self.peer.receive_data(data) if isinstance(event, Received)]
         except BlockingIOError:
             pass
         return self.peer.is_ready

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rawdaq.config.settings import JournalSettings
-from rawdaq.delivery.items import count_of, stream_of
+from rawdaq.delivery.items import count_of, size_bytes, stream_of
 from rawdaq.delivery.journal.look import Look, Newest, cursor_status, look_at, store_status
 from rawdaq.delivery.journal.outlet import Outlet
 from rawdaq.delivery.queue import DeliveryQueue
@@ -24,6 +24,7 @@ from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Item, decode
 from rawdaq.journal.folder import entry_at
+from rawdaq.messages.message import Message
 from rawdaq.outage import Outage
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.sockets.dialling import Backoff
@@ -165,9 +166,14 @@ class Journal:
                     since,
                 )
 
-    def put(self, items: list[Item]) -> bool:
+    def put(self, items: Sequence[Item]) -> bool:
         """Have *items* written, then delivered; return False when the caller must await room in `queue`."""
         return self.queue.put(items)
+
+    def wanted(self, messages: list[Message]) -> list[Message]:
+        """Return those of *messages* that any publisher behind it takes."""
+        taking = [outlet.worker.messages for outlet in self.outlets]
+        return [message for message in messages if any(each.wants(message) for each in taking)]
 
     async def run(self) -> None:
         """Write what waits, group by group, until cancelled."""
@@ -300,7 +306,7 @@ def _groups(batch: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Yield *batch* in parts of about `_GROUP_BYTES`."""
     begin = size = 0
     for index, item in enumerate(batch, 1):
-        size += len(item) if isinstance(item, bytes) else item.size * item.dtype.itemsize
+        size += size_bytes(item)
         if size >= _GROUP_BYTES or index == len(batch):
             yield batch[begin:index]
             begin, size = index, 0

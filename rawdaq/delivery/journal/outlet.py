@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from rawdaq.delivery.items import NAMELESS
 from rawdaq.delivery.journal.cursor import PublisherCursor, Start
 from rawdaq.delivery.journal.ledger import Place, SampleLedger
 from rawdaq.delivery.journal.queue import JournalQueue
 from rawdaq.delivery.journal.source import Source
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import MAX_BYTES, MAX_PACKETS, RecordWriter
-from rawdaq.delivery.selection import selection
+from rawdaq.delivery.selection import MessageSelection, selection
 from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError
 from rawdaq.journal.entries import Item
@@ -85,8 +86,8 @@ class Outlet:
 
     def _queue(self, max_items: int, max_bytes: int) -> JournalQueue:
         publisher = self.publisher
-        chosen = selection([publisher.streams])
-        return JournalQueue(publisher.name, max_items, max_bytes, publisher.log, time.monotonic, chosen)
+        chosen, messages = selection([publisher.streams]), MessageSelection(publisher)
+        return JournalQueue(publisher.name, max_items, max_bytes, publisher.log, time.monotonic, chosen, messages)
 
     def _make_records(self, record_format: RecordFormat, log: logging.Logger, clock_ns: Callable[[], int]) -> None:
         records = _RecordQueue(self.publisher)
@@ -95,7 +96,7 @@ class Outlet:
         ledger = self._ledger = writer.ledger = records.ledger = SampleLedger(writer.counts_of)
 
         def enter(item: Item, place: Place) -> None:
-            if isinstance(item, bytes):
+            if isinstance(item, NAMELESS):
                 ledger.enter_whole(place.position)
             elif writer.takes(item.stream):
                 ledger.enter(item.stream, place, item.size)

@@ -5,13 +5,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from rawdaq.delivery.items import count_of, owned, size_bytes
+from rawdaq.delivery.items import NAMELESS, count_of, owned, size_bytes
 from rawdaq.delivery.journal.ledger import Place
 from rawdaq.delivery.journal.source import Source
 from rawdaq.delivery.queue import DeliveryQueue
-from rawdaq.delivery.selection import Selection
+from rawdaq.delivery.selection import MessageSelection, Selection
 from rawdaq.journal.entries import Item
 from rawdaq.journal.pieces import nothing_of, parts
+from rawdaq.messages.message import Message
 from rawdaq.publisher import Known, OverflowPolicy
 from rawdaq.stream_id import StreamId
 
@@ -34,7 +35,8 @@ class JournalQueue(DeliveryQueue[Item]):
         max_bytes: limit of their memory.
         log: where it says that it falls behind and catches up.
         clock: seconds that only run forward.
-        selection: what the publisher wants; None: everything.
+        selection: what the publisher wants of streams; None: everything.
+        messages: what it wants of messages.
 
     Attributes:
         moved: called when something was acknowledged, or left out.
@@ -50,12 +52,14 @@ class JournalQueue(DeliveryQueue[Item]):
         log: logging.Logger,
         clock: Callable[[], float],
         selection: Selection | None,
+        messages: MessageSelection,
     ) -> None:
         super().__init__(name, OverflowPolicy.BLOCK, max_items, max_bytes, log, clock)
         self.moved: Callable[[], None] = lambda: None
         self.enter: Enter | None = None
         self.read_count = 0
         self._selection = selection
+        self._messages = messages
         self._log = log
         self._places: deque[Place] = deque()  # of the items that wait
         self._next = 0  # what comes below this position is in memory, or done
@@ -121,6 +125,8 @@ class JournalQueue(DeliveryQueue[Item]):
         """Let *item* wait, or what of it is not delivered."""
         if self._selection is not None and not self._selection.of([item]):
             return
+        if isinstance(item, Message) and not self._messages.wants(item):
+            return
         if self._known is None and position > self._resume_end:
             self._add(Place(position, 0), item)
             return
@@ -130,21 +136,21 @@ class JournalQueue(DeliveryQueue[Item]):
     def _undelivered(self, position: int, item: Item) -> list[tuple[int, Item]]:
         """Return the parts of *item* that are not delivered; where records are made, an empty one for its end."""
         begin = 0
-        if not isinstance(item, bytes):
+        if not isinstance(item, NAMELESS):
             place = self._resume.get(item.stream, _NOWHERE)
             if position < place.position:
                 return []
             begin = place.sample if position == place.position else 0
         pieces: list[tuple[int, Item]] = [(0, item)]
-        if begin and not isinstance(item, bytes):
+        if begin and not isinstance(item, NAMELESS):
             pieces = [*parts(item, begin, item.size)]
         if self._known is not None:
             known, is_new = self._known, position >= self._new_from
             pieces = [(index + at, part) for index, piece in pieces for at, part in known.rest(piece, is_new)]
             if known.is_over:
                 self._known = None
-        is_end_done = not isinstance(item, bytes) and (not pieces or _end(pieces[-1]) < item.size)
-        if self.enter is not None and is_end_done and not isinstance(item, bytes):
+        is_end_done = not isinstance(item, NAMELESS) and (not pieces or _end(pieces[-1]) < item.size)
+        if self.enter is not None and is_end_done and not isinstance(item, NAMELESS):
             pieces.append((item.size, nothing_of(item)))  # so that it is known how far the stream is
         return pieces
 
@@ -238,4 +244,4 @@ _NOWHERE = Place(-1, 0)
 
 def _end(piece: tuple[int, Item]) -> int:
     index, part = piece
-    return index + (0 if isinstance(part, bytes) else part.size)
+    return index + (0 if isinstance(part, NAMELESS) else part.size)

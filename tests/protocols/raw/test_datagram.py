@@ -184,6 +184,14 @@ def test_a_wrong_datagram_of_thousands_of_packets_is_not_looked_at_for_long() ->
         READER.decode(datagram)
 
 
+def test_an_explanation_is_not_sought_in_more_than_the_first_packets() -> None:
+    reader = DatagramReader({0: ChannelFormat(100, Endianness.BIG, SampleType.INT32)})
+    for count, is_explained in ((60, True), (70, False)):
+        with pytest.raises(RemoteProtocolError) as raised:
+            reader.decode(sent(0, 2, b"\x01") * count)
+        assert (REASONS[type(raised.value)] == "other sample type") == is_explained
+
+
 @settings(max_examples=200)
 @given(
     st.binary(max_size=200) | st.integers(0, 58).flatmap(lambda cut: st.binary().map(lambda tail: wire()[:cut] + tail))

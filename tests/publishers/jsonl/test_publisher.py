@@ -19,6 +19,7 @@ from rawdaq.publishers.jsonl.files import LineFiles
 from rawdaq.publishers.jsonl.progress import Place, Progress
 from tests.disks import fail_with
 from tests.helpers import environment, until
+from tests.makers import START_NS, message
 from tests.makers import packet as samples
 
 SID = "XX_A_00_LOG/JSON"
@@ -286,3 +287,18 @@ async def test_a_process_that_is_told_to_end_loses_nothing(tmp_path: Path) -> No
     await until(lambda: os.path.exists(tmp_path / "state.json"))
     await one.aclose()
     assert json.loads((tmp_path / "state.json").read_text().splitlines()[-1]) == {"done": [1, 1000]}
+
+
+async def test_messages_are_lines_with_their_headers_and_payloads(tmp_path: Path) -> None:
+    one = publisher(tmp_path, "%c/%n.%s.%l.%Y.jsonl")
+    await one.open()
+    event = message(1, time_ns=START_NS, payload=b"\x00\xff").published(0, "Triggers", 7)
+    log = message(2, "~log").published(0, "Relay", START_NS)
+    elsewhere = message(3, "~log").published(1, "a/../../b", START_NS)
+    await one.deliver([event, log, item(1, name="none"), elsewhere, message(4, time_ns=1 << 80).published(0, "T", 7)])
+    await one.aclose()
+    (line,) = lines(tmp_path / "event" / "XX.DEMO.Triggers.2026.jsonl")
+    assert json.loads(line) == {**event.header, "payload_base64": "AP8="}
+    (line,) = lines(tmp_path / "log" / "..Relay.2026.jsonl")
+    assert json.loads(line) == log.header
+    assert (one.status()["lines"], one.status()["skipped"]) == (2, 3)

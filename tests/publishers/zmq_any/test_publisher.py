@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import zmq
 
+from rawdaq.messages import frames
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers import zmq_any
 from rawdaq.sockets.zeromq import dialling as zmq_dialling
 from tests.helpers import DEADLINE_S, until
-from tests.makers import packet
+from tests.makers import message, packet
 from tests.names import NAME, Names
 from tests.publishers.zmq_any.taking import (
     ANY_PORT,
@@ -61,6 +62,18 @@ async def test_plain_bytes_go_out_as_they_are_and_counted(context: Any) -> None:
             assert subscriber.recv_multipart() == [b"abc"]
             after: Any = publisher.status()
             assert (after["messages"] - before["messages"], after["bytes"] - before["bytes"]) == (1, 3)
+
+
+async def test_messages_go_out_as_two_or_three_frames(context: Any) -> None:
+    sent = [message(index, payload=b"x" * index).published(index, "T", 5) for index in range(3)]
+    async with publishing(bind=ANY_PORT) as publisher:
+        with connected(context, zmq.SUB, publisher.address) as subscriber:
+            await subscribed(publisher, subscriber)
+            await publisher.deliver(sent[:1])
+            assert publisher.try_deliver(sent[1:])
+            for each in sent:
+                await until(lambda: subscriber.poll(0))
+                assert frames.decode(subscriber.recv_multipart()) == each
 
 
 async def test_a_run_is_sent_as_its_packets_and_a_large_batch_lets_others_run(

@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 from rawdaq.config.settings import StationSettings
+from rawdaq.messages import frames as frames_of_messages
 from rawdaq.protocols.message import decode
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.zmq_pub import publisher as zmq_pub
@@ -22,7 +23,7 @@ from rawdaq.subscriber import Subscriber
 from tests.fake_device import Described, Session, fake_device, wire
 from tests.helpers import until
 from tests.live import publishing, subscribed, subscribers
-from tests.makers import START_NS, packet
+from tests.makers import START_NS, message, packet
 from tests.publishers.zmq_subscribers import OTHER, SlowSubscriber, ZmqSub, received
 from tests.servers import serving
 
@@ -45,6 +46,19 @@ async def test_plain_bytes_go_out_unchanged_as_one_frame() -> None:
             await subscribed(publisher)
             await publisher.apublish(b"any bytes \x00\xff")
             assert await received(subscriber, 1) == [[b"any bytes \x00\xff"]]
+
+
+async def test_messages_go_out_as_two_or_three_frames() -> None:
+    sent = [message(index, payload=b"x" * index).published(index, "T", 5) for index in range(3)]
+    async with publishing() as publisher:
+        with ZmqSub(b"~event.XX") as subscriber:
+            subscriber.connect(publisher.address)
+            await subscribed(publisher)
+            await publisher.deliver(sent[:2])
+            assert publisher.try_deliver([message(0, "~log").published(0, "T", 5), sent[2]])
+            frames = await received(subscriber, 3)
+            assert list(map(len, frames)) == [2, 3, 3]
+            assert [frames_of_messages.decode(each) for each in frames] == sent
 
 
 async def test_subscriber_gets_only_what_begins_with_its_topics() -> None:

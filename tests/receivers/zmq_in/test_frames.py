@@ -18,7 +18,7 @@ from tests.receivers.zmq_senders import ANY_PORT, STATION, Keeper, address_of, r
 
 
 class FrameKeeper(Keeper):
-    takes_messages = True
+    takes_multiparts = True
 
     async def deliver(self, batch: Sequence[Any]) -> None:
         await super().deliver(batch)

@@ -3,7 +3,7 @@
 from rawdaq.errors import InvalidValue
 from rawdaq.protocols.datalink.expressions.syntax import Parser, State
 
-_MAX_STEPS = 500_000  # of one name: a large expression may have many ways, and its client waits for them
+_MAX_STEPS = 50_000  # of one name: a large expression may have many ways, and its client waits for them
 _MAX_REMEMBERED = 4096  # sets of places
 _MAX_TEXT = 1 << 16
 

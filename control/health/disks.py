@@ -1,0 +1,122 @@
+"""What only a look at the disks shows: how much is free where components write, and when it will be used up.
+
+A look can hang, as one at a network disk whose server is gone, so the program that asks makes it, not the component.
+"""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rawdaq.control.health.parts import count, entries, number
+from rawdaq.control.health.problem import Row
+
+_TIMEOUT_S = 2.0
+_STEADY_S = 600.0  # before that, what was written at the start says nothing of the days to come
+
+
+class Disk(NamedTuple):
+    """One look at a disk: its device number, its size, and what is free for users other than root."""
+
+    device: int
+    size_bytes: int
+    free_bytes: int
+
+
+class _Folder(NamedTuple):
+    """Where a part of a component writes: its name in ``disks``, the path, and how fast it grows."""
+
+    name: str
+    path: str
+    bytes_a_day: float
+
+
+def with_disks(rows: Sequence[Row]) -> list[Row]:
+    """Return *rows* with ``disks``: for each part that writes to a disk, by name, what is free there.
+
+    The names are those of publishers, ``journal``, ``capture`` and ``receiver``. ``left_s`` is for how long that lasts
+    at the rate at which all parts of *rows* have filled that disk since they started; None where nothing grows, or
+    where it is too early to say.
+    """
+    folders = [_folders(row) for row in rows]
+    disks = look_at({folder.path for each in folders for folder in each})
+    grows: Counter[int] = Counter()
+    for folder in (folder for each in folders for folder in each):
+        if isinstance(disk := disks.get(folder.path), Disk):
+            grows[disk.device] += round(folder.bytes_a_day)
+    shown: list[Row] = []
+    for row, each in zip(rows, folders, strict=True):
+        found: Row = {folder.name: _entry(folder.path, disks.get(folder.path), grows) for folder in each}
+        entry: Row = {"disks": found}
+        shown.append(row | entry)
+    return shown
+
+
+def _folders(row: Row) -> list[_Folder]:
+    """Return where a component writes; it must be running, for others do not say."""
+    parts = entries(row.get("publishers"))
+    receiver = row.get("receiver")
+    if isinstance(receiver, dict):
+        parts |= {"receiver": receiver} | {key: part for key, part in entries(receiver).items() if key == "capture"}
+    if isinstance(journal := row.get("journal"), dict):
+        parts["journal"] = journal
+    uptime_s = count(row, "uptime_s")
+    return [
+        _Folder(name, path, _written(part) / uptime_s * 86_400 if uptime_s >= _STEADY_S else 0.0)
+        for name, part in parts.items()
+        if isinstance(path := part.get("path"), str) and path
+    ]
+
+
+def _written(part: Row) -> float:
+    """Return how much a publisher has written into files that nobody removes; those of rings and journals are."""
+    written = number(part.get("written_bytes"))
+    return written if written is not None else count(part, "bytes") if "open_files" in part else 0
+
+
+def _entry(path: str, disk: Disk | str | None, grows: Mapping[int, int]) -> Row:
+    if not isinstance(disk, Disk):
+        return {"path": path, "failure": disk or f"it does not answer within {_TIMEOUT_S:g} s"}
+    a_day = grows.get(disk.device, 0)
+    return {
+        "path": path,
+        "size_bytes": disk.size_bytes,
+        "free_bytes": disk.free_bytes,
+        "grows_bytes_per_day": a_day,
+        "left_s": round(disk.free_bytes / a_day * 86_400) if a_day else None,
+    }
+
+
+def look_at(paths: Iterable[str], timeout_s: float = _TIMEOUT_S) -> dict[str, Disk | str]:
+    """Return what is free at *paths*, or why that cannot be said; a path whose disk does not answer is missing.
+
+    Each disk is asked by a thread of its own: one that hangs does not keep the others, or the program, from going on.
+    """
+    found: dict[str, Disk | str] = {}
+
+    def look(path: str) -> None:
+        found[path] = _disk(Path(path))
+
+    threads = [threading.Thread(target=look, args=(path,), daemon=True) for path in sorted(set(paths))]
+    for thread in threads:
+        thread.start()
+    left_s = timeout_s
+    for thread in threads:
+        thread.join(left_s)
+        if thread.is_alive():
+            left_s = 0.0
+    return dict(found)
+
+
+def _disk(path: Path) -> Disk | str:
+    """Return what is free at *path*, or, while that is not there, at the folder above."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        shown = os.statvfs(path)
+        device = path.stat().st_dev
+    except OSError as error:
+        return error.strerror or str(error)
+    return Disk(device, shown.f_frsize * shown.f_blocks, shown.f_frsize * shown.f_bavail)

@@ -1,0 +1,44 @@
+"""What of a status has the expected type: a component of another version, or one of a user, may answer otherwise."""
+
+from rawdaq.control.health.problem import Row
+from rawdaq.protocols.command import JsonValue
+from rawdaq.times import NS_PER_S
+
+
+def entries(value: JsonValue) -> dict[str, Row]:
+    """Return those entries of a dictionary that are dictionaries; nothing of anything else."""
+    return {key: entry for key, entry in value.items() if isinstance(entry, dict)} if isinstance(value, dict) else {}
+
+
+def items(value: JsonValue) -> list[Row]:
+    """Return those items of a list that are dictionaries; nothing of anything else."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def number(value: JsonValue) -> float | None:
+    """Return *value* when it is a number; None when it is none, as a truth value is.
+
+    >>> number(5), number(0.5), number(True), number("5")
+    (5, 0.5, None, None)
+    """
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count(entry: Row, key: str) -> float:
+    """Return the number *key* of *entry*; 0 without one."""
+    return number(entry.get(key)) or 0
+
+
+def past_ns(seconds: JsonValue, now_ns: int) -> int | None:
+    """Return the time that lies *seconds* before *now_ns*; None when that is no number.
+
+    >>> past_ns(2.5, 10**10), past_ns(None, 10**10)
+    (7500000000, None)
+    """
+    passed = number(seconds)
+    return None if passed is None else now_ns - round(passed * NS_PER_S)
+
+
+def text_of(value: JsonValue) -> str:
+    """Return *value* as it stands in a sentence."""
+    return str(value)

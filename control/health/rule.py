@@ -1,0 +1,79 @@
+"""The rule: what is wrong with a component, from what it answers to ``status``, and how bad that is.
+
+It asks nothing and reads no clock: the same JSON gives the same problems on a page, in an alarm and in a test. Keys
+that are missing, as those of a component of another version, are no problem.
+"""
+
+from collections.abc import Iterable
+
+from rawdaq.control.health.parts import entries, items, number, past_ns, text_of
+from rawdaq.control.health.problem import Health, Problem, Row, Severity
+from rawdaq.control.health.publishers import of_disks, of_journal, of_publishers
+from rawdaq.control.health.streams import of_streams
+from rawdaq.protocols.command import JsonValue
+
+_TROUBLES = ("problem", "state_failure", "state_error")  # keys of a receiver that say what is wrong
+_OF_STATES = {"dead": Severity.DEAD, "failed": Severity.DEAD}
+
+
+def health(row: Row, now_ns: int, *, must_run: bool = False) -> Health:
+    """Return what is wrong with a component, the worst first.
+
+    >>> row = {"state": "running", "streams": {"XX.A..HHZ": {"silent_s": 40.0}}}
+    >>> health(row, 100 * 10**9).problems[0].text
+    'XX.A..HHZ silent for 40.0 s'
+
+    Args:
+        row: the component's entry in ``status --json``, see `rawdaq.control.status.rows`.
+        now_ns: when the row was made; from it and the durations of the row follows since when a problem is there.
+        must_run: whether a component that was stopped in order is a problem too.
+    """
+    return Health(sorted(_problems(row, now_ns, must_run=must_run), key=lambda problem: problem.order))
+
+
+def _problems(row: Row, now_ns: int, *, must_run: bool) -> Iterable[Problem]:
+    state = str(row.get("state"))
+    if error := row.get("error"):
+        return [Problem(_OF_STATES.get(state, Severity.HUNG), str(error))]
+    if state == "stopped":
+        return [Problem(Severity.STOPPED, "it does not run")] if must_run else []
+    publishers = of_publishers(row, now_ns)
+    found = [*_of_state(state), *_of_receiver(row.get("receiver"), now_ns), *publishers]
+    if any(problem.needs_a_person for problem in publishers):  # else it is how back-pressure works under load
+        found += _of_holds(row.get("receiver"))
+    found += [*of_journal(row.get("journal")), *of_disks(row)]
+    return [*found, *of_streams(entries(row.get("streams")), now_ns)]
+
+
+def _of_state(state: str) -> Iterable[Problem]:
+    if state == "paused":
+        yield Problem(Severity.PAUSED, "paused by command; the command `resume` goes on")
+    elif state != "running":
+        yield Problem(Severity.STOPPED, f"it is {state}")
+
+
+def _of_receiver(receiver: JsonValue, now_ns: int) -> Iterable[Problem]:
+    """Yield what is wrong with the side from which data come."""
+    if not isinstance(receiver, dict):
+        return
+    for endpoint in items(receiver.get("endpoints")):
+        if endpoint.get("connected") is False:
+            reason = endpoint.get("last_failure")
+            text = f"{endpoint.get('address')} is not connected" + (f": {reason}" if reason else " yet")
+            yield Problem(Severity.NO_DATA, text, past_ns(endpoint.get("disconnected_s"), now_ns))
+    for part in (receiver, *entries(receiver).values()):
+        yield from (Problem(Severity.UNSAFE, str(part[key])) for key in _TROUBLES if part.get(key))
+    if number(skipped := receiver.get("files_skipped")):
+        reasons = receiver.get("skipped")
+        first = reasons[0] if isinstance(reasons, list) and reasons else "see the log"
+        text = f"{text_of(skipped)} of {text_of(receiver.get('files'))} files are not played: {first}"
+        yield Problem(Severity.INCOMPLETE, text)
+
+
+def _of_holds(receiver: JsonValue) -> Iterable[Problem]:
+    """Yield why nothing is read, if that is so."""
+    endpoints = items(receiver.get("endpoints")) if isinstance(receiver, dict) else []
+    held = [endpoint.get("held") for endpoint in endpoints]
+    reasons = {str(reason) for each in held if isinstance(each, list) for reason in each if reason != "paused"}
+    for reason in sorted(reasons):
+        yield Problem(Severity.NOTHING_READ, f"nothing is read meanwhile: {reason}")
