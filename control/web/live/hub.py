@@ -22,10 +22,6 @@ MAX_STREAMS_IN_ALL = 6000
 _TICK_S = 0.1
 _LOOK_S = 1.0
 _LINGER_S = 30.0  # after the last viewer: for one who comes back, or loads the page again
-_NO_LIVE = (
-    "it has no live publisher; add one to its station file, such as live: "
-    "{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 9004}"
-)
 
 
 class Source(NamedTuple):
@@ -36,12 +32,14 @@ class Source(NamedTuple):
         address: of a live publisher; None where it has none.
         rate_hz: samples per second; None: not known yet.
         sample_type: empty: not known yet.
+        reason: why there is no address; empty where there is one.
     """
 
     component: str
     address: str | None
     rate_hz: float | None
     sample_type: str
+    reason: str = ""
 
 
 class Sources(Protocol):
@@ -131,8 +129,7 @@ class Hub:
         found = [
             stream
             for stream, source in self._seen_sources().items()
-            if source.address is not None
-            and (source.rate_hz or stream in self._memories)
+            if (stream in self._memories or (source.address is not None and source.rate_hz))
             and stream.matches(request.streams)
         ]
         room = MAX_STREAMS_IN_ALL - len(self._memories)
@@ -154,8 +151,7 @@ class Hub:
             if source.component in found or not (source.address is None or source.address in silent):
                 continue
             if stream.matches(request.streams):
-                reason = _NO_LIVE if source.address is None else f"its live publisher {source.address} does not answer"
-                found[source.component] = reason
+                found[source.component] = source.reason or f"its live publisher {source.address} does not answer"
         return found
 
     def _seen_sources(self) -> Mapping[StreamId, Source]:
