@@ -20,8 +20,10 @@ from rawdaq.control import invocation
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
+from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
+from rawdaq.control.setup.command import init
 from rawdaq.control.start_stop import restart, start, stop
 from rawdaq.control.status.command import status
 
@@ -155,22 +157,7 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
             registry.publisher_class(publisher.class_name)
 
 
-@cli.command()
-@click.argument("station", metavar="NET.STA")
-def init(station: str) -> int:
-    """Write NET.STA.yaml, a station file to begin with."""
-    from rawdaq.config import DEMO_FILE
-    from rawdaq.control import template
-    from rawdaq.errors import InvalidValue
-
-    try:
-        file = template.write(station, DEMO_FILE, Path())
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
-    click.echo(f"{file} is written. Edit it, then: {PROGRAM} check {file} && {PROGRAM} start all -c {file}")
-    return 0
-
-
+cli.add_command(init)
 cli.add_command(describe)
 cli.add_command(schema)
 cli.add_command(status)
@@ -178,6 +165,7 @@ cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
 cli.add_command(journal)
+cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
 

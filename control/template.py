@@ -1,4 +1,4 @@
-"""A station file to begin with."""
+"""A station file to begin with, and files that are written once and never over another."""
 
 from pathlib import Path
 
@@ -10,6 +10,31 @@ from rawdaq.errors import ComponentError, InvalidValue
 _DEMO_CODES = "network: XX, code: DEMO"
 
 
+def text(station: str, demo: Path) -> str:
+    """Return the packaged *demo* with the codes of *station*.
+
+    Raises:
+        InvalidValue: *station* is not NET.STA.
+    """
+    settings = codes(station)
+    # In quotes, because YAML reads the network NO as false.
+    return demo.read_text().replace(_DEMO_CODES, f'network: "{settings.network}", code: "{settings.code}"')
+
+
+def codes(station: str) -> StationSettings:
+    """Return network and station of NET.STA.
+
+    Raises:
+        InvalidValue: *station* is not NET.STA.
+    """
+    network, _, code = station.partition(".")
+    try:
+        return StationSettings(network=network, code=code)
+    except ValidationError as error:
+        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
+        raise InvalidValue(f"{station!r} is not NET.STA, such as XX.DEMO: {reasons}") from error
+
+
 def write(station: str, demo: Path, folder: Path) -> Path:
     """Write *folder*/NET.STA.yaml, the packaged *demo* with the codes of *station*, and return its path.
 
@@ -17,19 +42,35 @@ def write(station: str, demo: Path, folder: Path) -> Path:
         InvalidValue: *station* is not NET.STA.
         ComponentError: the file is there already, or cannot be written.
     """
-    network, _, code = station.partition(".")
+    content = text(station, demo)
+    return write_new(file_of(station, folder), content)
+
+
+def file_of(station: str, folder: Path) -> Path:
+    """Return where the station file of *station* is written."""
+    return folder / f"{station}.yaml"
+
+
+def check_new(file: Path) -> None:
+    """Refuse to write *file* when it is there already.
+
+    Raises:
+        ComponentError: it is.
+    """
+    if file.exists():
+        raise ComponentError(_there(file))
+
+
+def write_new(file: Path, content: str) -> Path:
+    """Make *file* of *content*, or leave none behind; return it.
+
+    Raises:
+        ComponentError: the file is there already, or cannot be written.
+    """
     try:
-        StationSettings(network=network, code=code)
-    except ValidationError as error:
-        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
-        raise InvalidValue(f"{station!r} is not NET.STA, such as XX.DEMO: {reasons}") from error
-    file = folder / f"{station}.yaml"
-    # In quotes, because YAML reads the network NO as false.
-    text = demo.read_text().replace(_DEMO_CODES, f'network: "{network}", code: "{code}"')
-    try:
-        _write_new(file, text)
+        _write_new(file, content)
     except FileExistsError as error:
-        raise ComponentError(f"{file} is there already; edit it, or move it away first") from error
+        raise ComponentError(_there(file)) from error
     except OSError as error:
         raise ComponentError(
             f"{file} cannot be written: {error.strerror}; run init in a folder that you may write to and that has room"
@@ -37,11 +78,14 @@ def write(station: str, demo: Path, folder: Path) -> Path:
     return file
 
 
-def _write_new(file: Path, text: str) -> None:
-    """Make *file* of *text*, or leave none behind."""
-    with file.open("x") as opened:
+def _there(file: Path) -> str:
+    return f"{file} is there already; edit it, or move it away first"
+
+
+def _write_new(file: Path, content: str) -> None:
+    with file.open("x", encoding="utf-8") as opened:
         try:
-            opened.write(text)
+            opened.write(content)
             opened.flush()
         except OSError:
             file.unlink()

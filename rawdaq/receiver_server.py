@@ -28,6 +28,7 @@ from rawdaq.packet import Packet, PacketRun
 from rawdaq.process import commands
 from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
+from rawdaq.process.usage import usage
 from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.listening import SocketSetup
@@ -372,6 +373,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             "state": self._state if self._unpaused.is_set() else "paused",
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "process": usage(),
             "receiver": self.receiver_status(),
             "publishers": self._fanout.status(),
             "journal": None if self._fanout.journal is None else self._fanout.journal.status(),

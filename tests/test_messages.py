@@ -80,9 +80,7 @@ def test_numbers_of_messages_that_were_lost_before_are_left_out() -> None:
 def test_the_number_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "MAX_TOPICS", 1)
     counted = Topics("T")
-    assert counted.has_room_for("~log")
-    counted.numbered([message(0)])
-    assert (counted.has_room_for(message().topic), counted.has_room_for("~log")) == (True, False)
+    assert [counted.admits(topic) for topic in ("~log", "~log", "~monitor")] == [True, True, False]
 
 
 FILE = """\

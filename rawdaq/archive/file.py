@@ -6,13 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from rawdaq.archive.coverage import Coverage
-from rawdaq.archive.layout import TORN
 from rawdaq.archive.whole_records import whole_records
 from rawdaq.disk.files import open_locked
+from rawdaq.disk.set_aside import set_aside
 from rawdaq.miniseed.format import RecordRun
-from rawdaq.times import to_iso
-
-_COPY_BYTES = 1 << 20
 
 
 class ArchiveFile:
@@ -47,7 +44,7 @@ class ArchiveFile:
             self._identity = status.st_dev, status.st_ino
             self.bad_bytes, end = whole_records(self.descriptor, status.st_size)
             if end < status.st_size:
-                self.set_aside = _set_aside(self.descriptor, path, end, now_ns), status.st_size - end
+                self.set_aside = set_aside(self.descriptor, path, end, now_ns), status.st_size - end
                 os.ftruncate(self.descriptor, end)
             self.coverage = Coverage(path, end)
         except OSError as error:
@@ -125,33 +122,3 @@ def _open(path: Path, root: Path | None) -> int:
 def _with_path(error: OSError, path: Path) -> OSError:
     """Return *error* with the name of the file that it is about."""
     return OSError(error.errno, error.strerror, error.filename or str(path))
-
-
-def _set_aside(fd: int, path: Path, begin: int, now_ns: int) -> Path:
-    """Copy what follows *begin* into a new file beside *path* and return that; it is on the disk then."""
-    target, copy = _new_beside(path, now_ns)
-    try:
-        while block := os.pread(fd, _COPY_BYTES, begin):
-            begin += os.write(copy, block)
-        os.fsync(copy)
-    except OSError:
-        target.unlink()
-        raise
-    finally:
-        os.close(copy)
-    return target
-
-
-def _new_beside(path: Path, now_ns: int) -> tuple[Path, int]:
-    """Create a file beside *path* under a new name; return its path and its descriptor.
-
-    It is a hidden one, so that ``archive/*/*/*/*/*`` and programs that read archives find data files only.
-    """
-    stamp = to_iso(now_ns, 0).replace("-", "").replace(":", "")
-    number = 0
-    while True:
-        target = path.with_name(f".{path.name}{TORN}{stamp}" + (f"-{number}" if number else ""))
-        try:
-            return target, os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            number += 1

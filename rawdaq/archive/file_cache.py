@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rawdaq.archive.file import ArchiveFile
-from rawdaq.archive.layout import TORN
 from rawdaq.disk.mounts import MountedFolder
+from rawdaq.disk.set_aside import TORN
 from rawdaq.open_files import REMEDY, first_for_sockets
 from rawdaq.stream_id import StreamId
 

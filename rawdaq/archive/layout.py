@@ -18,9 +18,6 @@ LAYOUTS: Mapping[str, str] = {
     "bud": "%n/%s/%s.%n.%l.%c.%Y.%j",
 }
 
-#: Part of the name of a set-aside file, which is never continued as a data file.
-TORN = ".torn-"
-
 _TOKEN = re.compile(r"([%#])(.?)|([^%#]+)")
 
 _DIGIT = "[0-9]"

@@ -113,29 +113,30 @@ class EntryEncoder:
             elif isinstance(item, Message):
                 entry = _message(item, number, now_ns)
             else:
-                body = _HEAD.pack(number, 0, now_ns, _NO_QUALITY) + item
-                entry = Entry(_BYTES_STREAM, now_ns, now_ns, body, Form.BYTES)
+                head = _HEAD.pack(number, 0, now_ns, _NO_QUALITY)
+                entry = Entry(_BYTES_STREAM, now_ns, now_ns, item, Form.BYTES, head=head)
         except struct.error as error:
             raise InvalidValue(f"a time or a number does not fit in 64 bits: {error}") from error
-        if len(entry.body) > MAX_BODY_BYTES:
-            raise InvalidValue(f"{len(entry.body)} bytes of {entry.stream} are more than {MAX_BODY_BYTES}")
+        if entry.size_bytes > MAX_BODY_BYTES:
+            raise InvalidValue(f"{entry.size_bytes} bytes of {entry.stream} are more than {MAX_BODY_BYTES}")
         return entry
 
     def _packet(self, packet: Packet, number: int) -> Entry:
         name, facts = self._facts_of(packet)
         quality = packet.timing_quality
         head = _HEAD.pack(number, packet.sequence, packet.received_ns, _NO_QUALITY if quality is None else int(quality))
-        start_ns = packet.start_ns
-        return Entry(name, start_ns, _end_ns(start_ns, packet.size, packet.rate_hz), head + packet.data, 1, facts)
+        end_ns = _end_ns(packet.start_ns, packet.size, packet.rate_hz)
+        return Entry(name, packet.start_ns, end_ns, packet.data, Form.PACKET, facts, head)
 
     def _run(self, run: PacketRun, number: int) -> Entry:
         name, facts = self._facts_of(run)
         quality = _NO_QUALITY if run.timing_quality is None else int(run.timing_quality)
         starts = np.array(run.starts_ns, "<i8").tobytes()
         head = _HEAD.pack(number, run.sequence, run.received_ns, quality)
-        body = b"".join((head, _COUNT.pack(len(run)), starts, np.ascontiguousarray(run.samples).data))
+        head += _COUNT.pack(len(run)) + starts
+        samples = np.ascontiguousarray(run.samples).reshape(-1).view("u1").data
         end_ns = _end_ns(run.starts_ns[-1], run.samples.shape[1], run.rate_hz)
-        return Entry(name, run.start_ns, max(run.start_ns, end_ns), body, Form.RUN, facts)
+        return Entry(name, run.start_ns, max(run.start_ns, end_ns), samples, Form.RUN, facts, head)
 
     def _facts_of(self, item: Packet | PacketRun) -> _Facts:
         key = item.stream, item.rate_hz, item.dtype, item.marks

@@ -154,7 +154,7 @@ class AsyncStore:
             StoreFull: cursors need all that may be kept.
         """
         writer, sync = self._opened(self._writer), self._opened(self._sync)
-        size = sum(len(entry.body) for entry in entries)
+        size = sum(entry.size_bytes for entry in entries)
         if self.waiting_bytes and self.waiting_bytes + size > self._max_waiting_bytes:
             self.refused += 1
             raise DiskSlow(str(self.store.path), f"{self.waiting_bytes / 1e6:.1f} MB wait to be written")

@@ -3,6 +3,7 @@
 A disk that refuses a sync may have dropped what it was given, and the next sync then succeeds without it.
 """
 
+import io
 import os
 import threading
 from collections import deque
@@ -11,7 +12,25 @@ from typing import NamedTuple
 
 from rawdaq.store.errors import DiskGone, typed_errors
 from rawdaq.store.folder import File, Folder
+from rawdaq.store.format.drafts import Piece
 from rawdaq.store.segments.segment import Segment
+
+_LARGE_BYTES = 16 << 10
+
+
+class Memory(NamedTuple):
+    """Where the bytes of a group are held.
+
+    Args:
+        data: the bytes.
+        buffer: what they are in, to be used again when they are on the disk; None: they are few.
+    """
+
+    data: bytes | memoryview
+    buffer: io.BytesIO | None
+
+
+NO_MEMORY = Memory(b"", None)
 
 
 class Group(NamedTuple):
@@ -20,14 +39,14 @@ class Group(NamedTuple):
     Args:
         segment: where to.
         offset: the place in its file.
-        data: the bytes.
+        memory: the bytes.
         position: what comes behind it.
         limit: positions below it may be given out once it is on the disk.
     """
 
     segment: Segment
     offset: int
-    data: bytes
+    memory: Memory
     position: int
     limit: int
 
@@ -60,9 +79,23 @@ class Durability:
         self._lock = threading.Lock()  # held while the disk works
         self._state = threading.Lock()  # held for moments
         self._groups: deque[Group] = deque()
+        self._free: list[io.BytesIO] = []  # what the last sync has set free
         self._files: dict[Segment, File] = {}
         self._is_folder_changed = False
         self._must_rewrite = False
+
+    def memory(self, pieces: Iterable[Piece], size_bytes: int) -> Memory:
+        """Return *pieces* joined, where much is joined in memory that was used before.
+
+        New memory comes from the system page by page, which costs more than the rest of a write.
+        """
+        if size_bytes < _LARGE_BYTES:
+            return Memory(b"".join(pieces), None)
+        with self._state:
+            buffer = self._free.pop() if self._free else io.BytesIO()
+        buffer.seek(0)
+        buffer.writelines(pieces)
+        return Memory(buffer.getbuffer()[:size_bytes], buffer)
 
     def add(self, group: Group, new_file: File | None = None) -> None:
         """Hold what was written.
@@ -77,7 +110,7 @@ class Durability:
                 self._files[group.segment] = new_file
                 self._is_folder_changed = True
             self._groups.append(group)
-            self.waiting_bytes += len(group.data)
+            self.waiting_bytes += len(group.memory.data)
 
     def holds(self, segment: Segment) -> bool:
         """Return whether something in *segment* is not known to be on the disk."""
@@ -108,7 +141,7 @@ class Durability:
     def _sync(self, groups: list[Group], files: dict[Segment, File], is_folder_changed: bool) -> None:
         if self._must_rewrite:
             for group in groups:
-                files[group.segment].write(group.data, group.offset)
+                files[group.segment].write(group.memory.data, group.offset)
         for segment in dict.fromkeys(group.segment for group in groups):
             files[segment].sync()
         if is_folder_changed:
@@ -118,9 +151,14 @@ class Durability:
     def _forget(self, groups: list[Group]) -> None:
         """Hold nothing more of what is on the disk, but the file that is written."""
         with self._state:
+            self._free.clear()
             for group in groups:
                 self._groups.popleft()
-                self.waiting_bytes -= len(group.data)
+                data, buffer = group.memory
+                self.waiting_bytes -= len(data)
+                if buffer is not None and isinstance(data, memoryview):
+                    data.release()
+                    self._free.append(buffer)
             self._keep({groups[-1].segment, *(group.segment for group in self._groups)})
         self.position, self.limit, self.synced_ns = groups[-1].position, groups[-1].limit, self._clock()
 

@@ -62,7 +62,7 @@ class File:
             parts.append(data)
         return b"".join(parts)
 
-    def write(self, data: bytes, offset: int) -> None:
+    def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of *data* at *offset*.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdaq.store.cursors import CursorBook
-from rawdaq.store.durability import Group
+from rawdaq.store.durability import NO_MEMORY, Group
 from rawdaq.store.errors import UnknownFormat
 from rawdaq.store.folder import File
 from rawdaq.store.format import control, frames
@@ -209,9 +209,9 @@ class Opening:
         durability.position = segments[count].first
         for segment in segments[count:-1]:
             file = File(folder.segment_path(segment.first), os.O_RDWR)
-            durability.add(Group(segment, _WRITTEN_BEFORE, b"", segment.end, start.limit), file)
+            durability.add(Group(segment, _WRITTEN_BEFORE, NO_MEMORY, segment.end, start.limit), file)
         file = start.place.file if start.place else File(folder.segment_path(segments[-1].first), os.O_RDWR)
-        durability.add(Group(segments[-1], _WRITTEN_BEFORE, b"", last.kept.next_position, start.limit), file)
+        durability.add(Group(segments[-1], _WRITTEN_BEFORE, NO_MEMORY, last.kept.next_position, start.limit), file)
 
     def _report_losses(self, segment: Segment, content: Content, is_same_boot: bool) -> None:
         """Report what was cut, and what a power cut has damaged before that; other damage is found when it is read."""

@@ -19,17 +19,24 @@ class Entry(NamedTuple):
         stream: the name of the stream, up to 255 bytes as UTF-8.
         start_ns: its first instant.
         end_ns: its last instant, not before the first.
-        body: the content.
+        body: the content, bytes one after the other.
         format: a number from 0 to 255 that says how to read the body.
         facts: what does not change from entry to entry; kept once per segment and stream, not with each entry.
+        head: what the content begins with, where it is in two pieces: they are joined when they are written.
     """
 
     stream: str
     start_ns: int
     end_ns: int
-    body: bytes
+    body: bytes | memoryview
     format: int = 0
     facts: bytes = b""
+    head: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the content is."""
+        return len(self.head) + len(self.body)
 
 
 class Stored(NamedTuple):

@@ -12,7 +12,7 @@ from rawdaq.store.durability import Durability, Group
 from rawdaq.store.errors import DiskFull, DiskGone, typed_errors, unavailable
 from rawdaq.store.folder import File, Folder
 from rawdaq.store.format.control import Boot, pack_limit
-from rawdaq.store.format.drafts import Draft
+from rawdaq.store.format.drafts import Draft, Piece
 from rawdaq.store.format.frames import Kind
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.segment import ENDLESS, Segment
@@ -183,10 +183,10 @@ class Writer:
         place = self._place
         if place is not None and not self._skips:
             draft = self._draft(place.table, entries, cursors, limit)
-            headers, data = draft.close()
-            if place.offset + len(data) <= self._segment_bytes:
+            headers, pieces = draft.close()
+            if place.offset + sum(map(len, pieces)) <= self._segment_bytes:
                 self._remove_begun()
-                self._put(place, draft, headers, data, limit)
+                self._put(place, draft, headers, pieces, limit)
                 self._parts.book.written(cursors)
                 return
             if place.segment.first == self.next_position:  # nothing in it uses up a position: no two files of one name
@@ -194,9 +194,9 @@ class Writer:
         place = self._fresh = self._fresh or self._begin(bool(entries))
         head = self._head(limit)
         draft = self._draft(place.table, entries, cursors, 0)
-        headers, data = draft.close()
-        head_headers, head_data = head.close()
-        self._put(place, draft, head_headers + headers, head_data + data, limit)
+        headers, pieces = draft.close()
+        head_headers, head_pieces = head.close()
+        self._put(place, draft, head_headers + headers, head_pieces + pieces, limit)
         self._fresh = self._begun = None
         self._skips = False
         self._parts.book.written(cursors)
@@ -244,14 +244,16 @@ class Writer:
                 self._parts.folder.retire(self._begun)
             self._fresh = self._begun = None
 
-    def _put(self, place: Place, draft: Draft, headers: bytes, data: bytes, limit: int) -> None:
-        """Write *data*; when that has worked, let it be read."""
+    def _put(self, place: Place, draft: Draft, headers: bytes, pieces: Sequence[Piece], limit: int) -> None:
+        """Write *pieces*; when that has worked, let them be read."""
         durability, catalog = self._parts.durability, self._parts.catalog
-        if len(data) > MAX_GROUP_BYTES:
-            raise InvalidValue(f"group of {len(data)} bytes, limit is {MAX_GROUP_BYTES}")
-        if durability.waiting_bytes and durability.waiting_bytes + len(data) > _MAX_WAITING_BYTES:
+        size = sum(map(len, pieces))
+        if size > MAX_GROUP_BYTES:
+            raise InvalidValue(f"group of {size} bytes, limit is {MAX_GROUP_BYTES}")
+        if durability.waiting_bytes and durability.waiting_bytes + size > _MAX_WAITING_BYTES:
             durability.sync()
-        self._write_bytes(place, data)
+        memory = durability.memory(pieces, size)
+        self._write_bytes(place, memory.data)
         for declared in draft.declared:
             place.table.declare(declared)
         place.table.add(headers)
@@ -259,18 +261,18 @@ class Writer:
         if limit:
             self._limit, self._limit_set = limit, (time.monotonic(), draft.position)
             self._near = (draft.position + limit) // 2
-        group = Group(place.segment, place.offset, data, draft.position, self._limit)
+        group = Group(place.segment, place.offset, memory, draft.position, self._limit)
         durability.add(group, place.file if place.offset == 0 else None)
         if place.offset == 0:
             if self._place is not None:
                 self._place.segment.close_at(self._place.offset)
             catalog.append(place.segment, self._previous_end)
-        self.written_bytes += len(data)
-        self._place = place._replace(offset=place.offset + len(data))
+        self.written_bytes += size
+        self._place = place._replace(offset=place.offset + size)
         self.next_position = self._previous_end = draft.position
         catalog.end = End(place.segment, self._place.offset, draft.position, draft.position)
 
-    def _write_bytes(self, place: Place, data: bytes) -> None:
+    def _write_bytes(self, place: Place, data: Piece) -> None:
         """Write *data*; when that fails, clean up behind it, and see whether it failed because the folder has gone."""
         try:
             if self._is_torn:

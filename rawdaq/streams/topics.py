@@ -74,9 +74,12 @@ class Topics:
         counts.next_frame += count
         counts.skipped += count
 
-    def has_room_for(self, topic: str) -> bool:
-        """Return whether *topic* is known, or may be one more."""
-        return topic in self._topics or len(self._topics) < MAX_TOPICS
+    def admits(self, topic: str) -> bool:
+        """Return whether *topic* is known; it is from now on where there may be one more."""
+        if topic not in self._topics and len(self._topics) >= MAX_TOPICS:
+            return False
+        self._of(topic)
+        return True
 
     def _of(self, topic: str) -> _Topic:
         counts = self._topics.get(topic)

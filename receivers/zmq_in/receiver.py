@@ -13,11 +13,13 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Packet
 from rawdaq.protocols.array import HeaderForm
+from rawdaq.protocols.message import is_waveform
 from rawdaq.protocols.message_errors import MessageMalformed
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
 from rawdaq.receivers.zmq_in.frames import FrameInput
+from rawdaq.receivers.zmq_in.messages import MessageInput, check_wanted
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
@@ -44,8 +46,9 @@ class ZMQReceiver(ReceiverServer):
     """Reads PUSH or PUB sockets, as many as there are.
 
     By default the messages are those that rawdaq publishes: what another machine received is published here with its
-    names, times, timing qualities and sequence numbers. With `array` they are those of a detector, of which packets are
-    made, with `frames` those of a detector that are passed on whole, and with `raw` any.
+    names, times, timing qualities and sequence numbers. With `messages` that is what is no waveform, too. With `array`
+    the messages are those of a detector, of which packets are made, with `frames` those of a detector that are passed
+    on whole, and with `raw` any.
 
     Args:
         publishers: where the packets go.
@@ -55,7 +58,9 @@ class ZMQReceiver(ReceiverServer):
         pattern: ``sub`` reads PUB sockets, ``pull`` reads PUSH sockets.
         bind: the peers connect to us; otherwise we connect to them, and again whenever they went away.
         streams: shell-style patterns of ``NET.STA.LOC.CHA``, like ``XX.*.*.HH?``: what is published of rawdaq's
-            messages; none means all.
+            waveforms; none means all, or with `messages` none of them.
+        messages: what is passed on besides waveforms, by beginnings of topics: ``["~event", "~log"]``, ``["~"]`` for
+            all: events, readouts, telemetry, logs and monitoring of other components, with who made them and when.
         topics: what to subscribe to, by beginnings of the first frame, where the messages are not rawdaq's; none: all.
         array: messages are ``array-1.0``, of these streams.
         raw: every frame is passed on unchanged, as a message of its own.
@@ -79,6 +84,7 @@ class ZMQReceiver(ReceiverServer):
         pattern: Literal["sub", "pull"] = "sub",
         bind: bool = False,
         streams: list[str] = [],  # noqa: B006 - it is never changed
+        messages: Annotated[list[str], AfterValidator(check_wanted)] = [],  # noqa: B006 - it is never changed
         topics: list[str] = [],  # noqa: B006 - it is never changed
         array: ArraySettings | None = None,
         raw: bool = False,
@@ -92,10 +98,12 @@ class ZMQReceiver(ReceiverServer):
         name: str = "ZMQReceiver",
     ) -> None:
         super().__init__("", 0, publishers, name)
-        _check(pattern, streams, topics, _kinds(array, raw, frames))
+        _check(pattern, streams, topics, messages, _kinds(array, raw, frames))
         _check_bind(bind, endpoints)
         self.numbers_packets = self.stats.has_stamps = array is not None
         self.messages = LiveMessages(streams, self.log)
+        self._message_input = MessageInput(messages, self.topics, self.messages.refusals) if messages else None
+        self._takes_waveforms = bool(streams) or not messages
         self.frames = FrameInput(HeaderForm(mode_metadata), header_part, self.log) if frames else None
         self._io_threads = io_threads
         self._arrays: dict[ZmqEndpoint, ArrayStreams] = {}
@@ -103,14 +111,14 @@ class ZMQReceiver(ReceiverServer):
         options = ZmqOptions(
             zmq.PULL if pattern == "pull" else zmq.SUB,
             bind,
-            [topic.encode() for topic in topics] or prefixes(streams),
+            _topics(topics, streams, messages),
             high_water_mark or (_FRAMES_WAITING if frames else _MESSAGES_WAITING),
             int(max_message_mb * 1e6),
             is_by_frame=raw,
             is_whole=frames,
             curve=curve_files(curve, is_bound=bind),
         )
-        take: _Taker = self._pass if raw else self._take
+        take: _Taker = self._pass if raw else self._take if self._message_input is None else self._take_all
         if self.frames is not None:
             take = functools.partial(self._pass_frames, self.frames)
         for address in endpoints:
@@ -128,7 +136,7 @@ class ZMQReceiver(ReceiverServer):
         """
         described: ArraySettings | None = options["array"]
         kinds = _kinds(described, options["raw"], options["frames"])
-        _check(options["pattern"], options["streams"], options["topics"], kinds)
+        _check(options["pattern"], options["streams"], options["topics"], options["messages"], kinds)
         _check_bind(options["bind"], options["endpoints"])
         curve_files(options["curve"], is_bound=options["bind"])
         return described.streams(station) if described else []
@@ -151,6 +159,8 @@ class ZMQReceiver(ReceiverServer):
         """Return the endpoints, what was lost before it arrived, and what was refused."""
         lost = {endpoint.address: streams.lost for endpoint, streams in self._arrays.items() if streams.lost}
         lost |= {str(stream): missing for stream, missing in self.messages.lost.items()}
+        if self._message_input is not None:
+            lost |= self._message_input.order.lost
         shown = super().receiver_status() | {"lost": lost}
         if self.frames is not None:
             for endpoint in self.endpoints:
@@ -172,6 +182,18 @@ class ZMQReceiver(ReceiverServer):
     def _pass(self, endpoint: ZmqEndpoint, burst: list[bytes]) -> None:
         """Publish frames as they are."""
         self.publish_now(burst, endpoint)
+
+    def _take_all(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
+        """Publish what a burst holds of waveforms and of messages; each keep their order."""
+        assert self._message_input is not None  # noqa: S101 - it is chosen with this
+        waveforms: list[list[bytes]] = []
+        others: list[list[bytes]] = []
+        for frames in burst:
+            (waveforms if is_waveform(frames[0]) else others).append(frames)
+        if waveforms and self._takes_waveforms:
+            self._take(endpoint, waveforms)
+        for messages in self._message_input.runs(endpoint.address, others):
+            self.publish_now(messages, endpoint)
 
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
         """Publish what the messages of a burst hold."""
@@ -212,7 +234,17 @@ def _kinds(array: ArraySettings | None, raw: bool, frames: bool) -> list[str]:
     return [name for name, is_given in (("array", array is not None), ("raw", raw), ("frames", frames)) if is_given]
 
 
-def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], kinds: Sequence[str]) -> None:
+def _topics(topics: Sequence[str], streams: Sequence[str], messages: Sequence[str]) -> list[bytes]:
+    """Return what to subscribe to."""
+    if topics:
+        return [topic.encode() for topic in topics]
+    waveforms = prefixes(streams) if streams or not messages else []
+    return [*waveforms, *(topic.encode() for topic in messages)]
+
+
+def _check(
+    pattern: str, streams: Sequence[str], topics: Sequence[str], messages: Sequence[str], kinds: Sequence[str]
+) -> None:
     """Refuse options that do not go together, and patterns that can name no stream.
 
     Raises:
@@ -225,6 +257,8 @@ def _check(pattern: str, streams: Sequence[str], topics: Sequence[str], kinds: S
         )
     if streams and kinds:
         raise InvalidValue(f"`streams` selects rawdaq's messages; with `{kinds[0]}` there are `topics`")
+    if messages and kinds:
+        raise InvalidValue(f"`messages` are rawdaq's, and with `{kinds[0]}` nothing is: use a receiver of their own")
     if topics and pattern == "pull":
         raise InvalidValue("`topics` are what a `sub` subscribes to; a `pull` gets everything: remove them")
     if topics and not kinds:

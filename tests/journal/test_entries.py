@@ -29,7 +29,8 @@ marks = st.none() | st.builds(Marks, st.integers(0, 4), st.integers(0, 255), st.
 
 
 def stored(entry: Entry, position: int = 7) -> Stored:
-    return Stored(position, entry.stream, entry.start_ns, entry.end_ns, entry.body, entry.format, entry.facts)
+    body = entry.head + entry.body
+    return Stored(position, entry.stream, entry.start_ns, entry.end_ns, body, entry.format, entry.facts)
 
 
 def samples_of(dtype: np.dtype[Any], data: bytes) -> Any:
@@ -80,7 +81,7 @@ def test_plain_bytes_come_back_as_they_were() -> None:
 
 def test_a_packet_is_little_more_than_its_samples() -> None:
     entry = EntryEncoder().encode(packet(0, 100), 0, NOW_NS)
-    assert len(entry.body) == 25 + 400
+    assert entry.size_bytes == 25 + 400
     assert entry.facts == np.array([100.0]).tobytes() + b"<i4"
 
 

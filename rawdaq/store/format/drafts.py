@@ -2,15 +2,16 @@
 
 import struct
 from collections.abc import Mapping, Sequence
-from zlib import crc32
 
 from rawdaq.errors import InvalidValue
 from rawdaq.store.format import control, frames
+from rawdaq.store.format.checksum import crc32
 from rawdaq.store.format.frames import FORMAT_SHIFT, LAST_OF_GROUP, MAGIC, Kind
 from rawdaq.store.values import MAX_BODY_BYTES, MAX_FACTS_BYTES, MAX_FORMAT, MAX_STREAM_BYTES, Declared, Entry
 
 #: The number of each stream with its facts.
 Numbers = Mapping[tuple[str, bytes], int]
+Piece = bytes | memoryview
 
 
 class Draft:
@@ -35,7 +36,7 @@ class Draft:
         self._new: dict[tuple[str, bytes], int] = {}
         self._control: list[tuple[bytes, bytes]] = []
         self._headers: list[bytes] = []
-        self._bodies: list[bytes] = []
+        self._contents: list[Piece] = []  # in two pieces each
 
     def add_control(self, kind: Kind, body: bytes, start_ns: int = 0, stream: int = 0, copies: int = 1) -> None:
         """Add an entry of the store itself; two copies of what a flipped bit must not cost."""
@@ -54,19 +55,21 @@ class Draft:
             InvalidValue: an entry is not what the store can hold.
         """
         position, pack, check = self.position, frames.FIELDS.pack, frames.CHECK.pack
-        headers, bodies, known, new = self._headers, self._bodies, self._numbers.get, self._new.get
+        headers, contents, known, new = self._headers, self._contents, self._numbers.get, self._new.get
         try:
-            for stream, start_ns, end_ns, body, form, facts in entries:
+            for stream, start_ns, end_ns, body, form, facts, head in entries:
                 number = known((stream, facts))
                 if number is None:
                     number = new((stream, facts))
                     if number is None:
                         number = self._declare(Declared(stream, facts))
-                if start_ns > end_ns or len(body) > MAX_BODY_BYTES or not 0 <= form <= MAX_FORMAT:
-                    raise InvalidValue(_complaint(start_ns, end_ns, body, form))
-                fields = pack(MAGIC, form << FORMAT_SHIFT, len(body), position, start_ns, end_ns, number, crc32(body))
+                size = len(head) + len(body)
+                if start_ns > end_ns or size > MAX_BODY_BYTES or not 0 <= form <= MAX_FORMAT:
+                    raise InvalidValue(_complaint(start_ns, end_ns, size, form))
+                sum_ = crc32(body, crc32(head)) if head else crc32(body)
+                fields = pack(MAGIC, form << FORMAT_SHIFT, size, position, start_ns, end_ns, number, sum_)
                 headers.append(fields + check(crc32(fields)))
-                bodies.append(body)
+                contents += head, body
                 position += 1
         except struct.error as error:
             raise InvalidValue(f"time or number of an entry does not fit in 64 bits: {error}") from error
@@ -81,14 +84,15 @@ class Draft:
         self.add_control(Kind.DECLARATION, control.pack_declaration(declared), stream=number, copies=2)
         return number
 
-    def close(self) -> tuple[bytes, bytes]:
-        """Return all its headers, and all of it as it is written."""
+    def close(self) -> tuple[bytes, list[Piece]]:
+        """Return all its headers, and all of it in pieces, which are written one behind the other."""
         headers = [header for header, _ in self._control] + self._headers
-        bodies = [body for _, body in self._control] + self._bodies
         if headers:
             headers[-1] = _marked(headers[-1])
-        frames_ = [part for pair in zip(headers, bodies, strict=True) for part in pair]
-        return b"".join(headers), b"".join(frames_)
+        contents = [piece for _, body in self._control for piece in (b"", body)] + self._contents
+        pieces: list[Piece] = [b""] * (3 * len(headers))
+        pieces[::3], pieces[1::3], pieces[2::3] = headers, contents[::2], contents[1::2]
+        return b"".join(headers), pieces
 
 
 def _marked(header: bytes) -> bytes:
@@ -98,9 +102,9 @@ def _marked(header: bytes) -> bytes:
     return fields + frames.CHECK.pack(crc32(fields))
 
 
-def _complaint(start_ns: int, end_ns: int, body: bytes, form: int) -> str:
+def _complaint(start_ns: int, end_ns: int, size_bytes: int, form: int) -> str:
     if start_ns > end_ns:
         return f"an entry ends at {end_ns} before it starts at {start_ns}"
-    if len(body) > MAX_BODY_BYTES:
-        return f"body of {len(body)} bytes, limit is {MAX_BODY_BYTES}"
+    if size_bytes > MAX_BODY_BYTES:
+        return f"body of {size_bytes} bytes, limit is {MAX_BODY_BYTES}"
     return f"format {form} is not in 0-{MAX_FORMAT}"

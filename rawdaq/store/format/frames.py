@@ -8,10 +8,11 @@ upper eight bits are the format of a body.
 import struct
 from enum import IntEnum
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+
+from rawdaq.store.format.checksum import crc32
 
 MAGIC = 0xA75E
 HEADER_BYTES = 44

@@ -5,12 +5,12 @@ and behind a damaged header the next one is found again.
 """
 
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from rawdaq.store.format import frames
+from rawdaq.store.format.checksum import crc32
 from rawdaq.store.format.frames import HEADER_BYTES, Rows, column
 
 _STEP_FRAMES = 4096  # walked before they are checked, so that a damaged length leads astray for so long at most

@@ -15,11 +15,11 @@ checksum of its own, so that a lookup reads little and believes nothing unchecke
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from rawdaq.store.format.checksum import crc32
 from rawdaq.store.values import Declared
 
 BLOCK_BYTES = 4096

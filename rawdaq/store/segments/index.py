@@ -2,11 +2,11 @@
 
 from bisect import bisect_left
 from typing import Protocol
-from zlib import crc32
 
 import numpy as np
 
 from rawdaq.store.format import sidecar
+from rawdaq.store.format.checksum import crc32
 from rawdaq.store.format.sidecar import BLOCK_BYTES, HEAD_BYTES, Directory, IndexDamaged
 from rawdaq.store.segments.table import Spans
 from rawdaq.store.values import Declared, Extent

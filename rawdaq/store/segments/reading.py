@@ -1,11 +1,11 @@
 """Reads entries in order of position, from any position on, while they are written."""
 
 import struct
-from zlib import crc32
 
 from rawdaq.errors import InvalidValue
 from rawdaq.store.errors import typed_errors
 from rawdaq.store.format import frames
+from rawdaq.store.format.checksum import crc32
 from rawdaq.store.format.frames import FIELD_BYTES, FORMAT_SHIFT, HEADER_BYTES, KIND_MASK, MAGIC, Kind
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.segment import Segment

@@ -23,7 +23,8 @@ class MustKeepMessages(MustKeep):
 
 
 def stored(entry: Entry) -> Stored:
-    return Stored(7, entry.stream, entry.start_ns, entry.end_ns, entry.body, entry.format, entry.facts)
+    body = entry.head + entry.body
+    return Stored(7, entry.stream, entry.start_ns, entry.end_ns, body, entry.format, entry.facts)
 
 
 def test_a_message_comes_back_as_it_was() -> None:
@@ -35,10 +36,11 @@ def test_a_message_comes_back_as_it_was() -> None:
 
 def test_an_entry_that_is_no_message_is_refused() -> None:
     entry = EntryEncoder().encode(MESSAGES[0], 0, 5)
-    a_list = entry.body[:25] + b"\3\0\0\0[1]"
-    for body in (entry.body[:20], entry.body[:27], entry.body.replace(b'{"rawdaq"', b'["rawdaq"'), a_list):
+    whole = entry.head + entry.body
+    a_list = whole[:25] + b"\3\0\0\0[1]"
+    for body in (whole[:20], whole[:27], whole.replace(b'{"rawdaq"', b'["rawdaq"'), a_list):
         with pytest.raises(EntryUnreadable):
-            decode(stored(entry._replace(body=body)))
+            decode(stored(entry._replace(head=b"", body=body)))
 
 
 async def test_messages_survive_a_kill_and_come_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def written(groups: list[list[bytes]], first: int = FIRST) -> tuple[bytes, list[
         draft = Draft(position, {("s", b""): 0}, 1)
         draft.add_control(Kind.LIMIT, b"12345678")
         draft.add_entries([Entry("s", 0, 1, body) for body in bodies])
-        data += draft.close()[1]
+        data += b"".join(draft.close()[1])
         ends.append(len(data))
         position = draft.position
     return data, ends

@@ -53,7 +53,8 @@ def index(time_ns: int) -> int:
 
 
 def obspys_events(ratios: Any) -> Any:
-    return obspy.signal.trigger.trigger_onset(ratios, 5.0, 1.5)
+    triggers: Any = obspy.signal.trigger
+    return triggers.trigger_onset(ratios, 5.0, 1.5)
 
 
 def ends(found: Sequence[Found | Together]) -> list[End]:

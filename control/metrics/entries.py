@@ -1,0 +1,114 @@
+"""From the status of components to entries of which each gives one sample of some metrics, with its labels."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from rawdaq.control.health.parts import count, entries, items, number
+from rawdaq.control.health.problem import Row
+from rawdaq.control.metrics import catalogue
+from rawdaq.control.metrics.catalogue import Metric
+from rawdaq.errors import InvalidValue
+from rawdaq.protocols.command import JsonValue
+from rawdaq.times import NS_PER_S, from_iso
+
+_STATES = ("running", "paused", "stopping", "restarting", "stopped", "hung", "failed", "dead")
+
+
+class Entry(NamedTuple):
+    """Something that has metrics.
+
+    Attributes:
+        metrics: which.
+        labels: their labels' values.
+        values: what they are taken from.
+    """
+
+    metrics: Sequence[Metric]
+    labels: tuple[str, ...]
+    values: Row
+
+
+def entries_of(row: Row, now_ns: int) -> Iterator[Entry]:
+    """Yield what has metrics in the status of one component, without its streams and its process."""
+    key = str(row.get("component"))
+    yield Entry(catalogue.COMPONENTS, (key,), row | {"state": _up(row)} | _health(row, now_ns))
+    for state in _STATES:
+        yield Entry([catalogue.STATES], (key, state), {"count": int(row.get("state") == state)})
+    kinds = Counter(str(problem.get("kind")) for problem in _problems(row))
+    for kind, problems in kinds.items():
+        yield Entry([catalogue.PROBLEMS], (key, kind), {"count": problems})
+    yield from _publishers(key, row)
+    receiver, journal = row.get("receiver"), row.get("journal")
+    if isinstance(journal, dict):
+        yield Entry(catalogue.JOURNAL, (key,), journal)
+    if isinstance(receiver, dict):
+        for endpoint in items(receiver.get("endpoints")):
+            yield Entry(catalogue.ENDPOINTS, (key, str(endpoint.get("address"))), endpoint)
+    for name, part in {**entries(row.get("publishers")), "receiver": receiver}.items():
+        if isinstance(part, dict) and isinstance(ring := part.get("ring"), dict):
+            yield Entry(catalogue.RINGS, (key, name), part | ring | _extent(ring))
+    for name, disk in entries(row.get("disks")).items():
+        yield Entry(catalogue.DISKS, (key, name), disk | {"answers": "failure" not in disk})
+
+
+def _up(row: Row) -> JsonValue:
+    """Return the state, where one that is paused by command runs too."""
+    return "running" if row.get("state") == "paused" else row.get("state")
+
+
+def _problems(row: Row) -> list[Row]:
+    health = row.get("health")
+    return items(health.get("problems")) if isinstance(health, dict) else []
+
+
+def _health(row: Row, now_ns: int) -> Row:
+    health = row.get("health")
+    if not isinstance(health, dict):
+        return {}
+    return {"number": health.get("number"), "age_s": _age_s(health.get("since"), now_ns)}
+
+
+def _age_s(since: JsonValue, now_ns: int) -> float | None:
+    try:
+        return (now_ns - from_iso(str(since))) / NS_PER_S if since else None
+    except InvalidValue:  # of another version
+        return None
+
+
+def _publishers(key: str, row: Row) -> Iterator[Entry]:
+    journal = row.get("journal")
+    cursors = entries(journal.get("cursors")) if isinstance(journal, dict) else {}
+    for name, shown in entries(row.get("publishers")).items():
+        written: Row = (
+            {} if "written_bytes" in shown or "open_files" not in shown else {"written_bytes": shown.get("bytes")}
+        )
+        behind: Row = {each: cursors.get(name, {}).get(each) for each in ("behind_packets", "behind_s")}
+        yield Entry(catalogue.PUBLISHERS, (key, name), shown | written | behind)
+
+
+def _extent(ring: Row) -> Row:
+    oldest, following = number(ring.get("oldest")), number(ring.get("next"))
+    return {} if oldest is None or following is None else {"packets": following - oldest}
+
+
+def stream_entries(rows: Iterable[Row]) -> Iterator[Entry]:
+    """Yield the streams of *rows*."""
+    for row in rows:
+        for name, shown in entries(row.get("streams")).items():
+            yield Entry(catalogue.STREAMS, (str(row.get("component")), name), _since_first(shown))
+
+
+def _since_first(shown: Row) -> Row:
+    """Return *shown* without what says nothing before the first packet."""
+    return shown if count(shown, "packets") else {**shown, "latency_s": None, "latency_max_s": None, "rate_hz": None}
+
+
+def process_entries(rows: Iterable[Row]) -> Iterator[Entry]:
+    """Yield the processes of *rows*; components that share one count once."""
+    seen: set[JsonValue] = set()
+    for row in rows:
+        used, pid = row.get("process"), row.get("pid")
+        if isinstance(used, dict) and not isinstance(pid, list | dict) and pid not in seen:
+            seen.add(pid)
+            yield Entry(catalogue.PROCESSES, (str(row.get("group") or row.get("component")),), used)
