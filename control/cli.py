@@ -26,6 +26,7 @@ from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
 from rawdaq.control.start_stop import restart, start, stop
 from rawdaq.control.status.command import status
+from rawdaq.control.web.command import web
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
@@ -168,6 +169,7 @@ cli.add_command(journal)
 cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
+cli.add_command(web)
 
 
 def _report_bug(error: Exception) -> int:

@@ -55,8 +55,10 @@ def _operation(route: Route, api: Api, schemas: Json) -> Json:
     refusals = {**COMMON, **(WITH_BODY if route.body else {413: WITH_BODY[413]})}
     refusals |= {**(WITH_QUERY if route.query else {}), **route.refusals}
     answers: Json = {str(route.status): _done(route, schemas)}
-    answers |= {str(status): {"description": why} for status, why in route.more_answers.items()}
     answers |= {str(status): _content(why, [api.error], schemas) for status, why in sorted(refusals.items())}
+    for status, (why, model) in route.more_answers.items():
+        others = [api.error] if status in refusals else []
+        answers[str(status)] = _content(why, [model, *others], schemas) if model else {"description": why}
     operation: Json = {
         "operationId": f"{route.method.lower()}{re.sub('[^A-Za-z0-9]', '_', route.path)}",
         "summary": route.summary,

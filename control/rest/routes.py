@@ -82,7 +82,7 @@ class Route:
         status: of the answer when it is done.
         media_type: of an answer that is no JSON.
         is_open: whether it is answered without the token.
-        more_answers: further statuses of an answer that is no refusal, and what they mean; 304 has no body.
+        more_answers: further statuses of an answer that is no refusal: what they mean, and the model of the body.
     """
 
     method: Literal["GET", "POST"]
@@ -96,7 +96,9 @@ class Route:
     status: int = 200
     media_type: str | None = None
     is_open: bool = False
-    more_answers: Mapping[int, str] = field(default_factory=dict[int, str])
+    more_answers: Mapping[int, tuple[str, type[BaseModel] | None]] = field(
+        default_factory=dict[int, tuple[str, type[BaseModel] | None]]
+    )
 
 
 class SocketClosed(Exception):

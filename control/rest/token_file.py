@@ -31,13 +31,17 @@ def read_token(file: Path) -> str:
     return token
 
 
-def write_token(file: Path) -> str:
-    """Write a new token into *file*, which only this user can read, in place of what was there; return it.
+def new_token() -> str:
+    """Return a token that nobody can guess: 256 random bits."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def write_token(file: Path, token: str) -> None:
+    """Write *token* into *file*, which only this user can read, in place of what was there.
 
     Raises:
         ComponentError: it cannot be written.
     """
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -47,4 +51,3 @@ def write_token(file: Path) -> str:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise ComponentError(f"{file} cannot be written: {error.strerror}") from error
-    return token

@@ -143,7 +143,7 @@ class Follower:
         self._rest = b""
 
     async def next_lines(self) -> tuple[list[str], int]:
-        """Return the next lines, at least one, and how many bytes before them were skipped because they were too many."""
+        """Return the next lines, at least one, and how many bytes before them were skipped: they came too fast."""
         while True:
             found = await asyncio.to_thread(self._read)
             if found[0]:

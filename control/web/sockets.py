@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -202,8 +204,6 @@ def _has_changed(known: Known, after: int) -> bool:
 
 
 def _matches(key: str, patterns: list[str]) -> bool:
-    from fnmatch import fnmatchcase
-
     return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
@@ -242,7 +242,7 @@ class _Log:
                 following.result()
 
     async def _follow(self, socket: Socket, request: LogRequest) -> None:
-        """Send the last lines, then new ones; begin with another file when the component is started again."""
+        """Send the last lines, then new ones."""
         known = self._watch.known.get(self._key)
         if known is None:
             raise Refused(404, f"the component {self._key} is there no more")
@@ -261,9 +261,8 @@ class _Log:
                 await socket.send(message.model_dump_json())
 
 
-def _size_bytes(file: Any) -> int:
+def _size_bytes(file: Path) -> int:
     try:
-        size: int = file.stat().st_size
+        return file.stat().st_size
     except OSError:
         return 0
-    return size

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from rawdaq.archive.layout import TORN, ArchiveLayout
+from rawdaq.archive.layout import ArchiveLayout
+from rawdaq.disk.set_aside import TORN
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.file import RecordFile
 from rawdaq.miniseed.reader import RecordUnreadable, Segment, read_record, read_segments, to_packet

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from rawdaq import open_files
@@ -118,11 +118,11 @@ class Listener:
             await asyncio.wait(self._making)
 
 
-async def bind(host: str | Sequence[str], port: int, address: str, log: logging.Logger) -> Listener:
+async def bind(host: str, port: int, address: str, log: logging.Logger) -> Listener:
     """Return a listener with all addresses that *host* has here; connections wait until `Listener.start`.
 
     Args:
-        host: the address to listen on, or several; of these, those that this machine does not have are left out.
+        host: the address to listen on.
         port: the port; 0 lets the system choose.
         address: how log lines and errors name host and port.
         log: the logger of the listener.
@@ -133,8 +133,7 @@ async def bind(host: str | Sequence[str], port: int, address: str, log: logging.
     sockets: list[socket.socket] = []
     try:
         failure: OSError | None = None
-        hosts = (host,) if isinstance(host, str) else host
-        for family, where in [each for name in hosts for each in await _addresses(name, port)]:
+        for family, where in await _addresses(host, port):
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
                 sockets.append(_listening(family, (where[0], chosen, *where[2:])))

@@ -66,7 +66,7 @@ class Asker:
         except RemoteProtocolError as error:
             raise CommandError(f"{key} sent an invalid reply: {error}; is its rawdaq of another version?") from error
 
-    async def timed(self, key: str, command: str) -> tuple[Result | CommandError, float]:
+    async def timed(self, key: str, command: str) -> "tuple[Result | CommandError, float]":
         """Return the answer, or why there is none, and how long that took."""
         began_s = time.monotonic()
         try:

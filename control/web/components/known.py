@@ -116,7 +116,7 @@ class Known:
         """Return the names of its streams: as it said, else as its station file says."""
         return self.streams or map(str, _expected(self.target))
 
-    def take(self, answer: Result | CommandError, took_s: float, now_ns: int, *, is_status: bool) -> None:
+    def take(self, answer: "Result | CommandError", took_s: float, now_ns: int, *, is_status: bool) -> None:
         """Take note of an answer to ``status`` or ``stats``, or why there was none."""
         row = self.answered.row
         if isinstance(answer, CommandError):
@@ -190,6 +190,12 @@ class Known:
         """Return one of its streams alone."""
         latency = shown.latency(self.histories[name])
         return StreamDetail.model_validate(self.streams[name].value | {"latency": latency.model_dump()})
+
+    def metrics_row(self) -> Row:
+        """Return its entry in ``status --json``, with what is wrong with it."""
+        judged = self.answered.verdict.health
+        found: Row = {"problems": judged.texts, "health": judged.as_json()}
+        return self.answered.row | found
 
     def sources(self) -> Mapping[StreamId, shown.Source]:
         """Return where its streams come from."""

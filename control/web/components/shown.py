@@ -96,7 +96,12 @@ def component(about: Answered) -> Component:
     publishers = parts(row.get("publishers"))
     streams = parts(row.get("streams"))
     named = row.get("publishers")
-    latencies = [value for each in streams.values() if (value := _number(each.get("latency_s"))) is not None]
+    slow = {name for each in parts(row.get("decimation")).values() for name in _values(each.get("streams"))}
+    latencies = [
+        value
+        for name, each in streams.items()
+        if name not in slow and (value := _number(each.get("latency_s"))) is not None and _count(each.get("packets"))
+    ]
     return Component(
         **about.verdict.fields(),
         key=str(row["component"]),
@@ -307,6 +312,10 @@ def parts(value: object) -> Mapping[str, Row]:
     if not isinstance(value, dict):
         return {}
     return {key: entry for key, entry in cast("Row", value).items() if isinstance(entry, dict)}
+
+
+def _values(value: object) -> list[str]:
+    return list(map(str, value.values())) if isinstance(value, dict) else []
 
 
 def _readers(said: Row) -> int | None:

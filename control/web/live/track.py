@@ -11,7 +11,7 @@ import numpy as np
 
 from rawdaq.control.web.live.blocks import block, drawn_type
 from rawdaq.control.web.live.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
-from rawdaq.control.web.live.samples import SampleRing
+from rawdaq.control.web.live.samples import Run, SampleRing
 from rawdaq.control.web.messages import LiveStream
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
@@ -102,6 +102,11 @@ class StreamMemory:
                 made = extremes(packet.start_ns, self.rate_hz, samples, track.ring.width_ns) if fine is None else fine
                 track.ring.merge(made if fine is None else coarser(fine, track.ring.width_ms // LEAST_COLUMN_MS))
         return True
+
+    def runs(self, since_ns: int) -> list[Run]:
+        """Return the samples since *since_ns*; none of a stream of which only columns are kept."""
+        ring = self._samples
+        return [] if self._is_fast else list(ring.runs(ring.since(since_ns), ring.count))
 
     def width_ms(self, asked_ms: float) -> int:
         """Return in which form who asks for *asked_ms* sees it: the width of a column; 0: as samples."""
