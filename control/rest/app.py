@@ -39,7 +39,9 @@ _Call = Callable[[Asked], Coroutine[Any, Any, Any]]
 _Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def application(api: Api, guard: Guard, log: logging.Logger, page: PageFiles | None = None) -> Starlette:
+def application(
+    api: Api, guard: Guard, log: logging.Logger, page: PageFiles | None = None, wrong: WrongTokens | None = None
+) -> Starlette:
     """Return what answers the requests that *guard* lets pass.
 
     Args:
@@ -47,8 +49,10 @@ def application(api: Api, guard: Guard, log: logging.Logger, page: PageFiles | N
         guard: who may ask.
         log: where bugs, and wrong tokens, are logged.
         page: files that are served too; every answer has the headers of a page then.
+        wrong: counts wrong tokens; by default they are counted here alone.
     """
-    answers = _Answers(api, guard, log, page)
+    wrong = wrong or WrongTokens(log)
+    answers = _Answers(api, guard, log, page, wrong)
     described = document(api, has_token=guard.token is not None)
 
     async def openapi(_: Asked) -> Json:
@@ -56,7 +60,7 @@ def application(api: Api, guard: Guard, log: logging.Logger, page: PageFiles | N
 
     described_at = Route("GET", f"{api.prefix}/openapi.json", openapi, "This document.", [])
     routes: list[BaseRoute] = [answers.route(route) for route in (*api.routes, described_at)]
-    routes += Sockets(api, guard, answers.wrong, log).routes()
+    routes += Sockets(api, guard, wrong, log).routes()
     if page is not None:
         routes.append(StarletteRoute("/{path:path}", answers.file(page), methods=["GET"]))
     made = Starlette(exception_handlers={HTTPException: answers.http_error})
@@ -67,10 +71,10 @@ def application(api: Api, guard: Guard, log: logging.Logger, page: PageFiles | N
 class _Answers:
     """Turns what handlers return and raise into responses."""
 
-    def __init__(self, api: Api, guard: Guard, log: logging.Logger, page: PageFiles | None) -> None:
+    def __init__(self, api: Api, guard: Guard, log: logging.Logger, page: PageFiles | None, wrong: WrongTokens) -> None:
         self._api, self._guard, self._log = api, guard, log
         self._headers = _HEADERS if page is None else {**_PAGE_HEADERS, **_HEADERS}
-        self.wrong = WrongTokens(log)
+        self._wrong = wrong
 
     def route(self, route: Route) -> StarletteRoute:
         """Return *route* as starlette has it."""
@@ -112,7 +116,7 @@ class _Answers:
         if refusal is None:
             return
         if refusal[0] == 401 and given_token(headers) is not None:
-            await self.wrong.note(request.client.host if request.client else "?")
+            await self._wrong.note(request.client.host if request.client else "?")
         raise Refused(*refusal)
 
     def _answer(self, status: int, made: Json | BaseModel | Content) -> Response:

@@ -111,7 +111,8 @@ def web(
             stack.callback(file.unlink, missing_ok=True)
             click.echo(f"{address}#token={settings.token}")
 
-        return asyncio.run(service.run(settings, runtime, logger, opened))
+        status: int = asyncio.run(service.run(settings, runtime, logger, opened))
+        return status
 
 
 def _loopback_beside(listen: Sequence[str]) -> list[str]:

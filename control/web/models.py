@@ -108,7 +108,7 @@ class Component(Judged):
         file: its station file.
         uptime_s: for how long it has run.
         streams: its streams.
-        latency_s: the largest latency of a stream, of the newest packet; decimated ones do not count: their filters wait.
+        latency_s: the largest latency of a stream, of the newest packet; without decimated ones, whose filters wait.
         readers: how many subscribers its live publishers have now.
         dropped: packets that its publishers dropped since it started.
         gaps: gaps of all its streams since it started.

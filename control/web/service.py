@@ -11,6 +11,7 @@ from rawdaq.control.rest.app import application
 from rawdaq.control.rest.files import PageFiles
 from rawdaq.control.rest.guard import Guard
 from rawdaq.control.rest.server import RestServer
+from rawdaq.control.rest.wrong_tokens import WrongTokens
 from rawdaq.control.web.api import PageApi
 from rawdaq.control.web.components.asking import Asker
 from rawdaq.control.web.components.catalog import Catalog
@@ -60,6 +61,12 @@ class WebServer:
         settings: how.
         runtime: the files of the components.
         log: where it logs.
+
+    Attributes:
+        watch: the components.
+        hub: their live streams.
+        wrong_tokens: counts those that clients gave.
+        app: what answers requests.
     """
 
     def __init__(self, settings: Settings, runtime: RuntimeFiles, log: logging.Logger) -> None:
@@ -71,7 +78,8 @@ class WebServer:
         api = PageApi(self.watch, self.hub, self._orders, runtime, is_health_open=settings.is_health_open).api()
         guard = Guard(settings.token, settings.names, CHANGE_HEADER)
         page = PageFiles(PAGE, "/page/", "index.html", _ADDRESSES, {"/favicon.ico": "favicon.svg"})
-        self.app = application(api, guard, log, page)
+        self.wrong_tokens = WrongTokens(log)
+        self.app = application(api, guard, log, page, self.wrong_tokens)
         self._server = RestServer(
             *(self.app, settings.hosts, settings.port, log),
             tls=settings.tls,
@@ -134,6 +142,7 @@ class WebServer:
             await asyncio.wait(self._tasks)
         await self.hub.aclose()
         self._asker.close()
+        self.wrong_tokens.log()
 
     async def _reap(self) -> None:
         while True:

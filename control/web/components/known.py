@@ -11,6 +11,7 @@ from rawdaq.control.names import Target
 from rawdaq.control.status.rows import row as row_of
 from rawdaq.control.web.components import shown
 from rawdaq.control.web.components.history import StreamHistory
+from rawdaq.control.web.live.hub import Source
 from rawdaq.control.web.models import ComponentDetail, Coordinates, Stream, StreamDetail
 from rawdaq.errors import CommandError, ComponentError, NoAnswer
 from rawdaq.protocols.command import Result
@@ -197,7 +198,7 @@ class Known:
         found: Row = {"problems": judged.texts, "health": judged.as_json()}
         return self.answered.row | found
 
-    def sources(self) -> Mapping[StreamId, shown.Source]:
+    def sources(self) -> Mapping[StreamId, Source]:
         """Return where its streams come from."""
         return {(stream := StreamId.parse(name)): shown.source(stream, self.answered) for name in self.streams}
 

@@ -176,7 +176,7 @@ def latency(history: StreamHistory) -> LatencyHistory:
 def details(about: Answered) -> dict[str, Any]:
     """Return the fields of `ComponentDetail` that `Component` does not have, but its streams."""
     receiver = about.row.get("receiver")
-    said = cast("Row", receiver) if isinstance(receiver, dict) else {}
+    said: Row = receiver if isinstance(receiver, dict) else {}
     endpoints = said.get("endpoints")
     publishers = parts(about.row.get("publishers"))
     journal, disks = about.row.get("journal"), about.row.get("disks")
@@ -315,7 +315,7 @@ def parts(value: object) -> Mapping[str, Row]:
 
 
 def _values(value: object) -> list[str]:
-    return list(map(str, value.values())) if isinstance(value, dict) else []
+    return list(map(str, cast("Row", value).values())) if isinstance(value, dict) else []
 
 
 def _readers(said: Row) -> int | None:

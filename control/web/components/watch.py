@@ -13,7 +13,8 @@ from rawdaq.control.web.components.asking import Asker
 from rawdaq.control.web.components.catalog import Catalog, Listed
 from rawdaq.control.web.components.events import EventMemory
 from rawdaq.control.web.components.known import Known
-from rawdaq.control.web.components.shown import Source, iso
+from rawdaq.control.web.components.shown import iso
+from rawdaq.control.web.live.hub import Source
 from rawdaq.control.web.messages import ChangesRequest
 from rawdaq.control.web.models import Event
 from rawdaq.errors import ComponentError

@@ -183,7 +183,9 @@ class Hub:
             self._update_all()
         if memory.add(packet) and memory.tracks:
             self._changed.add(memory)
-            if self._flushing is None:
+            if memory.is_urgent:
+                self.flush()
+            elif self._flushing is None:
                 delay_s = max(0.0, self._flushed_s + _TICK_S - self._clock())
                 self._flushing = asyncio.get_running_loop().call_later(delay_s, self.flush)
 

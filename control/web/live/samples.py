@@ -52,6 +52,11 @@ class SampleRing:
         self._marks: deque[_Mark] = deque(maxlen=_MARKS_LIMIT)
 
     @property
+    def capacity(self) -> int:
+        """How many samples are kept."""
+        return len(self._values)
+
+    @property
     def oldest(self) -> int:
         """The number of the oldest sample that is still there."""
         kept = max(0, self.count - len(self._values))

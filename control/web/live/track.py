@@ -103,6 +103,11 @@ class StreamMemory:
                 track.ring.merge(made if fine is None else coarser(fine, track.ring.width_ms // LEAST_COLUMN_MS))
         return True
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether what is not taken yet is so much that it would soon be overwritten."""
+        return any(track.is_urgent for track in self.tracks.values() if isinstance(track, SamplesTrack))
+
     def runs(self, since_ns: int) -> list[Run]:
         """Return the samples since *since_ns*; none of a stream of which only columns are kept."""
         ring = self._samples
@@ -153,6 +158,11 @@ class SamplesTrack:
         self.about = about
         self.ring = ring
         self._taken = ring.count
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether half of what is kept is not taken yet."""
+        return 2 * (self.ring.count - self._taken) > self.ring.capacity
 
     def take(self) -> bytes:
         """Return blocks of the samples that have come since the last call."""
