@@ -18,6 +18,7 @@ import click
 
 from rawdaq.control import invocation
 from rawdaq.control.alarms.command import alarms
+from rawdaq.control.container.commands import container
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
@@ -159,6 +160,7 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
 
 
 cli.add_command(init)
+cli.add_command(container)
 cli.add_command(describe)
 cli.add_command(schema)
 cli.add_command(status)
