@@ -28,6 +28,7 @@ from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
 from rawdaq.control.start_stop import restart, start, stop
 from rawdaq.control.status.command import status
+from rawdaq.control.systemd.command import systemd
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
@@ -172,6 +173,7 @@ cli.add_command(alarms)
 cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
+cli.add_command(systemd)
 
 
 def _report_bug(error: Exception) -> int:

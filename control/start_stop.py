@@ -13,6 +13,7 @@ from rawdaq.control.invocation import PROGRAM
 if TYPE_CHECKING:
     from rawdaq.config import ComponentSettings
     from rawdaq.control.names import Target
+    from rawdaq.process.log import LogForm
     from rawdaq.process.runtime_files import RuntimeFiles
 
 _SHOWN_SHORTAGES = 3  # of a thousand components that are all started with the same limit
@@ -30,9 +31,21 @@ _processes_option = click.option(
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
 @click.option("--demo", "is_demo", is_flag=True, help="Start the packaged demo station, for trying rawdaq out.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="How lines of --foreground are written.  [default: as Daemon.log_format says]",
+)
 @click.option("--strict", is_flag=True, help="Do not start a component of which a publisher cannot open now.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool, strict: bool) -> int:
+def start(
+    names: Sequence[str],
+    foreground: bool,
+    processes: int | None,
+    is_demo: bool,
+    log_format: "LogForm | None",
+    strict: bool,
+) -> int:
     """Start components; return when each of them answers.
 
     A publisher that cannot open now (its address is not there yet, its port is held, its folder is not mounted) is
@@ -52,6 +65,8 @@ def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo
         raise click.UsageError(f"start {kind} WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    if log_format and not foreground:
+        raise click.UsageError("--log-format needs --foreground; in the background Daemon.log_format says it.")
     if is_demo:
         invocation.choose_demo()
     invocation.refuse_demo(names)
@@ -66,18 +81,23 @@ def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
-            return _run_here(components, runtime, is_strict=strict)
+            return _run_here(components, runtime, strict, log_format)
         groups = spread(components, processes) if processes else [[each] for each in components]
         of_configurations = [(invocation.configuration(), group) for group in groups]
         return _start(of_configurations, runtime, is_strict=strict) or config_status
 
 
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles", *, is_strict: bool) -> int:
+def _run_here(
+    components: Sequence["ComponentSettings"],
+    runtime: "RuntimeFiles",
+    is_strict: bool,
+    log_format: "LogForm | None",
+) -> int:
     from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    return main.run_here(components[0], runtime, is_strict=is_strict)
+    return main.run_here(components[0], runtime, is_strict=is_strict, log_format=log_format)
 
 
 def _writers(targets: Sequence["Target"], *, is_all: bool) -> list["Target"]:

@@ -78,6 +78,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        started: set once it runs.
     """
 
     command_address: str | None = None
@@ -112,6 +113,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         self._fanout = Fanout(self.publishers, self.log)
         self._turn_at = _TURN_ITEMS
         self._decimation: Decimation | None = None
+        self.started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
@@ -258,6 +260,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             await self._open_in_time()
             self._silence.after_s = self.silent_after_s
             self._state = "running"
+            self.started.set()
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
             self._state = "stopping"

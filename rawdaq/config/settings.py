@@ -77,6 +77,7 @@ class DaemonSettings(Settings):
 
     Attributes:
         log_level: the least severe messages that its log shows.
+        log_format: how its log lines are written: as text, or as a JSON object each.
         core_id: the processor core that it is bound to; None leaves that to the system.
         log_to: ``HOST:PORT`` of a `LogReceiver` that gets the log too; while it is away the component does not wait.
         monitor: zmq address of a `MonitorReceiver`, to which a report is pushed once a second.
@@ -89,6 +90,7 @@ class DaemonSettings(Settings):
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     core_id: Annotated[int, Field(ge=0)] | None = None
     log_to: Annotated[str, AfterValidator(_check_log_to)] | None = None
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
