@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.publishers.container import ContainerPublisher
     from rawdaq.publishers.datalink import DataLinkPublisher
     from rawdaq.publishers.jsonl import JsonLinesPublisher
+    from rawdaq.publishers.log_file import LogFilePublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
     from rawdaq.publishers.raw_writer import RawWriter
     from rawdaq.publishers.repeater import RepeaterPublisher
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
 __all__ = [
+    "ContainerPublisher",
     "DataLinkPublisher",
     "JsonLinesPublisher",
+    "LogFilePublisher",
     "MiniSeedPublisher",
     "RawWriter",
     "RepeaterPublisher",
@@ -30,8 +34,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ContainerPublisher": "rawdaq.publishers.container",
     "DataLinkPublisher": "rawdaq.publishers.datalink",
     "JsonLinesPublisher": "rawdaq.publishers.jsonl",
+    "LogFilePublisher": "rawdaq.publishers.log_file",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",
     "RawWriter": "rawdaq.publishers.raw_writer",
     "RepeaterPublisher": "rawdaq.publishers.repeater",

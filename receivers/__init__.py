@@ -7,34 +7,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.assembler import ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
+    from rawdaq.receivers.logs import LogReceiver
     from rawdaq.receivers.mon_sender import ReceiverMonSender
+    from rawdaq.receivers.monitor import MonitorReceiver
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
+    from rawdaq.receivers.sta_lta import StaLtaTrigger
+    from rawdaq.receivers.timestamps import TimestampReceiver
+    from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
 __all__ = [
     "DataLinkReceiver",
     "FileReplayer",
+    "LogReceiver",
+    "MonitorReceiver",
     "RawReceiver",
     "RawUDPReceiver",
+    "ReadoutAssembler",
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
+    "StaLtaTrigger",
+    "TimestampReceiver",
+    "TriggerReceiver",
     "ZMQReceiver",
 ]
 
 _HOMES = {
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
+    "LogReceiver": "rawdaq.receivers.logs",
+    "MonitorReceiver": "rawdaq.receivers.monitor",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
+    "ReadoutAssembler": "rawdaq.receivers.assembler",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
+    "StaLtaTrigger": "rawdaq.receivers.sta_lta",
+    "TimestampReceiver": "rawdaq.receivers.timestamps",
+    "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
 }
 

@@ -16,6 +16,7 @@ from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
 from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
+from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.zeromq.socket import check_zmq_address
 from rawdaq.stream_id import StreamId
 
@@ -35,6 +36,23 @@ def _check_monitor(address: str) -> str:
     if "*" in check_zmq_address(address):
         raise ValueError(f"{address} is where others can connect to; name the monitor to connect to")
     return address
+
+
+def _check_log_to(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT, such as 127.0.0.1:10001")
+    return check_host(host.removeprefix("[").removesuffix("]")), int(port)
 
 
 class StationSettings(Settings):
@@ -71,8 +89,10 @@ class DaemonSettings(Settings):
 
     Attributes:
         log_level: the least severe messages that its log shows.
+        log_format: how its log lines are written: as text, or as a JSON object each.
         core_id: the processor core that it is bound to; None leaves that to the system.
-        monitor: zmq address to which monitoring messages are pushed.
+        log_to: ``HOST:PORT`` of a `LogReceiver` that gets the log too; while it is away the component does not wait.
+        monitor: zmq address of a `MonitorReceiver`, to which a report is pushed once a second.
         stop_timeout_s: how long a stop may take to deliver what waits; as long again it may take to close files, and
             soon after that the process is killed.
         silent_after_s: seconds without a packet after which a stream is reported as silent; by default five packet
@@ -82,7 +102,9 @@ class DaemonSettings(Settings):
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     core_id: Annotated[int, Field(ge=0)] | None = None
+    log_to: Annotated[str, AfterValidator(_check_log_to)] | None = None
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     silent_after_s: Annotated[float, Field(gt=0, le=864_000)] | None = None

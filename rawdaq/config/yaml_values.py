@@ -25,6 +25,8 @@ _SMALL_BYTES = 4096
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?0[0-9_]|[^.]*:")
 
+_SWITCHES = ("on", "off")  # to YAML 1.1 they are true and false
+
 _BLOCKS_OF_NAMES = ("Publishers", "Decimation", "Previews")
 
 
@@ -167,6 +169,8 @@ class _Values:
 
     def _key(self, node: yaml.Node, where: Where) -> str | int:
         key = self._scalar(node, where) if isinstance(node, yaml.ScalarNode) else None
+        if isinstance(key, bool) and node.value in _SWITCHES:
+            return str(node.value)  # an option may be called so; no key is a truth value
         if isinstance(key, str | int) and not isinstance(key, bool):
             return key
         word = node.value if isinstance(node, yaml.ScalarNode) else "of several values"

@@ -6,11 +6,12 @@ the context of the task that made them; so does a job that is given to `rawdaq.d
 
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from rawdaq.process.log import DaemonFileHandler, LogFileHandler, send_to
+from rawdaq.process.log import DaemonFileHandler, LogFileHandler, LogForm, formatter, send_to
 
 #: The level of the process itself, and of components until they set one.
 _LEVEL = "INFO"
@@ -64,12 +65,16 @@ class MemberLog(LogFileHandler):
     Args:
         file: the log file.
         logs: the logs of the process.
+
+    Attributes:
+        copies: what gets each line besides.
     """
 
     def __init__(self, file: Path, logs: MemberLogs) -> None:
         super().__init__(file, delay=True)
         self.setLevel(_LEVEL)
         self._logs = logs
+        self.copies: list[logging.Handler] = []
 
     def attach(self) -> None:
         """Take the lines of this task from now on, and of all tasks and callbacks that it makes."""
@@ -90,7 +95,9 @@ class MemberLog(LogFileHandler):
         self._logs.own.handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write *record* into the file."""
+        """Write *record* into the file, and hand it to those who get copies."""
+        for copy in self.copies:
+            copy.handle(record)
         super().emit(record)
         stream, self.stream = self.stream, None
         if stream is not None:
@@ -108,6 +115,23 @@ def configure_shared(file: Path) -> MemberLogs:
     return logs
 
 
+@contextmanager
+def copied_to(handler: logging.Handler) -> Generator[None]:
+    """Let *handler* have the lines of the component whose task asks, of the process when it has no such logs."""
+    member, root = _MEMBER.get(), logging.getLogger()
+    if member is None:
+        root.addHandler(handler)
+    else:
+        member.copies.append(handler)
+    try:
+        yield
+    finally:
+        if member is None:
+            root.removeHandler(handler)
+        else:
+            member.copies.remove(handler)
+
+
 def level() -> str:
     """Return the log level of the component whose task asks; of the process when it has no such logs."""
     member = _MEMBER.get()
@@ -121,3 +145,10 @@ def set_level(level: str) -> None:
         _OURS.setLevel(level)
     else:
         member.change_level(level)
+
+
+def set_format(form: LogForm) -> None:
+    """Set how the log lines of the component whose task asks are written; of the process when it has no such logs."""
+    member = _MEMBER.get()
+    for handler in [member] if member else logging.getLogger().handlers:
+        handler.setFormatter(formatter(form))

@@ -1,0 +1,105 @@
+"""LogFilePublisher: records as lines of text, whole, in files that rotate and are never written over."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawdaq.errors import ComponentError
+from rawdaq.messages.log import LogRecord
+from rawdaq.messages.message import Message
+from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publishers.log_file import LogFilePublisher
+from tests.makers import START_NS, message
+
+
+def record(text: str, **more: Any) -> Message:
+    return LogRecord(START_NS, 30, "daq", text, **more).message_of().published(0, "Logs", START_NS)
+
+
+async def opened(path: Path, **options: Any) -> LogFilePublisher:
+    publisher = LogFilePublisher(path, **options)
+    await publisher.open()
+    return publisher
+
+
+async def test_records_are_lines_that_people_read(tmp_path: Path) -> None:
+    publisher = await opened(tmp_path / "new" / "daq.log")
+    await publisher.deliver([record("one"), record("two\nthree", component="XX.DEMO.T", exception="Traceback\nx")])
+    event = message(1).published(0, "T", START_NS)
+    odd = message(0, "~log", message=5).published(0, "T", START_NS)
+    await publisher.deliver([event, odd, b"plain"])
+    await publisher.aclose()
+    await publisher.aclose()
+    assert (tmp_path / "new" / "daq.log").read_text().splitlines() == [
+        "2026-11-21T00:00:00.000Z WARNING daq one",
+        "2026-11-21T00:00:00.000Z WARNING daq [XX.DEMO.T] two\\nthree",
+        "    Traceback",
+        "    x",
+        f"2026-11-21T00:00:00.000Z ~event.XX.DEMO.Triggers {event.head.decode()}",
+        f"2026-11-21T00:00:00.000Z ~log {odd.head.decode()}",
+    ]
+    status = publisher.status()
+    assert (status["lines"], status["refused"], status["rotations"]) == (4, 1, 0)
+
+
+async def test_files_rotate_and_the_oldest_go(tmp_path: Path) -> None:
+    path = tmp_path / "daq.log"
+    publisher = await opened(path, rotate_mb=0.0001, kept_files=2)  # 100 bytes: two lines
+    for number in range(9):
+        await publisher.deliver([record(f"{number}")])
+    await publisher.aclose()
+    last = {each.name: [line[-1] for line in each.read_text().splitlines()] for each in tmp_path.iterdir()}
+    assert last == {"daq.log": ["8"], "daq.log.1": ["6", "7"], "daq.log.2": ["4", "5"]}
+    again = await opened(path, rotate_mb=0.0001, kept_files=0)
+    await again.deliver([record("9")])
+    await again.deliver([record("A")])
+    await again.aclose()
+    assert [line[-1] for line in path.read_text().splitlines()] == ["A"]
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_a_file_that_was_moved_or_removed_is_made_again(tmp_path: Path, is_removed: bool) -> None:
+    path = tmp_path / "daq.log"
+    publisher = await opened(path)
+    await publisher.deliver([record("one")])
+    if is_removed:
+        path.unlink()
+    else:
+        path.rename(tmp_path / "moved")
+    await publisher.deliver([record("two")])
+    await publisher.aclose()
+    assert path.read_text().endswith("two\n")
+    assert path.read_text().count("\n") == 1
+
+
+async def test_a_full_disk_makes_it_wait_and_nothing_of_the_batch_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = await opened(tmp_path / "daq.log")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "write", fail)
+        with pytest.raises(PublisherUnavailable, match="full"):
+            await publisher.deliver([record("one")])
+    await publisher.deliver([record("one")])
+    await publisher.aclose()
+    assert (tmp_path / "daq.log").read_text().count("\n") == 1
+    assert publisher.status()["lines"] == 1
+
+
+async def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    first = await opened(tmp_path / "daq.log")
+    with pytest.raises(ComponentError, match="another program or publisher writes it"):
+        await opened(tmp_path / "daq.log")
+    await first.aclose()
+    assert LogFilePublisher.exclusive({"path": "a.log"}) == "file a.log"
+    with pytest.raises(ComponentError, match="is not open"):
+        await first.deliver([])
+    await asyncio.sleep(0)
