@@ -34,7 +34,6 @@ class Case:
         settings: what its station file says; None: no valid file describes it.
         now_ns: this machine's time.
         mistakes: of its station file.
-        runtime: why its runtime files cannot be used; None: they can.
         socket_missing: whether it runs without the file of its command socket.
         folders: why a part of it cannot write where it should, by the part.
         taken: which addresses it cannot listen on, and why, by the part.
@@ -47,7 +46,6 @@ class Case:
     settings: ComponentSettings | None
     now_ns: int
     mistakes: Sequence[str] = ()
-    runtime: str | None = None
     socket_missing: bool = False
     folders: dict[str, str] = field(default_factory=dict[str, str])
     taken: dict[str, str] = field(default_factory=dict[str, str])
@@ -80,7 +78,6 @@ def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[P
         settings,
         time.time_ns(),
         [str(mistake) for mistake in mistakes if mistake.file == file],
-        _runtime_problem(runtime),
         is_alive and not runtime.has_socket(target.key),
         {} if settings is None else _folders(settings),
         {} if stopped is None else _taken(stopped),
@@ -89,7 +86,8 @@ def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[P
     )
 
 
-def _runtime_problem(runtime: RuntimeFiles) -> str | None:
+def runtime_problem(runtime: RuntimeFiles) -> str | None:
+    """Return why the runtime folder cannot be used; None when it can."""
     try:
         runtime.prepare()
     except ComponentError as error:

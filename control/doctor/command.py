@@ -27,13 +27,16 @@ def doctor(names: Sequence[str], as_json: bool) -> int:
       1  something is
       2  wrong usage, or a station file is invalid
     """  # noqa: D301 - click's mark of lines that stay as they are
-    from rawdaq.control.doctor.case import gather
-    from rawdaq.control.doctor.diagnosis import diagnose, is_well
+    from rawdaq.control.doctor.case import gather, runtime_problem
+    from rawdaq.control.doctor.diagnosis import diagnose, is_well, of_runtime
     from rawdaq.control.processes.jobs import run_each
     from rawdaq.control.status import rows
 
     words = list(names) or ["all"]
     with invocation.runtime_files() as runtime:
+        if problem := runtime_problem(runtime):  # nobody can be asked
+            _show({"this machine": [of_runtime(problem)]}, as_json=as_json)
+            return 1
         targets, invalid = invocation.find(words, runtime)
         known = rows.statuses(targets, runtime, must_run=True)
         mistakes = () if invalid is None else invalid.problems
@@ -44,13 +47,17 @@ def doctor(names: Sequence[str], as_json: bool) -> int:
         if isinstance(case, Exception):
             raise case
         diagnoses[target.title] = diagnose(case)
+    _show(diagnoses, as_json=as_json)
+    if config_status := invocation.report_invalid(invalid, words):
+        return config_status
+    return 0 if all(map(is_well, diagnoses.values())) else 1
+
+
+def _show(diagnoses: dict[str, "list[Finding]"], *, as_json: bool) -> None:
     if as_json:
         invocation.print_json({title: [each.as_json() for each in found] for title, found in diagnoses.items()})
     else:
         _print(diagnoses)
-    if config_status := invocation.report_invalid(invalid, words):
-        return config_status
-    return 0 if all(map(is_well, diagnoses.values())) else 1
 
 
 def _print(diagnoses: dict[str, "list[Finding]"]) -> None:

@@ -63,6 +63,11 @@ def diagnose(case: Case) -> list[Finding]:
     return in_order([*findings, *_others(case, findings)])
 
 
+def of_runtime(problem: str) -> Finding:
+    """Return what is found where the runtime folder cannot be used: there nobody can be asked."""
+    return wrong(Check.PERMISSIONS, problem, "repair the folder, or set RAWDAQ_RUNTIME_DIR to another one")
+
+
 def is_well(findings: list[Finding]) -> bool:
     """Whether nothing is wrong."""
     return all(finding.verdict is not Verdict.WRONG for finding in findings)
@@ -82,8 +87,6 @@ def _configuration(case: Case) -> Iterator[Finding]:
 
 
 def _permissions(case: Case) -> Iterator[Finding]:
-    if case.runtime is not None:
-        yield wrong(Check.PERMISSIONS, case.runtime, "repair the folder, or set RAWDAQ_RUNTIME_DIR to another one")
     for part, reason in case.folders.items():
         remedy = "let the user that runs the component write there, or mount the disk"
         yield wrong(Check.PERMISSIONS, f"{part} cannot write: {reason}", remedy)

@@ -93,7 +93,6 @@ def publisher(name: str, **more: Any) -> Case:
 BROKEN: list[tuple[Case, Check, str, str]] = [
     (replace(of(WELL), mistakes=["XX.A.yaml:5: port: is wrong"]), Check.CONFIGURATION, "XX.A.yaml:5: port", "check"),
     (replace(of(WELL), settings=None), Check.CONFIGURATION, "no valid station file describes it", "name that with -c"),
-    (replace(of(WELL), runtime="/run/rawdaq: is another user's"), Check.PERMISSIONS, "another user's", "RAWDAQ_RUNTI"),
     (
         stopped(folders={"archive": "/a: user 5 may not write"}),
         Check.PERMISSIONS,

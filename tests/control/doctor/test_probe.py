@@ -7,6 +7,7 @@ import pytest
 
 from rawdaq.control.doctor.probe import Probe, probe
 from tests.fake_device import Described, Session, fake_device
+from tests.helpers import until
 
 
 async def asked(session: Session) -> list[str]:
@@ -32,6 +33,7 @@ async def test_a_device_is_asked_for_its_channels_and_not_started() -> None:
 
     async with fake_device(play) as port:
         found = await ask(port, [1, 7])
+        await until(lambda: heard)
     assert heard == [["RAW 2.0", "1", "7", ""]]
     assert found == Probe(f"127.0.0.1:{port}", version="2.0", described=[1, 7])
 
@@ -81,11 +83,15 @@ async def test_a_device_that_says_nothing_is_given_up(answer: bytes, reason: str
 
 
 async def test_other_devices_are_only_connected_to() -> None:
+    heard: list[bytes] = []
+
     async def play(session: Session) -> None:
-        assert await session.reader.read() == b""
+        heard.append(await session.reader.read())
 
     async with fake_device(play) as port:
         assert await ask(port, None) == Probe(f"127.0.0.1:{port}")
+        await until(lambda: heard)
+    assert heard == [b""]
 
 
 def test_what_cannot_be_reached_is_told_with_the_reason() -> None:
