@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from rawdaq.control import invocation
+from rawdaq.control.alarms.command import alarms
+from rawdaq.control.container.commands import container
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
@@ -26,6 +28,7 @@ from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
 from rawdaq.control.start_stop import restart, start, stop
 from rawdaq.control.status.command import status
+from rawdaq.control.systemd.command import systemd
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
@@ -158,6 +161,7 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
 
 
 cli.add_command(init)
+cli.add_command(container)
 cli.add_command(describe)
 cli.add_command(schema)
 cli.add_command(status)
@@ -165,9 +169,11 @@ cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
 cli.add_command(journal)
+cli.add_command(alarms)
 cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
+cli.add_command(systemd)
 
 
 def _report_bug(error: Exception) -> int:

@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.receivers.assembler import ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
     from rawdaq.receivers.mon_sender import ReceiverMonSender
+    from rawdaq.receivers.monitor import MonitorReceiver
     from rawdaq.receivers.raw_tcp import RawReceiver
     from rawdaq.receivers.raw_udp import RawUDPReceiver
     from rawdaq.receivers.ring_server import RingServer
@@ -25,8 +27,10 @@ __all__ = [
     "DataLinkReceiver",
     "FileReplayer",
     "LogReceiver",
+    "MonitorReceiver",
     "RawReceiver",
     "RawUDPReceiver",
+    "ReadoutAssembler",
     "ReceiverMonSender",
     "RingServer",
     "SeedLinkReceiver",
@@ -41,8 +45,10 @@ _HOMES = {
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "LogReceiver": "rawdaq.receivers.logs",
+    "MonitorReceiver": "rawdaq.receivers.monitor",
     "RawReceiver": "rawdaq.receivers.raw_tcp",
     "RawUDPReceiver": "rawdaq.receivers.raw_udp",
+    "ReadoutAssembler": "rawdaq.receivers.assembler",
     "ReceiverMonSender": "rawdaq.receivers.mon_sender",
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",

@@ -16,6 +16,9 @@ from rawdaq.config.yaml_values import read
 #: The packaged station, which connects to a device on this machine.
 DEMO_FILE = Path(__file__).parents[1] / "control" / "demo.yaml"
 
+#: Stands beside station files and is none; see `rawdaq.control.alarms`.
+ALARMS_FILE = "alarms.yaml"
+
 
 def load(path: Path) -> StationFile:
     """Return the validated station file at *path*.
@@ -68,7 +71,8 @@ def load_good(path: Path) -> tuple[list[StationFile], tuple[Problem, ...]]:
 
 def station_files(folder: Path) -> list[Path]:
     """Return the files of *folder* that are named like station files, by name; an empty list when it is no folder."""
-    return sorted(file for file in folder.glob("*.y*ml") if file.suffix in (".yaml", ".yml"))
+    found = (file for file in folder.glob("*.y*ml") if file.suffix in (".yaml", ".yml"))
+    return sorted(file for file in found if file.name != ALARMS_FILE)
 
 
 def _duplicates(files: list[StationFile]) -> Iterator[Problem]:

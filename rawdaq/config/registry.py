@@ -1,4 +1,4 @@
-"""Receivers and publishers by name, through entry points: an outside package adds a line to its own metadata.
+"""Receivers, publishers and formats by name, through entry points: an outside package adds a line to its own metadata.
 
 ::
 
@@ -13,14 +13,14 @@ from typing import Literal
 
 from rawdaq.errors import ComponentError, RawdaqError
 
-Kind = Literal["receiver", "publisher"]
+Kind = Literal["receiver", "publisher", "readout_format"]
 
 
 class UnknownClass(RawdaqError):
-    """No receiver or publisher of that name is installed.
+    """No receiver, publisher or format of that name is installed.
 
     Args:
-        kind: ``receiver`` or ``publisher``.
+        kind: ``receiver``, ``publisher`` or ``readout_format``.
         name: the unknown name.
         known: the names that are installed.
     """
@@ -30,7 +30,11 @@ class UnknownClass(RawdaqError):
         self.kind, self.name, self.known = kind, name, known
 
     def __str__(self) -> str:
-        return f"no {self.kind} is called {self.name!r}; {suggestion(self.name, self.known)}"
+        return f"no {_words(self.kind)} is called {self.name!r}; {suggestion(self.name, self.known)}"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
@@ -70,7 +74,7 @@ def _load(kind: Kind, name: str) -> type[object]:
 
 def _broken(kind: Kind, entry: EntryPoint, what: str) -> str:
     package = entry.dist.name if entry.dist else entry.module
-    return f"{kind} {entry.name}: {entry.value} {what}; repair or reinstall the package {package!r}"
+    return f"{_words(kind)} {entry.name}: {entry.value} {what}; repair or reinstall the package {package!r}"
 
 
 def receiver_names() -> tuple[str, ...]:
@@ -106,3 +110,13 @@ def publisher_class(name: str) -> type[object]:
         ComponentError: it is installed but cannot be imported.
     """
     return _load("publisher", name)
+
+
+def readout_format_class(name: str) -> type[object]:
+    """Return the format of readouts that is installed as *name*.
+
+    Raises:
+        UnknownClass: there is none.
+        ComponentError: it is installed but cannot be imported.
+    """
+    return _load("readout_format", name)

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -32,6 +30,7 @@ from rawdaq.receivers.raw_udp.channels import (
 )
 from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
 from rawdaq.sockets.endpoint import Endpoint, check_host
+from rawdaq.sockets.networks import Networks, check_group, check_network, group_mistakes
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
@@ -40,25 +39,6 @@ from rawdaq.times import NS_PER_S
 
 _DEFAULT_PORT = 65535
 _FOREIGN = "foreign sender"
-_MAX_SENDERS = 4096  # for which it is remembered whether they are ours
-
-
-def _network(text: str) -> str:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address or network like 192.0.2.7 or 192.0.2.0/24") from None
-    return text
-
-
-def _group(text: str) -> str:
-    try:
-        is_group = ipaddress.ip_address(text).is_multicast
-    except ValueError:
-        is_group = False
-    if not is_group:
-        raise ValueError(f"{text!r} is not a multicast group like 239.1.2.3 or ff15::7")
-    return text
 
 
 def _ports(options: Mapping[str, Any]) -> list[int]:
@@ -110,8 +90,8 @@ class RawUDPReceiver(ReceiverServer):
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         ports: Sequence[Annotated[int, Field(ge=0, le=65535)]] = (),
         version: Literal["2.0", "1.1", "1.0"] = "2.0",
-        senders: Sequence[Annotated[str, AfterValidator(_network)]] = (),
-        multicast: Sequence[Annotated[str, AfterValidator(_group)]] = (),
+        senders: Sequence[Annotated[str, AfterValidator(check_network)]] = (),
+        multicast: Sequence[Annotated[str, AfterValidator(check_group)]] = (),
         interface: str | None = None,
         receive_buffer_mb: Annotated[float, Field(gt=0, le=1000)] = 32.0,
         reorder_s: Annotated[float, Field(ge=0, le=60)] = 0.5,
@@ -133,8 +113,7 @@ class RawUDPReceiver(ReceiverServer):
         self.problems = PacketProblems(self.log, clock_tolerance_s)
         self.reorder = Reorder(reorder_s)
         self.names, self.formats, self._reader = plan
-        self._networks = [ipaddress.ip_network(each, strict=False) for each in senders]
-        self._is_ours = lru_cache(_MAX_SENDERS)(self._is_in_a_network)
+        self._networks = Networks(senders)
         self._waits = asyncio.Event()
         listening = DatagramOptions(int(receive_buffer_mb * 1e6), tuple(multicast), interface)
         for each in chosen:
@@ -215,14 +194,10 @@ class RawUDPReceiver(ReceiverServer):
 
     def _refuse_foreign(self, burst: Burst) -> list[int]:
         """Return which datagrams of *burst* are not from our senders; they are counted."""
-        foreign = [index for index in range(len(burst.sizes)) if not self._is_ours(burst.sender(index))]
+        foreign = [index for index in range(len(burst.sizes)) if not self._networks.has(burst.sender(index))]
         for index in foreign:
             self.refusals.count(_FOREIGN, burst.sender(index))
         return foreign
-
-    def _is_in_a_network(self, sender: str) -> bool:
-        address = ipaddress.ip_address(sender)
-        return any(address in network for network in self._networks)
 
     def _read(self, reader: DatagramReader, burst: Burst, indices: range, joined: bytes) -> list[PacketEvent]:
         """Return what a group of datagrams of one size holds; invalid ones are counted."""
@@ -320,10 +295,4 @@ def _channel_mistakes(raw: bool, channels: Mapping[int, UdpChannel]) -> Iterator
 def _address_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
     if options["ports"] and options["port"] is not None:
         yield "give either port or ports"
-    if options["interface"] and not options["multicast"]:
-        yield "interface is where multicast groups are joined: name the groups, or leave it out"
-    families = {4: "0.0.0.0", 6: "::"}
-    for group in options["multicast"]:
-        needed = families[ipaddress.ip_address(group).version]
-        if options["ip"] != needed:
-            yield f"group {group} needs ip: {needed!r} (interface is where to join it), not {options['ip']}"
+    yield from group_mistakes(options)

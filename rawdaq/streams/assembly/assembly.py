@@ -53,7 +53,8 @@ class Assembly:
         self.senders = self._clocks.all
         self._groups = Groups(rules, make_group)
         self._resets = Resets(rules)
-        self._everyone = (1 << rules.slots) - 1
+        self._everyone = rules.everyone
+        self._used = frozenset(range(rules.slots)) - rules.unused
         self._left_ns: int | None = None
         self._now_ns = 0
         self._changes: deque[Change] = deque(maxlen=_MAX_CHANGES)
@@ -276,8 +277,8 @@ class Assembly:
         for slot, count in group.counts():
             self.senders[slot].in_readouts += count
         slots, rows = group.rows()
-        if len(slots) < self.rules.slots:
-            for slot in {*range(self.rules.slots)}.difference(slots):
+        if len(slots) < len(self._used):
+            for slot in self._used.difference(slots):
                 self.senders[slot].missing += 1
         return self._numbered(group.time_ns, group.received_ns, slots, rows, reason)
 

@@ -125,7 +125,7 @@ class Senders:
         self.off: set[Sender] = set()
         self.check_ns: int | None = None
         self._rules = rules
-        self._everyone = (1 << rules.slots) - 1
+        self._everyone = rules.everyone
         self._newest: list[int] = []  # of the live ones, sorted
         self._live = self._unheard = 0  # masks
         self._unheard_end_ns = self._front_at_ns = 0

@@ -47,7 +47,8 @@ class Rules:
     """How parts become readouts; the defaults are those of a station file.
 
     Attributes:
-        slots: how many there are.
+        slots: how many rows there are.
+        unused: those of them that no sender has.
         window_ns: parts nearer than this to a group's first part belong to it.
         max_wait_ns: how long a group is kept for its last parts, once half of the senders have passed it.
         span_ns: in device time, how far half of the senders may have passed a group; None: without limit.
@@ -73,6 +74,12 @@ class Rules:
     publishes_late: bool = False
     step_ns: int = NS_PER_S
     reset_parts: int = 3
+    unused: frozenset[int] = frozenset()
+
+    @property
+    def everyone(self) -> int:
+        """A mask of the slots that senders have."""
+        return sum(1 << slot for slot in range(self.slots) if slot not in self.unused)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

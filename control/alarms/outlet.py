@@ -1,0 +1,145 @@
+"""One target, what waits for it, and the task that tells it: again after a failure, and not for ever."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from rawdaq.control.alarms.engine import Alarm
+from rawdaq.control.alarms.message import Message
+from rawdaq.control.alarms.settings import LogTarget, Target
+from rawdaq.control.alarms.targets import PartlyTold, Tell, teller
+from rawdaq.errors import RawdaqError
+from rawdaq.sockets.dialling import Backoff
+
+_MAX_WAITING = 1000  # alarms; of a network that is down each stream may have one
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+
+
+class Outlet:
+    """Tells one target.
+
+    Args:
+        name: of the target.
+        target: its settings.
+        machine: where messages come from.
+        log: where failures are logged.
+        on_failure: called with a sentence when telling begins to fail, and when alarms are given up.
+        tell: tells the target once; by default as its kind is told.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        machine: str,
+        log: logging.Logger,
+        on_failure: Callable[["Outlet", str], None],
+        tell: Tell | None = None,
+    ) -> None:
+        self.name = name
+        self._target, self._machine, self._log = target, machine, log
+        self._on_failure = on_failure
+        self._executor = ThreadPoolExecutor(1, f"alarm target {name}")
+        self._tell = tell or teller(target, self._executor, log.getChild(name))
+        self._waiting: deque[tuple[float, Alarm]] = deque()
+        self._notes: deque[str] = deque(maxlen=10)
+        self._news = asyncio.Event()
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        self._missing = 0
+        self.is_failing = False
+        self.is_log = isinstance(target, LogTarget)
+
+    def put(self, alarms: list[Alarm]) -> None:
+        """Have *alarms* told; the oldest that wait are given up when there are too many."""
+        now_s = time.monotonic()
+        self._waiting += [(now_s, alarm) for alarm in alarms]
+        self._give_up(lambda at_s: len(self._waiting) > _MAX_WAITING, "there are too many")
+        if alarms:
+            self._news.set()
+
+    def _is_too_old(self, at_s: float) -> bool:
+        return time.monotonic() - at_s >= self._target.give_up_after_s
+
+    def put_note(self, note: str) -> None:
+        """Have a sentence about the alarms themselves told."""
+        self._notes.append(note)
+        self._news.set()
+
+    def _give_up(self, is_over: Callable[[float], bool], why: str) -> None:
+        lost = 0
+        while self._waiting and is_over(self._waiting[0][0]):
+            self._waiting.popleft()
+            lost += 1
+        if lost:
+            self._missing += lost
+            self._on_failure(self, f"{lost} alarms for the target {self.name} are given up: {why}")
+
+    async def run(self) -> None:
+        """Tell what comes, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting or self._notes:
+                if not await self._attempt():
+                    pause_s = self._backoff.next_s()
+                    await asyncio.sleep(pause_s)
+                    self._give_up(self._is_too_old, f"it has failed for {self._target.give_up_after_s:g} s")
+
+    async def _attempt(self) -> bool:
+        """Tell all that waits by now, as one message; return whether that was possible."""
+        sent, notes, missing = list(self._waiting), list(self._notes), self._missing
+        self._waiting.clear()
+        self._notes.clear()
+        self._missing = 0
+        note = "; ".join(notes) or None
+        is_told = False
+        try:
+            alarms = [alarm for _, alarm in sent]
+            await self._tell(Message(self._machine, time.time_ns(), alarms, missing, note))
+            is_told = True
+        except PartlyTold as error:
+            is_told = True  # who has got it must not get it again
+            self._on_failure(self, str(error))
+        except RawdaqError as error:
+            self._fail(str(error))
+        finally:
+            if not is_told:
+                self._waiting.extendleft(reversed(sent))
+                self._notes.extendleft(reversed(notes))
+                self._missing += missing
+        if is_told:
+            self._succeed()
+        return is_told
+
+    def _succeed(self) -> None:
+        if self.is_failing:
+            self._log.warning("the target %s can be told again", self.name)
+        self.is_failing = False
+        self._backoff.reset()
+
+    def _fail(self, reason: str) -> None:
+        if not self.is_failing:
+            self._on_failure(self, f"the target {self.name} cannot be told: {reason}; it is tried again")
+        self.is_failing = True
+
+    async def tell_once(self, message: Message) -> str | None:
+        """Tell *message* now; return why that failed, None when it did not."""
+        try:
+            await self._tell(message)
+        except RawdaqError as error:
+            return str(error)
+        return None
+
+    async def aclose(self, timeout_s: float) -> None:
+        """Tell what still waits, once and in time; log what cannot be told."""
+        if (self._waiting or self._notes) and not self.is_failing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._attempt()
+        if self._waiting:
+            self._log.error("%d alarms for the target %s were not told", len(self._waiting), self.name)
+        self._executor.shutdown(wait=False, cancel_futures=True)
