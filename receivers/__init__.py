@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.sta_lta import StaLtaTrigger
+    from rawdaq.receivers.telemetry import TelemetryReceiver
     from rawdaq.receivers.timestamps import TimestampReceiver
     from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
@@ -34,6 +35,7 @@ __all__ = [
     "RingServer",
     "SeedLinkReceiver",
     "StaLtaTrigger",
+    "TelemetryReceiver",
     "TimestampReceiver",
     "TriggerReceiver",
     "ZMQReceiver",
@@ -51,6 +53,7 @@ _HOMES = {
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
     "StaLtaTrigger": "rawdaq.receivers.sta_lta",
+    "TelemetryReceiver": "rawdaq.receivers.telemetry",
     "TimestampReceiver": "rawdaq.receivers.timestamps",
     "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",
