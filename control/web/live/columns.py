@@ -49,11 +49,12 @@ def extremes(start_ns: int, rate_hz: float, samples: npt.NDArray[Any], width_ns:
         width_ns: of a column.
     """
     first = start_ns // width_ns
-    last_ns = start_ns + round((len(samples) - 1) * NS_PER_S / rate_hz)
-    count = last_ns // width_ns - first + 1
-    # The first sample of a column: as many intervals after the first sample as its beginning is, rounded up.
-    edges_ns = (first + 1) * width_ns - start_ns + np.arange(count - 1, dtype=np.float64) * width_ns
-    starts = np.ceil(edges_ns * rate_hz / NS_PER_S - 1e-6).astype(np.int64)
+    count = (start_ns + _times(len(samples) - 1, rate_hz)) // width_ns - first + 1
+    # The first sample of each further column: how far its edge is from the first sample, in sampling intervals.
+    edges_ns = (first + 1) * width_ns - start_ns + np.arange(count - 1, dtype=np.int64) * width_ns
+    starts = np.ceil(edges_ns * (rate_hz / NS_PER_S)).astype(np.int64)
+    starts -= _times(starts - 1, rate_hz) >= edges_ns  # times are whole nanoseconds, and those of samples are rounded
+    starts += _times(starts, rate_hz) < edges_ns
     begins = np.concatenate([[0], np.minimum(starts, len(samples) - 1)])
     with np.errstate(over="ignore"):  # a float64 may be too large: infinite is drawn at the edge
         drawn = samples.astype(np.float32)
@@ -63,6 +64,11 @@ def extremes(start_ns: int, rate_hz: float, samples: npt.NDArray[Any], width_ns:
     empty = np.flatnonzero(begins[1:] == begins[:-1])  # narrower than the sampling interval
     values[empty] = _NONE
     return Extremes(first, values)
+
+
+def _times(indices: Any, rate_hz: float) -> Any:
+    """Return the times of samples, in nanoseconds after the first one."""
+    return np.rint(np.asarray(indices) * float(NS_PER_S) / rate_hz).astype(np.int64)
 
 
 class ColumnRing:
