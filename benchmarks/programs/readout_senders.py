@@ -43,7 +43,7 @@ def main() -> None:
     late_s = 0.0
     for instant in range(count):
         head = encode_packet(RawVersion.V2_0, CHANNEL, began_ns + instant * NS_PER_S // rate, 100, b"", 0)[: _TIME.size]
-        datagrams = []
+        datagrams: list[bytes] = []
         for sender in range(senders):
             packet = encode_packet(RawVersion.V2_0, CHANNEL, 0, 100, values(sender, instant).tobytes(), SAMPLES)
             datagrams.append(head + packet[_TIME.size :])
