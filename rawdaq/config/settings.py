@@ -77,9 +77,10 @@ class DaemonSettings(Settings):
 
     Attributes:
         log_level: the least severe messages that its log shows.
+        log_format: how its log lines are written: as text, or as a JSON object each.
         core_id: the processor core that it is bound to; None leaves that to the system.
         log_to: ``HOST:PORT`` of a `LogReceiver` that gets the log too; while it is away the component does not wait.
-        monitor: zmq address to which monitoring messages are pushed.
+        monitor: zmq address of a `MonitorReceiver`, to which a report is pushed once a second.
         stop_timeout_s: how long a stop may take to deliver what waits; as long again it may take to close files, and
             soon after that the process is killed.
         silent_after_s: seconds without a packet after which a stream is reported as silent; by default five packet
@@ -89,6 +90,7 @@ class DaemonSettings(Settings):
     """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     core_id: Annotated[int, Field(ge=0)] | None = None
     log_to: Annotated[str, AfterValidator(_check_log_to)] | None = None
     monitor: Annotated[str, AfterValidator(_check_monitor)] | None = None
