@@ -50,12 +50,13 @@ export function componentCard(app, first) {
     commands.show(component);
     const { detail } = component;
     publishers.element.hidden = !detail?.publisher_list.length;
-    const text = JSON.stringify([component.problems, detail?.endpoints, detail?.receiver_more, detail?.journal]);
+    const text = JSON.stringify([component.problems, detail?.endpoints, detail?.receiver_more, detail?.journal, detail?.disks]);
     if (detail) publishers.show(detail.publisher_list);
     if (text === shown) return;
     shown = text;
     problems.replaceChildren(...component.problems.map((line) => h("li", {}, line)));
-    endpoints.replaceChildren(...(detail?.endpoints ?? []).map((endpoint) => h("li", {}, connection(endpoint))));
+    const lines = [...(detail?.endpoints ?? []).map(connection), ...Object.entries(detail?.disks ?? {}).map(lasting)];
+    endpoints.replaceChildren(...lines.map((line) => h("li", {}, line)));
     more.replaceChildren(...(detail ? everything(component, detail) : []));
   };
   card.close = () => log.close();
@@ -70,6 +71,14 @@ function describe({ state, uptime_s, streams, readers, dropped }) {
 function connection({ address, connected, last_failure }) {
   if (connected === null) return address;
   return connected ? `${address} connected` : `${address} not connected${last_failure ? `: ${last_failure}` : ""}`;
+}
+
+/** How long a disk lasts, in words. */
+function lasting([name, { path, size_bytes: size, free_bytes: free, grows_bytes_per_day: grows, left_s: left, failure }]) {
+  if (failure) return `${name}: ${failure}`;
+  const rest = left === null ? "" : `, full in ${duration(left)}`;
+  const growth = grows ? `, grows ${bytes(grows)} a day` : "";
+  return `${name}: ${path}, ${bytes(free)} of ${bytes(size)} free${growth}${rest}`;
 }
 
 function everything({ file, pid, group, receiver, asked, answer_s }, { receiver_more, journal, endpoints, publisher_list }) {

@@ -20,6 +20,7 @@ from rawdaq.control.web.models import (
 Json = dict[str, Any]
 
 RATE_HZ = 100.0
+DISK = {"size_bytes": 4e12, "free_bytes": 2e12, "grows_bytes_per_day": 412e6, "left_s": 93 * 86400.0}
 PROBLEMS = {
     "no data": (800, "192.0.2.7:65535 is not connected: connection refused"),
     "late": (500, "the newest sample is 41 s old"),
@@ -79,6 +80,7 @@ def detail(of: Json, streams: list[Json]) -> Json:
         "receiver_more": {"device": "fake", "protocol": "RAW 1.0"},
         "publisher_list": [Publisher.model_validate(common | live), Publisher.model_validate(common | archive)],
         "journal": None,
+        "disks": {"archive": {**DISK, "path": "/data/archive"}},
         "stream_list": streams,
     }
     return ComponentDetail.model_validate(of | more).model_dump()
