@@ -166,7 +166,7 @@ async def test_the_map_is_there_where_coordinates_are(open_page: Open) -> None:
     watched = await open_page(made_up, "/map")
     page = watched.page
     await page.get_by_role("link", name="DEMO late").wait_for()
-    assert await page.locator(".coast path").count() == 3
+    await page.wait_for_function("() => document.querySelectorAll('.coast path').length === 3")
     box = await page.locator(".map").bounding_box()
     point = await page.get_by_role("link", name="DEMO late").bounding_box()
     assert box is not None
