@@ -18,7 +18,7 @@ from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.assembler.changes import ChangeLog
 from rawdaq.receivers.assembler.inputs import Connection
 from rawdaq.receivers.assembler.intake import Intake, Origin
-from rawdaq.receivers.assembler.options import FormatOption, SlotsOption, StreamSettings
+from rawdaq.receivers.assembler.options import SlotsOption, StreamSettings
 from rawdaq.receivers.assembler.output import Output, Values
 from rawdaq.receivers.assembler.plan import Plan
 from rawdaq.receivers.assembler.tables import assembly_status, sender_table
@@ -31,6 +31,7 @@ from rawdaq.sockets.zeromq.endpoint import ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.assembly.assembly import Assembly
+from rawdaq.streams.assembly.formats import FormatOption
 from rawdaq.streams.assembly.values import Readout
 from rawdaq.times import NS_PER_S
 
