@@ -30,6 +30,8 @@ from rawdaq.process.signals import serve_until_signal
 from rawdaq.process.tasks import Tasks
 from rawdaq.process.usage import usage
 from rawdaq.publisher import LastEnd, OverflowPolicy, Publisher
+from rawdaq.reporting.report import ReportMaker
+from rawdaq.reporting.sender import push_reports
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
@@ -63,7 +65,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         topics: numbers and counts messages.
         command_address: where commands are answered, such as ``ipc:///run/rawdaq/XX.DEMO.RawReceiver.sock``.
         command_socket: answers them.
-        monitor_address: where `Reporter`s push their reports.
+        key: ``NET.STA.NAME``, its name in reports, where it is known.
+        monitor_address: where reports are pushed once a second.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
         needs_all_publishers: whether a publisher that cannot open now keeps it from starting; by default such a one is
@@ -75,9 +78,11 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        started: set once it runs.
     """
 
     command_address: str | None = None
+    key: str = ""
     monitor_address: str | None = None
     stop_timeout_s: float = 10.0
     start_timeout_s: float | None = None
@@ -102,11 +107,13 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         self.stats = Stats()
         self.topics = Topics(name)
         self._silence = Silence(self.stats, self.log)
+        self._reports = ReportMaker(self.stats, self.topics, lambda: self._fanout)
         self.publishers = list(publishers)
         self._loop = loop
         self._fanout = Fanout(self.publishers, self.log)
         self._turn_at = _TURN_ITEMS
         self._decimation: Decimation | None = None
+        self.started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
@@ -253,6 +260,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             await self._open_in_time()
             self._silence.after_s = self.silent_after_s
             self._state = "running"
+            self.started.set()
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
             self._state = "stopping"
@@ -350,9 +358,14 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             await self.command_socket.answer_all(self._context, self.command_address)
 
     async def ct_monitor(self) -> None:
-        """Let every `Reporter` push its report to `monitor_address`."""
+        """Push a report of this component, and those of `Reporter`s of other names, to `monitor_address`."""
         if self.monitor_address is not None:
-            await asyncio.gather(*(reporter.push(self.monitor_address) for reporter in self._reporters()))
+            await push_reports(self, self.monitor_address, self._reports, self._reporters(), self._context)
+
+    @property
+    def state(self) -> str:
+        """What it does: new, running, paused, stopping or stopped."""
+        return "paused" if self._state == "running" and not self._unpaused.is_set() else self._state
 
     def _reporters(self) -> list[Reporter]:
         return [value for value in vars(self).values() if isinstance(value, Reporter)]
@@ -370,7 +383,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         return {
             "name": self.name,
             "class": type(self).__name__,
-            "state": self._state if self._unpaused.is_set() else "paused",
+            "state": self.state,
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "process": usage(),

@@ -32,6 +32,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
     receiver.stop_timeout_s = component.daemon.stop_timeout_s
     receiver.silent_after_s = component.daemon.silent_after_s
     receiver.stats.latency_limit_s = component.daemon.latency_limit_s
+    receiver.key = component.key
     receiver.monitor_address = component.daemon.monitor
     receiver.decimation = component.decimation
     receiver.journal = component.journal

@@ -1,7 +1,6 @@
 """Rates of a receiver for `status` and for a monitor, as ssdaq's receivers use it."""
 
 import asyncio
-import json
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -11,8 +10,7 @@ from rawdaq.streams.stats import RateMeter, Reporter
 if TYPE_CHECKING:
     import zmq.asyncio
 
-_INTERVAL_S = 1.0
-_MAX_WAITING = 60  # messages for a monitor that does not read: a minute
+    from rawdaq.reporting.sender import MonitorSender
 
 
 class ReceiverMonSender(Reporter):
@@ -30,7 +28,7 @@ class ReceiverMonSender(Reporter):
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop, context: "zmq.asyncio.Context") -> None:
         self.name = name
         self.loop = loop
-        self.dropped = 0
+        self._sender: MonitorSender | None = None
         self._context = context
         self._meter = RateMeter()
         self._log = logging.getLogger("rawdaq.receivers").getChild(name)
@@ -47,26 +45,15 @@ class ReceiverMonSender(Reporter):
         """Send one message a second to the monitor's PULL socket at *address* until cancelled."""
         import zmq
 
-        from rawdaq.sockets.zeromq.socket import ZmqSocket
+        from rawdaq.reporting.sender import MonitorSender
 
-        monitor = ZmqSocket(address, is_bound=False, log=self._log, needs_peer=False)
-        # A plain socket of the same context: it never waits.
-        socket = await monitor.open(zmq.Context(self._context), zmq.PUSH, {zmq.SNDHWM: _MAX_WAITING})
-        try:
-            while True:
-                await asyncio.sleep(_INTERVAL_S)
-                monitor.check()
-                self._send(socket, is_there=bool(monitor.state.peers))
-        finally:
-            await monitor.aclose()
+        self._sender = MonitorSender(address, self._log)
+        await self._sender.push(zmq.Context(self._context), self._message, self.name)
 
-    def _send(self, socket: "zmq.Socket[bytes]", is_there: bool) -> None:
-        import zmq
+    @property
+    def dropped(self) -> int:
+        """Reports that the monitor did not get."""
+        return 0 if self._sender is None else self._sender.dropped
 
-        message = {"name": self.name, "time_ns": time.time_ns(), **self.report()}
-        try:
-            if not is_there:  # what a minute old message says is of no use
-                raise zmq.Again
-            socket.send_multipart([b"~monitor", json.dumps(message).encode()], zmq.NOBLOCK)
-        except zmq.Again:
-            self.dropped += 1
+    def _message(self) -> dict[str, object]:
+        return {"name": self.name, "time_ns": time.time_ns(), **self.report()}

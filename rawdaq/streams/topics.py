@@ -87,6 +87,11 @@ class Topics:
             counts = self._topics[topic] = _Topic()
         return counts
 
+    def totals(self) -> tuple[int, int]:
+        """Return how many messages there were, and their size."""
+        counts = self._topics.values()
+        return sum(each.messages for each in counts), sum(each.bytes for each in counts)
+
     def report(self) -> dict[str, object]:
         """Return the counters of all topics by name."""
         return {topic: counts.report() for topic, counts in sorted(self._topics.items())}

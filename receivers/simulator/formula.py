@@ -3,18 +3,19 @@
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rawdaq.errors import InvalidValue
 
 _MAX_TEXT: Final = 200
-_BINARY: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
+_Two = Callable[[Any, Any], Any]
+_BINARY: Final[Mapping[type[ast.operator], _Two]] = {
+    ast.Add: cast(_Two, operator.add),
+    ast.Sub: cast(_Two, operator.sub),
+    ast.Mult: cast(_Two, operator.mul),
+    ast.Div: cast(_Two, operator.truediv),
+    ast.FloorDiv: cast(_Two, operator.floordiv),
+    ast.Mod: cast(_Two, operator.mod),
 }
 _UNARY: Final[Mapping[type[ast.unaryop], Callable[[Any], Any]]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 
