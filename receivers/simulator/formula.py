@@ -1,23 +1,25 @@
 """Values of simulated devices as arithmetic of their slot, channel and number, so that a test can check every one."""
 
 import ast
-import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rawdaq.errors import InvalidValue
 
 _MAX_TEXT: Final = 200
 _Two = Callable[[Any, Any], Any]
 _BINARY: Final[Mapping[type[ast.operator], _Two]] = {
-    ast.Add: cast(_Two, operator.add),
-    ast.Sub: cast(_Two, operator.sub),
-    ast.Mult: cast(_Two, operator.mul),
-    ast.Div: cast(_Two, operator.truediv),
-    ast.FloorDiv: cast(_Two, operator.floordiv),
-    ast.Mod: cast(_Two, operator.mod),
+    ast.Add: lambda first, second: first + second,
+    ast.Sub: lambda first, second: first - second,
+    ast.Mult: lambda first, second: first * second,
+    ast.Div: lambda first, second: first / second,
+    ast.FloorDiv: lambda first, second: first // second,
+    ast.Mod: lambda first, second: first % second,
 }
-_UNARY: Final[Mapping[type[ast.unaryop], Callable[[Any], Any]]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_UNARY: Final[Mapping[type[ast.unaryop], Callable[[Any], Any]]] = {
+    ast.USub: lambda value: -value,
+    ast.UAdd: lambda value: value,
+}
 
 #: What an expression is made of: from the values of its names to its own.
 _Node = Callable[[Mapping[str, Any]], Any]
