@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from rawdaq.disk.file_names import FileNames
 from rawdaq.disk.remedies import describe_write
@@ -183,7 +183,10 @@ def _size(data: Any) -> int:
     """Return how many bytes an object has, where that can be seen; 0 elsewhere."""
     if isinstance(data, bytes | bytearray):
         return len(data)
-    return sum(map(_size, cast("list[Any]", data))) if isinstance(data, list) else 0
+    if not isinstance(data, list):
+        return 0
+    parts: list[Any] = data  # pyright: ignore[reportUnknownVariableType]
+    return sum([_size(part) for part in parts])
 
 
 class WriterSubscriber(threading.Thread, FileWriter):
