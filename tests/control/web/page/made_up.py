@@ -105,7 +105,7 @@ def place(latitude_deg: float, longitude_deg: float) -> Json:
 
 
 def signal(name: str, first: int, count: int, stride: int = 1) -> npt.NDArray[np.int32]:
-    """Return samples of a stream: some noise, a swell, now and then a shock.
+    """Return samples of a stream: some noise and a swell.
 
     They depend on the name and on their number since 1970 alone.
     """
@@ -115,9 +115,7 @@ def signal(name: str, first: int, count: int, stride: int = 1) -> npt.NDArray[np
     noise = ((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
     seconds = number / RATE_HZ + seed % 97
     swell = np.sin(seconds * 2 * np.pi / (5 + seed % 4))
-    after = seconds % 613
-    shock = 40 * np.exp(-after / 12) * np.sin(after * 9) * (after > 0)
-    values: npt.NDArray[np.int32] = np.round(1000 * (noise + 0.5 * swell + shock)).astype(np.int32)
+    values: npt.NDArray[np.int32] = np.round(1000 * (noise + 0.5 * swell)).astype(np.int32)
     return values
 
 
