@@ -37,6 +37,7 @@ from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
+from rawdaq.streams.state_of_health import StateOfHealth
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 from rawdaq.streams.topics import Topics
 
@@ -78,6 +79,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        state_of_health: makes streams of its own state; None: there are none.
         started: set once it runs.
     """
 
@@ -93,6 +95,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
     journal: JournalSettings | None = None
+    state_of_health: StateOfHealth | None = None
 
     def __init__(
         self,
@@ -313,6 +316,9 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         for name in dir(type(self)):
             if name.startswith("ct_"):
                 self.spawn(getattr(self, name)(), name)
+        if self.state_of_health is not None:
+            own = self.state_of_health.run(self.stats, self.publishers, self._hand_on, self._fanout.room)
+            self.spawn(own, "ct_state_of_health")
 
     async def _read_out(self) -> float:
         """Let endpoints read what has arrived by now, in half of the stop's time at most; return how much that took."""
