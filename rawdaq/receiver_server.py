@@ -52,7 +52,7 @@ _EXCHANGE_S = 8.0  # a command must be answered
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
+class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -326,7 +326,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
             if name.startswith("ct_"):
                 self.spawn(getattr(self, name)(), name)
         if self.state_of_health is not None:
-            own = self.state_of_health.run(self.stats, self.publishers, self._hand_on, self._fanout.room)
+            own = self.state_of_health.run(self.stats, lambda: self.publishers, self._hand_on, self._fanout.room)
             self.spawn(own, "ct_state_of_health")
 
     async def _read_out(self) -> float:
@@ -385,14 +385,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     def _reporters(self) -> list[Reporter]:
         return [value for value in vars(self).values() if isinstance(value, Reporter)]
 
-    def cmd_help(self) -> dict[str, str]:
-        """List the commands and what they do."""
-        return {name: commands.help_of(method) for name, method in commands.commands_of(self).items()}
-
-    def cmd_ping(self) -> str:
-        """Answer "pong": the component is alive."""
-        return "pong"
-
     def cmd_status(self) -> dict[str, object]:
         """Show state, endpoints, publishers, decimated streams, streams and messages."""
         return {
@@ -444,10 +436,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     def cmd_retry(self) -> str:
         """Try paused publishers now instead of after their pause; SIGUSR1 does the same."""
         return f"trying {', '.join(paused)}" if (paused := self._fanout.retry()) else "no publisher is paused"
-
-    def cmd_log_level(self, args: list[str]) -> str:
-        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
-        return commands.log_level(args)
 
     def cmd_stop(self) -> str:
         """Stop the component in order: deliver what waits, then end."""

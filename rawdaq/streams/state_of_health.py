@@ -53,13 +53,17 @@ class StateOfHealth:
         self._look: asyncio.Task[int | None] | None = None
 
     async def run(
-        self, stats: Stats, publishers: Sequence[Publisher], hand_on: HandOn, room: Callable[[], Awaitable[None]]
+        self,
+        stats: Stats,
+        publishers: Callable[[], Sequence[Publisher]],
+        hand_on: HandOn,
+        room: Callable[[], Awaitable[None]],
     ) -> None:
         """Publish a sample of each stream at each multiple of the time, until cancelled.
 
         Args:
             stats: of all streams; those of its own are left out, and are never expected.
-            publishers: of which some write to disks.
+            publishers: returns those that there are now, of which some write to disks.
             hand_on: gives packets to all publishers; returns False when a queue is full.
             room: returns when all queues have room; there are no samples until then.
         """
@@ -71,7 +75,7 @@ class StateOfHealth:
                 await self._sleep((due_ns - now_ns) / NS_PER_S)
                 if self._clock_ns() < due_ns:  # the clock was set back, or the loop's runs ahead of it
                     continue
-                has_room = hand_on(self.packets(due_ns, await self.measure(stats, publishers), stats))
+                has_room = hand_on(self.packets(due_ns, await self.measure(stats, publishers()), stats))
                 for own in filter(None, map(stats.streams.get, self._names.values())):
                     own.arrived_s = 0.0  # they come when they come: `Silence` is for devices
                 if not has_room:

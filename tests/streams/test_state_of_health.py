@@ -155,7 +155,7 @@ async def test_a_queue_that_is_full_gets_no_more_until_there_is_room() -> None:
         await has_room.wait()
 
     made = StateOfHealth(1, NAMES, FastClock(), fast_sleep)
-    task = asyncio.create_task(made.run(Stats(), [], hand_on, room))
+    task = asyncio.create_task(made.run(Stats(), list, hand_on, room))
     try:
         await until(lambda: handed)
         await asyncio.sleep(0)
