@@ -26,6 +26,7 @@ from benchmarks.parts import (
     latency,
     many_devices,
     pace,
+    readouts,
     relays,
     repeater,
     startup,
@@ -34,7 +35,7 @@ from benchmarks.parts import (
 from benchmarks.processes import ROOT
 from benchmarks.table import LIMIT_COLUMNS, Table, holds_anywhere, limits_of_rows, machine, versions
 
-_PARTS = (pace, flood, latency, catch_up, streamer, startup, many_devices, high_rate, relays, repeater)
+_PARTS = (pace, flood, latency, catch_up, streamer, startup, many_devices, high_rate, relays, repeater, readouts)
 _ROUNDS = 3  # other programs only ever make a run dearer: in a check a row above its limit is measured again
 
 

@@ -13,8 +13,10 @@ from rawdaq.control.invocation import PROGRAM
 if TYPE_CHECKING:
     from rawdaq.config import ComponentSettings
     from rawdaq.control.names import Target
+    from rawdaq.process.log import LogForm
     from rawdaq.process.runtime_files import RuntimeFiles
 
+_RELOAD_S = 35.0
 _SHOWN_SHORTAGES = 3  # of a thousand components that are all started with the same limit
 
 _processes_option = click.option(
@@ -26,13 +28,25 @@ _processes_option = click.option(
 
 
 @click.command(short_help="Start components in the background.")
-@click.argument("names", nargs=-1, required=True, metavar="[receiver] NAME...|all")
+@click.argument("names", nargs=-1, required=True, metavar="[receiver|writer] NAME...|all")
 @click.option("--foreground", is_flag=True, help="Run one component here; it logs to standard error. Ctrl-C stops it.")
 @_processes_option
 @click.option("--demo", "is_demo", is_flag=True, help="Start the packaged demo station, for trying rawdaq out.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="How lines of --foreground are written.  [default: as Daemon.log_format says]",
+)
 @click.option("--strict", is_flag=True, help="Do not start a component of which a publisher cannot open now.")
 @invocation.config_option
-def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo: bool, strict: bool) -> int:
+def start(
+    names: Sequence[str],
+    foreground: bool,
+    processes: int | None,
+    is_demo: bool,
+    log_format: "LogForm | None",
+    strict: bool,
+) -> int:
     """Start components; return when each of them answers.
 
     A publisher that cannot open now (its address is not there yet, its port is held, its folder is not mounted) is
@@ -41,13 +55,19 @@ def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo
     Only the components of an invalid station file do not start; its mistakes are printed, and with all the exit status
     is 2.
 
+    A writer is a component whose receiver only subscribes to what others publish; `start writer all` starts these, and
+    `start all` them too.
+
     For example: control-rawdaq start receiver RawReceiver, or for many stations: control-rawdaq start all --processes 4
     """
-    names = names[1:] if names[0] == "receiver" else names
+    kind = names[0] if names[0] in ("receiver", "writer") else ""
+    names = names[1:] if kind else names
     if not names:
-        raise click.UsageError("start receiver WHICH? Give a component's name, or all.")
+        raise click.UsageError(f"start {kind} WHICH? Give a component's name, or all.")
     if foreground and processes:
         raise click.UsageError("--foreground runs one component here, --processes many in the background; choose one.")
+    if log_format and not foreground:
+        raise click.UsageError("--log-format needs --foreground; in the background Daemon.log_format says it.")
     if is_demo:
         invocation.choose_demo()
     invocation.refuse_demo(names)
@@ -56,22 +76,55 @@ def start(names: Sequence[str], foreground: bool, processes: int | None, is_demo
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(names, runtime, with_others=False)
         config_status = invocation.report_invalid(invalid, names)
+        if kind == "writer":
+            targets = _writers(targets, is_all="all" in names)
         if processes:
             targets = _without_running(targets)
         components = [target.settings for target in targets if target.settings]
         if foreground:
-            return _run_here(components, runtime, is_strict=strict)
+            return _run_here(components, runtime, strict, log_format)
         groups = spread(components, processes) if processes else [[each] for each in components]
         of_configurations = [(invocation.configuration(), group) for group in groups]
         return _start(of_configurations, runtime, is_strict=strict) or config_status
 
 
-def _run_here(components: Sequence["ComponentSettings"], runtime: "RuntimeFiles", *, is_strict: bool) -> int:
+def _run_here(
+    components: Sequence["ComponentSettings"],
+    runtime: "RuntimeFiles",
+    is_strict: bool,
+    log_format: "LogForm | None",
+) -> int:
     from rawdaq.control.processes import main
 
     if len(components) != 1:
         raise click.UsageError("--foreground runs one component; start the others in the background.")
-    return main.run_here(components[0], runtime, is_strict=is_strict)
+    return main.run_here(components[0], runtime, is_strict=is_strict, log_format=log_format)
+
+
+def _writers(targets: Sequence["Target"], *, is_all: bool) -> list["Target"]:
+    """Return those of *targets* that are writers.
+
+    Raises:
+        UsageError: one that was named is none, or there is none at all.
+    """
+    writers = [target for target in targets if _is_writer(target)]
+    others = [target.title for target in targets if target not in writers]
+    if others and not is_all:
+        which = f"{others[0]} is no writer" if len(others) == 1 else f"{', '.join(others)} are no writers"
+        raise click.UsageError(f"{which}: its receiver does not subscribe; {PROGRAM} start {others[0]} starts it.")
+    if not writers:
+        raise click.UsageError("There is no writer: a component whose receiver only subscribes, such as a ZMQReceiver.")
+    return writers
+
+
+def _is_writer(target: "Target") -> bool:
+    from rawdaq.config import registry
+    from rawdaq.config.hooks import receiver_hooks
+
+    receiver = target.settings.receiver if target.settings else None
+    return receiver is not None and receiver_hooks(registry.receiver_class(receiver.class_name)).only_subscribes(
+        receiver.options
+    )
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:
@@ -154,6 +207,42 @@ def restart(names: Sequence[str], processes: int | None) -> int:
             groups = [(invocation.configuration(), group) for group in spread(components, processes)]
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
         return _start(groups, runtime) or stopped or config_status
+
+
+@click.command()
+@invocation.names_argument
+@invocation.config_option
+def reload(names: Sequence[str]) -> int:
+    """Let running components have the publishers that their station file has now; the receiver keeps its connection.
+
+    Publishers are added, removed and changed; those that stay the same miss nothing. An invalid file, or one of which
+    other blocks than Publishers have changed, changes nothing: restart for those.
+    """
+    with invocation.runtime_files() as runtime:
+        targets = invocation.find_running(names, runtime)
+        results = {target.title: _reload(target, runtime) for target in targets}
+    for title, result in results.items():
+        if isinstance(result, Exception):
+            invocation.print_error(str(result))
+        else:
+            click.echo(f"{title}: {result}")
+    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
+
+
+def _reload(target: "Target", runtime: "RuntimeFiles") -> "str | Exception":
+    """Return what has changed, in words, or why nothing has."""
+    from rawdaq.control import client
+    from rawdaq.errors import CommandError
+
+    if target.state != "running":
+        return CommandError(f"{target.title} is not running; start it: {PROGRAM} start {target.title}")
+    try:
+        answer = client.send(target.title, runtime.command_address(target.key), "reload", [], _RELOAD_S)
+    except CommandError as error:
+        return error
+    changes = answer if isinstance(answer, dict) else {}
+    named = {what: ", ".join(map(str, names)) for what, names in changes.items() if isinstance(names, list) and names}
+    return "; ".join(f"{what} {names}" for what, names in named.items()) or "nothing to change"
 
 
 def _belongs_to_all(target: "Target") -> bool:

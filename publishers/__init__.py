@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rawdaq.publishers.container import ContainerPublisher
     from rawdaq.publishers.datalink import DataLinkPublisher
     from rawdaq.publishers.jsonl import JsonLinesPublisher
     from rawdaq.publishers.log_file import LogFilePublisher
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 
 __all__ = [
+    "ContainerPublisher",
     "DataLinkPublisher",
     "JsonLinesPublisher",
     "LogFilePublisher",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ContainerPublisher": "rawdaq.publishers.container",
     "DataLinkPublisher": "rawdaq.publishers.datalink",
     "JsonLinesPublisher": "rawdaq.publishers.jsonl",
     "LogFilePublisher": "rawdaq.publishers.log_file",

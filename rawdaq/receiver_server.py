@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +17,7 @@ from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.backpressure import Held
+from rawdaq.delivery.exchange import Exchange
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.items import Published
 from rawdaq.delivery.journal.journal import Journal
@@ -46,10 +47,11 @@ if TYPE_CHECKING:
 
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
+_EXCHANGE_S = 8.0  # a command must be answered
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(SocketSetup, ReceiverHooks):
+class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -78,6 +80,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        started: set once it runs.
     """
 
     command_address: str | None = None
@@ -112,6 +115,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         self._fanout = Fanout(self.publishers, self.log)
         self._turn_at = _TURN_ITEMS
         self._decimation: Decimation | None = None
+        self.started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._unpaused = asyncio.Event()
         self._unpaused.set()
@@ -171,6 +175,13 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
         self._fanout.set_overflow(policy)
+
+    async def exchange(self, leaving: Collection[str], coming: Sequence[Publisher]) -> list[str]:
+        """Replace publishers while all else runs on, and return what went wrong; see `Exchange.run`."""
+        within_s = min(self.stop_timeout_s, _EXCHANGE_S)
+        failures = await Exchange(self._fanout, self._tasks, self.log, within_s).run(leaving, coming)
+        self.publishers = self._fanout.publishers
+        return failures
 
     async def delivered(self) -> None:
         """Return when all that was published so far is delivered; records that are not full may still wait."""
@@ -258,6 +269,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
             await self._open_in_time()
             self._silence.after_s = self.silent_after_s
             self._state = "running"
+            self.started.set()
             self.log.info("%s is running", self.name)
             await self._stopped.wait()
             self._state = "stopping"

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rawdaq.receivers.assembler import ReadoutAssembler
+    from rawdaq.receivers.assembler import ArrayAssembler, ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from rawdaq.receivers.ring_server import RingServer
     from rawdaq.receivers.seedlink import SeedLinkReceiver
     from rawdaq.receivers.sta_lta import StaLtaTrigger
+    from rawdaq.receivers.telemetry import TelemetryReceiver
     from rawdaq.receivers.timestamps import TimestampReceiver
     from rawdaq.receivers.trigger import TriggerReceiver
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
 __all__ = [
+    "ArrayAssembler",
     "DataLinkReceiver",
     "FileReplayer",
     "LogReceiver",
@@ -34,12 +36,14 @@ __all__ = [
     "RingServer",
     "SeedLinkReceiver",
     "StaLtaTrigger",
+    "TelemetryReceiver",
     "TimestampReceiver",
     "TriggerReceiver",
     "ZMQReceiver",
 ]
 
 _HOMES = {
+    "ArrayAssembler": "rawdaq.receivers.assembler",
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "LogReceiver": "rawdaq.receivers.logs",
@@ -51,6 +55,7 @@ _HOMES = {
     "RingServer": "rawdaq.receivers.ring_server",
     "SeedLinkReceiver": "rawdaq.receivers.seedlink",
     "StaLtaTrigger": "rawdaq.receivers.sta_lta",
+    "TelemetryReceiver": "rawdaq.receivers.telemetry",
     "TimestampReceiver": "rawdaq.receivers.timestamps",
     "TriggerReceiver": "rawdaq.receivers.trigger",
     "ZMQReceiver": "rawdaq.receivers.zmq_in",

@@ -40,7 +40,7 @@ HOMES = {
     "pymseed": "rawdaq.miniseed",
     "scipy": "rawdaq.streams",
     "serial": "rawdaq.sockets",
-    "sqlalchemy": "rawdaq.telemetry",
+    "sqlalchemy": "rawdaq.receivers.telemetry",
     "starlette": "rawdaq.control.rest",
     "uvicorn": "rawdaq.control.rest",
     "websockets": "rawdaq.sockets",

@@ -42,6 +42,7 @@ def run(
             runtime,
             core_ids,
             log_level=level,
+            log_format="text",
             ends_together=True,
             needs_commands=False,
             may_run_twice=may_run_twice,

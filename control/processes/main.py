@@ -10,26 +10,31 @@ import asyncio
 import functools
 import json
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence, Set
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawdaq import config, open_files, station
 from rawdaq.config import ComponentSettings
 from rawdaq.config.settings import split_address
 from rawdaq.control.processes.groups import least_files, shortage
+from rawdaq.control.processes.notices import announce
+from rawdaq.control.processes.reload import Reloading, reload_logged
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.log import SocketLogHandler
 from rawdaq.process import limits, log, member_log
+from rawdaq.process.log import LogForm
 from rawdaq.process.member_log import MemberLogs
 from rawdaq.process.runs import AlreadyRunning, process_key
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.process.runtime_watch import RuntimeWatch
 from rawdaq.process.signals import stopping_on_signal
+from rawdaq.process.systemd.notify import Notifier
 from rawdaq.publisher import LastEnd
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.zeromq.context import large_context
@@ -73,6 +78,8 @@ class Process:
         has_log_files: whether components log into files of their own; else to standard error or the system's log.
         logs: the logs of the components of a shared process.
         log_level: the least severe messages that are shown; None: what the settings of each component say.
+        log_format: how log lines are written; None: as the settings of each component say.
+        notifier: tells the service manager that started the process; by default there is none.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
         may_run_twice: whether a component runs although another process runs it too; else it fails.
@@ -87,6 +94,8 @@ class Process:
     has_log_files: bool = False
     logs: MemberLogs | None = None
     log_level: str | None = None
+    log_format: LogForm | None = None
+    notifier: Notifier = field(default_factory=lambda: Notifier(None))
     ends_together: bool = False
     needs_commands: bool = True
     may_run_twice: bool = False
@@ -160,19 +169,26 @@ class _Run:
         self._servers: dict[str, ReceiverServer] = {}
         self._are_built = asyncio.Event()
         self._is_stopping = False
+        self._reloads: list[asyncio.Future[None]] = []
 
     async def serve(self) -> int:
         """Serve all members; return the exit status."""
-        with stopping_on_signal(self._stop, self._retry, is_last=True):
+        # A hang-up is what a service manager says for a reload; else it comes from a terminal that was closed.
+        reload = self._reload if self._process.notifier.address is not None else None
+        with stopping_on_signal(self._stop, self._retry, is_last=True, reload=reload):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
             watch = asyncio.create_task(RuntimeWatch(self._process.runtime, self._servers).run(), name="runtime files")
+            telling = announce(self._process.notifier, self._servers.values(), len(tasks))
+            notices = asyncio.create_task(telling, name="notices")
             station.spare_collector()
             self._are_built.set()
             if self._process.group:
                 _LOG.info("%s runs %d components", self._process.group, len(tasks))
             ends = await asyncio.gather(*tasks)
             watch.cancel()
+            notices.cancel()
+            self._process.notifier.stopping()
         failures = ends.count(False)
         if self._process.group:
             _LOG.info("%s has stopped, %d components ended with an error", self._process.group, failures)
@@ -180,12 +196,17 @@ class _Run:
 
     def _stop(self) -> None:
         self._is_stopping = True
+        self._process.notifier.stopping()
         for server in self._servers.values():
             server.stop()
 
     def _retry(self) -> None:
         for server in self._servers.values():
             server.cmd_retry()
+
+    def _reload(self) -> None:
+        if not self._is_stopping:
+            self._reloads = [asyncio.ensure_future(reload_logged(server)) for server in self._servers.values()]
 
     async def _run(self, member: Member) -> bool:
         """Run *member* to its end; return whether it ended in order. Its errors are logged."""
@@ -221,6 +242,8 @@ class _Run:
             raise
         if process.log_level is None:
             member_log.set_level(settings.daemon.log_level)
+        if process.log_format is None:
+            member_log.set_format(settings.daemon.log_format)
         await at_end.enter_async_context(_log_sent(settings))  # until the last error of the component is logged
         await self._wait_for_copy(settings.key)
         last_end = _last_end(process.runtime, settings.key)
@@ -234,7 +257,8 @@ class _Run:
             self._servers[settings.key] = server
             await self._are_built.wait()
             if not self._is_stopping:
-                await server.serve()
+                async with Reloading(server, settings, process):
+                    await server.serve()
 
     async def _wait_for_copy(self, key: str) -> None:
         """Return when no other process runs *key*, or its time is over."""
@@ -288,19 +312,26 @@ def _one_zmq_context() -> Generator[None]:
         ending.join(_LAST_ANSWERS_S)
 
 
-def run_here(component: ComponentSettings, runtime: RuntimeFiles, *, is_strict: bool = False) -> int:
+def run_here(
+    component: ComponentSettings, runtime: RuntimeFiles, *, is_strict: bool = False, log_format: LogForm | None = None
+) -> int:
     """Run *component* in this process, which logs to standard error; return the exit status.
+
+    A service manager that runs it is told how it is; see `rawdaq.process.systemd.notify`.
 
     Raises:
         ComponentError: the runtime folder cannot be used.
     """
     runtime.prepare()
-    log.configure(component.daemon.log_level)
+    log.configure(component.daemon.log_level, form=log_format or component.daemon.log_format)
+    notifier = Notifier.of_environment(os.environ)
     if short := shortage([component]):
         _LOG.warning("%s", short)
     core_id = component.daemon.core_id
     core_ids = frozenset[int]() if core_id is None else {core_id}
-    return Process(runtime, core_ids, is_strict=is_strict).run([Member.of(component)])
+    process = Process(runtime, core_ids, is_strict=is_strict, log_format=log_format or component.daemon.log_format)
+    process.notifier = notifier
+    return process.run([Member.of(component)])
 
 
 def main(args: Sequence[str]) -> int:

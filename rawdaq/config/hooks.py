@@ -35,6 +35,14 @@ class ReceiverHooks:
         """Return the things, in words, that only one component can have, such as ``UDP port 5000``."""
         return []
 
+    @classmethod
+    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether it takes nothing from devices, but what other components or servers publish.
+
+        With publishers that write files it is a writer, which ``control-rawdaq start writer`` starts.
+        """
+        return False
+
 
 def receiver_hooks(cls: type[object]) -> type[ReceiverHooks]:
     """Return *cls* with every hook of a receiver: where it does not derive from the base, the defaults are added."""

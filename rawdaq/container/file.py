@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from rawdaq.container.format.blocks import pack_block
 from rawdaq.container.format.compression import CompressionChoice, chosen, compressor
 from rawdaq.container.format.index import read_index
-from rawdaq.container.format.layout import Entry, pack_file_header, pack_footer
+from rawdaq.container.format.layout import Entry, footer_bytes, pack_file_header, pack_footer
 from rawdaq.container.format.objects import Encoded
 from rawdaq.container.format.scan import Damage
 from rawdaq.disk.files import append, open_locked
@@ -49,7 +49,6 @@ class ContainerFile:
         path: the file.
         objects: number of the next object.
         repaired: what was found in a file that was there.
-        size_bytes: of the file.
 
     Raises:
         NotContainer: the file is something else.
@@ -69,23 +68,28 @@ class ContainerFile:
     ) -> None:
         self.path = path
         self.repaired = Repaired()
-        self.objects = self.size_bytes = 0
+        self.objects = self._end = 0
         self._compression = chosen(compression)
         self._compress = compressor(self._compression)
         self._entries: list[Entry] = []
         self._number = 0
         self._fd = _created(path) if is_new else open_locked(path)
         try:
-            self.size_bytes = os.fstat(self._fd).st_size
-            if self.size_bytes:
+            self._end = os.fstat(self._fd).st_size
+            if self._end:
                 self._continue(clock_ns())
-            if not self.size_bytes:
+            if not self._end:
                 self._append(pack_file_header(info or {}, clock_ns()))
         except BaseException:
             os.close(self._fd)
             if is_new:
                 path.unlink(missing_ok=True)
             raise
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file when it is finished now."""
+        return self._end + (0 if self.is_closed else footer_bytes(len(self._entries)))
 
     @property
     def is_closed(self) -> bool:
@@ -112,7 +116,7 @@ class ContainerFile:
         """
         if not objects:
             return
-        offset = self.size_bytes
+        offset = self._end = os.fstat(self._fd).st_size  # more, where a torn block could not be cut off
         self._append(pack_block(objects, self._number, self.objects, self._compression, self._compress))
         times = [each.time_ns for each in objects]
         self._entries.append(Entry(offset, self._number, self.objects, len(objects), min(times), max(times)))
@@ -135,13 +139,13 @@ class ContainerFile:
             OSError: the disk refuses that; it is still open.
         """
         if self._fd >= 0:
-            before = self.size_bytes
+            before = self._end = os.fstat(self._fd).st_size
             self._append(pack_footer(self._entries, before))
             try:
                 os.fsync(self._fd)
             except OSError:
                 os.ftruncate(self._fd, before)
-                self.size_bytes = before
+                self._end = before
                 raise
             self.close()
 
@@ -161,11 +165,11 @@ class ContainerFile:
 
     def _append(self, data: bytes) -> None:
         append(self._fd, data)
-        self.size_bytes += len(data)
+        self._end += len(data)
 
     def _continue(self, now_ns: int) -> None:
         """Find the blocks that are there, and cut off what is behind them."""
-        found = read_index(partial(read_at, self._fd), self.size_bytes)
+        found = read_index(partial(read_at, self._fd), self._end)
         kept = None
         if found.tail.size_bytes and not found.is_finished:
             kept = set_aside(self._fd, self.path, found.tail.offset, now_ns)
@@ -174,7 +178,7 @@ class ContainerFile:
             self.repaired = Repaired(damages=found.damages)
         self._entries = found.entries_with_times(partial(read_at, self._fd))
         os.ftruncate(self._fd, found.tail.offset)
-        self.size_bytes = found.tail.offset
+        self._end = found.tail.offset
         if self._entries:
             last = self._entries[-1]
             self._number, self.objects = last.number + 1, last.first + last.objects

@@ -180,11 +180,15 @@ class ContainerReader(BlockSequence[Item]):
             timeout_s: end when nothing came for so long; None: wait until the file is finished, or `stop` is called.
             start: index of the first one; ``len(reader)`` for new ones only.
         """
+        return (stored.item for stored in self.follow_stored(timeout_s, start))
+
+    def follow_stored(self, timeout_s: float | None = None, start: int = 0) -> Iterator[Stored[Item]]:
+        """Yield what `follow` does, with numbers and times."""
         came_s = time.monotonic()
         while not self._stopped.is_set():
             end = len(self)
             for stored in self.walk(start):
-                yield stored.item
+                yield stored
                 if self._stopped.is_set():
                     return
                 came_s = time.monotonic()

@@ -163,7 +163,13 @@ def _checked(data: bytes, crc: int) -> bytes:
 
 
 def write_sof(
-    path: Path, objects: Iterable[bytes], created_s: int, version_text: str, *, is_compressed: bool = True
+    path: Path,
+    objects: Iterable[bytes],
+    created_s: int,
+    version_text: str,
+    *,
+    is_compressed: bool = True,
+    content: int = 0,
 ) -> int:
     """Write a new file of version 1, as ssdaq reads them; return how many objects it has.
 
@@ -173,6 +179,7 @@ def write_sof(
         created_s: when that was made, in seconds since 1970.
         version_text: what wrote it.
         is_compressed: with bz2.
+        content: what its objects are in ssdaq: 1 logs, 2 timestamps, 3 triggers, 4 frames; 0: none of these.
 
     Raises:
         FileExistsError: there is such a file.
@@ -181,7 +188,7 @@ def write_sof(
     """
     count = number = last_trailer = 0
     with path.open("xb") as file:
-        file.write(pack_header(created_s, version_text, is_compressed=is_compressed))
+        file.write(pack_header(created_s, version_text, is_compressed=is_compressed, content=content))
         for bunch in _bunches(objects):
             if number == MAX_BUNCHES:
                 raise ContainerError(f"a SOF file holds {MAX_BUNCHES} bunches: export a part")

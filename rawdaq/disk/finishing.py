@@ -32,6 +32,14 @@ class PartFile(Protocol):
         """Return whether its path still leads to it."""
         ...
 
+    def sync(self) -> None:
+        """Return when what was written is safe on the disk.
+
+        Raises:
+            OSError: the disk refuses that.
+        """
+        ...
+
     def finish(self) -> None:
         """Write what is missing, make all of it safe on the disk, and close it; after an error it is still open.
 
@@ -114,11 +122,15 @@ class Finisher:
 
     def __init__(self, finish: Callable[[CompleteFile], None], log: logging.Logger) -> None:
         self.error: str | None = None
+        self._refusal: OSError | None = None
         self._finish = finish
         self._log = log
         self._queue: SimpleQueue[CompleteFile | None] = SimpleQueue()
         self._unfinished: list[CompleteFile] = []
         self._thread: threading.Thread | None = None
+        self._idle = threading.Event()
+        self._idle.set()
+        self._submitted = self._tried = 0
 
     def submit(self, file: CompleteFile) -> None:
         """Have *file* finished, and those that were refused before."""
@@ -126,12 +138,27 @@ class Finisher:
             # A disk that hangs does not keep the program from ending.
             self._thread = threading.Thread(target=self._work, name="finishing files", daemon=True)
             self._thread.start()
+        self._submitted += 1
+        self._idle.clear()
         self._queue.put(file)
+
+    def wait(self) -> None:
+        """Return when all that was submitted is finished.
+
+        Raises:
+            OSError: the disk refuses that.
+        """
+        self._idle.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     def _work(self) -> None:
         for file in iter(self._queue.get, None):
             self._unfinished.append(file)
             self._try()
+            self._tried += 1
+            if self._tried == self._submitted:
+                self._idle.set()
 
     def _try(self) -> None:
         """Try all that are not finished."""
@@ -147,7 +174,7 @@ class Finisher:
         text = None if error is None else describe_write(error, path)
         if text is not None and self.error is None:
             self._log.error("a file is not finished: %s; it is tried again with the next one, and at the end", text)
-        self.error = text
+        self.error, self._refusal = text, error
 
     def close(self) -> list[CompleteFile]:
         """Finish all; return those that the disk still refuses: they keep their ``.part`` until the next start."""

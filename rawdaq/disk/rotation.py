@@ -19,7 +19,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from rawdaq.disk.file_names import PART, FileNames
 from rawdaq.disk.finishing import CompleteFile, Finisher, PartFile, give_name, sync_folder
 from rawdaq.disk.mounts import MountedFolder, check_mounted
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.times import NS_PER_S
 
 _MAX_NAMES: Final = 100_000  # tried for one file: bounds a folder that is full of them
@@ -71,13 +71,15 @@ class Rotation(Generic[File]):
         limits: when a file is complete.
         create: makes and locks a new file under a name that ends with ``.part``; raises `FileExistsError` where it is.
         recover: makes of a file that was found unfinished a whole one, and returns that, which may be the same path;
-            None when nothing is left of it. Raises `BlockingIOError` when somebody writes it.
+            None when nothing is left of it. Raises `BlockingIOError` when somebody writes it, and `RawdaqError` when
+            it cannot be made whole.
         log: where finished and recovered files are logged.
         clock_ns: the time.
 
     Attributes:
         current: the file that is written; None before the first object and after a file was completed.
         finished: how many files were finished.
+        last: the file that was finished last.
         objects: in all files.
     """
 
@@ -92,7 +94,8 @@ class Rotation(Generic[File]):
     ) -> None:
         self.current: File | None = None
         self.finished = self.objects = 0
-        self._finished_bytes = 0
+        self.last: Path | None = None
+        self._finished_bytes = self._completed = 0
         self._names = names
         self._limits = limits
         self._create = create
@@ -132,6 +135,9 @@ class Rotation(Generic[File]):
             whole = self._recover(part)
         except (BlockingIOError, FileNotFoundError):
             return  # another writer is at it, or has just finished it
+        except RawdaqError as error:
+            self._log.error("%s was not finished by the last run, and stays as it is: %s", part, error)
+            return
         if whole is None:
             self._log.warning("%s has no whole object: it is removed", part)
             part.unlink(missing_ok=True)
@@ -163,7 +169,7 @@ class Rotation(Generic[File]):
             self._folder.device()  # raises when its disk is not mounted
             self._log.error("%s is gone or was moved: writing goes on in a new file", current.path)
             self._complete()
-        elif current is not None and (begins_new or self._is_over(current, size_bytes)):
+        elif current is not None and ((begins_new and self._count) or self._is_over(current, size_bytes)):
             self._complete()
         return self._begin() if self.current is None else self.current
 
@@ -219,6 +225,7 @@ class Rotation(Generic[File]):
     def _complete(self) -> None:
         """Have the current file finished in the background."""
         if self.current is not None:
+            self._completed += 1
             self._finisher.submit(CompleteFile(self.current, self._count))
             self.current = None
 
@@ -248,10 +255,26 @@ class Rotation(Generic[File]):
             self._log.warning("%s was moved while it was written: it keeps the name that it has now", path)
         else:
             name = give_name(path, self._free(path.with_name(path.name.removesuffix(PART))))
+            self.last = name
             self._log.info("%s is finished: %d objects, %d bytes", name, complete.objects, size_bytes)
         self.finished += 1
         self._finished_bytes += size_bytes
         _active.discard(_key(path))
+
+    def sync(self) -> None:
+        """Return when all that was written is safe on the disk.
+
+        Raises:
+            OSError: the disk refuses that.
+        """
+        if self.current is not None:
+            self.current.sync()
+        self._finisher.wait()
+
+    @property
+    def waiting(self) -> int:
+        """How many files get no more objects and are not finished yet."""
+        return self._completed - self.finished
 
     @property
     def problem(self) -> str | None:
@@ -270,9 +293,7 @@ class Rotation(Generic[File]):
 
     def close(self) -> None:
         """Finish all files; those that the disk refuses are told, and repaired at the next start."""
-        current, self.current = self.current, None
-        if current is not None:
-            self._finisher.submit(CompleteFile(current, self._count))
+        self._complete()
         for refused in self._finisher.close():
             _active.discard(_key(refused.file.path))
         if self.objects:

@@ -5,6 +5,7 @@ Every logger is called ``rawdaq.ROOM.NAME``, such as ``rawdaq.receivers.RawRecei
     2026-11-21T00:00:00.123Z INFO rawdaq.receivers.RawReceiver text
 """
 
+import json
 import logging
 import os
 import sys
@@ -12,9 +13,13 @@ from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+from rawdaq.process.systemd.journal import JournalFormatter, is_journal
 from rawdaq.times import to_iso
+
+#: How a log line is written.
+LogForm: TypeAlias = Literal["text", "json"]
 
 MAX_FILE_BYTES = 10_000_000
 KEPT_FILES = 5
@@ -26,8 +31,8 @@ SYSTEM_LOGS = ("/dev/log", "/var/run/syslog")
 class LineFormatter(logging.Formatter):
     """One record, one line: text from a peer cannot begin a line of its own. Only tracebacks have more lines."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+    def __init__(self, *, has_time: bool = True) -> None:
+        super().__init__(f"{'%(asctime)s ' if has_time else ''}%(levelname)s %(name)s %(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         """Return the record's time in UTC with milliseconds."""
@@ -36,6 +41,27 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line without line breaks."""
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+class JsonFormatter(LineFormatter):
+    """One record, one line of JSON: time, level, logger, message, and the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        shown = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            shown["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(shown)
+
+
+def formatter(form: LogForm = "text", *, has_time: bool = True) -> logging.Formatter:
+    """Return what makes lines of a *form*; lines of text leave their time out where the reader has it."""
+    return JsonFormatter() if form == "json" else LineFormatter(has_time=has_time)
 
 
 class LogFileHandler(RotatingFileHandler):
@@ -105,20 +131,28 @@ class DaemonFileHandler(LogFileHandler):
         return stream
 
 
-def configure(level: str, file: Path | None = None, *, to_system_log: bool = False) -> None:
+def configure(level: str, file: Path | None = None, *, to_system_log: bool = False, form: LogForm = "text") -> None:
     """Send log lines of *level* and above to *file*, or to standard error when there is none.
 
-    Lines of other libraries are shown from WARNING on. A second call replaces the set-up of the first.
+    Lines of other libraries are shown from WARNING on. A second call replaces the set-up of the first. Where standard
+    error is systemd's journal, lines have its priorities.
 
     Args:
         level: the least severe messages that are shown.
         file: the log file.
         to_system_log: send them to the system's log instead, where there is one.
+        form: what a line looks like.
     """
     handler = _system_log() if to_system_log else None
-    if handler is None:
-        handler = logging.StreamHandler(sys.stderr) if file is None else DaemonFileHandler(file)
-    handler.setFormatter(LineFormatter())
+    lines = formatter(form)
+    if handler is None and file is None:
+        handler = logging.StreamHandler(sys.stderr)
+        if is_journal(sys.stderr, os.environ):
+            lines = JournalFormatter(formatter(form, has_time=False))
+    elif handler is None and file is not None:
+        handler = DaemonFileHandler(file)
+    assert handler is not None  # noqa: S101 - one of the three it is
+    handler.setFormatter(lines)
     send_to(handler, level)
     if to_system_log and not isinstance(handler, SysLogHandler):
         logging.getLogger("rawdaq.log").warning("this system has no log at %s", " or ".join(SYSTEM_LOGS))

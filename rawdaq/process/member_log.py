@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from rawdaq.process.log import DaemonFileHandler, LogFileHandler, send_to
+from rawdaq.process.log import DaemonFileHandler, LogFileHandler, LogForm, formatter, send_to
 
 #: The level of the process itself, and of components until they set one.
 _LEVEL = "INFO"
@@ -145,3 +145,10 @@ def set_level(level: str) -> None:
         _OURS.setLevel(level)
     else:
         member.change_level(level)
+
+
+def set_format(form: LogForm) -> None:
+    """Set how the log lines of the component whose task asks are written; of the process when it has no such logs."""
+    member = _MEMBER.get()
+    for handler in [member] if member else logging.getLogger().handlers:
+        handler.setFormatter(formatter(form))

@@ -32,13 +32,14 @@ def find_folders(environment: Mapping[str, str]) -> tuple[Path, Path]:
         runtime = Path(chosen).expanduser()
         logs = runtime / "log"
     else:
-        runtime, logs = _default_folders(os.geteuid())
+        runtime, logs = folders_of_user(os.geteuid())
     if chosen := environment.get("RAWDAQ_LOG_DIR"):
         logs = Path(chosen).expanduser()
     return runtime, logs
 
 
-def _default_folders(uid: int) -> tuple[Path, Path]:
+def folders_of_user(uid: int) -> tuple[Path, Path]:
+    """Return the runtime folder and the log folder of a user who has chosen no others."""
     if uid == 0:
         return Path("/run/rawdaq" if Path("/run").is_dir() else "/var/run/rawdaq"), Path("/var/log/rawdaq")
     home = _home(uid)

@@ -139,6 +139,11 @@ class DataLinkReceiver(ReceiverServer):
         """Return the file of the state, which only one component can write."""
         return [f"file {options['state']}"]
 
+    @classmethod
+    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
+        """Return that it reads what a server has."""
+        return True
+
     async def serve(self) -> None:
         """Serve as every receiver does, with the state of before; when all is delivered at the end, it is saved.
 

@@ -138,6 +138,11 @@ class SeedLinkReceiver(ReceiverServer):
         """Return the file of the state, which only one component can write."""
         return [f"file {options['state']}"] if options["state"] else []
 
+    @classmethod
+    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
+        """Return that it reads what a server has."""
+        return True
+
     # ------------------------------------------------------------------ life
 
     async def _open(self) -> None:

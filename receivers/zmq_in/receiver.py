@@ -146,6 +146,11 @@ class ZMQReceiver(ReceiverServer):
         """Return the addresses that peers connect to, in the words of publishers."""
         return exclusive_addresses(options["endpoints"]) if options["bind"] else []
 
+    @classmethod
+    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether it reads what others publish; PUSH sockets send to it alone."""
+        return bool(options["pattern"] == "sub")
+
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
         """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
         self._context.set(zmq.IO_THREADS, self._io_threads)  # a context that runs already keeps those that it has

@@ -24,6 +24,9 @@ class Lines:
     def write(self, data: bytes) -> None:
         self.size_bytes += os.write(self.fd, data + b"\n")
 
+    def sync(self) -> None:
+        os.fsync(self.fd)
+
     def finish(self) -> None:
         if self.fd >= 0:
             os.fsync(self.fd)

@@ -1,3 +1,4 @@
+import json
 import logging
 import re
 import subprocess
@@ -169,3 +170,42 @@ def test_warnings_of_the_interpreter_become_log_lines(tmp_path: Path) -> None:
     done = _run("import warnings\nlog.configure('INFO')\nwarnings.warn('old thing')\n", tmp_path)
     assert "WARNING py.warnings" in done.stderr
     assert "old thing" in done.stderr
+
+
+def test_lines_for_the_journal_begin_with_their_priority_and_leave_the_time_out(tmp_path: Path) -> None:
+    done = _run(
+        "about = os.fstat(2)\n"
+        "os.environ['JOURNAL_STREAM'] = f'{about.st_dev}:{about.st_ino}'\n"
+        "log.configure('DEBUG')\n"
+        "say = logging.getLogger('rawdaq')\n"
+        "say.debug('a'); say.info('b\\nc'); say.warning('d'); say.critical('e')\n"
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n    say.exception('f')\n",
+        tmp_path,
+    )
+    lines = done.stderr.splitlines()
+    assert lines[:4] == ["<7>DEBUG rawdaq a", "<6>INFO rawdaq b\\nc", "<4>WARNING rawdaq d", "<2>CRITICAL rawdaq e"]
+    assert lines[4] == "<3>ERROR rawdaq f"
+    assert len(lines) > 6
+    assert all(line.startswith("<3>") for line in lines[4:])
+
+
+def test_another_stream_than_the_journal_has_whole_lines(tmp_path: Path) -> None:
+    done = _run("os.environ['JOURNAL_STREAM'] = '1:1'\nlog.configure('INFO')\nlogging.error('x')\n", tmp_path)
+    assert re.fullmatch(r"\d{4}-\S+Z ERROR root x\n", done.stderr)
+
+
+@pytest.mark.parametrize("file", ["None", "Path('a.log')"])
+def test_lines_of_json_say_the_same(tmp_path: Path, file: str) -> None:
+    done = _run(
+        "from pathlib import Path\n"
+        f"log.configure('INFO', {file}, form='json')\n"
+        "say = logging.getLogger('rawdaq.x')\n"
+        "say.info('a \"b\"\\n%s', 1)\n"
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n    say.exception('c')\n",
+        tmp_path,
+    )
+    text = done.stderr if file == "None" else (tmp_path / "a.log").read_text()
+    first, second = map(json.loads, text.splitlines())
+    assert re.fullmatch(r"\d{4}-\S+Z", first.pop("time"))
+    assert first == {"level": "INFO", "logger": "rawdaq.x", "message": 'a "b"\n1'}
+    assert "ZeroDivisionError" in second["traceback"]

@@ -38,6 +38,7 @@ _CRC: Final = struct.Struct("<I")
 FILE_HEADER_BYTES: Final = _FILE.size + _CRC.size
 BLOCK_HEADER_BYTES: Final = _BLOCK.size
 END_BYTES: Final = _END.size
+ENTRY_BYTES: Final = _ENTRY.size
 
 
 class Compression(IntEnum):
@@ -180,6 +181,11 @@ def pack_footer(entries: Sequence[Entry], offset: int) -> bytes:
     body = _COUNT.pack(FOOTER_MAGIC, len(entries)) + b"".join([_ENTRY.pack(*entry) for entry in entries])
     checked = body + offset.to_bytes(8, "little")
     return body + _END.pack(offset, crc32(checked), END_MAGIC)
+
+
+def footer_bytes(entries: int) -> int:
+    """Return how long the footer is of so many blocks."""
+    return _COUNT.size + entries * ENTRY_BYTES + _END.size
 
 
 def footer_offset(end: bytes, size_bytes: int) -> int | None:

@@ -190,10 +190,17 @@ def find_objects(read: ReadAt, size_bytes: int) -> Iterator[Place]:
         offset += _OBJECT.size + length
 
 
-def pack_header(created_s: int, version_text: str, *, is_compressed: bool) -> bytes:
-    """Return the beginning of a file of version 1, of no content that ssdaq has a class for."""
+def pack_header(created_s: int, version_text: str, *, is_compressed: bool, content: int = 0) -> bytes:
+    """Return the beginning of a file of version 1.
+
+    Args:
+        created_s: when it was made, in seconds since 1970.
+        version_text: what wrote it.
+        is_compressed: with bz2.
+        content: what its objects are in ssdaq: 1 logs, 2 timestamps, 3 triggers, 4 frames; 0: none of these.
+    """
     text = version_text.encode("ascii", "replace")[:255]
-    extension = _EXTENSION.pack(1, 0, len(text)) + text
+    extension = _EXTENSION.pack(1, content, len(text)) + text
     return _HEADER.pack(MAGIC, bytes(4), 1, created_s, _BZ2 if is_compressed else 0, len(extension)) + extension
 
 
