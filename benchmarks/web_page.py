@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from playwright.async_api import Page, async_playwright
 
@@ -143,7 +143,7 @@ async def _renderer(page: Page) -> int:
     session = await page.context.browser.new_browser_cdp_session() if page.context.browser else None
     if session is None:
         raise SystemExit("bench: the browser has gone")
-    found: Any = await session.send("SystemInfo.getProcessInfo")
+    found = cast("dict[str, list[dict[str, Any]]]", await session.send("SystemInfo.getProcessInfo"))
     renderers = [one for one in found["processInfo"] if one["type"] == "renderer"]
     return int(max(renderers, key=lambda one: one["cpuTime"])["id"])
 
