@@ -9,6 +9,7 @@ from tests.control.web.page.made_up_server import MadeUpServer, now_ms
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY = "XX.DEMO.RawReceiver"
+UNKNOWN = "\N{EN DASH}"
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 
 
@@ -244,9 +245,9 @@ async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
       };
     }"""
     assert await watched.page.evaluate(script) == {
-        "seconds": ["–", "2 ms", "0.2 s", "10.0 s", "41 s", "00:12:40", "3d 04h"],
-        "rate": ["–", "0.5 Hz", "100 Hz", "62.5 Hz", "1 MHz", "44.1 kHz"],
+        "seconds": [UNKNOWN, "2 ms", "0.2 s", "10.0 s", "41 s", "00:12:40", "3d 04h"],
+        "rate": [UNKNOWN, "0.5 Hz", "100 Hz", "62.5 Hz", "1 MHz", "44.1 kHz"],
         "bytes": ["0 B", "999 B", "1.0 kB", "412 MB", "2.0 TB"],
-        "amplitude": ["0", "1250", "-0.25", "2.6e6", "1.2e-4", "–"],
+        "amplitude": ["0", "1250", "-0.25", "2.6e6", "1.2e-4", UNKNOWN],
         "msOf": [1795953973250, 1795953973000],
     }
