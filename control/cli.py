@@ -27,7 +27,7 @@ from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
-from rawdaq.control.start_stop import restart, start, stop
+from rawdaq.control.start_stop import reload, restart, start, stop
 from rawdaq.control.status.command import status
 from rawdaq.control.systemd.command import systemd
 from rawdaq.control.web.command import web
@@ -171,6 +171,7 @@ cli.add_command(doctor)
 cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
+cli.add_command(reload)
 cli.add_command(journal)
 cli.add_command(alarms)
 cli.add_command(metrics)

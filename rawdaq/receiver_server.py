@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +17,7 @@ from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.backpressure import Held
+from rawdaq.delivery.exchange import Exchange
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.items import Published
 from rawdaq.delivery.journal.journal import Journal
@@ -37,6 +38,7 @@ from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
+from rawdaq.streams.state_of_health import StateOfHealth
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 from rawdaq.streams.topics import Topics
 
@@ -46,10 +48,11 @@ if TYPE_CHECKING:
 
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
+_EXCHANGE_S = 8.0  # a command must be answered
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(SocketSetup, ReceiverHooks):
+class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -78,6 +81,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        state_of_health: makes streams of its own state; None: there are none.
         started: set once it runs.
     """
 
@@ -93,6 +97,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
     journal: JournalSettings | None = None
+    state_of_health: StateOfHealth | None = None
 
     def __init__(
         self,
@@ -173,6 +178,13 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
         self._fanout.set_overflow(policy)
+
+    async def exchange(self, leaving: Collection[str], coming: Sequence[Publisher]) -> list[str]:
+        """Replace publishers while all else runs on, and return what went wrong; see `Exchange.run`."""
+        within_s = min(self.stop_timeout_s, _EXCHANGE_S)
+        failures = await Exchange(self._fanout, self._tasks, self.log, within_s).run(leaving, coming)
+        self.publishers = self._fanout.publishers
+        return failures
 
     async def delivered(self) -> None:
         """Return when all that was published so far is delivered; records that are not full may still wait."""
@@ -313,6 +325,9 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
         for name in dir(type(self)):
             if name.startswith("ct_"):
                 self.spawn(getattr(self, name)(), name)
+        if self.state_of_health is not None:
+            own = self.state_of_health.run(self.stats, lambda: self.publishers, self._hand_on, self._fanout.room)
+            self.spawn(own, "ct_state_of_health")
 
     async def _read_out(self) -> float:
         """Let endpoints read what has arrived by now, in half of the stop's time at most; return how much that took."""
@@ -370,14 +385,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def _reporters(self) -> list[Reporter]:
         return [value for value in vars(self).values() if isinstance(value, Reporter)]
 
-    def cmd_help(self) -> dict[str, str]:
-        """List the commands and what they do."""
-        return {name: commands.help_of(method) for name, method in commands.commands_of(self).items()}
-
-    def cmd_ping(self) -> str:
-        """Answer "pong": the component is alive."""
-        return "pong"
-
     def cmd_status(self) -> dict[str, object]:
         """Show state, endpoints, publishers, decimated streams, streams and messages."""
         return {
@@ -429,10 +436,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def cmd_retry(self) -> str:
         """Try paused publishers now instead of after their pause; SIGUSR1 does the same."""
         return f"trying {', '.join(paused)}" if (paused := self._fanout.retry()) else "no publisher is paused"
-
-    def cmd_log_level(self, args: list[str]) -> str:
-        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
-        return commands.log_level(args)
 
     def cmd_stop(self) -> str:
         """Stop the component in order: deliver what waits, then end."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
@@ -78,6 +78,34 @@ def log_level(args: Sequence[str]) -> str:
             raise CommandError(f"usage: log_level [{'|'.join(_LEVELS)}]")
         member_log.set_level(level)
     return member_log.level()
+
+
+class Commanded:
+    """The commands that every component answers and that need nothing of it; it can read its settings again.
+
+    Attributes:
+        reload: does it, and returns what has changed; set by who knows where the settings are.
+    """
+
+    reload: Callable[[], Awaitable[object]] | None = None
+
+    async def cmd_reload(self) -> object:
+        """Read the station file again: publishers become what it says, the connection stays."""
+        if self.reload is None:
+            raise CommandError("it was not started from a station file; start it again instead")
+        return await self.reload()
+
+    def cmd_help(self) -> dict[str, str]:
+        """List the commands and what they do."""
+        return {name: help_of(method) for name, method in commands_of(self).items()}
+
+    def cmd_ping(self) -> str:
+        """Answer "pong": the component is alive."""
+        return "pong"
+
+    def cmd_log_level(self, args: list[str]) -> str:
+        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
+        return log_level(args)
 
 
 async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:
