@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def _measure_viewers(file: Path, args: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _program(*command: str) -> Iterator[tuple[int, str]]:
+def _program(*command: str) -> Generator[tuple[int, str]]:
     """Run one of our commands; yield its process and its first line."""
     found = [str(Path(sys.executable).parent / command[0]), *command[1:]]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -223,11 +223,12 @@ async def _measure_day(folder: Path) -> None:
         places = [ArchivePlace(str(where), "sds", ())]
         past, grid = PastColumns(), Grid.over(begin_ns, begin_ns + NS_PER_DAY, 24 * 1200)
         times_ms: list[float] = []
+        size_kb = 0.0
         for _ in range(2):
             began_s = time.monotonic()
             answer = await past.answer(stream, grid, places, [], 0.0, "")
             times_ms.append((time.monotonic() - began_s) * 1000)
-        size_kb = len(answer.data or b"") / 1000
+            size_kb = len(answer.data or b"") / 1000
         print(
             f"a day of {_RATE_HZ} Hz, miniSEED {version} of {length} bytes, {file.stat().st_size / 1e6:.1f} MB: "
             f"columns of a helicorder in {times_ms[0]:.0f} ms, again in {times_ms[1]:.1f} ms, {size_kb:.0f} kB"

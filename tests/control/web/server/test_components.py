@@ -249,7 +249,7 @@ async def test_one_that_hangs_is_seen_and_delays_no_other(
         assert watch.events.after(0)[-1].condition == "no data"
         assert watch.known["XX.B.Demo"].shown.value["condition"] == "stopped"
         assert [known.key for known in watch.sorted_components()] == ["XX.A.Demo", "XX.B.Demo"]
-        status = {"state": "running", "streams": {"XX.A.00.HHZ": {"packets": 1, "rate_hz": 100.0, "gaps": 0}}}
+        status: Any = {"state": "running", "streams": {"XX.A.00.HHZ": {"packets": 1, "rate_hz": 100.0, "gaps": 0}}}
         task = asyncio.create_task(answering.answer(*[encode_reply(status)] * 3))
         await until(lambda: watch.known["XX.A.Demo"].shown.value["condition"] == "well")
         await task

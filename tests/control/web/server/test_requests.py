@@ -49,7 +49,7 @@ async def columns(client: Client, **parameters: Any) -> tuple[float, float, Any,
 
 async def test_columns_of_the_past_grow_with_the_archive(client: Client) -> None:
     await archived(client, 10)
-    span = {"start": at(0), "end": at(20), "columns": 20}
+    span: dict[str, Any] = {"start": at(0), "end": at(20), "columns": 20}
     first_ms, per_s, values, etag = await columns(client, **span)
     assert (first_ms, per_s) == (BEGIN_NS / 1e6, 1.0)
     assert values[:10].tolist() == [[100 * index, 100 * index + 99] for index in range(10)]

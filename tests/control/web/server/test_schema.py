@@ -80,7 +80,8 @@ def ask(operation: Any, session: requests.Session) -> None:
     @given(case=operation.as_strategy())
     def made_up(case: Any) -> None:
         for key in about:
-            for name in case.path_parameters or {}:
+            names: list[str] = list(case.path_parameters or {})
+            for name in names:
                 case.path_parameters[name] = str(HHZ) if name == "id" and key == KEY else key
             case.call_and_validate(session=session, headers=HEADERS, checks=CHECKS)
 
