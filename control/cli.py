@@ -20,6 +20,7 @@ from rawdaq.control import invocation
 from rawdaq.control.alarms.command import alarms
 from rawdaq.control.container.commands import container
 from rawdaq.control.describe.command import describe, schema
+from rawdaq.control.doctor.command import doctor
 from rawdaq.control.invocation import PROGRAM
 from rawdaq.control.journal import journal
 from rawdaq.control.metrics.command import metrics
@@ -165,6 +166,7 @@ cli.add_command(container)
 cli.add_command(describe)
 cli.add_command(schema)
 cli.add_command(status)
+cli.add_command(doctor)
 cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)

@@ -127,6 +127,10 @@ class RuntimeFiles:
     def _end_file(self, key: str) -> Path:
         return self.folder / f"{key}.end"
 
+    def has_socket(self, key: str) -> bool:
+        """Whether the file of a component's command socket is there."""
+        return self._socket(key).exists()
+
     def command_address(self, key: str) -> str:
         """Return the zmq address of a component's command socket, for binding and for connecting.
 
