@@ -27,9 +27,10 @@ from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
-from rawdaq.control.start_stop import restart, start, stop
+from rawdaq.control.start_stop import reload, restart, start, stop
 from rawdaq.control.status.command import status
 from rawdaq.control.systemd.command import systemd
+from rawdaq.control.web.command import web
 
 if TYPE_CHECKING:
     from rawdaq.config import StationFile
@@ -170,12 +171,14 @@ cli.add_command(doctor)
 cli.add_command(start)
 cli.add_command(stop)
 cli.add_command(restart)
+cli.add_command(reload)
 cli.add_command(journal)
 cli.add_command(alarms)
 cli.add_command(metrics)
 cli.add_command(seiscomp)
 cli.add_command(repeater)
 cli.add_command(systemd)
+cli.add_command(web)
 
 
 def _report_bug(error: Exception) -> int:

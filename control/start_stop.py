@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rawdaq.process.log import LogForm
     from rawdaq.process.runtime_files import RuntimeFiles
 
+_RELOAD_S = 35.0
 _SHOWN_SHORTAGES = 3  # of a thousand components that are all started with the same limit
 
 _processes_option = click.option(
@@ -206,6 +207,42 @@ def restart(names: Sequence[str], processes: int | None) -> int:
             groups = [(invocation.configuration(), group) for group in spread(components, processes)]
         stopped = _stop([target for target in targets if target.state == "running"], runtime)
         return _start(groups, runtime) or stopped or config_status
+
+
+@click.command()
+@invocation.names_argument
+@invocation.config_option
+def reload(names: Sequence[str]) -> int:
+    """Let running components have the publishers that their station file has now; the receiver keeps its connection.
+
+    Publishers are added, removed and changed; those that stay the same miss nothing. An invalid file, or one of which
+    other blocks than Publishers have changed, changes nothing: restart for those.
+    """
+    with invocation.runtime_files() as runtime:
+        targets = invocation.find_running(names, runtime)
+        results = {target.title: _reload(target, runtime) for target in targets}
+    for title, result in results.items():
+        if isinstance(result, Exception):
+            invocation.print_error(str(result))
+        else:
+            click.echo(f"{title}: {result}")
+    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
+
+
+def _reload(target: "Target", runtime: "RuntimeFiles") -> "str | Exception":
+    """Return what has changed, in words, or why nothing has."""
+    from rawdaq.control import client
+    from rawdaq.errors import CommandError
+
+    if target.state != "running":
+        return CommandError(f"{target.title} is not running; start it: {PROGRAM} start {target.title}")
+    try:
+        answer = client.send(target.title, runtime.command_address(target.key), "reload", [], _RELOAD_S)
+    except CommandError as error:
+        return error
+    changes = answer if isinstance(answer, dict) else {}
+    named = {what: ", ".join(map(str, names)) for what, names in changes.items() if isinstance(names, list) and names}
+    return "; ".join(f"{what} {names}" for what, names in named.items()) or "nothing to change"
 
 
 def _belongs_to_all(target: "Target") -> bool:

@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +17,7 @@ from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.backpressure import Held
+from rawdaq.delivery.exchange import Exchange
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.items import Published
 from rawdaq.delivery.journal.journal import Journal
@@ -46,10 +47,11 @@ if TYPE_CHECKING:
 
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
+_EXCHANGE_S = 8.0  # a command must be answered
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(SocketSetup, ReceiverHooks):
+class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -173,6 +175,13 @@ class ReceiverServer(SocketSetup, ReceiverHooks):
     def set_overflow(self, policy: OverflowPolicy | None) -> None:
         """Let every queue follow *policy* when it is full; None: each the one that its publisher has."""
         self._fanout.set_overflow(policy)
+
+    async def exchange(self, leaving: Collection[str], coming: Sequence[Publisher]) -> list[str]:
+        """Replace publishers while all else runs on, and return what went wrong; see `Exchange.run`."""
+        within_s = min(self.stop_timeout_s, _EXCHANGE_S)
+        failures = await Exchange(self._fanout, self._tasks, self.log, within_s).run(leaving, coming)
+        self.publishers = self._fanout.publishers
+        return failures
 
     async def delivered(self) -> None:
         """Return when all that was published so far is delivered; records that are not full may still wait."""

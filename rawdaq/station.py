@@ -3,7 +3,8 @@
 import gc
 import logging
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 from rawdaq.config import registry
 from rawdaq.config.options import supplied
@@ -16,6 +17,26 @@ _LOG = logging.getLogger("rawdaq.station")
 
 #: The collector looks at new objects after so many more of them, and a tenth as often at older ones.
 _COLLECT_AFTER = (50_000, 10, 10)
+
+
+#: Settings of a process that can change while it runs.
+_LIVE = ("log_level", "log_format", "stop_timeout_s")
+
+
+class Changes(NamedTuple):
+    """What a reload did.
+
+    Attributes:
+        added: names of publishers.
+        changed: names of publishers that are others now.
+        removed: names of publishers.
+        failures: what went wrong, in words.
+    """
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    failures: tuple[str, ...]
 
 
 def build(component: ComponentSettings) -> ReceiverServer:
@@ -49,6 +70,38 @@ def prepare(component: ComponentSettings, command_address: str | None) -> Receiv
     receiver.command_address = command_address
     _LOG.info("starting %s from %s", component.name, component.file)
     return receiver
+
+
+def check_reload(running: ComponentSettings, wanted: ComponentSettings) -> None:
+    """Refuse *wanted* when a component that runs with *running* cannot become that without a restart.
+
+    Raises:
+        ComponentError: the text names the blocks.
+    """
+    daemon = {name: getattr(running.daemon, name) for name in type(running.daemon).model_fields if name not in _LIVE}
+    blocks = [each.name for each in fields(running) if each.name not in ("publishers", "daemon", "file")]
+    changed = [name for name in blocks if getattr(running, name) != getattr(wanted, name)]
+    changed += [f"daemon.{name}" for name, value in daemon.items() if getattr(wanted.daemon, name) != value]
+    if changed:
+        raise ComponentError(f"nothing is changed: {', '.join(changed)} cannot be while it runs; restart it")
+
+
+async def reload(receiver: ReceiverServer, running: ComponentSettings, wanted: ComponentSettings) -> Changes:
+    """Let *receiver*, which runs with *running*, have the publishers of *wanted*; the others are not touched.
+
+    Raises:
+        ComponentError: nothing is changed; a publisher cannot be built, or something else differs.
+    """
+    check_reload(running, wanted)
+    before = {each.name: each for each in running.publishers}
+    after = {each.name: each for each in wanted.publishers}
+    removed = tuple(name for name in before if name not in after)
+    changed = tuple(name for name in after if name in before and before[name] != after[name])
+    added = tuple(name for name in after if name not in before)
+    coming = [_publisher(after[name], wanted) for name in (*changed, *added)]
+    failures = await receiver.exchange([*removed, *changed], coming) if removed or coming else []
+    receiver.stop_timeout_s = wanted.daemon.stop_timeout_s
+    return Changes(added, changed, removed, tuple(failures))
 
 
 def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Publisher:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rawdaq.receivers.assembler import ReadoutAssembler
+    from rawdaq.receivers.assembler import ArrayAssembler, ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
     from rawdaq.receivers.logs import LogReceiver
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.zmq_in import ZMQReceiver
 
 __all__ = [
+    "ArrayAssembler",
     "DataLinkReceiver",
     "FileReplayer",
     "LogReceiver",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayAssembler": "rawdaq.receivers.assembler",
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
     "LogReceiver": "rawdaq.receivers.logs",

@@ -24,6 +24,7 @@ from rawdaq.config import ComponentSettings
 from rawdaq.config.settings import split_address
 from rawdaq.control.processes.groups import least_files, shortage
 from rawdaq.control.processes.notices import announce
+from rawdaq.control.processes.reload import Reloading, reload_logged
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.log import SocketLogHandler
 from rawdaq.process import limits, log, member_log
@@ -168,10 +169,13 @@ class _Run:
         self._servers: dict[str, ReceiverServer] = {}
         self._are_built = asyncio.Event()
         self._is_stopping = False
+        self._reloads: list[asyncio.Future[None]] = []
 
     async def serve(self) -> int:
         """Serve all members; return the exit status."""
-        with stopping_on_signal(self._stop, self._retry, is_last=True):
+        # A hang-up is what a service manager says for a reload; else it comes from a terminal that was closed.
+        reload = self._reload if self._process.notifier.address is not None else None
+        with stopping_on_signal(self._stop, self._retry, is_last=True, reload=reload):
             tasks = [asyncio.create_task(self._run(member), name=member.key) for member in self._members]
             await asyncio.sleep(0)  # the first step of each task builds its component
             watch = asyncio.create_task(RuntimeWatch(self._process.runtime, self._servers).run(), name="runtime files")
@@ -199,6 +203,10 @@ class _Run:
     def _retry(self) -> None:
         for server in self._servers.values():
             server.cmd_retry()
+
+    def _reload(self) -> None:
+        if not self._is_stopping:
+            self._reloads = [asyncio.ensure_future(reload_logged(server)) for server in self._servers.values()]
 
     async def _run(self, member: Member) -> bool:
         """Run *member* to its end; return whether it ended in order. Its errors are logged."""
@@ -249,7 +257,8 @@ class _Run:
             self._servers[settings.key] = server
             await self._are_built.wait()
             if not self._is_stopping:
-                await server.serve()
+                async with Reloading(server, settings, process):
+                    await server.serve()
 
     async def _wait_for_copy(self, key: str) -> None:
         """Return when no other process runs *key*, or its time is over."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rawdaq import __version__
 from rawdaq.control.repeater.machine import Json, Repeater
-from rawdaq.control.rest.routes import Api, Handler, Refused, Route
+from rawdaq.control.rest.routes import Api, Asked, Handler, Refused, Route
 
 _NOT_NOW = {409: "the state does not allow it; nothing is changed"}
 _WRONG = {422: "a value cannot be; the configuration is as before, the state is ERROR"}
@@ -99,9 +99,9 @@ def api(repeater: Repeater, *, is_compatible: bool) -> Api:
         return {"response": "error", "error": text, "state": repeater.shown_state}
 
     def answering(call: Any, *, takes_body: bool = False) -> Handler:
-        async def handler(body: Json) -> Json:
+        async def handler(asked: Asked) -> Json:
             try:
-                answer: Json = await (call(body) if takes_body else call())
+                answer: Json = await (call(asked.body) if takes_body else call())
             except Refused as refused:
                 if is_compatible:
                     return error_body(refused.text) | dict(refused.more)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -157,18 +156,13 @@ def _name(files: "FileReader", config_file: str) -> str:
 
 
 def _token(file: Path | None) -> str | None:
-    if file is None:
-        return None
+    from rawdaq.control.rest.token_file import read_token
+    from rawdaq.errors import InvalidValue
+
     try:
-        if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise click.UsageError(f"{file} can be read by others; run: chmod 600 {file}")
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise click.UsageError(f"{file}: {reason}") from error
-    if not token:
-        raise click.UsageError(f"{file} is empty; write a token to it")
-    return token
+        return None if file is None else read_token(file)
+    except InvalidValue as error:
+        raise click.UsageError(str(error)) from error
 
 
 async def _run(config: "Config", files: "FileReader") -> int:

@@ -39,14 +39,17 @@ def _paths(value: object) -> Iterator[Path]:
         for _, each in value:
             yield from _paths(each)
     elif isinstance(value, Mapping):
-        known: Mapping[Any, Any] = value
+        known: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         for each in known.values():
             yield from _paths(each)
     elif isinstance(value, Sequence | Set):
-        parts: Collection[Any] = value
-        for each in parts:
+        for each in _items(value):  # pyright: ignore[reportUnknownArgumentType]
             yield from _paths(each)
     elif is_dataclass(value):
         for each in fields(value):
             if each.name != "file":  # the station file is read only
                 yield from _paths(getattr(value, each.name))
+
+
+def _items(value: Collection[Any]) -> list[Any]:
+    return list(value)

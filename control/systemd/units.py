@@ -88,6 +88,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=main
 ExecStart={program} start %i --foreground
+ExecReload={program} reload %i
 {_user(setup)}# A process whose event loop does not turn for so long is started again.
 WatchdogSec=60
 Restart=on-failure

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 #: ISO 8601 UTC with nanoseconds, such as ``2026-11-29T12:06:13.250000000Z``.
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
-#: What a person sees first: number 0; 1-799; 800 and more; stopped by a person.
+#: What a person sees first: number below 400, what is over by itself; 400-799; 800 and more; stopped by a person.
 Condition = Literal["well", "late", "no data", "stopped"]
 
 #: A problem from 0 (none) to 1000 (dead): the worst stands first.
@@ -73,8 +73,8 @@ class Judged(BaseModel):
     Attributes:
         condition: in a word.
         number: 0: nothing is wrong; larger is worse.
-        sentence: the worst problem, for people; empty when all is well.
-        since: since when that is the problem, or since when all is well; None when that was before this server ran.
+        sentence: the worst problem, for people; empty when there is none.
+        since: since when that is the problem, or since when there is none; None when that was before this server ran.
     """
 
     condition: Condition
@@ -108,7 +108,7 @@ class Component(Judged):
         file: its station file.
         uptime_s: for how long it has run.
         streams: its streams.
-        latency_s: the largest latency of a stream, of the newest packet.
+        latency_s: the largest latency of a stream, of the newest packet; without decimated ones, whose filters wait.
         readers: how many subscribers its live publishers have now.
         dropped: packets that its publishers dropped since it started.
         gaps: gaps of all its streams since it started.
@@ -283,6 +283,8 @@ class ComponentDetail(Component):
         receiver_more: all else that it says of its receiver.
         publisher_list: its publishers.
         journal: what it says of its journal; None without one.
+        disks: for each part that writes to a disk: ``path``, ``size_bytes``, ``free_bytes``, ``grows_bytes_per_day``,
+            ``left_s`` until it is full (None: it does not grow, or it is too early to say); or ``failure``.
         stream_list: its streams.
     """
 
@@ -290,6 +292,7 @@ class ComponentDetail(Component):
     receiver_more: dict[str, Any]
     publisher_list: list[Publisher]
     journal: dict[str, Any] | None
+    disks: dict[str, Any]
     stream_list: list[Stream]
 
 

@@ -37,9 +37,9 @@ _UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": N
 _MAX_CACHED = 10_000  # paths: a day of a large network
 
 
-def _texts(record: Record) -> dict[str, str]:
-    """Return the texts of the letters that need only the name and the time of *record*."""
-    stream, start = record.stream, to_calendar(record.start_ns)
+def _texts(stream: StreamId, start_ns: int) -> dict[str, str]:
+    """Return the texts of the letters that need only the name and the time of a record."""
+    start = to_calendar(start_ns)
     return {
         "n": stream.network,
         "s": stream.station,
@@ -147,9 +147,19 @@ class ArchiveLayout:
             record: a record of that day.
             now_ns: the time at which it was written.
         """
-        texts = _texts(record) | _header_texts(record, now_ns) if self._needs_header else _texts(record)
+        texts = _texts(record.stream, record.start_ns)
+        if self._needs_header:
+            texts |= _header_texts(record, now_ns)
+        return self._pattern(texts, _DAY_LETTERS)
+
+    def pattern_of(self, stream: StreamId, day_ns: int) -> str:
+        """Return a glob pattern of all files that may hold records of *stream* that begin on the day of *day_ns*."""
+        return self._pattern(_texts(stream, day_ns), _DAY_LETTERS - _HEADER_LETTERS)
+
+    def _pattern(self, texts: Mapping[str, str], letters: frozenset[str]) -> str:
+        """Return a glob pattern in which only *letters* are replaced by their *texts*."""
         return "".join(
-            (_WILDCARDS[part.letter] if part.letter not in _DAY_LETTERS else glob.escape(texts[part.letter]))
+            (glob.escape(texts[part.letter]) if part.letter in letters else _WILDCARDS[part.letter])
             if part.letter
             else glob.escape(part.text)
             for part in self._parts
@@ -157,7 +167,7 @@ class ArchiveLayout:
 
     def path(self, record: Record, now_ns: int) -> ArchivePath:
         """Return the file for *record*."""
-        texts = _texts(record)
+        texts = _texts(record.stream, record.start_ns)
         if self._needs_header:
             texts |= _header_texts(record, now_ns)
         named = [texts[part.letter] if part.letter else part.text for part in self._parts]

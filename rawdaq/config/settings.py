@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from rawdaq.config.decimation import DecimationSettings, LocationCode
 from rawdaq.config.options import PathOption
@@ -62,11 +62,23 @@ class StationSettings(Settings):
         network: the network's code.
         code: the station's code.
         location: the location of channels that have none of their own; it is written in quotes.
+        latitude_deg: where the station is, north of the equator, for maps.
+        longitude_deg: likewise, east of Greenwich.
+        elevation_m: likewise, above sea level.
     """
 
     network: Annotated[str, AfterValidator(_check_network)]
     code: Annotated[str, AfterValidator(_check_station)]
     location: LocationCode = ""
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)] | None = None
+    elevation_m: Annotated[float, Field(ge=-12_000, le=9_000)] | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.latitude_deg is None) != (self.longitude_deg is None):
+            raise ValueError("latitude_deg and longitude_deg belong together: give both, or none")
+        return self
 
     def __str__(self) -> str:
         return f"{self.network}.{self.code}"

@@ -16,11 +16,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from rawdaq.delivery.closing import close_publishers
 from rawdaq.delivery.journal.journal import Journal
+from rawdaq.delivery.journal.outlet import Outlet
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.records import RecordWriter
 from rawdaq.delivery.worker import Worker
@@ -45,6 +46,8 @@ class Fanout:
 
     Attributes:
         put_count: how many items were put so far.
+        publishers: those behind it now.
+        is_settled: cleared while publishers are being replaced.
     """
 
     def __init__(
@@ -57,32 +60,74 @@ class Fanout:
     ) -> None:
         self.journal = journal
         self.workers: list[Worker] = []
-        self._publishers = publishers
+        self.put_count = 0
+        self.publishers = list(publishers)
+        self.is_settled = asyncio.Event()
+        self.is_settled.set()
         self._names = _unique(publisher.name for publisher in publishers)
-        direct: list[Worker] = []
-        formats: dict[RecordFormat, list[Worker]] = {}
+        self._log, self._clock_ns = log, clock_ns
+        self._writer_count = 0
         for publisher, name in zip(publishers, self._names, strict=True):
             if journal is not None and publisher.must_deliver:
-                worker = journal.add(publisher, name, clock_ns).worker
+                self.workers.append(journal.add(publisher, name, clock_ns).worker)
             else:
-                worker = Worker(publisher)
-                wanted = publisher.record_format
-                (direct if wanted is None else formats.setdefault(wanted, [])).append(worker)
-            self.workers.append(worker)
-        self.writers = [RecordWriter(wanted, targets, log, clock_ns) for wanted, targets in formats.items()]
-        self._direct = direct
-        # Packets leave before records are made, or anything is written.
-        self._entries: list[RecordWriter | Worker | Journal] = [*direct, *self.writers]
-        if journal is not None:
-            self._entries.append(journal)
-            self.writers += journal.writers
+                self.workers.append(Worker(publisher))
+        behind = journal.targets if journal is not None else []
+        self._direct, formats = _by_format(worker for worker in self.workers if worker not in behind)
+        self._made = {wanted: self._new_writer(wanted, targets) for wanted, targets in formats.items()}
+        self.arrange()
+
+    def _new_writer(self, wanted: RecordFormat, targets: list[Worker]) -> RecordWriter:
+        self._writer_count += 1
+        writer = RecordWriter(wanted, targets, self._log, self._clock_ns)
+        writer.name = f"records {self._writer_count}"
+        return writer
+
+    def arrange(self) -> None:
+        """Put the entries in order: packets leave before records are made, or anything is written."""
+        self.writers = [*self._made.values()]
+        self._entries: list[RecordWriter | Worker | Journal] = [*self._direct, *self.writers]
+        if self.journal is not None:
+            self._entries.append(self.journal)
+            self.writers += self.journal.writers
         self._queues = [entry.queue for entry in self._entries]
-        self.put_count = 0
-        self._log = log
+
+    def swap(self, leaving: Collection[str], coming: Sequence[Publisher]) -> "Swapped":
+        """Give what is put from now on to *coming*, and no more to the publishers called *leaving*.
+
+        At once, so that no item is between them. What goes to a format of records that any of them has is made by a
+        new writer, which must not run before the old one has handed on what it has: see `delivery.exchange`.
+
+        Args:
+            leaving: names of publishers.
+            coming: new ones; where one must deliver and there is a journal, its outlet has to be admitted to that.
+        """
+        gone = {name: worker for name, worker in zip(self._names, self.workers, strict=True) if name in leaving}
+        outlets = self.journal.dismiss(leaving) if self.journal is not None else []
+        behind = [] if self.journal is None else self.journal.targets
+        kept = {name: worker for name, worker in zip(self._names, self.workers, strict=True) if name not in gone}
+        arriving = {each.name: each for each in coming if self.journal is not None and each.must_deliver}
+        waiting = [Outlet(each, name, self._log, self._clock_ns) for name, each in arriving.items()]
+        made = {outlet.name: outlet.worker for outlet in waiting}
+        fresh = {each.name: made.get(each.name) or Worker(each) for each in coming}
+        old = {wanted for wanted in self._made if any(worker in gone.values() for worker in self._made[wanted].targets)}
+        old |= {each.record_format for each in coming if each.record_format in self._made and each.name not in made}
+        self._names, self.workers = [*kept, *fresh], [*kept.values(), *fresh.values()]
+        self.publishers = [worker.publisher for worker in self.workers]
+        shared = [worker for worker in self.workers if worker not in behind and worker not in made.values()]
+        self._direct, formats = _by_format(shared)
+        retired = [self._made.pop(wanted) for wanted in old]
+        started = {wanted: self._new_writer(wanted, formats[wanted]) for wanted in formats if wanted not in self._made}
+        for writer in retired:
+            if writer.format in started:
+                started[writer.format].go_on_counting(writer)
+        self._made |= started
+        self.arrange()
+        return Swapped(gone, fresh, retired, list(started.values()), outlets, waiting)
 
     async def aclose(self, within_s: float) -> list[str | None]:
         """Close all publishers within *within_s*, then the journal; return what went wrong, which is logged."""
-        failures = await close_publishers(self._publishers, within_s, self._log)
+        failures = await close_publishers(self.publishers, within_s, self._log)
         if self.journal is not None:
             await self.journal.aclose()
         return failures
@@ -158,10 +203,18 @@ class Fanout:
         """
         if self.journal is not None:
             await self.journal.open()
-        opening = {worker.begin_open(is_strict=is_strict): worker for worker in self.workers}
+        await self.open_workers(dict(zip(self._names, self.workers, strict=True)), is_strict=is_strict)
+
+    async def open_workers(self, workers: Mapping[str, Worker], *, is_strict: bool) -> None:
+        """Open the publishers of *workers*, as `open` does.
+
+        Raises:
+            ComponentError: as `open`.
+        """
+        opening = {worker.begin_open(is_strict=is_strict): worker for worker in workers.values()}
         if not opening:
             return
-        names = dict(zip(opening, self._names, strict=True))
+        names = dict(zip(opening, workers, strict=True))
         try:
             timeout_s = None if is_strict else _OPEN_PATIENCE_S
             done, late = await asyncio.wait(opening, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
@@ -196,11 +249,9 @@ class Fanout:
 
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that carry the data, by name."""
-        writers = {f"records {index}": writer.run for index, writer in enumerate(self.writers)}
-        named = list(zip(self._names, self.workers, strict=True))
-        carried = {f"publisher {name}": worker.run for name, worker in named}
-        watched = {f"watch {name}": worker.watch for name, worker in named}
-        return writers | carried | watched | ({} if self.journal is None else self.journal.tasks())
+        writers = {writer.name: writer.run for writer in self.writers}
+        named = dict(zip(self._names, self.workers, strict=True))
+        return writers | tasks_of(named) | ({} if self.journal is None else self.journal.tasks())
 
     async def drain(self, timeout_s: float, spent_s: float = 0.0) -> str | None:
         """Deliver all that waits, partial records included; what is paused is tried at once, and again and again.
@@ -219,6 +270,7 @@ class Fanout:
             worker.begin_end()
         try:
             async with asyncio.timeout(timeout_s - spent_s):
+                await self.is_settled.wait()
                 if self.journal is not None:
                     await self.journal.drain()
                 await asyncio.gather(*(writer.drain() for writer in self.writers if not writer.is_dead))
@@ -256,6 +308,42 @@ class Fanout:
             made, own = of_stage.get(id(worker), {"refused": 0}), worker.status()
             shown[name] = {**made, **own, "refused": made["refused"] + cast("int", own.get("refused", 0))}
         return shown
+
+
+class Swapped(NamedTuple):
+    """What `Fanout.swap` has put out of place and into it.
+
+    Attributes:
+        gone: the workers that get nothing any more, by name.
+        fresh: the new ones, which are not open and do not run.
+        retired: writers of records that get nothing any more.
+        started: those that replace them, which do not run.
+        left: outlets that are behind the journal no more.
+        waiting: outlets that are to be admitted to it.
+    """
+
+    gone: Mapping[str, Worker]
+    fresh: Mapping[str, Worker]
+    retired: Sequence[RecordWriter]
+    started: Sequence[RecordWriter]
+    left: Sequence[Outlet]
+    waiting: Sequence[Outlet]
+
+
+def tasks_of(workers: Mapping[str, Worker]) -> dict[str, Callable[[], Any]]:
+    """Return the coroutines of *workers*, by name."""
+    carried = {f"publisher {name}": worker.run for name, worker in workers.items()}
+    return carried | {f"watch {name}": worker.watch for name, worker in workers.items()}
+
+
+def _by_format(workers: Iterable[Worker]) -> tuple[list[Worker], dict[RecordFormat, list[Worker]]]:
+    """Return those of *workers* that take packets, and those that take records by the format of these."""
+    direct: list[Worker] = []
+    formats: dict[RecordFormat, list[Worker]] = {}
+    for worker in workers:
+        wanted = worker.publisher.record_format
+        (direct if wanted is None else formats.setdefault(wanted, [])).append(worker)
+    return direct, formats
 
 
 def _raise_failure(name: str, opening: "asyncio.Task[None]") -> None:

@@ -54,6 +54,8 @@ class RecordWriter:
         ledger: what is told of all records, if anything.
         selection: what none of the publishers wants is left out.
         is_dead: whether the task has ended with an error.
+        name: of its task.
+        format: as the argument.
     """
 
     def __init__(
@@ -72,11 +74,12 @@ class RecordWriter:
         )
         self.ledger: Ledger | None = None
         self.selection = selection([target.publisher.streams for target in targets])
-        self.refused = 0
+        self.refused = self._fallbacks = 0
         self.is_dead = False
+        self.name = "records"
         self._log = log
         self._clock_ns = clock_ns
-        self._format = record_format
+        self.format = record_format
         self._maker = RecordMaker(record_format)
         self._accepted: set[StreamId] = set()
         self._refused: set[StreamId] = set()
@@ -192,7 +195,7 @@ class RecordWriter:
         for item in batch:
             if isinstance(item, Message):
                 continue  # none comes here: a journal was written with another station file
-            made = whole_record(item, self._format) if isinstance(item, bytes) else item
+            made = whole_record(item, self.format) if isinstance(item, bytes) else item
             if made is None:
                 self._refuse_bytes()
             elif made.stream not in self._accepted and not self._accept(made.stream):
@@ -222,7 +225,7 @@ class RecordWriter:
         """Return whether the format can name *stream*; logged once per stream when it cannot."""
         if stream in self._refused:
             return False
-        reason = why_not(self._format, stream)
+        reason = why_not(self.format, stream)
         if reason is None:
             self._accepted.add(stream)
             return True
@@ -239,8 +242,13 @@ class RecordWriter:
         counts = self._maker.counts.values()
         return {
             "refused": self.refused + sum(each.refused for each in counts),
-            "fallbacks": sum(each.fallbacks for each in counts),
+            "fallbacks": self._fallbacks + sum(each.fallbacks for each in counts),
         }
+
+    def go_on_counting(self, before: "RecordWriter") -> None:
+        """Count on from what *before* has counted, in whose place this one comes."""
+        counted = before.status()
+        self.refused, self._fallbacks = counted["refused"], counted["fallbacks"]
 
     async def drain(self) -> None:
         """Make records of all that waits, also those that are not full; return when all publishers have them.

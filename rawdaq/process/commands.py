@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rawdaq.errors import CommandError, ComponentError, RawdaqError, RemoteProtocolError
@@ -78,6 +78,22 @@ def log_level(args: Sequence[str]) -> str:
             raise CommandError(f"usage: log_level [{'|'.join(_LEVELS)}]")
         member_log.set_level(level)
     return member_log.level()
+
+
+class Reloadable:
+    """What can read its settings again while it runs.
+
+    Attributes:
+        reload: does it, and returns what has changed; set by who knows where the settings are.
+    """
+
+    reload: Callable[[], Awaitable[object]] | None = None
+
+    async def cmd_reload(self) -> object:
+        """Read the station file again: publishers become what it says, the connection stays."""
+        if self.reload is None:
+            raise CommandError("it was not started from a station file; start it again instead")
+        return await self.reload()
 
 
 async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:

@@ -1,6 +1,6 @@
 """SIGTERM, SIGINT and SIGHUP end a process in order, a second SIGTERM or SIGINT ends it at once.
 
-SIGUSR1 tries paused publishers now.
+SIGUSR1 tries paused publishers now. Under a service manager SIGHUP is a reload.
 """
 
 import _thread
@@ -64,7 +64,11 @@ def _stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def stopping_on_signal(
-    stop: Callable[[], None], retry: Callable[[], object] = _nothing, *, is_last: bool = False
+    stop: Callable[[], None],
+    retry: Callable[[], object] = _nothing,
+    *,
+    is_last: bool = False,
+    reload: Callable[[], object] | None = None,
 ) -> Generator[None]:
     """Call *stop* in the running loop at the first signal to stop, and *retry* at SIGUSR1.
 
@@ -74,10 +78,14 @@ def stopping_on_signal(
         stop: called once.
         retry: called each time.
         is_last: whether the process ends afterwards; a late SIGHUP or SIGUSR1 must not change its exit status then.
+        reload: called at SIGHUP, which then is no signal to stop.
     """
     loop, handle, numbers = asyncio.get_running_loop(), _handler(stop), _stop_signals()
     for number in numbers:
         loop.add_signal_handler(number, handle, number)
+    if reload is not None:
+        numbers = [*numbers, *([] if signal.SIGHUP in numbers else [signal.SIGHUP])]
+        loop.add_signal_handler(signal.SIGHUP, reload)
     loop.add_signal_handler(signal.SIGUSR1, retry)
     try:
         yield

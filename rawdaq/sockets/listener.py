@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from rawdaq.sockets.remedies import cannot_listen
 _BACKLOG = 100  # connections that wait in the system
 _RETRY_S = 1.0
 _REMIND_S = 600.0
+_TLS_HANDSHAKE_S = 10.0
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -37,6 +39,7 @@ class Listener:
         self._sockets = sockets
         self.address = address
         self._factory: Callable[[], asyncio.BaseProtocol] = asyncio.Protocol
+        self._tls: ssl.SSLContext | None = None
         self._making: set[asyncio.Task[Any]] = set()
         self._retry: asyncio.TimerHandle | None = None
         self._waiting = Outage(log, _REMIND_S)
@@ -48,9 +51,9 @@ class Listener:
         port: int = self._sockets[0].getsockname()[1]
         return port
 
-    def start(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
-        """Accept connections; *factory* makes the protocol of each."""
-        self._factory = factory
+    def start(self, factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections, with *tls* encrypted ones; *factory* makes the protocol of each."""
+        self._factory, self._tls = factory, tls
         self._accept_again()
 
     def _accept_again(self) -> None:
@@ -79,7 +82,10 @@ class Listener:
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._factory, connection)
+            handshake_s = None if self._tls is None else _TLS_HANDSHAKE_S
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._factory, connection, ssl=self._tls, ssl_handshake_timeout=handshake_s
+            )
         except OSError as error:  # it has gone again
             connection.close()
             self._log.debug("%s: a connection was not made: %s", self.address, error)

@@ -11,17 +11,15 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.capture.recorder import Capture
 from rawdaq.config.settings import StationSettings
-from rawdaq.errors import CommandError
-from rawdaq.messages.message import Kind, topic_of
+from rawdaq.messages.message import Kind, Message, topic_of
 from rawdaq.publisher import Publisher
-from rawdaq.receiver_server import ReceiverServer
-from rawdaq.receivers.assembler.changes import ChangeLog
+from rawdaq.receivers.assembler.base import AssemblyReceiver
 from rawdaq.receivers.assembler.inputs import Connection
 from rawdaq.receivers.assembler.intake import Intake, Origin
-from rawdaq.receivers.assembler.options import FormatOption, SlotsOption, StreamSettings
+from rawdaq.receivers.assembler.options import SlotsOption, StreamSettings
 from rawdaq.receivers.assembler.output import Output, Values
 from rawdaq.receivers.assembler.plan import Plan
-from rawdaq.receivers.assembler.tables import assembly_status, sender_table
+from rawdaq.receivers.assembler.tables import sender_table
 from rawdaq.receivers.assembler.waveforms import Waveforms
 from rawdaq.sockets.datagrams import BURST_DATAGRAMS, Burst, DatagramEndpoint, DatagramOptions
 from rawdaq.sockets.endpoint import Endpoint, check_host
@@ -30,19 +28,15 @@ from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId
-from rawdaq.streams.assembly.assembly import Assembly
+from rawdaq.streams.assembly.formats import FormatOption
 from rawdaq.streams.assembly.values import Readout
-from rawdaq.times import NS_PER_S
 
-_AGAIN_S = 0.001  # after which a full socket is looked at again
 _DEFAULT_PORT = 17000
 _ZMQ_MESSAGES = 10_000  # of one peer that may wait in a socket
 _ZMQ_MESSAGE_BYTES = 1 << 20
-_USAGE_COUNT = "usage: reset_count [N], the number of the next readout, by default 1"
-_TRUTH = {"true": True, "false": False}
 
 
-class ReadoutAssembler(ReceiverServer):
+class ReadoutAssembler(AssemblyReceiver):
     """Puts together what many senders measured at one instant, and publishes it as readouts.
 
     Each sender sends datagrams with the time of its own clock. Parts that belong to one instant become a readout, which
@@ -128,10 +122,9 @@ class ReadoutAssembler(ReceiverServer):
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         plan = Plan.of(station, options)
-        super().__init__(ip, _DEFAULT_PORT if port is None else port, publishers, name)
+        super().__init__(ip, _DEFAULT_PORT if port is None else port, publishers, name, plan.rules)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
         self.refusals = Refusals(self.log)
-        self.assembly = Assembly(plan.rules)
         self.intake = Intake(plan.format, plan.slots, Networks(senders).has, self.refusals)
         self.output = Output(
             topic_of(Kind.READOUT, station, name),
@@ -142,13 +135,11 @@ class ReadoutAssembler(ReceiverServer):
             expected=plan.rules.slots - len(plan.rules.unused),
         )
         self.waveforms = _waveforms(plan.described, plan.streams)
-        self.is_publishing = True
-        self.suppressed = 0
-        self._changes = ChangeLog(self.log, self.intake.name)
-        self._is_more_waiting = False  # in the socket, as far as the last read shows
-        self._earlier = asyncio.Event()
-        self._sleeps_until_ns: int | None = None
         self._add_endpoints(options)
+
+    def slot_name(self, slot: int) -> str:
+        """Return a slot in words."""
+        return self.intake.name(slot)
 
     @classmethod
     def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
@@ -223,12 +214,12 @@ class ReadoutAssembler(ReceiverServer):
         if self.capture is not None:
             peers = map(burst.peer, range(len(datagrams)))
             self.capture.datagrams(endpoint.port, zip(peers, datagrams, strict=True), received_ns)
-        self._is_more_waiting = len(datagrams) == BURST_DATAGRAMS
+        self.is_more_waiting = len(datagrams) == BURST_DATAGRAMS
         readouts: list[Readout] = []
         for index, datagram in enumerate(datagrams):
             origin = self.intake.origin(burst.sender(index), burst.origins[index][1])
             readouts += self._assemble(origin, datagram, received_ns, now_ns)
-        self._hand_out(readouts, endpoint)
+        self.hand_out(readouts, endpoint)
 
     def _take_messages(self, origin: Origin, messages: Sequence[bytes]) -> None:
         """Take messages of one connection."""
@@ -238,7 +229,7 @@ class ReadoutAssembler(ReceiverServer):
         readouts: list[Readout] = []
         for message in messages:
             readouts += self._assemble(origin, message, received_ns, now_ns)
-        self._hand_out(readouts, self.endpoints[0])
+        self.hand_out(readouts, self.endpoints[0])
 
     def _take_frames(self, endpoint: ZmqEndpoint, frames: Sequence[bytes]) -> None:
         """Take frames of a ZMQ socket."""
@@ -251,53 +242,22 @@ class ReadoutAssembler(ReceiverServer):
 
     # ------------------------------------------------------------------ what leaves
 
-    def _hand_out(self, readouts: Sequence[Readout], endpoint: Endpoint) -> None:
-        """Publish *readouts*, log what changed, and see to it that the assembly has its turn in time."""
-        if changes := self.assembly.changes():
-            self._changes.write(changes)
-        if readouts:
-            self._publish_readouts(readouts, endpoint)
-        due_ns, until_ns = self.assembly.due_ns, self._sleeps_until_ns
-        if due_ns is not None and (until_ns is None or due_ns < until_ns):
-            self._earlier.set()
+    def message(self, readout: Readout) -> Message:
+        """Return a readout as a message."""
+        return self.output.message(readout)
 
-    def _publish_readouts(self, readouts: Sequence[Readout], endpoint: Endpoint) -> None:
-        if not self.is_publishing:
-            self.suppressed += len(readouts)
-            return
-        self.publish_now([self.output.message(each) for each in readouts], endpoint)
+    def publish_more(self, readouts: Sequence[Readout], endpoint: Endpoint) -> None:
+        """Publish the waveforms of *readouts*, if they are wanted."""
         if self.waveforms is None:
             return
         packets = [packet for each in readouts for packet in self.waveforms.add(each, self.output.scaled(each))]
         if packets:
             self.publish_now(packets, endpoint)
 
-    async def ct_due(self) -> None:
-        """Finish readouts whose time is over; at the end all of them."""
-        try:
-            while True:
-                self._sleeps_until_ns = self.assembly.due_ns
-                await self._sleep(self._sleeps_until_ns)
-                await self._read_what_waits()
-                self._hand_out(self.assembly.due(time.monotonic_ns()), self.endpoints[0])
-        finally:
-            self._hand_out(self.assembly.flush(), self.endpoints[0])
-            self._flush_waveforms()
-
-    async def _sleep(self, until_ns: int | None) -> None:
-        """Return at a time, or before when something earlier is due."""
-        self._earlier.clear()
-        wait_s = None if until_ns is None else max(0.0, (until_ns - time.monotonic_ns()) / NS_PER_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._earlier.wait()
-
-    async def _read_what_waits(self) -> None:
-        """Let the socket be read before time counts: the computer may have stood still while packets came."""
-        end_ns = time.monotonic_ns() + self.assembly.rules.max_wait_ns
-        while self._is_more_waiting and time.monotonic_ns() < end_ns:
-            self._is_more_waiting = False
-            await asyncio.sleep(_AGAIN_S)
+    def flush_more(self) -> None:
+        """Publish the waveforms that wait for their block."""
+        if self.waveforms is not None and (packets := self.waveforms.flush()):
+            self.publish_now(packets, self.endpoints[0])
 
     async def ct_flush_waveforms(self) -> None:
         """Publish what waits for its block when no readouts come."""
@@ -307,65 +267,23 @@ class ReadoutAssembler(ReceiverServer):
             before = self.assembly.readouts
             await asyncio.sleep(max(1.0, 2 * self.waveforms.block_s))
             if self.waveforms.is_waiting and self.assembly.readouts == before:
-                self._flush_waveforms()
-
-    def _flush_waveforms(self) -> None:
-        if self.waveforms is not None and (packets := self.waveforms.flush()):
-            self.publish_now(packets, self.endpoints[0])
+                self.flush_more()
 
     async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate."""
         await self.refusals.log_regularly()
 
-    # ------------------------------------------------------------------ commands
-
-    def cmd_pause(self) -> str:
-        """Publish no readouts until `resume`; they are assembled, counted as suppressed, and take numbers."""
-        self.is_publishing = False
-        self._flush_waveforms()
-        self.log.warning("paused by command: readouts are not published")
-        return "paused"
-
-    def cmd_resume(self) -> str:
-        """Publish readouts again."""
-        self.is_publishing = True
-        self.log.warning("resumed by command")
-        return "running"
-
-    def cmd_reset_count(self, args: list[str]) -> dict[str, int]:
-        """Set the number of the next readout, 1 or another: reset_count [N]."""
-        if len(args) > 1 or (args and not (args[0].isascii() and args[0].isdigit())):
-            raise CommandError(_USAGE_COUNT)
-        before, self.assembly.next_number = self.assembly.next_number, int(args[0]) if args else 1
-        return {"before": before, "next": self.assembly.next_number}
-
-    def cmd_reset_ro_count(self, args: list[str]) -> dict[str, int]:
-        """Do as reset_count; ssdaq's word for it."""
-        return self.cmd_reset_count(args)
-
-    def cmd_set_publish_readouts(self, args: list[str]) -> str:
-        """Do as resume or pause; ssdaq's word for it: set_publish_readouts true|false."""
-        is_on = _TRUTH.get(args[0].lower()) if len(args) == 1 else None
-        if is_on is None:
-            raise CommandError("usage: set_publish_readouts true|false")
-        return self.cmd_resume() if is_on else self.cmd_pause()
-
     def cmd_slots(self) -> dict[str, dict[str, object]]:
         """Show each slot: who sends it, and what became of its parts."""
-        return sender_table(self.assembly, self.intake)
+        return sender_table(self.assembly, self.intake.by_slot)
 
     def cmd_refused(self) -> dict[str, dict[str, int]]:
         """Show how many datagrams were refused, by sender and reason."""
         return self.refusals.table()
 
-    def cmd_status(self) -> dict[str, object]:
-        """Show state, endpoints, publishers, streams, messages, and the counters of the assembly."""
-        shown = super().cmd_status()
-        return shown if self.is_publishing or shown["state"] != "running" else shown | {"state": "paused"}
-
     def receiver_status(self) -> dict[str, object]:
         """Return the sockets, the counters of the assembly, what was refused, and the capture if there is one."""
-        shown = super().receiver_status() | assembly_status(self.assembly, self.suppressed) | self.refusals.report()
+        shown = super().receiver_status() | self.refusals.report()
         return shown | {"capture": self.capture.status()} if self.capture else shown
 
 

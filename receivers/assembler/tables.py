@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rawdaq.receivers.assembler.intake import Intake
+from rawdaq.receivers.assembler.intake import Origin
 from rawdaq.streams.assembly.assembly import Assembly
 from rawdaq.streams.assembly.senders import Sender, State
 from rawdaq.streams.assembly.values import WHOLE
@@ -14,15 +14,14 @@ from rawdaq.times import NS_PER_S
 _SHOWN_SENDERS = 40
 
 
-def sender_table(assembly: Assembly, intake: Intake) -> dict[str, dict[str, object]]:
+def sender_table(assembly: Assembly, origins: Sequence[Origin | None]) -> dict[str, dict[str, object]]:
     """Return what is known of each slot."""
     now_ns = time.monotonic_ns()
-    shown = [sender for sender in assembly.senders if sender.slot not in assembly.rules.unused]
-    return {str(sender.slot): _row(sender, intake, now_ns) for sender in shown}
+    shown = [sender for sender in assembly.senders if sender.slot in assembly.used]
+    return {str(sender.slot): _row(sender, origins[sender.slot], now_ns) for sender in shown}
 
 
-def _row(sender: Sender, intake: Intake, now_ns: int) -> dict[str, object]:
-    origin = intake.by_slot[sender.slot]
+def _row(sender: Sender, origin: Origin | None, now_ns: int) -> dict[str, object]:
     is_silent = sender.state is State.ABSENT
     delay_ns = origin.delay_ns if origin else None
     return {

@@ -86,7 +86,8 @@ Other: {}
 """
     assert problems_of(tmp_path, text) == [
         "1: station.network: network 'xx' is not 1-8 characters of A-Z 0-9",
-        "1: station.locaton: unknown key; did you mean 'location'? known: network, code, location",
+        "1: station.locaton: unknown key; did you mean 'location'? known: network, code, location, "
+        "latitude_deg, longitude_deg, elevation_m",
         "3: Main.Receiver.host: is missing; it has no default",
         "5: Main.Receiver.prot: unknown key; did you mean 'port'? known: host, port, rate, fast, even, mode, path, "
         "channels, copy, names, some",

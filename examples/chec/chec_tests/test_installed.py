@@ -9,12 +9,13 @@ import pytest
 import zmq
 
 from chec_tests.conftest import FOLDER
+from chec_tests.test_slow_signal import encode
 from chec_tests.test_timestamp import EXAMPLE as BUNCH
 from chec_tests.test_timestamp import TIME_NS
 from chec_tests.test_trigger import EXAMPLE as TRIGGER
 from rawdaq import config
 from rawdaq.receivers import ReadoutAssembler, TimestampReceiver, TriggerReceiver
-from rawdaq_chec.slow_signal import CHANNELS, encode
+from rawdaq_chec.slow_signal import CHANNELS
 from tests.event_receivers import problems, receiving, send_datagrams
 from tests.helpers import until
 

@@ -1,49 +1,98 @@
-"""Slow signals of the camera's modules, as a format of rawdaq's `ReadoutAssembler`."""
+"""The slow signal of a telescope camera: 32 modules, each with 64 channels of slow digitizers, 10 times a second.
 
+A datagram is one or several sub-readouts of 144 bytes, big-endian: u64 time of the instrument in ns, 32 x u16 of the
+channels 0 to 31, a second u64 time, 32 x u16 of the channels 32 to 63. A value in mV is (code XOR 0x8000) x 0.0763. The
+module is said by the last byte of its address alone: ``slots: {by: octet, first: 100, count: 32}``.
+"""
+
+import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from rawdaq.streams.assembly.readout_format import MAX_TIME_NS, DatagramRefused, ReadoutFormat, Row, Section
+from rawdaq.messages.message import Kind, Message
+from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
+from rawdaq.streams.assembly.readout_format import DatagramRefused, ReadoutFormat, Row, Section
 
-CHANNELS = 64
-SECTION_BYTES = 144
-#: Millivolts of one step of the converter.
-MV_PER_STEP = 0.0763
+SUB_READOUT_BYTES = 144
+MODULES, CHANNELS = 32, 64
+MV = 0.0763
 
-_SIGN = np.uint16(0x8000)  # the converter counts from the middle of its range, and around its end
-_SECTION = np.dtype([("tack", ">u8"), ("first", ">u2", 32), ("second_time", ">u8"), ("last", ">u2", 32)])
+#: Readout number, time of the instrument, the computer's time in seconds and nanoseconds; then 32 x 64 float64 in mV.
+_READOUT = struct.Struct("<QQQQ")
+_MAX_SECTIONS = 455  # what a datagram of 65 535 bytes can hold
+_NS = 1_000_000_000
 
 
 class SlowSignal(ReadoutFormat):
-    """A datagram has one sub-readout or several of 144 bytes: a time in nanoseconds, and 64 channels in two halves.
+    """Datagrams of one or several sub-readouts, each of which is a part of its own."""
 
-    Raw values are steps above zero, the converter's code with its highest bit turned: 0x8000 is 0, 0x7FFF 65535.
-    """
-
-    row = Row(np.dtype("<u2"), (CHANNELS,), "mV", MV_PER_STEP)
+    # XOR 0x8000 makes of a code, read as i16, the same plus 0x8000.
+    row = Row(np.dtype(">i2"), (CHANNELS,), "mV", MV, -0x8000)
 
     def sections(self, datagram: bytes) -> Sequence[Section]:
         """Return the sub-readouts of a datagram.
 
         Raises:
-            DatagramRefused: its size is that of none, or a time has more than 63 bits.
+            DatagramRefused: its length is not a multiple of 144 bytes.
         """
-        if not datagram or len(datagram) % SECTION_BYTES:
-            wanted = f"datagram of {len(datagram)} bytes, not a multiple of {SECTION_BYTES}"
-            raise DatagramRefused("wrong size", wanted)
-        found = np.frombuffer(datagram, _SECTION)
-        newest = int(found["tack"].max())
-        if newest > MAX_TIME_NS:
-            raise DatagramRefused("time too large", f"time of {newest} ns has more than 63 bits")
-        codes = np.concatenate([found["first"], found["last"]], axis=1)
-        steps = (codes ^ _SIGN).astype(self.row.dtype)
-        return [Section(int(tack), row.tobytes()) for tack, row in zip(found["tack"], steps, strict=True)]
+        size = len(datagram)
+        if not size or size % SUB_READOUT_BYTES or size > _MAX_SECTIONS * SUB_READOUT_BYTES:
+            raise DatagramRefused("wrong length", f"{size} bytes are no multiple of {SUB_READOUT_BYTES}")
+        return [
+            Section(
+                int.from_bytes(datagram[at : at + 8], "big"),
+                datagram[at + 8 : at + 72] + datagram[at + 80 : at + SUB_READOUT_BYTES],
+            )
+            for at in range(0, size, SUB_READOUT_BYTES)
+        ]
+
+    def length(self, data: memoryview) -> int | None:
+        """Return the length of a sub-readout: by TCP each is a message."""
+        return SUB_READOUT_BYTES
 
 
-def encode(sections: Sequence[tuple[int, Sequence[int]]]) -> bytes:
-    """Return a datagram of times and the converter's codes of 64 channels each."""
-    made = np.zeros(len(sections), _SECTION)
-    for index, (tack, codes) in enumerate(sections):
-        made[index] = (tack, codes[:32], tack, codes[32:])
-    return made.tobytes()
+def encode_readout(message: Message) -> bytes:
+    """Return a readout in 16 416 bytes, as the programs of the camera know it; absent modules are NaN.
+
+    Raises:
+        ValueError: it has other channels, or more modules.
+    """
+    header: Any = message.header
+    dtype = np.dtype(header["type"]).newbyteorder("<")
+    found = np.frombuffer(message.payload, dtype).reshape(header["shape"]) * header["scale"] + header["offset"]
+    values = np.full((MODULES, CHANNELS), np.nan, "<f8")
+    if len(found) == len(header["slots"]):
+        values[header["slots"]] = found
+    else:  # all rows are there, absent ones NaN
+        values[:] = found
+    seconds, ns = divmod(header["received_ns"], _NS)
+    return _READOUT.pack(header["number"], header["time_ns"], seconds, ns) + values.tobytes()
+
+
+class SlowSignalPublisher(ZMQTCPPublisher):
+    """Sends readouts as 16 416 bytes without a topic, for programs that read the camera's own receiver.
+
+    Args:
+        ip: the address that subscribers connect to.
+        port: the port.
+        name: its key in the station file.
+    """
+
+    takes_messages = True
+
+    def __init__(self, ip: str, port: int, name: str = "SlowSignalPublisher") -> None:
+        super().__init__(ip, port, name)
+
+    async def deliver(self, batch: Sequence[Any]) -> None:
+        """Send the readouts of *batch*; others are passed over."""
+        await super().deliver(_encoded(batch))
+
+    def try_deliver(self, batch: Sequence[Any]) -> bool:
+        """Send the readouts of *batch* at once, if that is possible."""
+        return super().try_deliver(_encoded(batch))
+
+
+def _encoded(batch: Sequence[Any]) -> list[bytes]:
+    return [encode_readout(each) for each in batch if isinstance(each, Message) and each.kind is Kind.READOUT]

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from rawdaq.config.settings import JournalSettings
@@ -26,7 +26,7 @@ from rawdaq.journal.entries import EntryEncoder, EntryUnreadable, Item, decode
 from rawdaq.journal.folder import entry_at
 from rawdaq.messages.message import Message
 from rawdaq.outage import Outage
-from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.store.async_store import AsyncStore
 from rawdaq.store.errors import StoreError, StoreFull, StoreUnavailable
@@ -77,6 +77,7 @@ class Journal:
         self._clock_ns = clock_ns
         self._encoder = EntryEncoder()
         self._store: AsyncStore | None = None
+        self._may_drop = frozenset[str]()
         self._number = 0
         self._newest_ns = 0
         self._outage = Outage(log)
@@ -87,6 +88,27 @@ class Journal:
         outlet = Outlet(publisher, name, self._log, clock_ns)
         self.outlets.append(outlet)
         return outlet
+
+    def check(self, coming: Iterable[Publisher]) -> None:
+        """Refuse publishers that this journal cannot have while it is open.
+
+        Raises:
+            ComponentError: what the journal may drop when it is full was settled when it was opened.
+        """
+        for each in coming:
+            if each.must_deliver and (each.overflow is not OverflowPolicy.BLOCK) != (each.name in self._may_drop):
+                raise ComponentError(f"{each.name}: whether a full journal may drop what it needs is set at a start")
+
+    def dismiss(self, names: Collection[str]) -> list[Outlet]:
+        """Give nothing more to the publishers called *names*; return their outlets. Their cursors stay."""
+        left = [outlet for outlet in self.outlets if outlet.name in names]
+        self.outlets = [outlet for outlet in self.outlets if outlet.name not in names]
+        return left
+
+    def admit(self, outlet: Outlet) -> None:
+        """Put a new publisher behind this journal, which is open: it goes on where its cursor is."""
+        outlet.open(self.store)
+        self.outlets.append(outlet)
 
     @property
     def targets(self) -> list[Worker]:
@@ -100,8 +122,7 @@ class Journal:
 
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """Return the coroutines that keep it going, by name."""
-        cursors: dict[str, Callable[[], Any]] = {f"cursor {outlet.name}": outlet.cursor.run for outlet in self.outlets}
-        return {"journal": self.run, "journal watch": self.watch} | cursors
+        return {"journal": self.run, "journal watch": self.watch} | tasks_of(self.outlets)
 
     async def open(self) -> None:
         """Open the store.
@@ -110,10 +131,10 @@ class Journal:
             ComponentError: it cannot be opened; the text says why.
         """
         settings = self._settings
-        may_drop = (outlet.name for outlet in self.outlets if outlet.publisher.overflow is not OverflowPolicy.BLOCK)
-        rules = Retention(
-            int(settings.max_gb * 1e9), round(settings.max_days * NS_PER_DAY), droppable=frozenset(may_drop)
+        self._may_drop = frozenset(
+            outlet.name for outlet in self.outlets if outlet.publisher.overflow is not OverflowPolicy.BLOCK
         )
+        rules = Retention(int(settings.max_gb * 1e9), round(settings.max_days * NS_PER_DAY), droppable=self._may_drop)
         store = AsyncStore(
             Store(settings.path, retention=rules, segment_bytes=SEGMENT_BYTES, report=self._report),
             sync_s=settings.sync_s,
@@ -257,10 +278,7 @@ class Journal:
     async def settle(self) -> None:
         """Move every cursor to what is delivered and safe by now; one that cannot be moved stays, which is logged."""
         for outlet in self.outlets:
-            try:
-                await outlet.cursor.settle(at_once=True)
-            except PublisherUnavailable as error:
-                outlet.publisher.log.warning("%s delivers its last again at the next start: %s", outlet.name, error)
+            await outlet.settle()
 
     async def aclose(self) -> None:
         """Close the store; a disk that refuses leaves it as a kill does, which is logged."""
@@ -294,6 +312,11 @@ class Journal:
                 outlet.name: cursor_status(outlet, self._look, lost.get(outlet.name, {})) for outlet in self.outlets
             },
         }
+
+
+def tasks_of(outlets: Iterable[Outlet]) -> dict[str, Callable[[], Any]]:
+    """Return the coroutines that move the cursors of *outlets*, by name."""
+    return {f"cursor {outlet.name}": outlet.cursor.run for outlet in outlets}
 
 
 def _newest(store: Store) -> Stored | None:

@@ -17,7 +17,7 @@ from rawdaq.delivery.worker import Worker
 from rawdaq.errors import ComponentError
 from rawdaq.journal.entries import Item
 from rawdaq.miniseed.format import RecordFormat, RecordRun
-from rawdaq.publisher import OverflowPolicy, Publisher
+from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.store.async_store import AsyncStore
 
 
@@ -93,6 +93,7 @@ class Outlet:
         records = _RecordQueue(self.publisher)
         self.worker = Worker(self.publisher, records, self.begin)
         writer = self.writer = RecordWriter(record_format, [self.worker], log, clock_ns, self.queue)
+        writer.name = f"records of {self.name}"
         ledger = self._ledger = writer.ledger = records.ledger = SampleLedger(writer.counts_of)
 
         def enter(item: Item, place: Place) -> None:
@@ -125,3 +126,10 @@ class Outlet:
             self._ledger.begin(start.places)
         self.queue.begin(source, start.base, start.places, known)
         self.cursor.begin()
+
+    async def settle(self) -> None:
+        """Move the cursor to what is delivered and safe by now; where it cannot be moved it stays, which is logged."""
+        try:
+            await self.cursor.settle(at_once=True)
+        except PublisherUnavailable as error:
+            self.publisher.log.warning("%s delivers its last again at the next start: %s", self.name, error)

@@ -11,7 +11,7 @@ The rules know no clock and no socket: a caller hands over parts with the time o
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rawdaq.streams.assembly.groups import Group, Groups, Placed
 from rawdaq.streams.assembly.resets import Resets
@@ -35,6 +35,7 @@ class Assembly:
 
     Attributes:
         senders: by slot, with their counters.
+        used: the slots that have senders.
         epoch: how often the clocks were reset.
         next_number: that of the next readout.
         readouts: how many have left.
@@ -43,7 +44,7 @@ class Assembly:
         waits_ns: how long the last readouts waited, from their first part on.
     """
 
-    def __init__(self, rules: Rules, make_group: type[Group] = Group) -> None:
+    def __init__(self, rules: Rules, make_group: Callable[[int, int, int], Group] = Group) -> None:
         self.rules = rules
         self.epoch, self.next_number = 0, 1
         self.readouts = self.late_readouts = 0
@@ -54,7 +55,7 @@ class Assembly:
         self._groups = Groups(rules, make_group)
         self._resets = Resets(rules)
         self._everyone = rules.everyone
-        self._used = frozenset(range(rules.slots)) - rules.unused
+        self.used = set(range(rules.slots)) - rules.unused
         self._left_ns: int | None = None
         self._now_ns = 0
         self._changes: deque[Change] = deque(maxlen=_MAX_CHANGES)
@@ -74,6 +75,12 @@ class Assembly:
         if self._clocks.is_good(sender, part.time_ns, now_ns):
             return self._take(sender, part, now_ns)
         return self._set_aside(sender, part, now_ns)
+
+    def use(self, slot: int) -> None:
+        """Await a slot that was unused: it has a sender now."""
+        self.used.add(slot)
+        self._everyone |= 1 << slot
+        self._clocks.everyone |= 1 << slot
 
     def due(self, now_ns: int) -> list[Readout]:
         """Return the readouts that leave because time has passed; call it at `due_ns`."""
@@ -277,8 +284,8 @@ class Assembly:
         for slot, count in group.counts():
             self.senders[slot].in_readouts += count
         slots, rows = group.rows()
-        if len(slots) < len(self._used):
-            for slot in self._used.difference(slots):
+        if len(slots) < len(self.used):
+            for slot in self.used.difference(slots):
                 self.senders[slot].missing += 1
         return self._numbered(group.time_ns, group.received_ns, slots, rows, reason)
 

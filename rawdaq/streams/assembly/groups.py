@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
 from rawdaq.streams.assembly.values import Part, Reason, Rules
@@ -96,7 +96,7 @@ class Groups:
         size_bytes: of their parts.
     """
 
-    def __init__(self, rules: Rules, make: type[Group] = Group) -> None:
+    def __init__(self, rules: Rules, make: Callable[[int, int, int], Group] = Group) -> None:
         self.in_order: list[Group] = []
         self.size_bytes = 0
         self._rules, self._make = rules, make

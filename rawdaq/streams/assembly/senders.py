@@ -114,6 +114,7 @@ class Senders:
         all: by slot.
         front_ns: the lower median of the newest times of the live ones; without any the last one that there was.
         awaited: a mask of the slots without which no readout is complete.
+        everyone: a mask of the slots that have senders.
         off: those whose last part has a wrong time.
         check_ns: when `expire` has to be called.
     """
@@ -125,7 +126,7 @@ class Senders:
         self.off: set[Sender] = set()
         self.check_ns: int | None = None
         self._rules = rules
-        self._everyone = rules.everyone
+        self.everyone = rules.everyone
         self._newest: list[int] = []  # of the live ones, sorted
         self._live = self._unheard = 0  # masks
         self._unheard_end_ns = self._front_at_ns = 0
@@ -172,7 +173,7 @@ class Senders:
     def _enter(self, sender: Sender, time_ns: int, now_ns: int) -> bool:
         """Count a sender as live."""
         if not self._newest and not self.off:  # after the start, or after silence: the others may follow at once
-            self._unheard, self._unheard_end_ns = self._everyone, now_ns + self._rules.absent_ns
+            self._unheard, self._unheard_end_ns = self.everyone, now_ns + self._rules.absent_ns
         newest_ns = sender.newest_ns
         if newest_ns is None or not newest_ns - self._rules.step_ns <= time_ns <= newest_ns:
             sender.newest_ns = newest_ns = time_ns

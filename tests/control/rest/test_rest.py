@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from rawdaq.control.rest.app import application
 from rawdaq.control.rest.guard import Guard, names_of
 from rawdaq.control.rest.openapi import document
-from rawdaq.control.rest.routes import Api, Json, Refused, Route
+from rawdaq.control.rest.routes import Api, Asked, Json, Refused, Route
 from rawdaq.control.rest.server import RestServer
 from rawdaq.errors import ComponentError
 from rawdaq.sockets import listener
@@ -32,18 +32,18 @@ class Problem(BaseModel):
     error: str
 
 
-async def _double(body: Json) -> Json:
-    if body["number"] > 10:
+async def _double(asked: Asked) -> Json:
+    if asked.body["number"] > 10:
         raise Refused(422, "the number is too large", {"limit": 10})
-    return {"number": 2 * body["number"]}
+    return {"number": 2 * asked.body["number"]}
 
 
-async def _fail(_: Json) -> Json:
+async def _fail(_: Asked) -> Json:
     raise RuntimeError("a bug of the test")
 
 
-async def _one(body: Json) -> Json:
-    assert body == {}
+async def _one(asked: Asked) -> Json:
+    assert asked.body == {}
     return {"number": 1}
 
 

@@ -1,0 +1,343 @@
+"""What the page gets of a component: from its entry in ``status --json`` to the models; no I/O, no clock."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from rawdaq.config import ComponentSettings
+from rawdaq.control.health.problem import Health, Row, Severity
+from rawdaq.control.web.components.history import StreamHistory
+from rawdaq.control.web.live.hub import Source
+from rawdaq.control.web.models import (
+    Component,
+    Condition,
+    Coordinates,
+    Endpoint,
+    LatencyHistory,
+    Publisher,
+    Stream,
+    Time,
+)
+from rawdaq.stream_id import StreamId
+from rawdaq.times import to_iso
+
+_HOUR = 60
+_DAY = 1440
+_EVERYWHERE = re.compile(r"^tcp://(0\.0\.0\.0|\*|\[::\]):")
+_NO_LIVE = (
+    "it has no live publisher; add one to its station file, such as live: "
+    "{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 9004}"
+)
+_SUBSCRIBED = {"ZMQTCPPublisher", "ZMQPublisher"}
+_PUBLISHER_KEYS = {"class", "state", "paused_reason", "problem", "delivered", "waiting", "waiting_bytes", "dropped"}
+
+
+def iso(time_ns: int) -> Time:
+    """Return a time as all JSON has it."""
+    return to_iso(time_ns, 9)
+
+
+class Verdict(NamedTuple):
+    """What is wrong with something, and since when.
+
+    Attributes:
+        health: the problems.
+        since_ns: since when; None: since before this server ran.
+        is_stopped: whether a person stopped it.
+    """
+
+    health: Health
+    since_ns: int | None
+    is_stopped: bool
+
+    @property
+    def condition(self) -> Condition:
+        """The verdict in a word."""
+        if self.is_stopped:
+            return "stopped"
+        if self.health.number >= Severity.NO_DATA:
+            return "no data"
+        return "late" if self.health.needs_a_person else "well"
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of `Judged`."""
+        worst = self.health.worst
+        return {
+            "condition": self.condition,
+            "number": self.health.number,
+            "sentence": worst.text if worst else "",
+            "since": None if self.since_ns is None else iso(self.since_ns),
+        }
+
+
+class Answered(NamedTuple):
+    """What is known of a component.
+
+    Attributes:
+        row: its entry in ``status --json``.
+        settings: what its station file says; None: it is not known.
+        verdict: what is wrong with it.
+        coordinates: of its station.
+        asked_ns: when it answered last; None: it has not.
+        answer_s: how long that took.
+    """
+
+    row: Row
+    settings: ComponentSettings | None
+    verdict: Verdict
+    coordinates: Coordinates | None
+    asked_ns: int | None
+    answer_s: float | None
+
+
+def component(about: Answered) -> Component:
+    """Return a component in a list."""
+    row = about.row
+    publishers = parts(row.get("publishers"))
+    streams = parts(row.get("streams"))
+    named = row.get("publishers")
+    slow = {name for each in parts(row.get("decimation")).values() for name in _values(each.get("streams"))}
+    latencies = [
+        value
+        for name, each in streams.items()
+        if name not in slow and (value := _number(each.get("latency_s"))) is not None and _count(each.get("packets"))
+    ]
+    return Component(
+        **about.verdict.fields(),
+        key=str(row["component"]),
+        title=str(row["title"]),
+        name=str(row["name"]),
+        station=str(row["station"]),
+        state=str(row["state"]),
+        problems=[problem.text for problem in about.verdict.health.problems],
+        receiver=_text(row.get("class")) or (about.settings.receiver.class_name if about.settings else None),
+        publishers=list(publishers) or ([str(each) for each in named] if isinstance(named, list) else []),
+        group=_text(row.get("group")),
+        pid=_count_or_none(row.get("pid")),
+        file=_text(row.get("file")),
+        uptime_s=_number(row.get("uptime_s")),
+        streams=sorted(streams),
+        latency_s=max(latencies, default=None),
+        readers=sum(_readers(each) or 0 for each in publishers.values()),
+        dropped=sum(_count(each.get("dropped")) for each in publishers.values()),
+        gaps=sum(_count(each.get("gaps")) for each in streams.values()),
+        waiting=sum(_count(each.get("waiting")) for each in publishers.values()),
+        has_live=any(live_address(each, name, about.settings) for name, each in publishers.items()),
+        has_archive=bool(archives(about.settings)),
+        coordinates=about.coordinates,
+        asked=None if about.asked_ns is None else iso(about.asked_ns),
+        answer_s=None if about.answer_s is None else round(about.answer_s, 4),
+    )
+
+
+def stream(name: str, about: Answered, verdict: Verdict, history: StreamHistory) -> Stream:
+    """Return a stream in a list."""
+    row = about.row
+    said = parts(row.get("streams"))[name]
+    selected = StreamId.parse(name)
+    has_come = _count(said.get("packets")) > 0
+    last = _text(said.get("last_sample"))
+    return Stream(
+        **verdict.fields(),
+        id=name,
+        component=str(row["component"]),
+        station=f"{selected.network}.{selected.station}",
+        rate_hz=_rate(said) if has_come else None,
+        sample_type=_text(said.get("sample_type")) or "",
+        last_sample=f"{last.removesuffix('Z')}000Z" if last else None,
+        age_s=_number(said.get("age_s")),
+        latency_s=_number(said.get("latency_s")) if has_come else None,
+        latency_max_s=_number(said.get("latency_max_s")) if has_come else None,
+        silent_s=_number(said.get("silent_s")),
+        clock=_text(said.get("clock")),
+        timing_quality=_count_or_none(said.get("timing_quality")),
+        packets=_count(said.get("packets")),
+        samples=_count(said.get("samples")),
+        bytes=_count(said.get("bytes")),
+        gaps=_count(said.get("gaps")),
+        gap_s=_number(said.get("gap_s")) or 0.0,
+        gaps_hour=max(history.gaps_of(_HOUR), _count(said.get("gaps_last_hour"))),
+        gaps_day=max(history.gaps_of(_DAY), _count(said.get("gaps_last_hour"))),
+        overlaps=_count(said.get("overlaps")),
+        overlap_s=_number(said.get("overlap_s")) or 0.0,
+        backwards=_count(said.get("backwards")),
+        rate_mismatches=_count(said.get("rate_mismatches")),
+        has_live=source(selected, about).address is not None,
+        has_archive=any(selected.matches(each.streams) for each in archives(about.settings)),
+    )
+
+
+def latency(history: StreamHistory) -> LatencyHistory:
+    """Return the latency of a day."""
+    begin_ns, minutes_s = history.latencies()
+    return LatencyHistory(begin=iso(begin_ns), minutes_s=minutes_s)
+
+
+def details(about: Answered) -> dict[str, Any]:
+    """Return the fields of `ComponentDetail` that `Component` does not have, but its streams."""
+    receiver = about.row.get("receiver")
+    said: Row = receiver if isinstance(receiver, dict) else {}
+    endpoints = said.get("endpoints")
+    publishers = parts(about.row.get("publishers"))
+    journal, disks = about.row.get("journal"), about.row.get("disks")
+    return {
+        "endpoints": [_endpoint(each) for each in endpoints if isinstance(each, dict)]
+        if isinstance(endpoints, list)
+        else [],
+        "receiver_more": {key: value for key, value in said.items() if key != "endpoints"},
+        "publisher_list": [_publisher(name, each, about.settings) for name, each in publishers.items()],
+        "journal": journal if isinstance(journal, dict) else None,
+        "disks": disks if isinstance(disks, dict) else {},
+    }
+
+
+def _endpoint(said: Row) -> Endpoint:
+    connected = said.get("connected")
+    return Endpoint(
+        address=str(said.get("address")),
+        connected=connected if isinstance(connected, bool) else None,
+        last_failure=_text(said.get("last_failure")),
+        more={key: value for key, value in said.items() if key not in ("address", "connected", "last_failure")},
+    )
+
+
+def _publisher(name: str, said: Row, settings: ComponentSettings | None) -> Publisher:
+    class_name = str(said.get("class"))
+    return Publisher(
+        name=name,
+        class_name=class_name,
+        state=str(said.get("state")),
+        reason=_text(said.get("paused_reason")),
+        problem=_text(said.get("problem")),
+        delivered=_count(said.get("delivered")),
+        waiting=_count(said.get("waiting")),
+        waiting_bytes=_count(said.get("waiting_bytes")),
+        dropped=_count(said.get("dropped")),
+        address=live_address(said, name, settings) or _text(said.get("address")),
+        readers=_readers(said),
+        folder=_text(said.get("path")),
+        more={key: value for key, value in said.items() if key not in _PUBLISHER_KEYS},
+    )
+
+
+# ---------------------------------------------------------------------- where data are
+
+
+def live_address(said: Row, name: str, settings: ComponentSettings | None) -> str | None:
+    """Return where a publisher can be subscribed to from this machine, without a key; None: nowhere.
+
+    Args:
+        said: what it says of itself.
+        name: its name.
+        settings: of its component.
+    """
+    address = _text(said.get("address"))
+    kind = said.get("class")
+    if address is None or kind not in _SUBSCRIBED or said.get("state") != "running":
+        return None
+    options: Mapping[str, Any] = {}
+    if settings is not None:
+        options = next((each.options for each in settings.publishers if each.name == name), options)
+    if kind == "ZMQTCPPublisher":
+        is_open = said.get("mode") != "remote"
+    else:
+        is_open = said.get("type") == "PUB" and bool(options.get("bind")) and not options.get("curve")
+    loopback = r"tcp://[::1]:" if address.startswith("tcp://[::]") else "tcp://127.0.0.1:"
+    return _EVERYWHERE.sub(loopback, address) if is_open else None
+
+
+class ArchivePlace(NamedTuple):
+    """An archive.
+
+    Attributes:
+        path: its folder.
+        layout: of its files.
+        streams: patterns of the streams that it gets; none: all.
+    """
+
+    path: str
+    layout: str
+    streams: Sequence[str]
+
+
+def archives(settings: ComponentSettings | None) -> list[ArchivePlace]:
+    """Return the archives of a component."""
+    if settings is None:
+        return []
+    return [
+        ArchivePlace(str(each.options["path"]), str(each.options["layout"]), tuple(each.streams))
+        for each in settings.publishers
+        if each.class_name == "MiniSeedPublisher"
+    ]
+
+
+def source(stream_id: StreamId, about: Answered) -> Source:
+    """Return where a stream comes from."""
+    row, settings = about.row, about.settings
+    said = parts(row.get("streams")).get(str(stream_id), {})
+    patterns = {each.name: each.streams for each in settings.publishers} if settings else {}
+    addresses = (
+        address
+        for name, each in parts(row.get("publishers")).items()
+        if stream_id.matches(patterns.get(name, ())) and (address := live_address(each, name, settings))
+    )
+    address = next(addresses, None)
+    return Source(
+        str(row["component"]),
+        address,
+        _rate(said) if _count(said.get("packets")) else None,
+        _text(said.get("sample_type")) or "",
+        "" if address else _why_no_live(row),
+    )
+
+
+def _why_no_live(row: Row) -> str:
+    """Return why streams of a component cannot be shown live."""
+    state, publishers = str(row.get("state")), parts(row.get("publishers"))
+    if state not in ("running", "paused"):
+        return f"it is {state}"
+    if not publishers:
+        return _NO_LIVE if "uptime_s" in row else "it has not answered yet"
+    for name, said in publishers.items():
+        if said.get("class") in _SUBSCRIBED and said.get("state") != "running":
+            return f"its live publisher {name} is {said.get('state')}: {said.get('paused_reason')}"
+    return _NO_LIVE
+
+
+# ---------------------------------------------------------------------- values of JSON
+
+
+def parts(value: object) -> Mapping[str, Row]:
+    """Return those entries of a dictionary that are dictionaries."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: entry for key, entry in cast("Row", value).items() if isinstance(entry, dict)}
+
+
+def _values(value: object) -> list[str]:
+    return list(map(str, cast("Row", value).values())) if isinstance(value, dict) else []
+
+
+def _readers(said: Row) -> int | None:
+    subscribers = said.get("subscribers")
+    return len(subscribers) if isinstance(subscribers, list) else None
+
+
+def _rate(said: Row) -> float | None:
+    return _number(said.get("rate_hz")) or None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _count_or_none(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _count(value: object) -> int:
+    return _count_or_none(value) or 0
