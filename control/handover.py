@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,8 +19,11 @@ class HandsOver(click.Command):
         words = list(sys.argv[1:] if args is None else args)
         for option in self.params:
             if isinstance(option, _Flag) and option.opts[0] in words:
+                program = prog_name or Path(sys.argv[0]).name
+                if option.keeps_word:
+                    return option.load().main(words, program, **extra)
                 words.remove(option.opts[0])
-                return option.load().main(words, f"{prog_name or self.name} {option.opts[0]}", **extra)
+                return option.load().main(words, f"{program} {option.opts[0]}", **extra)
         return super().main(words, prog_name, **extra)
 
 
@@ -27,6 +31,7 @@ class _Flag(click.Option):
     """The flag that means another command."""
 
     other = ""
+    keeps_word = False
 
     def load(self) -> click.Command:
         """Return that command."""
@@ -35,7 +40,10 @@ class _Flag(click.Option):
         return command
 
 
-def handover(flag: str, other: str, help_text: str) -> Callable[[F], F]:
-    """Give a command *flag*, which hands over to *other*, such as ``rawdaq.control.dump.frames_command:frames``."""
-    kind = type("Handover", (_Flag,), {"other": other})
+def handover(flag: str, other: str, help_text: str, *, keeps_word: bool = False) -> Callable[[F], F]:
+    """Give a command *flag*, which hands over to *other*, such as ``rawdaq.control.dump.frames_command:frames``.
+
+    With *keeps_word* the flag is an option of the other command, too.
+    """
+    kind = type("Handover", (_Flag,), {"other": other, "keeps_word": keeps_word})
     return click.option(flag, is_flag=True, expose_value=False, cls=kind, help=help_text)

@@ -142,12 +142,16 @@ def _end_components(runtime: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _same_log_level() -> Iterator[None]:
-    """A test that sets the log level sets it for itself alone."""
-    logger = logging.getLogger("rawdaq")
-    level = logger.level
+def _same_log() -> Iterator[None]:
+    """A test that configures the log does so for itself alone."""
+    ours, root = logging.getLogger("rawdaq"), logging.getLogger()
+    levels, handlers = (ours.level, root.level), root.handlers[:]
     yield
-    logger.setLevel(level)
+    ours.setLevel(levels[0])
+    root.setLevel(levels[1])
+    for handler in root.handlers[:]:
+        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 @pytest.fixture(params=["compiled", "libmseed"])

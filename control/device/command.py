@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import inf, isfinite, nan
 from pathlib import Path
@@ -47,6 +47,11 @@ class _AboveZero(click.FloatRange):
 _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
 
 
+def _simulates(flag: str, help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the decorator for an option of the simulator."""
+    return handover(flag, "rawdaq.control.device.simulation_command:simulate", help_text, keeps_word=True)
+
+
 @click.command(cls=HandsOver, context_settings={"help_option_names": ["-h", "--help"]})
 @version_option("rawdaq-device")
 @handover(
@@ -54,6 +59,11 @@ _ABOVE_ZERO = _AboveZero(min=0, min_open=True)
     "rawdaq.control.device.frames_command:frames",
     "Be a detector that sends frames by ZMQ instead; --frames --help lists its options.",
 )
+@_simulates("--plan", "Be several devices of other kinds, with faults, as a YAML file says; --plan --help lists all.")
+@_simulates("--readouts", "Send readouts of many senders to a ReadoutAssembler.")
+@_simulates("--events", "Send events to a TriggerReceiver.")
+@_simulates("--times", "Send times to a TimestampReceiver.")
+@_simulates("--logs", "Send log records to a LogReceiver.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=65535, show_default=True, help="0: any free one, which is printed."

@@ -13,6 +13,7 @@ import yaml
 
 from rawdaq.config.document import Document, Problem, dotted
 from rawdaq.config.options import Where
+from rawdaq.errors import InvalidValue
 
 #: A station file is written by hand; a larger file is something else.
 MAX_FILE_BYTES = 1 << 20
@@ -53,6 +54,21 @@ def read(file: Path) -> Document:
     except _ReadError as error:
         document.problems.append(Problem(file, error.line, "", error.text))
     return document
+
+
+def value_of(text: str) -> Any:
+    """Return the value that *text* has in a station file, as an option of a command has it.
+
+    >>> value_of("{raw: {samples: 10}}"), value_of("0.5"), value_of("walk")
+    ({'raw': {'samples': 10}}, 0.5, 'walk')
+
+    Raises:
+        InvalidValue: it is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidValue(f"{text!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _compose_small(content: bytes) -> yaml.Node | None:

@@ -79,6 +79,7 @@ class Rotation(Generic[File]):
     Attributes:
         current: the file that is written; None before the first object and after a file was completed.
         finished: how many files were finished.
+        last: the file that was finished last.
         objects: in all files.
     """
 
@@ -93,7 +94,8 @@ class Rotation(Generic[File]):
     ) -> None:
         self.current: File | None = None
         self.finished = self.objects = 0
-        self._finished_bytes = 0
+        self.last: Path | None = None
+        self._finished_bytes = self._completed = 0
         self._names = names
         self._limits = limits
         self._create = create
@@ -223,6 +225,7 @@ class Rotation(Generic[File]):
     def _complete(self) -> None:
         """Have the current file finished in the background."""
         if self.current is not None:
+            self._completed += 1
             self._finisher.submit(CompleteFile(self.current, self._count))
             self.current = None
 
@@ -252,6 +255,7 @@ class Rotation(Generic[File]):
             self._log.warning("%s was moved while it was written: it keeps the name that it has now", path)
         else:
             name = give_name(path, self._free(path.with_name(path.name.removesuffix(PART))))
+            self.last = name
             self._log.info("%s is finished: %d objects, %d bytes", name, complete.objects, size_bytes)
         self.finished += 1
         self._finished_bytes += size_bytes
@@ -266,6 +270,11 @@ class Rotation(Generic[File]):
         if self.current is not None:
             self.current.sync()
         self._finisher.wait()
+
+    @property
+    def waiting(self) -> int:
+        """How many files get no more objects and are not finished yet."""
+        return self._completed - self.finished
 
     @property
     def problem(self) -> str | None:
@@ -284,9 +293,7 @@ class Rotation(Generic[File]):
 
     def close(self) -> None:
         """Finish all files; those that the disk refuses are told, and repaired at the next start."""
-        current, self.current = self.current, None
-        if current is not None:
-            self._finisher.submit(CompleteFile(current, self._count))
+        self._complete()
         for refused in self._finisher.close():
             _active.discard(_key(refused.file.path))
         if self.objects:

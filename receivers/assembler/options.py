@@ -4,14 +4,11 @@ import ipaddress
 import re
 import string
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from rawdaq.config.channels import check_distinct, station_stream
-from rawdaq.config.options import read_options
-from rawdaq.config.registry import readout_format_class
 from rawdaq.config.settings import Settings, StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.stream_id import StreamId
@@ -146,39 +143,8 @@ class StreamSettings(Settings):
         return self.names[slot][channel]
 
 
-def _check_format(given: str | dict[str, Any]) -> str | dict[str, Any]:
-    if isinstance(given, dict) and len(given) != 1:
-        raise ValueError("one format is needed, such as raw, or with its options {raw: {type: int16}}")
-    return given
-
-
-#: A format by its name, or its name with its options.
-FormatOption = Annotated[str | dict[str, Any], AfterValidator(_check_format)]
 #: Which sender is which row.
 SlotsOption = Annotated[SlotSettings, BeforeValidator(as_slots)]
-
-
-def make_format(given: str | Mapping[str, Any]) -> ReadoutFormat:
-    """Return the format that a station file names.
-
-    Raises:
-        InvalidValue: it has other options, or is no format.
-        UnknownClass: no such format is installed.
-        ComponentError: it is installed, but cannot be used.
-    """
-    name: str = given if isinstance(given, str) else next(iter(given))
-    options: Mapping[str, Any] = {} if isinstance(given, str) else given[name] or {}
-    cls = readout_format_class(name)
-    if not issubclass(cls, ReadoutFormat):
-        raise InvalidValue(f"format {name} is not a ReadoutFormat; repair the package that brings it")
-    values, mistakes = read_options(cls, options, Path())
-    if mistakes:
-        texts = [f"{' '.join(map(str, each.where))}: {each.text}" for each in mistakes]
-        raise InvalidValue(f"format {name}: {'; '.join(texts)}")
-    try:
-        return cls(**values)
-    except InvalidValue as error:
-        raise InvalidValue(f"format {name}: {error}") from error
 
 
 def check_slots(settings: SlotSettings, chosen: ReadoutFormat, *, has_addresses: bool) -> list[str]:

@@ -10,12 +10,12 @@ from rawdaq.receivers.assembler.options import (
     StreamSettings,
     as_slots,
     check_slots,
-    make_format,
     unused_slots,
 )
 from rawdaq.receivers.assembler.output import check_values
 from rawdaq.sockets.networks import group_mistakes
 from rawdaq.stream_id import StreamId
+from rawdaq.streams.assembly.formats import make_format
 from rawdaq.streams.assembly.readout_format import ReadoutFormat
 from rawdaq.streams.assembly.values import Rules
 from rawdaq.times import NS_PER_S

@@ -10,10 +10,12 @@ from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw import ChannelFormat, Endianness, PacketProblem, RawVersion, SampleBlock
 from rawdaq.protocols.raw.datagram import REASONS, DatagramReader
+from rawdaq.protocols.raw.format import encode_packet
 from rawdaq.protocols.raw.packets import PacketReader
 from rawdaq.streams.assembly.readout_format import DatagramRefused, ReadoutFormat, Row, Section
 
 _RATE_HZ = 1.0  # packets do not say it, and readouts do not need it
+_BEST_QUALITY = 100
 _WRONG_DATE = "wrong date"
 
 
@@ -52,6 +54,7 @@ class RawFormat(ReadoutFormat):
         for channel in channels:
             self._packets.describe(channel, described)
         self.numbers = len(channels)
+        self._version = RawVersion(version)
         self._numbers = {channel: number for number, channel in enumerate(channels)}
         self._samples = samples
         self._row_bytes = 0
@@ -102,6 +105,22 @@ class RawFormat(ReadoutFormat):
             return self._packets.length(data)[1]
         except RemoteProtocolError as error:
             raise DatagramRefused("unknown channel or size", str(error)) from error
+
+    def datagram(self, sections: Sequence[Section]) -> bytes:
+        """Return *sections* as packets one behind the other.
+
+        Raises:
+            InvalidValue: a channel is not there, or the version cannot say a value.
+        """
+        try:
+            return b"".join(map(self._packet, sections))
+        except (LocalProtocolError, IndexError) as error:
+            raise InvalidValue(f"no packet can be written: {error}") from error
+
+    def _packet(self, section: Section) -> bytes:
+        count = len(section.data) // self.row.dtype.itemsize
+        channel = list(self._numbers)[section.number]
+        return encode_packet(self._version, channel, section.time_ns, _BEST_QUALITY, section.data, count)
 
 
 def _is_of_quality(event: object) -> bool:

@@ -16,7 +16,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.receivers.assembler.base import AssemblyReceiver
 from rawdaq.receivers.assembler.inputs import Connection
 from rawdaq.receivers.assembler.intake import Intake, Origin
-from rawdaq.receivers.assembler.options import FormatOption, SlotsOption, StreamSettings
+from rawdaq.receivers.assembler.options import SlotsOption, StreamSettings
 from rawdaq.receivers.assembler.output import Output, Values
 from rawdaq.receivers.assembler.plan import Plan
 from rawdaq.receivers.assembler.tables import sender_table
@@ -28,6 +28,7 @@ from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId
+from rawdaq.streams.assembly.formats import FormatOption
 from rawdaq.streams.assembly.values import Readout
 
 _DEFAULT_PORT = 17000

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.errors import RemoteProtocolError
+from rawdaq.errors import InvalidValue, RemoteProtocolError
 
 #: A device counts its time in at most 63 bits of nanoseconds; more cannot be stored.
 MAX_TIME_NS = (1 << 63) - 1
@@ -111,3 +111,11 @@ class ReadoutFormat(ABC):
         raise DatagramRefused(
             "no length", "messages of this format do not say where they end, so TCP cannot carry them"
         )
+
+    def datagram(self, sections: Sequence[Section]) -> bytes:
+        """Return the datagram that holds *sections*, as `Simulator` sends it; by default a format is only read.
+
+        Raises:
+            InvalidValue: this format cannot be written, or not these sections.
+        """
+        raise InvalidValue(f"{type(self).__name__} can be read, but not be written, so it cannot be simulated")
