@@ -34,6 +34,8 @@ export class Sheet {
     this.observer.observe(element);
     this.scrolled = () => this.#follow();
     addEventListener("scroll", this.scrolled, { passive: true });
+    this.seen = () => this.request(); // what came while nobody looked
+    document.addEventListener("visibilitychange", this.seen);
     this.endScheme = onSchemeChange(() => this.request());
     this.isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#tick();
@@ -52,6 +54,7 @@ export class Sheet {
     this.isOpen = false;
     this.observer.disconnect();
     removeEventListener("scroll", this.scrolled);
+    document.removeEventListener("visibilitychange", this.seen);
     this.endScheme();
     clearTimeout(this.timer);
     clearTimeout(this.waiting);

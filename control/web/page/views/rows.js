@@ -30,6 +30,7 @@ export function traceRow(id, { isSmall = false } = {}) {
   row.show = (stream) => {
     condition = stream.condition;
     mark.show(condition);
+    mark.hidden = isSmall && condition === "well";
     setText(why, stream.sentence);
     const quality = stream.timing_quality === null ? "" : `q${stream.timing_quality}`;
     const gaps = `gaps ${stream.gaps_hour ?? 0}`;
