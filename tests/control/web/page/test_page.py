@@ -251,3 +251,21 @@ async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
         "amplitude": ["0", "1250", "-0.25", "2.6e6", "1.2e-4", UNKNOWN],
         "msOf": [1795953973250, 1795953973000],
     }
+
+
+async def test_no_view_scrolls_sideways_on_a_phone(open_page: Open) -> None:
+    made_up = MadeUpServer(Contents.of([component(KEY, coordinates=place(38.1, 13.4))]))
+    made_up.contents.lines = [log_line(now_ms(), "WARNING", "a" * 300)]
+    watched = await open_page(made_up, **PHONE)
+    page = watched.page
+    for address, text in {
+        "/traces": "1 of 1, 1 station",
+        "/map": "DEMO",
+        "/clients": "live, archive",
+        f"/logs/{KEY}": "a" * 300,
+        "/s/XX.DEMO/00.HHZ": "Numbers",
+    }.items():
+        await page.goto(f"{watched.url}{address}")
+        await page.locator("main").get_by_text(text).first.wait_for()
+        assert not await watched.is_too_wide(), address
+        assert await watched.axe() == [], address

@@ -7,6 +7,7 @@ import pytest
 from tests.control.web.page.conftest import Open
 from tests.control.web.page.made_up import Contents, component
 from tests.control.web.page.made_up_server import MadeUpServer, now_ms
+from tests.helpers import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -142,3 +143,19 @@ async def test_a_stream_alone_has_its_numbers_and_its_latency(open_page: Open) -
     await watched.page.locator(slot).hover(position={"x": 400, "y": 20})
     await watched.page.get_by_text(" to ").first.wait_for()
     assert await watched.axe() == []
+
+
+async def test_a_hidden_tab_is_sent_nothing_and_has_all_when_it_is_seen(open_page: Open) -> None:
+    made_up = demo()
+    hide = "Object.defineProperty(document, 'hidden', { get: () => window.isHidden ?? false })"
+    watched = await open_page(made_up, STATION, script=hide, has_clock=True)
+    await watched.until_painted(FIRST, 0.95)
+    change = "isHidden => { window.isHidden = isHidden; document.dispatchEvent(new Event('visibilitychange')); }"
+    await watched.page.evaluate(change, True)
+    await watched.page.clock.run_for(20_000)
+    assert made_up.viewers == 1
+    await watched.page.clock.run_for(11_000)
+    await until(lambda: made_up.viewers == 0)
+    await watched.page.evaluate(change, False)
+    await until(lambda: made_up.viewers == 1)
+    assert await watched.page.get_by_text("Connection to the server lost").count() == 0
