@@ -95,6 +95,8 @@ async def test_three_hundred_traces(open_page: Open) -> None:
     await watched.until_painted("li:nth-child(100) .slot", 0.95)
     await watched.page.locator("li:nth-child(300) .slot").scroll_into_view_if_needed()
     await watched.until_painted("li:nth-child(300) .slot", 0.95)
+    await watched.page.get_by_role("button", name="10 min").click()
+    await watched.page.get_by_text("the server keeps 00:02:00 of live streams").wait_for()
 
 
 async def test_larger_and_stopped_by_keys(open_page: Open) -> None:
