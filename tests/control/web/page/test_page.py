@@ -215,11 +215,14 @@ async def test_a_component_of_many_stations_shows_each_of_them(open_page: Open) 
     assert await page.locator(".tiles .name").all_text_contents() == ["AAA", "HUB", "CCC"]
 
 
-async def test_mistakes_in_station_files_are_shown_as_text(open_page: Open) -> None:
+async def test_mistakes_and_problems_are_shown_as_text(open_page: Open) -> None:
     made_up = demo()
     made_up.contents.mistakes = ["demo.yaml:3: unknown key <i>hots</i>"]
+    made_up.contents.components[KEY] |= {"condition": "late", "number": 500, "sentence": "<img src=x> is late"}
     watched = await open_page(made_up)
     await watched.page.get_by_text("demo.yaml:3: unknown key <i>hots</i>").wait_for()
+    await watched.page.get_by_text("<img src=x> is late").wait_for()
+    assert await watched.page.locator("img").count() == 0
     assert await watched.axe() == []
 
 
