@@ -188,3 +188,13 @@ def test_a_command_that_does_not_exist_is_found(words: str, what: str) -> None:
 
 def test_make_docs_is_a_target_of_the_makefile() -> None:
     assert "mkdocs build --quiet --strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_trial_of_a_set_up_uses_commands_that_exist() -> None:
+    text = (ROOT / "tools" / "setup_trial.sh").read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("until ") for line in text.splitlines()]
+    ours = [line for line in lines if line.startswith(tuple(f"{program} " for program in PROGRAMS))]
+    assert len(ours) >= 8
+    for line in ours:
+        (program, *words) = next(commands(line.partition(" >")[0]))
+        assert mistake(PROGRAMS[program], words) is None, line
