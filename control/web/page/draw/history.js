@@ -7,6 +7,8 @@ import { isoOf } from "../dom/format.js";
 const MOST_COLUMNS = 100000;
 const BUSY_MS = 500; // the server makes two of them at a time
 const TRIES = 20;
+const LAG_MS = 30000;
+const FEW = 12; // streams that are read twice
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -29,8 +31,18 @@ export async function columnsOf(id, startMs, endMs, count, { signal } = {}) {
   }
 }
 
-/** Adds to a sheet what the archive has of its window, stream by stream; ends when another window is chosen. */
+/** Adds to a sheet what the archive has of its window, stream by stream; ends when another window is chosen.
+ *
+ * An archive lags: what was on its way to the disk when live data began is read some seconds later.
+ */
 export async function fillFromArchive(sheet, ids, { signal }) {
+  await fill(sheet, ids, signal);
+  if (sheet.endMs !== null || ids.length > FEW) return;
+  await pause(LAG_MS);
+  if (!signal.aborted) await fill(sheet, ids, signal);
+}
+
+async function fill(sheet, ids, signal) {
   for (const id of ids) {
     const { columnMs, edge } = sheet;
     const slot = sheet.slots.get(id);
