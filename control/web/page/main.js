@@ -28,6 +28,7 @@ app.router = new Router(app, document.getElementById("view"));
 showBanner(app);
 showStatus(app);
 listenToKeys(app);
+app.router.prepare();
 
 // No view asks for anything before the token is known to be right.
 function openOnce({ state }) {

@@ -16,7 +16,8 @@ export function placeOf({ pathname, search }) {
   const query = Object.fromEntries(new URLSearchParams(search));
   for (const [pattern, view, names] of VIEWS) {
     const match = pattern.exec(pathname);
-    if (match) return { view, query, ...Object.fromEntries(names.map((name, k) => [name, decodeURIComponent(match[k + 1])])) };
+    if (match)
+      return { view, query, ...Object.fromEntries(names.map((name, k) => [name, decodeURIComponent(match[k + 1])])) };
   }
   return { view: null, query };
 }

@@ -6,6 +6,7 @@ import { button, h, setText } from "../dom/h.js";
 import { dateTime, seconds, timeOfDay } from "../dom/format.js";
 
 const CLOCK_MS = 250;
+const WORDS = { open: "● live", lost: "✕ not connected", refused: "✕ no token", connecting: "○ connecting" };
 
 /** Shows a banner while there is no connection. */
 export function showBanner(app) {
@@ -21,7 +22,10 @@ export function showBanner(app) {
       element.replaceChildren();
       return;
     }
-    setText(text, `Connection to the server lost at ${timeOfDay(link.lostMs + now() - Date.now())} UTC: what you see is of then.`);
+    setText(
+      text,
+      `Connection to the server lost at ${timeOfDay(link.lostMs + now() - Date.now())} UTC: what you see is of then.`,
+    );
     if (!text.isConnected) element.replaceChildren(text, next, again);
   };
   app.state.stateListeners.add(update);
@@ -47,9 +51,9 @@ export function showStatus(app) {
     if (document.hidden) return;
     const ahead = aheadS();
     setText(clock, dateTime(now()));
-    const words = { open: "● live", lost: "✕ not connected", refused: "✕ no token", connecting: "○ connecting" };
-    const note = ahead === null ? "" : `; this computer's clock is ${seconds(Math.abs(ahead))} ${ahead > 0 ? "ahead" : "behind"}`;
-    setText(live, `${words[app.state.link.state] ?? ""}${note}`);
+    const note =
+      ahead === null ? "" : `; this computer's clock is ${seconds(Math.abs(ahead))} ${ahead > 0 ? "ahead" : "behind"}`;
+    setText(live, `${WORDS[app.state.link.state] ?? ""}${note}`);
   };
   setInterval(show, CLOCK_MS);
   app.state.stateListeners.add(show);
@@ -75,6 +79,13 @@ let hiding;
 export function say(text, { isError = false } = {}) {
   const element = document.getElementById("toast");
   clearTimeout(hiding);
-  element.replaceChildren(h("p", { class: isError ? "is-error" : "" }, text, button("×", () => element.replaceChildren(), { "aria-label": "Close" })));
+  element.replaceChildren(
+    h(
+      "p",
+      { class: isError ? "is-error" : "" },
+      text,
+      button("×", () => element.replaceChildren(), { "aria-label": "Close" }),
+    ),
+  );
   if (!isError) hiding = setTimeout(() => element.replaceChildren(), 10000);
 }

@@ -7,7 +7,8 @@ const TELL_MS = 2000;
 let offsetMs = 0;
 let isKnown = false;
 
-/** Learns the time from a message; the one that came the fastest is the best, so only a later time is believed at once. */
+/** Learns the time from a message; the one that came the fastest is the best, so only a later time is believed at
+ * once. */
 export function learn(time) {
   const found = msOf(time) - Date.now();
   if (!isKnown || found > offsetMs || Math.abs(found - offsetMs) > TELL_MS) offsetMs = found;

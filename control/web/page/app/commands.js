@@ -21,10 +21,18 @@ async function give(component, command, body = {}) {
 /** What a command means for those who depend on the component. */
 function consequences(component, command) {
   const streams = counted(component.streams.length, "stream");
-  const readers = component.readers ? ` ${counted(component.readers, "reader")} lose${component.readers === 1 ? "s" : ""} them.` : "";
+  const readers = component.readers
+    ? ` ${counted(component.readers, "reader")} lose${component.readers === 1 ? "s" : ""} them.`
+    : "";
   const lines = {
-    stop: [`This stops ${streams}.${readers}`, "What the device sends until it is started again is lost, unless the device keeps it."],
-    restart: [`This stops ${streams} for some seconds.${readers}`, "Readers that reconnect go on; what the device sends meanwhile is lost, unless it keeps it."],
+    stop: [
+      `This stops ${streams}.${readers}`,
+      "What the device sends until it is started again is lost, unless the device keeps it.",
+    ],
+    restart: [
+      `This stops ${streams} for some seconds.${readers}`,
+      "Readers that reconnect go on; what the device sends meanwhile is lost, unless it keeps it.",
+    ],
     pause: [`This pauses ${streams}: the receiver stops reading, publishers deliver what they have.`],
   };
   return lines[command];
@@ -32,7 +40,8 @@ function consequences(component, command) {
 
 function ask(component, command) {
   const lines = consequences(component, command);
-  if (!lines) give(component, command); // nothing is lost by it
+  if (!lines)
+    give(component, command); // nothing is lost by it
   else confirm(`${command} ${component.title}?`, lines, command, () => give(component, command));
 }
 
@@ -43,7 +52,9 @@ export function commandButtons() {
   let component = null;
   const toggle = button("pause", () => ask(component, component.state === "paused" ? "resume" : "pause"));
   const restart = button("restart", () => ask(component, "restart"));
-  const run = button("stop", () => ask(component, STOPPED.has(component.state) ? "start" : "stop"), { class: "danger" });
+  const run = button("stop", () => ask(component, STOPPED.has(component.state) ? "start" : "stop"), {
+    class: "danger",
+  });
   const level = h(
     "select",
     {

@@ -7,7 +7,8 @@ const LONGEST_WAIT_MS = 10000;
 const FINAL = { 4401: "refused", 4404: "gone" };
 
 export class Link {
-  /** `on` has the functions `text(object)`, `binary(buffer)` and `state(link)`; `silenceMs` ends a connection without data. */
+  /** `on` has the functions `text(object)`, `binary(buffer)` and `state(link)`; `silenceMs` ends a connection without
+   * data. */
   constructor(path, token, on, { silenceMs = null } = {}) {
     Object.assign(this, { path, token, on, silenceMs });
     this.state = "connecting"; // open, lost, refused, gone, suspended, closed

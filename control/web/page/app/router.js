@@ -22,6 +22,11 @@ export class Router {
     document.addEventListener("click", (event) => this.#clicked(event));
   }
 
+  /** Loads what the address needs, to have it when there is something to show. */
+  prepare() {
+    LOADERS[placeOf(location).view]?.();
+  }
+
   /** Goes to an address. */
   go(address) {
     history.pushState(null, "", address);

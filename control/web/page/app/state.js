@@ -39,6 +39,13 @@ export class State {
   /** Says what is looked at: patterns of streams, and keys of components of which everything is wanted. */
   look({ streams = [], details = [] }) {
     const request = { components: ["*"], streams, details: details.slice(0, 16) };
+    this.wanted = request;
+    // A view that closes and one that opens ask in the same turn: the server is asked once.
+    queueMicrotask(() => this.wanted && this.#ask(this.wanted));
+  }
+
+  #ask(request) {
+    this.wanted = null;
     const text = JSON.stringify(request);
     if (text === this.asked) return;
     this.asked = text;

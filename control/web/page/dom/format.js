@@ -27,10 +27,11 @@ export function duration(seconds) {
   return `${pad(whole / 3600)}:${pad((whole % 3600) / 60)}:${pad(whole % 60)}`;
 }
 
-/** `0.2 s`, `41 s`, or a duration from two minutes on. */
+/** `20 ms`, `0.2 s`, `41 s`, or a duration from two minutes on. */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (Math.abs(value) >= 120) return duration(value);
+  if (value !== 0 && Math.abs(value) < 0.0995) return `${Math.round(value * 1000)} ms`;
   return `${value.toFixed(Math.abs(value) < 10 ? 1 : 0)} s`;
 }
 

@@ -12,7 +12,8 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** An HTML element. Functions among the attributes listen to the event of that name; strings among the children are text. */
+/** An HTML element. Functions among the attributes listen to the event of that name; strings among the children are
+ * text. */
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
 /** An SVG element, likewise. */

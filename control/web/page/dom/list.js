@@ -1,4 +1,5 @@
-// Children of an element that follow a list, changed in place: what stays keeps its focus, its scroll and its selection.
+// Children of an element that follow a list, changed in place: what stays keeps its focus, its scroll and its
+// selection.
 
 /** Shows items as children of an element.
  *

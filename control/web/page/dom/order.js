@@ -1,5 +1,5 @@
-// The order of a list that people look at: it changes when a state has changed, not sooner than some seconds after it, and
-// never under the pointer or the focus.
+// The order of a list that people look at: it changes when a state has changed, not sooner than some seconds after
+// it, and never under the pointer or the focus.
 
 const SETTLE_MS = 5000;
 

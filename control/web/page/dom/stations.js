@@ -71,7 +71,10 @@ function worsen(station, judged) {
 export function matcher(typed) {
   const text = typed.trim().toLowerCase();
   if (!/[*?]/.test(text)) return (name, more = "") => `${name} ${more}`.toLowerCase().includes(text);
-  const source = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  const source = text
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
   const pattern = new RegExp(`^${source}$`);
   return (name) => pattern.test(name.toLowerCase());
 }

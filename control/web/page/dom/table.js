@@ -3,10 +3,13 @@
 import { h, setText } from "./h.js";
 import { List } from "./list.js";
 
-/** `columns` are `{title, text(item), cell?(item), isNumber?}`; `cell` makes an element once, whose `show(item)` is called. */
+/** `columns` are `{title, text(item), cell?(item), isNumber?}`; `cell` makes an element once, whose `show(item)` is
+ * called. */
 export class Table {
   constructor(label, columns, { key, rowAttributes = () => ({}) }) {
-    const head = columns.map(({ title, isNumber }) => h("th", { scope: "col", class: isNumber ? "number" : null }, title));
+    const head = columns.map(({ title, isNumber }) =>
+      h("th", { scope: "col", class: isNumber ? "number" : null }, title),
+    );
     const body = h("tbody");
     const table = h("table", {}, h("caption", { class: "unseen" }, label), h("thead", {}, h("tr", {}, head)), body);
     this.element = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": label }, table);

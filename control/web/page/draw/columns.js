@@ -1,7 +1,8 @@
 // What a trace is drawn from: the smallest and the largest value of each column of pixels, for as many as a window has.
 //
-// Columns are numbered since 1970 (`floor(ms / columnMs)`), so late and repeated data land where they belong, and what is
-// missing stays empty. Numbers are doubles: a signal of some counts on an offset of 2 ** 30 is still a signal.
+// Columns are numbered since 1970 (`floor(ms / columnMs)`), so late and repeated data land where they belong, and
+// what is missing stays empty. Numbers are doubles: a signal of some counts on an offset of 2 ** 30 is still a
+// signal.
 
 const LOST_BLOCKS = 20; // so many blocks in a row, all older than the window: the clock was set back
 
@@ -30,7 +31,11 @@ export class Columns {
 
   /** Whether the column is one of those that are kept and has data. */
   has(column) {
-    return column <= this.newest && column > this.newest - this.count && this.low[this.slot(column)] === this.low[this.slot(column)];
+    return (
+      column <= this.newest &&
+      column > this.newest - this.count &&
+      this.low[this.slot(column)] === this.low[this.slot(column)]
+    );
   }
 
   /** Adds a block of either kind. */

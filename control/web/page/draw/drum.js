@@ -102,7 +102,11 @@ export class Drum {
     const box = { x: 0, y: Math.round(row * height), width: this.width, height: Math.round(height) };
     const centred = this.isCentred ? extent(this.columns, first, first + this.width - 1) : this.scale;
     const scale = { centre: centred?.centre ?? this.scale.centre, half: this.half };
-    const colours = { colour: pixel(INKS[row % INKS.length]), gapColour: pixel("--gap"), spill: this.isClipped ? 0 : SPILL * height };
+    const colours = {
+      colour: pixel(INKS[row % INKS.length]),
+      gapColour: pixel("--gap"),
+      spill: this.isClipped ? 0 : SPILL * height,
+    };
     drawTrace(this.picture, this.columns, box, first, scale, colours);
   }
 

@@ -13,7 +13,11 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 /** Returns the block of columns of a stream from one time to another, in ms. */
 export async function columnsOf(id, startMs, endMs, count, { signal } = {}) {
   const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.round(count)));
-  const path = withQuery(`streams/${encodeURIComponent(id)}/columns`, { start: isoOf(startMs), end: isoOf(endMs), columns });
+  const path = withQuery(`streams/${encodeURIComponent(id)}/columns`, {
+    start: isoOf(startMs),
+    end: isoOf(endMs),
+    columns,
+  });
   for (let k = 0; ; k += 1) {
     try {
       const buffer = await getBytes(path, { signal });

@@ -66,10 +66,7 @@ export class Live {
     this.visible = () => {
       clearTimeout(this.timer);
       if (document.hidden) this.timer = setTimeout(() => this.link.suspend(), HIDDEN_MS);
-      else {
-        this.link.resume();
-        this.sheet.request();
-      }
+      else this.link.resume();
     };
     document.addEventListener("visibilitychange", this.visible);
   }

@@ -32,9 +32,9 @@ export class Picture {
 
 /** Draws columns into a picture.
  *
- * `box` is `{x, y, width, height}` in pixels; `first` the number of the column at its left edge; `scale` has `centre` and
- * `half`. What is beyond the box is clipped at its edge, or at `spill` pixels beyond it. Columns without data stay empty;
- * where there are data on both sides, `gapColour` marks the bottom.
+ * `box` is `{x, y, width, height}` in pixels; `first` the number of the column at its left edge; `scale` has `centre`
+ * and `half`. What is beyond the box is clipped at its edge, or at `spill` pixels beyond it. Columns without data
+ * stay empty; where there are data on both sides, `gapColour` marks the bottom.
  */
 export function drawTrace(picture, columns, box, first, scale, { colour, gapColour = null, spill = 0 }) {
   const middle = box.y + (box.height - 1) / 2;

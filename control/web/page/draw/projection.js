@@ -1,6 +1,8 @@
-// Degrees to the plane of a map: longitudes shortened as at its middle, so that distances look alike in both directions.
+// Degrees to the plane of a map: longitudes shortened as at its middle, so that distances look alike in both
+// directions.
 
 const RADIANS = Math.PI / 180;
+const LEAST_SPAN = 6; // around one station there is to be something that can be recognised
 
 /** Returns longitudes turned by whole circles so that they lie together, also across 180 degrees. */
 export function together(longitudes) {
@@ -27,7 +29,7 @@ export class MapFrame {
     const [south, north] = [Math.min(...latitudes), Math.max(...latitudes)];
     const latitude = (south + north) / 2;
     const width = (east - west) * Math.cos(latitude * RADIANS);
-    const span = Math.min(180, Math.max(0.5, 1.3 * Math.max(north - south, width / ratio)));
+    const span = Math.min(180, Math.max(LEAST_SPAN, 1.3 * Math.max(north - south, width / ratio)));
     return new MapFrame({ longitude: (west + east) / 2, latitude, span });
   }
 
@@ -46,7 +48,8 @@ export class MapFrame {
     const perDegree = height / this.span;
     const x = width / 2 - this.longitude * perDegree * this.stretch;
     const y = height / 2 + this.latitude * perDegree;
-    return `translate(${x.toFixed(3)} ${y.toFixed(3)}) scale(${(perDegree * this.stretch).toFixed(6)} ${(-perDegree).toFixed(6)})`;
+    const [toRight, up] = [perDegree * this.stretch, -perDegree].map((scale) => scale.toFixed(6));
+    return `translate(${x.toFixed(3)} ${y.toFixed(3)}) scale(${toRight} ${up})`;
   }
 
   /** Moves by parts of the picture. */

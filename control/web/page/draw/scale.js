@@ -1,5 +1,5 @@
-// How large a trace is drawn: by what most of the window has, so that one glitch does not flatten it; quick to grow, slow to
-// shrink, in steps that can be read.
+// How large a trace is drawn: by what most of the window has, so that one glitch does not flatten it; quick to grow,
+// slow to shrink, in steps that can be read.
 
 const STEPS = [1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 10];
 const QUANTILE = 0.95;

@@ -1,5 +1,6 @@
-// Many traces on one canvas. Their places are elements of the page (slots), laid out by the style sheet; the canvas lies
-// behind them, covers what is on the screen and a little more, and is drawn again when data came or time moved a column.
+// Many traces on one canvas. Their places are elements of the page (slots), laid out by the style sheet; the canvas
+// lies behind them, covers what is on the screen and a little more, and is drawn again when data came or time moved a
+// column.
 
 import { pixel, onSchemeChange } from "./colours.js";
 import { Columns } from "./columns.js";
@@ -11,7 +12,8 @@ const SCALE_MS = 1000;
 const SPARE = 1.25; // of the window: data that are a little ahead of our clock push none out
 
 export class Sheet {
-  /** `now()` is the server's time in ms; `layout(columnMs)` is called when traces have another width and are empty again. */
+  /** `now()` is the server's time in ms; `layout(columnMs)` is called when traces have another width and are empty
+   * again. */
   constructor(element, { now, windowS, layout = () => {}, drawn = () => {} }) {
     Object.assign(this, { element, now, windowS, layout, drawn });
     this.slots = new Map();
@@ -32,6 +34,8 @@ export class Sheet {
     this.observer.observe(element);
     this.scrolled = () => this.#follow();
     addEventListener("scroll", this.scrolled, { passive: true });
+    this.seen = () => this.request(); // what came while nobody looked
+    document.addEventListener("visibilitychange", this.seen);
     this.endScheme = onSchemeChange(() => this.request());
     this.isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#tick();
@@ -50,6 +54,7 @@ export class Sheet {
     this.isOpen = false;
     this.observer.disconnect();
     removeEventListener("scroll", this.scrolled);
+    document.removeEventListener("visibilitychange", this.seen);
     this.endScheme();
     clearTimeout(this.timer);
     clearTimeout(this.waiting);
@@ -150,7 +155,8 @@ export class Sheet {
     this.draw();
   }
 
-  /** The number of the column at the right edge: of now; where all data are older than the window, of the newest of these. */
+  /** The number of the column at the right edge: of now; where all data are older than the window, of the newest of
+   * these. */
   get edge() {
     const now = Math.floor((this.endMs ?? this.pausedMs ?? this.now()) / this.columnMs);
     if (this.endMs !== null) return now - 1;
@@ -183,7 +189,14 @@ export class Sheet {
       const first = edge - box.width + 1;
       this.#rescale(slot, first, edge, begun);
       if (slot.scale.half === null) continue;
-      drawTrace(picture, slot.columns, box, first, { centre: slot.scale.centre, half: slot.scale.half / this.gain }, style);
+      drawTrace(
+        picture,
+        slot.columns,
+        box,
+        first,
+        { centre: slot.scale.centre, half: slot.scale.half / this.gain },
+        style,
+      );
       count += 1;
     }
     this.canvas.getContext("2d").putImageData(picture.data, 0, 0);

@@ -8,7 +8,11 @@ import { DAY_MS, Drum } from "../draw/drum.js";
 import { columnsOf } from "../draw/history.js";
 import { Live } from "../draw/live.js";
 
-const ROWS = [[15, "15 min"], [30, "30 min"], [60, "1 h"]];
+const ROWS = [
+  [15, "15 min"],
+  [30, "30 min"],
+  [60, "1 h"],
+];
 const HOUR_MS = 3600000;
 const PIECE_MS = 6 * HOUR_MS; // asked for at once
 const REFRESH_MS = 60000;
@@ -44,7 +48,13 @@ class Helicorder {
   build(element, rowMin, query) {
     const day = (by) => dayOf(this.dayMs + by * DAY_MS);
     // A text: the browser would write a date as it is written where it stands.
-    const typed = { value: this.day, pattern: "\\d{4}-\\d{2}-\\d{2}", inputmode: "numeric", maxlength: "10", size: "10" };
+    const typed = {
+      value: this.day,
+      pattern: "\\d{4}-\\d{2}-\\d{2}",
+      inputmode: "numeric",
+      maxlength: "10",
+      size: "10",
+    };
     this.picker = h("input", { ...typed, "aria-label": "Day, such as 2026-11-28", change: () => this.typed() });
     this.rowChoice = choice("Length of a row", ROWS, rowMin, (minutes) => this.setRow(minutes));
     this.scale = h("span", { class: "half" });
@@ -129,7 +139,11 @@ class Helicorder {
       const startMs = this.dayMs + k * HOUR_MS;
       const query = new URLSearchParams({ start: isoOf(startMs), end: isoOf(startMs + HOUR_MS) });
       const address = `${streamAddress(this.id)}?${query}`;
-      const row = h("li", {}, link(address, timeOfDay(startMs).slice(0, 2), { "data-row": true, title: "look closer" }));
+      const row = h(
+        "li",
+        {},
+        link(address, timeOfDay(startMs).slice(0, 2), { "data-row": true, title: "look closer" }),
+      );
       row.style.height = `${height}px`;
       return row;
     });
@@ -139,11 +153,17 @@ class Helicorder {
   describe() {
     setText(this.scale, this.drum.half === null ? "" : `±${amplitude(this.drum.half)}`);
     const gaps = this.drum.gaps();
-    const lines = gaps.slice(0, MOST_GAPS).map(({ startMs, endMs }) => `${timeOfDay(startMs)} to ${timeOfDay(endMs)}, ${duration((endMs - startMs) / 1000)}`);
+    const lines = gaps
+      .slice(0, MOST_GAPS)
+      .map(
+        ({ startMs, endMs }) => `${timeOfDay(startMs)} to ${timeOfDay(endMs)}, ${duration((endMs - startMs) / 1000)}`,
+      );
     if (gaps.length > MOST_GAPS) lines.push(`${gaps.length - MOST_GAPS} shorter ones`);
     if (lines.join() === this.lines) return;
     this.lines = lines.join();
-    this.gapList.replaceChildren(...(lines.length ? lines : ["none that a column of this picture shows"]).map((line) => h("li", {}, line)));
+    this.gapList.replaceChildren(
+      ...(lines.length ? lines : ["none that a column of this picture shows"]).map((line) => h("li", {}, line)),
+    );
   }
 
   setRow(minutes) {

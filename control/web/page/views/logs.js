@@ -23,9 +23,18 @@ class Log {
     Object.assign(this, { app, key });
     const level = LEVELS.includes(query.level) ? query.level : "INFO";
     this.before = undefined;
-    this.level = h("select", { id: "level", change: () => this.setLevel() }, LEVELS.map((name) => h("option", { value: name, selected: name === level }, name)));
+    this.level = h(
+      "select",
+      { id: "level", change: () => this.setLevel() },
+      LEVELS.map((name) => h("option", { value: name, selected: name === level }, name)),
+    );
     this.find = h("input", { type: "search", id: "find", value: query.find ?? "", input: () => this.setFind() });
-    this.follow = h("input", { type: "checkbox", id: "follow", checked: query.follow !== "0", change: () => this.setFollow() });
+    this.follow = h("input", {
+      type: "checkbox",
+      id: "follow",
+      checked: query.follow !== "0",
+      change: () => this.setFollow(),
+    });
     this.older = button("older lines", () => this.readOlder());
     this.tail = new LogTail(app, key, {
       label: `Log of ${key}`,
@@ -112,7 +121,13 @@ export async function copyText(text, done) {
 function openIndex(app, element) {
   const logs = h("ul", { class: "plain columns" });
   const events = h("ol", { class: "events" });
-  element.append(h("h1", { class: "unseen" }, "Logs"), h("h2", {}, "What has happened"), events, h("h2", {}, "All logs"), logs);
+  element.append(
+    h("h1", { class: "unseen" }, "Logs"),
+    h("h2", {}, "What has happened"),
+    events,
+    h("h2", {}, "All logs"),
+    logs,
+  );
   const list = new List(logs, {
     key: ({ key }) => key,
     make: ({ key }) => h("li", {}, link(logAddress(key), key, { "data-row": true })),
@@ -125,10 +140,12 @@ function openIndex(app, element) {
     const known = new Map([...past, ...app.state.events].map((event) => [event.serial, event]));
     eventList.show([...known.values()].sort((a, b) => b.serial - a.serial).slice(0, SHOWN_EVENTS));
   };
-  get("events").then((found) => {
-    past = found.events.slice(-SHOWN_EVENTS);
-    update();
-  }).catch((error) => say(error.message, { isError: true }));
+  get("events")
+    .then((found) => {
+      past = found.events.slice(-SHOWN_EVENTS);
+      update();
+    })
+    .catch((error) => say(error.message, { isError: true }));
   const end = app.state.onChange(update);
   update();
   return { close: end };

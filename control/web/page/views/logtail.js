@@ -22,7 +22,12 @@ export class LogTail {
     this.lines = [];
     this.list = h("ol", { class: "log" });
     this.note = h("p", { class: "note" });
-    this.element = h("div", { class: "log-box", tabindex: "0", role: "region", "aria-label": label }, this.note, this.list);
+    this.element = h(
+      "div",
+      { class: "log-box", tabindex: "0", role: "region", "aria-label": label },
+      this.note,
+      this.list,
+    );
     this.isFollowing = true;
     this.link = app.connect(`log/${encodeURIComponent(key)}`, {
       text: (message) => this.#message(message),
@@ -54,7 +59,10 @@ export class LogTail {
     }
     if (this.isNew) this.#clear();
     if (note) setText(this.note, note);
-    if (skipped) this.#append([{ time: null, level: null, logger: null, text: `… ${skipped} lines came too fast and were left out …` }]);
+    if (skipped)
+      this.#append([
+        { time: null, level: null, logger: null, text: `… ${skipped} lines came too fast and were left out …` },
+      ]);
     this.#append(lines);
   }
 

@@ -55,20 +55,31 @@ class StationMap {
         { class: "tools" },
         button("+", () => this.zoom(2), { "aria-label": "Closer" }),
         button("−", () => this.zoom(0.5), { "aria-label": "Farther" }),
-        [["←", "West", STEP, 0], ["→", "East", -STEP, 0], ["↑", "North", 0, STEP], ["↓", "South", 0, -STEP]].map(([text, label, dx, dy]) =>
-          button(text, () => this.move(dx, dy), { "aria-label": label }),
-        ),
+        [
+          ["←", "West", STEP, 0],
+          ["→", "East", -STEP, 0],
+          ["↑", "North", 0, STEP],
+          ["↓", "South", 0, -STEP],
+        ].map(([text, label, dx, dy]) => button(text, () => this.move(dx, dy), { "aria-label": label })),
         button("all", () => this.fit()),
       ),
       this.note,
       this.box,
     );
-    this.list = new List(this.points, { key: ({ key }) => key, make: makePoint, update: (point, station) => point.show(station) });
+    this.list = new List(this.points, {
+      key: ({ key }) => key,
+      make: makePoint,
+      update: (point, station) => point.show(station),
+    });
     this.dragging();
-    this.box.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 1.25 : 0.8);
-    }, { passive: false });
+    this.box.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(event.deltaY < 0 ? 1.25 : 0.8);
+      },
+      { passive: false },
+    );
   }
 
   dragging() {
@@ -101,7 +112,8 @@ class StationMap {
         ...[-360, 0, 360].map((turn) => svg("path", { d, transform: `translate(${turn} 0) scale(${1 / perDegree})` })),
       );
     } catch (error) {
-      if (error.name !== "AbortError") setText(this.note, "The coastline cannot be read; stations stand where they are.");
+      if (error.name !== "AbortError")
+        setText(this.note, "The coastline cannot be read; stations stand where they are.");
     }
   }
 
@@ -115,7 +127,15 @@ class StationMap {
     this.points.classList.toggle("is-named", known.length <= NAMED);
     this.list.show(this.known);
     const without = all.length - known.length;
-    if (this.app.state.isThere) setText(this.note, known.length ? (without ? `${without} without coordinates` : "") : "No station here has coordinates: its station file, or a StationXML file beside it, gives them.");
+    if (this.app.state.isThere)
+      setText(
+        this.note,
+        known.length
+          ? without
+            ? `${without} without coordinates`
+            : ""
+          : "No station here has coordinates: its station file, or a StationXML file beside it, gives them.",
+      );
     if (!this.frame && known.length) this.fit();
     else this.draw();
   }
@@ -126,7 +146,10 @@ class StationMap {
 
   fit() {
     if (!this.known?.length) return;
-    this.frame = MapFrame.around(this.known.map(({ longitude, latitude }) => [longitude, latitude]), this.ratio);
+    this.frame = MapFrame.around(
+      this.known.map(({ longitude, latitude }) => [longitude, latitude]),
+      this.ratio,
+    );
     this.app.router.change({ at: null });
     this.draw();
   }

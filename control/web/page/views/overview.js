@@ -39,7 +39,6 @@ class Overview {
     this.end = app.state.onChange(() => this.update());
     this.timer = setInterval(() => performance.now() - this.updatedMs > UPDATE_MS * 0.9 && this.update(), UPDATE_MS);
     this.asking = setInterval(() => this.ask(), ASK_MS);
-    this.ask();
     this.update();
   }
 
@@ -52,12 +51,27 @@ class Overview {
   build(element, filter) {
     this.counts = new Map(CONDITIONS.map((condition) => [condition, this.countButton(condition)]));
     this.said = h("p", { class: "unseen", "aria-live": "polite" });
-    this.field = h("input", { type: "search", id: "filter", value: filter, placeholder: "XX.*", input: () => this.chosen() });
-    this.sorts = choice("Sort problems by", [["worst", "worst"], ["name", "name"], ["latency", "latency"]], this.sort, (sort) => {
-      this.sort = sort;
-      this.sorts.choose(sort);
-      this.chosen();
+    this.field = h("input", {
+      type: "search",
+      id: "filter",
+      value: filter,
+      placeholder: "XX.*",
+      input: () => this.chosen(),
     });
+    this.sorts = choice(
+      "Sort problems by",
+      [
+        ["worst", "worst"],
+        ["name", "name"],
+        ["latency", "latency"],
+      ],
+      this.sort,
+      (sort) => {
+        this.sort = sort;
+        this.sorts.choose(sort);
+        this.chosen();
+      },
+    );
     this.mistakes = h("ul", { class: "mistakes", "aria-label": "Mistakes in station files" });
     this.waiting = button("", () => this.settleNow(), { class: "waiting", hidden: true });
     this.note = h("p", { class: "note" });
@@ -68,20 +82,39 @@ class Overview {
       h("h1", { class: "unseen" }, "Overview"),
       h("div", { class: "counts", role: "group", "aria-label": "Show" }, [...this.counts.values()]),
       this.said,
-      h("div", { class: "tools" }, labelled("filter", this.field), h("span", { class: "field" }, "sort", this.sorts), this.waiting),
+      h(
+        "div",
+        { class: "tools" },
+        labelled("filter", this.field),
+        h("span", { class: "field" }, "sort", this.sorts),
+        this.waiting,
+      ),
       this.mistakes,
       this.note,
       this.lists,
     );
-    this.rows = new List(this.problemList, { key: ({ key }) => key, make: makeRow, update: (row, station) => row.show(station) });
-    this.groups = new List(this.networks, { key: ({ name }) => name, make: makeNetwork, update: (group, network) => group.show(network) });
+    this.rows = new List(this.problemList, {
+      key: ({ key }) => key,
+      make: makeRow,
+      update: (row, station) => row.show(station),
+    });
+    this.groups = new List(this.networks, {
+      key: ({ name }) => name,
+      make: makeNetwork,
+      update: (group, network) => group.show(network),
+    });
   }
 
   countButton(condition) {
     const count = h("span", { class: "count" });
     const made = h(
       "button",
-      { type: "button", class: classOf(condition), "aria-pressed": String(this.shown === condition), click: () => this.toggle(condition) },
+      {
+        type: "button",
+        class: classOf(condition),
+        "aria-pressed": String(this.shown === condition),
+        click: () => this.toggle(condition),
+      },
       h("span", { "aria-hidden": "true", class: "glyph" }, GLYPHS[condition]),
       count,
       ` ${condition}`,
@@ -118,11 +151,15 @@ class Overview {
 
   // What no message tells: mistakes in station files, and which stations of a shared component have problems.
   async ask() {
+    const isFirst = !this.hasAsked;
+    this.hasAsked = true;
     try {
       const { mistakes } = await get("components?problems=1");
       this.mistakes.replaceChildren(...mistakes.map((line) => h("li", {}, line)));
       const isNeeded = [...this.app.state.components.values()].some(isShared);
       this.troubles = isNeeded ? (await get("streams?problems=1")).streams : [];
+      if (isFirst) this.settleNow(); // what comes with the page is no change
+      else this.update();
     } catch {
       // The banner says that there is no connection, a dialog that there is no token.
     }
@@ -132,6 +169,7 @@ class Overview {
     this.updatedMs = performance.now();
     const { state } = this.app;
     if (!state.isThere || document.hidden) return;
+    if (!this.hasAsked) this.ask();
     const all = stations(state.components.values(), this.troubles);
     const isMeant = matcher(this.field.value);
     const meant = [...all.values()].filter((station) => isMeant(station.key, station.sentence));
@@ -150,7 +188,8 @@ class Overview {
   }
 
   remark(all, chosen) {
-    if (all === 0) return "No component is known here: a station file says what there is, control-rawdaq init writes one.";
+    if (all === 0)
+      return "No component is known here: a station file says what there is, control-rawdaq init writes one.";
     return chosen === 0 ? "No station is like that." : "";
   }
 
@@ -159,7 +198,10 @@ class Overview {
       this.counts.get(condition).show(found.filter((station) => station.condition === condition).length);
     }
     const bad = CONDITIONS.filter((condition) => condition !== "well");
-    const words = bad.map((condition) => [found.filter((station) => station.condition === condition).length, condition]);
+    const words = bad.map((condition) => [
+      found.filter((station) => station.condition === condition).length,
+      condition,
+    ]);
     const said = words.filter(([count]) => count).map(([count, condition]) => `${count} ${condition}`);
     setText(this.said, said.join(", ") || `all ${counted(found.length, "station")} well`);
   }
@@ -171,7 +213,9 @@ class Overview {
       networks.get(station.network).stations.push(station);
     }
     const isFolded = found.length > MANY;
-    this.groups.show([...networks.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((one) => ({ ...one, isFolded })));
+    this.groups.show(
+      [...networks.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((one) => ({ ...one, isFolded })),
+    );
   }
 }
 
@@ -196,7 +240,11 @@ function makeNetwork({ name }) {
   const count = h("span", { class: "count" });
   const tiles = h("ul", { class: "tiles" });
   const group = h("details", { class: "network" }, h("summary", {}, h("h2", {}, name), count), tiles);
-  const list = new List(tiles, { key: ({ key }) => key, make: makeTile, update: (tile, station) => tile.show(station) });
+  const list = new List(tiles, {
+    key: ({ key }) => key,
+    make: makeTile,
+    update: (tile, station) => tile.show(station),
+  });
   let wasFolded = null;
   group.show = ({ stations: found, isFolded }) => {
     if (isFolded !== wasFolded) group.open = !isFolded;

@@ -19,7 +19,10 @@ const COLUMNS = [
   { title: "readers", text: ({ readers }) => plain(readers), isNumber: true },
   { title: "waiting", text: ({ waiting }) => plain(waiting), isNumber: true },
   { title: "dropped", text: ({ dropped }) => plain(dropped), isNumber: true },
-  { title: "who", cell: ({ key, title }) => button("show", () => showDetail(key), { "aria-label": `Show the readers of ${title}` }) },
+  {
+    title: "who",
+    cell: ({ key, title }) => button("show", () => showDetail(key), { "aria-label": `Show the readers of ${title}` }),
+  },
 ];
 
 function following(mark) {
@@ -46,13 +49,22 @@ async function showDetail(key) {
 export function open(app, element) {
   const table = new Table("Readers of each component, with the most dropped first", COLUMNS, { key: ({ key }) => key });
   const { element: region } = table;
-  element.append(h("h1", {}, "Readers"), region, h("section", { id: "reader-detail", "aria-label": "Publishers of a component" }));
+  element.append(
+    h("h1", {}, "Readers"),
+    region,
+    h("section", { id: "reader-detail", "aria-label": "Publishers of a component" }),
+  );
   const order = new Order({ isBusy: () => region.matches(":hover") || region.contains(document.activeElement) });
   const update = () => {
     const { components, isThere } = app.state;
     if (!isThere) return;
     const found = [...components.values()].filter(({ publishers }) => publishers.length).sort(bySize);
-    table.show(order.settle(found.map(({ key }) => key)).map((key) => components.get(key)).filter(Boolean));
+    table.show(
+      order
+        .settle(found.map(({ key }) => key))
+        .map((key) => components.get(key))
+        .filter(Boolean),
+    );
   };
   const end = app.state.onChange(update);
   update();

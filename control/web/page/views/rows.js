@@ -5,7 +5,8 @@ import { badge } from "../dom/conditions.js";
 import { amplitude, rate, seconds } from "../dom/format.js";
 import { h, link, setAttribute, setText } from "../dom/h.js";
 
-/** A row of a stream; `show(stream)` follows what is known of it, `scale(half)` says what the trace's height stands for. */
+/** A row of a stream; `show(stream)` follows what is known of it, `scale(half)` says what the trace's height stands
+ * for. */
 export function traceRow(id, { isSmall = false } = {}) {
   const [network, station, ...rest] = id.split(".");
   const mark = badge("well", { isShort: true });
@@ -22,12 +23,14 @@ export function traceRow(id, { isSmall = false } = {}) {
     isSmall ? null : h("div", { class: "values" }, numbers, why),
   );
   let condition = "well";
-  const describe = () => setAttribute(slot, "aria-label", `trace of ${network}.${station}.${rest.join(".")}: ${condition}`);
+  const describe = () =>
+    setAttribute(slot, "aria-label", `trace of ${network}.${station}.${rest.join(".")}: ${condition}`);
   row.place = slot;
   row.scale = (value) => setText(half, value === null ? "" : `±${amplitude(value)}`);
   row.show = (stream) => {
     condition = stream.condition;
     mark.show(condition);
+    mark.hidden = isSmall && condition === "well";
     setText(why, stream.sentence);
     const quality = stream.timing_quality === null ? "" : `q${stream.timing_quality}`;
     const gaps = `gaps ${stream.gaps_hour ?? 0}`;

@@ -13,7 +13,15 @@ import { TimeAxis } from "../draw/timeaxis.js";
 import { componentCard } from "./component.js";
 import { traceRow } from "./rows.js";
 
-export const WINDOWS = [[60, "60 s"], [600, "10 min"], [3600, "1 h"]];
+export const WINDOWS = [
+  [60, "60 s"],
+  [600, "10 min"],
+  [3600, "1 h"],
+];
+
+// The server's memory begins with the first viewer; of so many streams the archive is asked for the last minute, too.
+const FEW = 12;
+const LOGS = 8; // so many are followed at once: each is a connection
 
 export function open(app, element, place) {
   const view = new Station(app, element, place);
@@ -61,8 +69,16 @@ class Station {
       cards,
     );
     this.sheet = new Sheet(this.box, { now, windowS, drawn: () => this.drawn() });
-    this.rows = new List(rows, { key: ({ id }) => id, make: ({ id }) => traceRow(id), update: (row, stream) => row.show(stream) });
-    this.cards = new List(cards, { key: ({ key }) => key, make: (found) => componentCard(this.app, found), update: (card, found) => card.show(found) });
+    this.rows = new List(rows, {
+      key: ({ id }) => id,
+      make: ({ id }) => traceRow(id),
+      update: (row, stream) => row.show(stream),
+    });
+    this.cards = new List(cards, {
+      key: ({ key }) => key,
+      make: (found) => componentCard(this.app, found, { hasLog: this.cards.children.size < LOGS }),
+      update: (card, found) => card.show(found),
+    });
     const remove = this.cards.show.bind(this.cards);
     this.cards.show = (found) => {
       const left = new Set(found.map(({ key }) => key));
@@ -86,7 +102,12 @@ class Station {
     if (!state.isThere) return;
     this.cards.show(components.map((component) => ({ ...component, detail: state.details.get(component.key) })));
     const streams = [...state.streams.values()].filter(({ station }) => station === this.station).sort(byChannel);
-    this.showState(stations(components, streams.filter(({ number }) => number > 0)).get(this.station));
+    this.showState(
+      stations(
+        components,
+        streams.filter(({ number }) => number > 0),
+      ).get(this.station),
+    );
     this.rows.show(streams);
     this.followStreams(streams.map(({ id }) => id));
   }
@@ -116,7 +137,7 @@ class Station {
     const ids = [...this.sheet.slots.keys()];
     this.live.want(ids);
     this.filling?.abort();
-    if (this.sheet.windowS <= 60) return; // the server's memory has that much
+    if (this.sheet.windowS <= 60 && ids.length > FEW) return;
     this.filling = new AbortController();
     const archived = ids.filter((id) => this.app.state.streams.get(id)?.has_archive);
     fillFromArchive(this.sheet, archived, this.filling).catch((error) => {
@@ -125,7 +146,12 @@ class Station {
   }
 
   showTable({ missing }) {
-    setText(this.missing, Object.entries(missing).map(([key, reason]) => `No live traces of ${key}: ${reason}.`).join(" "));
+    setText(
+      this.missing,
+      Object.entries(missing)
+        .map(([key, reason]) => `No live traces of ${key}: ${reason}.`)
+        .join(" "),
+    );
   }
 
   drawn() {

@@ -70,7 +70,12 @@ class Stream {
     this.latency = h("div", { class: "latency-line" });
     const box = h("div", { class: "traces is-large" }, this.slot);
     element.append(
-      h("div", { class: "title" }, h("h1", {}, link(stationAddress(this.station), this.station), this.id.slice(this.station.length)), this.mark),
+      h(
+        "div",
+        { class: "title" },
+        h("h1", {}, link(stationAddress(this.station), this.station), this.id.slice(this.station.length)),
+        this.mark,
+      ),
       this.why,
       h("div", { class: "tools" }, this.chooser(windowS), this.half, this.pointed),
       box,
@@ -82,7 +87,9 @@ class Stream {
       h("h2", {}, "Numbers"),
       this.facts,
     );
-    const [seconds_, endMs] = this.stretch ? [(this.stretch.endMs - this.stretch.startMs) / 1000, this.stretch.endMs] : [windowS, null];
+    const [seconds_, endMs] = this.stretch
+      ? [(this.stretch.endMs - this.stretch.startMs) / 1000, this.stretch.endMs]
+      : [windowS, null];
     this.sheet = new Sheet(box, { now, windowS: seconds_, drawn: () => this.drawn() });
     this.sheet.endMs = endMs;
   }
@@ -119,7 +126,10 @@ class Stream {
 
   async save() {
     const { startMs, endMs } = this.window;
-    const path = withQuery(`streams/${encodeURIComponent(this.id)}/samples.mseed`, { start: isoOf(startMs), end: isoOf(endMs) });
+    const path = withQuery(`streams/${encodeURIComponent(this.id)}/samples.mseed`, {
+      start: isoOf(startMs),
+      end: isoOf(endMs),
+    });
     try {
       const size = await download(path, `${this.id}_${isoOf(startMs).slice(0, 19).replaceAll(":", "")}.mseed`);
       say(`${bytes(size)} saved`);
@@ -156,7 +166,6 @@ class Stream {
     this.live?.want([this.id]);
     this.filling?.abort();
     this.filling = new AbortController();
-    if (!this.stretch && this.sheet.windowS <= 60) return;
     fillFromArchive(this.sheet, [this.id], this.filling).catch((error) => {
       if (error.name !== "AbortError") setText(this.note, `Older data are not shown: ${error.message}`);
     });

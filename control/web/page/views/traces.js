@@ -43,7 +43,7 @@ export function open(app, element, { query }) {
   return {
     close: () => view.close(),
     filter: () => view.field.focus(),
-    larger: (by) => view.sheet.setGain((view.sheet.gain *= by)),
+    larger: (by) => view.larger(by),
     next: (by) => view.turn(by),
     pause: () => view.sheet.pause((view.isPaused = !view.isPaused)),
   };
@@ -52,7 +52,12 @@ export function open(app, element, { query }) {
 class Traces {
   constructor(app, element, query) {
     Object.assign(this, { app, network: query.network ?? "", page: Math.max(1, Number(query.page) || 1), ids: "" });
-    this.build(element, WINDOWS.some(([s]) => s === Number(query.window)) ? Number(query.window) : 60, query.filter ?? "");
+    this.build(
+      element,
+      WINDOWS.some(([s]) => s === Number(query.window)) ? Number(query.window) : 60,
+      query.filter ?? "",
+    );
+    this.sheet.setGain(Number(query.gain) || 1);
     this.live = new Live(app, this.sheet, { table: (table) => this.showTable(table) });
     this.sheet.layout = () => this.live.again();
     this.end = app.state.onChange(() => this.update());
@@ -66,14 +71,24 @@ class Traces {
   }
 
   build(element, windowS, filter) {
-    this.field = h("input", { type: "search", id: "filter", value: filter, placeholder: "XX.*", input: () => this.chosen() });
+    this.field = h("input", {
+      type: "search",
+      id: "filter",
+      value: filter,
+      placeholder: "XX.*",
+      input: () => this.chosen(),
+    });
     this.networks = h("select", { id: "network", change: () => this.chosen() }, h("option", { value: "" }, "all"));
     this.windows = choice("Length of the window", WINDOWS.slice(0, 2), windowS, (seconds) => this.setWindow(seconds));
     this.pages = h("nav", { class: "pages", "aria-label": "Pages of traces" });
     this.note = h("p", { class: "note" });
     const rows = h("ul", { class: "rows is-grid", "aria-label": "Traces" });
     this.axis = new TimeAxis();
-    const axisBox = h("div", { class: "rows is-grid", "aria-hidden": "true" }, h("div", { class: "trace is-small" }, this.axis.element));
+    const axisBox = h(
+      "div",
+      { class: "rows is-grid", "aria-hidden": "true" },
+      h("div", { class: "trace is-small" }, this.axis.element),
+    );
     const box = h("div", { class: "traces" }, rows, axisBox);
     element.append(
       h("h1", { class: "unseen" }, "Traces"),
@@ -109,6 +124,12 @@ class Traces {
     this.sheet.setWindow(seconds);
   }
 
+  larger(by) {
+    const gain = Math.min(1024, Math.max(1 / 1024, this.sheet.gain * by));
+    this.app.router.change({ gain: gain === 1 ? null : gain });
+    this.sheet.setGain(gain);
+  }
+
   turn(by) {
     const page = this.page + by;
     if (page < 1 || page > this.pageCount) return;
@@ -120,7 +141,9 @@ class Traces {
     const all = oneOfEach(this.app.state.components.values());
     this.showNetworks([...new Set(all.map(({ station }) => station.slice(0, station.indexOf("."))))]);
     const isMeant = matcher(this.field.value);
-    const found = all.filter(({ station }) => (!this.network || station.startsWith(`${this.network}.`)) && isMeant(station));
+    const found = all.filter(
+      ({ station }) => (!this.network || station.startsWith(`${this.network}.`)) && isMeant(station),
+    );
     this.pageCount = Math.max(1, Math.ceil(found.length / A_PAGE));
     const here = found.slice((this.page - 1) * A_PAGE, this.page * A_PAGE);
     this.showPages(found.length);
@@ -154,13 +177,18 @@ class Traces {
       this.page + by >= 1 && this.page + by <= this.pageCount
         ? link(addressWith({ page: this.page + by === 1 ? null : this.page + by }), label, { "aria-label": title })
         : null;
-    this.pages.replaceChildren(...[turn(-1, "‹", "Page before"), h("span", {}, text), turn(1, "›", "Page after")].filter(Boolean));
+    this.pages.replaceChildren(
+      ...[turn(-1, "‹", "Page before"), h("span", {}, text), turn(1, "›", "Page after")].filter(Boolean),
+    );
     setText(this.note, count ? "" : "No station here has a live publisher, or none is like that.");
   }
 
   showTable({ left_out, missing }) {
     const without = Object.keys(missing).length;
-    const parts = [left_out && `${left_out} streams are left out`, without && `${without} without live traces: ${Object.keys(missing)[0]}: ${Object.values(missing)[0]}`];
+    const parts = [
+      left_out && `${left_out} streams are left out`,
+      without && `${without} without live traces: ${Object.keys(missing)[0]}: ${Object.values(missing)[0]}`,
+    ];
     if (this.ids) setText(this.note, parts.filter(Boolean).join("; "));
   }
 

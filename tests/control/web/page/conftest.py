@@ -52,7 +52,7 @@ async def _open_url(chromium: Browser, serve: Serve) -> AsyncIterator[OpenUrl]:
     async with AsyncExitStack() as stack:
 
         async def open_url(
-            where: Starlette | str, path: str = "/", *, has_clock: bool = False, **options: Any
+            where: Starlette | str, path: str = "/", *, has_clock: bool = False, script: str = "", **options: Any
         ) -> Watched:
             url = where if isinstance(where, str) else await serve(where)
             size: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}}
@@ -63,6 +63,7 @@ async def _open_url(chromium: Browser, serve: Serve) -> AsyncIterator[OpenUrl]:
             opened.append(watched)
             if has_clock:  # time goes on by itself, and the test can wind it forward
                 await watched.page.clock.install()
+            await watched.page.add_init_script(script)
             await watched.page.goto(url + path)
             return watched
 

@@ -129,6 +129,7 @@ class Contents:
         gaps: of the signals, in ms.
         lines: of every log.
         events: what has happened.
+        mistakes: in station files.
     """
 
     components: dict[str, Json]
@@ -136,6 +137,7 @@ class Contents:
     gaps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     lines: list[Json] = field(default_factory=list[Json])
     events: list[Json] = field(default_factory=list[Json])
+    mistakes: list[str] = field(default_factory=list[str])
 
     @classmethod
     def of(cls, components: list[Json]) -> "Contents":

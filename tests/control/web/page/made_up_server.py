@@ -106,7 +106,13 @@ class MadeUpServer:
         found = [
             one for one in self.contents.components.values() if one["number"] or "problems" not in request.query_params
         ]
-        body = {"time": text_of(now_ms()), "host": "host1", "version": "0", "components": found, "mistakes": []}
+        body = {
+            "time": text_of(now_ms()),
+            "host": "host1",
+            "version": "0",
+            "components": found,
+            "mistakes": self.contents.mistakes,
+        }
         return self._refusal(request) or JSONResponse(body)
 
     async def _component(self, request: Request) -> Response:

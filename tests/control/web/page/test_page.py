@@ -9,6 +9,7 @@ from tests.control.web.page.made_up_server import MadeUpServer, now_ms
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY = "XX.DEMO.RawReceiver"
+UNKNOWN = "\N{EN DASH}"
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 
 
@@ -197,3 +198,56 @@ async def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     await page.get_by_role("button", name="17 well").wait_for()
     await page.go_back()
     await page.get_by_role("heading", level=1, name="ZZ.D001").wait_for()
+
+
+async def test_a_component_of_many_stations_shows_each_of_them(open_page: Open) -> None:
+    names = ["XX.AAA.00.HHZ", "XX.BBB.00.HHZ", "YY.CCC..BHZ"]
+    hub = component("XX.HUB.SeedLink", streams=names)
+    dead = component("XX.OFF.SeedLink", "no data", streams=["ZZ.DDD.00.HHZ"])
+    made_up = MadeUpServer(Contents.of([hub, dead]))
+    made_up.contents.streams["XX.BBB.00.HHZ"] |= {"condition": "late", "number": 500, "sentence": "41 s late"}
+    watched = await open_page(made_up)
+    page = watched.page
+    await page.get_by_text("41 s late").wait_for()
+    rows = await page.locator(".problems .name").all_text_contents()
+    assert rows == ["XX.OFF", "ZZ.DDD", "XX.BBB"]
+    assert await page.locator(".tiles .name").all_text_contents() == ["AAA", "HUB", "CCC"]
+
+
+async def test_mistakes_in_station_files_are_shown_as_text(open_page: Open) -> None:
+    made_up = demo()
+    made_up.contents.mistakes = ["demo.yaml:3: unknown key <i>hots</i>"]
+    watched = await open_page(made_up)
+    await watched.page.get_by_text("demo.yaml:3: unknown key <i>hots</i>").wait_for()
+    assert await watched.axe() == []
+
+
+async def test_nothing_is_known_and_there_is_no_such_page(open_page: Open) -> None:
+    made_up = MadeUpServer(Contents.of([]))
+    watched = await open_page(made_up)
+    await watched.page.get_by_text("No component is known here").wait_for()
+    watched = await open_page(made_up, "/s/a/b/c")
+    await watched.page.get_by_role("heading", name="There is no such page").wait_for()
+    watched = await open_page(made_up, "/s/XX.NONE")
+    await watched.page.get_by_text("There is no such station here.").wait_for()
+
+
+async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
+    watched = await open_page(MadeUpServer(Contents.of([])))
+    script = """async () => {
+      const f = await import("/page/dom/format.js");
+      return {
+        seconds: [null, 0.002, 0.21, 9.96, 41.3, 760, 273600].map(f.seconds),
+        rate: [null, 0.5, 100, 62.5, 1e6, 44100].map(f.rate),
+        bytes: [0, 999, 1000, 412e6, 2e12].map(f.bytes),
+        amplitude: [0, 1250, -0.25, 2600000, 0.00012, NaN].map(f.amplitude),
+        msOf: ["2026-11-29T12:06:13.250000001Z", "2026-11-29T12:06:13Z"].map(f.msOf),
+      };
+    }"""
+    assert await watched.page.evaluate(script) == {
+        "seconds": [UNKNOWN, "2 ms", "0.2 s", "10.0 s", "41 s", "00:12:40", "3d 04h"],
+        "rate": [UNKNOWN, "0.5 Hz", "100 Hz", "62.5 Hz", "1 MHz", "44.1 kHz"],
+        "bytes": ["0 B", "999 B", "1.0 kB", "412 MB", "2.0 TB"],
+        "amplitude": ["0", "1250", "-0.25", "2.6e6", "1.2e-4", UNKNOWN],
+        "msOf": [1795953973250, 1795953973000],
+    }
