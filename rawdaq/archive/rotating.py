@@ -127,9 +127,9 @@ class RotatingPublisher(Publisher, Generic[File]):
             self._written = 0  # all of it is given again when the disk refuses that; it is in the file twice then
             self.files.sync()
 
-    def note(self, objects: int, refused: int = 0) -> None:
-        """Take note that so many of the batch are in the file, or cannot be stored at all."""
-        self._written += objects + refused
+    def note(self, objects: int, refused: int = 0, others: int = 0) -> None:
+        """Take note that so many of the batch are in the file, cannot be stored at all, or are of no use here."""
+        self._written += objects + refused + others
         self.refused += refused
         self.files.note(objects)
 
