@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint reference bench bench-check faults clean
+.PHONY: help demo test lint reference docs bench bench-check faults clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -30,6 +30,10 @@ lint: $(INSTALLED)  ## style, types and who may import whom
 
 reference: $(INSTALLED)  ## write docs/reference anew, from the docstrings
 	@$(BIN)/python tools/reference.py
+
+docs: $(INSTALLED)  ## the documentation as web pages, in build/docs; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo 'open build/docs/index.html, or for its search: python3 -m http.server -d build/docs'
 
 bench: $(INSTALLED)  ## what it costs, in a quarter of an hour: tables, and benchmarks/results.json; BENCH=--help has more
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks.jobs import Job, Options, is_chosen
 from benchmarks.parts import (
     catch_up,
+    events,
     flood,
     high_rate,
     latency,
@@ -35,7 +36,20 @@ from benchmarks.parts import (
 from benchmarks.processes import ROOT
 from benchmarks.table import LIMIT_COLUMNS, Table, holds_anywhere, limits_of_rows, machine, versions
 
-_PARTS = (pace, flood, latency, catch_up, streamer, startup, many_devices, high_rate, relays, repeater, readouts)
+_PARTS = (
+    pace,
+    flood,
+    latency,
+    catch_up,
+    streamer,
+    startup,
+    many_devices,
+    high_rate,
+    relays,
+    repeater,
+    readouts,
+    events,
+)
 _ROUNDS = 3  # other programs only ever make a run dearer: in a check a row above its limit is measured again
 
 

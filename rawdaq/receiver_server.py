@@ -38,6 +38,7 @@ from rawdaq.sockets.listening import SocketSetup
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.decimation import Decimation
 from rawdaq.streams.silence import Silence
+from rawdaq.streams.state_of_health import StateOfHealth
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 from rawdaq.streams.topics import Topics
 
@@ -51,7 +52,7 @@ _EXCHANGE_S = 8.0  # a command must be answered
 _LAST_READS_S = 1.0  # for what a relay had received but not yet published when it was stopped
 
 
-class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
+class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     """Serves one or more sockets, publishes what they bring, and answers commands.
 
     Building one is free: sockets are bound, publishers opened and coroutines started by `serve` or `run`.
@@ -80,6 +81,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
         shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
+        state_of_health: makes streams of its own state; None: there are none.
         started: set once it runs.
     """
 
@@ -95,6 +97,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
     journal: JournalSettings | None = None
+    state_of_health: StateOfHealth | None = None
 
     def __init__(
         self,
@@ -322,6 +325,9 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
         for name in dir(type(self)):
             if name.startswith("ct_"):
                 self.spawn(getattr(self, name)(), name)
+        if self.state_of_health is not None:
+            own = self.state_of_health.run(self.stats, lambda: self.publishers, self._hand_on, self._fanout.room)
+            self.spawn(own, "ct_state_of_health")
 
     async def _read_out(self) -> float:
         """Let endpoints read what has arrived by now, in half of the stop's time at most; return how much that took."""
@@ -379,14 +385,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     def _reporters(self) -> list[Reporter]:
         return [value for value in vars(self).values() if isinstance(value, Reporter)]
 
-    def cmd_help(self) -> dict[str, str]:
-        """List the commands and what they do."""
-        return {name: commands.help_of(method) for name, method in commands.commands_of(self).items()}
-
-    def cmd_ping(self) -> str:
-        """Answer "pong": the component is alive."""
-        return "pong"
-
     def cmd_status(self) -> dict[str, object]:
         """Show state, endpoints, publishers, decimated streams, streams and messages."""
         return {
@@ -438,10 +436,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Reloadable):
     def cmd_retry(self) -> str:
         """Try paused publishers now instead of after their pause; SIGUSR1 does the same."""
         return f"trying {', '.join(paused)}" if (paused := self._fanout.retry()) else "no publisher is paused"
-
-    def cmd_log_level(self, args: list[str]) -> str:
-        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
-        return commands.log_level(args)
 
     def cmd_stop(self) -> str:
         """Stop the component in order: deliver what waits, then end."""

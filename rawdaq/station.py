@@ -12,6 +12,7 @@ from rawdaq.config.settings import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
+from rawdaq.streams.state_of_health import StateOfHealth
 
 _LOG = logging.getLogger("rawdaq.station")
 
@@ -57,6 +58,8 @@ def build(component: ComponentSettings) -> ReceiverServer:
     receiver.monitor_address = component.daemon.monitor
     receiver.decimation = component.decimation
     receiver.journal = component.journal
+    if (asked := component.state_of_health) is not None:
+        receiver.state_of_health = StateOfHealth(asked.every_s, asked.names(component.station))
     return receiver
 
 

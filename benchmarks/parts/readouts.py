@@ -1,7 +1,8 @@
 """Readouts of many senders, as a user runs them: an assembler with default settings and a live stream.
 
 32 senders of 200 Hz send from addresses of their own. A subscriber looks at every readout: one is lost that is not
-there, and one is wrong that is not complete or has another value than its senders sent.
+there, and one is wrong that is not complete or has another value than its senders sent. "wait" is from the first part
+of a readout until it leaves, "answer" the time that commands take meanwhile.
 """
 
 import json
@@ -21,12 +22,15 @@ from benchmarks.processes import Child, cpu_s_of, peak_mb
 from benchmarks.programs.readout_senders import CHANNEL, SAMPLES, values
 from benchmarks.station_files import COMPONENT
 from benchmarks.table import spread
+from rawdaq.control.client import call
 from rawdaq.times import NS_PER_S
 
-COLUMNS = ("CPU %", "us/part", "lost", "wrong", "p50 ms", "p99 ms", "peak MB")
+COLUMNS = ("CPU %", "us/part", "lost", "wrong", "wait p99 ms", "answer max ms", "peak MB")
 
 _SENDERS, _RATE_HZ = 32, 200
 _SECONDS, _FULL_SECONDS = 10, 500
+_COMMANDS = ("reset_count", "slots", "resume")
+_ASKED_EVERY = 100  # readouts
 _QUIET_MS = 3000  # when nothing more has come for so long, the rest is lost
 _NAME = f"{_SENDERS} senders of {_RATE_HZ} Hz"
 
@@ -72,6 +76,14 @@ class _Checker:
         return len(self._numbers)
 
 
+def _answer_s(address: str, command: str) -> float:
+    """Return how long a command takes."""
+    with call(address, command) as wait:
+        began_s = time.monotonic()
+        wait(10.0)
+        return time.monotonic() - began_s
+
+
 def run(seconds: int) -> dict[str, float]:
     """Return the figures of one run."""
     count = seconds * _RATE_HZ
@@ -92,11 +104,14 @@ def run(seconds: int) -> dict[str, float]:
         senders = stack.enter_context(Child(*words, deadline_s=seconds + 120))
         senders.read()
         pid, checker = status["pid"], _Checker()
-        before_s = cpu_s_of(pid)
+        before_s, answers_s = cpu_s_of(pid), [0.0]
+        asked = f"ipc://{folder}/run/XX.BENCH.{COMPONENT}.sock"
         senders.go()
         while checker.count < count and subscriber.poll(_QUIET_MS):
             _, head, data = subscriber.recv_multipart()
             checker.take(head, data)
+            if checker.count % _ASKED_EVERY == 0:
+                answers_s.append(_answer_s(asked, _COMMANDS[checker.count // _ASKED_EVERY % len(_COMMANDS)]))
         cpu_s = cpu_s_of(pid) - before_s
         senders.read()
         waits = control.status()[0]["receiver"]["waiting_s"]
@@ -107,8 +122,8 @@ def run(seconds: int) -> dict[str, float]:
         "us/part": cpu_s / (count * _SENDERS) * 1e6,
         "lost": count - checker.count,
         "wrong": checker.wrong,
-        "p50 ms": 1000 * waits["p50"],
-        "p99 ms": 1000 * waits["p99"],
+        "wait p99 ms": 1000 * waits["p99"],
+        "answer max ms": 1000 * max(answers_s),
         "peak MB": peak,
     }
 

@@ -14,6 +14,7 @@ from rawdaq.errors import ComponentError
 from rawdaq.sockets.listener import Listener, bind
 
 _MAX_CONNECTIONS = 200
+_DATE_S = 1.0
 _CLOSE_S = 2  # what is being answered may take so long when the server stops
 _HEADERS_S = 10.0
 _MAX_MESSAGE_BYTES = 1 << 16  # of clients of WebSockets
@@ -26,6 +27,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
         self.listeners: list[Listener] = []
+        self.stopping = asyncio.Event()
         self._tls = tls
 
     async def startup(self, sockets: Any = None) -> None:
@@ -43,6 +45,13 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(_HEADERS_S, _check_headers, protocol, None)
         made: asyncio.Protocol = protocol
         return made
+
+    async def main_loop(self) -> None:
+        """Wait for the end; called by `serve`. uvicorn's own looks for it ten times a second."""
+        while not await self.on_tick(0):  # which sets the header Date, too
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_S):
+                    await self.stopping.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -163,3 +172,4 @@ class RestServer:
     def stop(self) -> None:
         """Let `serve` return."""
         self._server.should_exit = True
+        self._server.stopping.set()

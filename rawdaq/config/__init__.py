@@ -13,6 +13,7 @@ from rawdaq.config.settings import (
     JournalSettings,
     PublisherSettings,
     ReceiverSettings,
+    StateOfHealthSettings,
     StationFile,
     StationSettings,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Problem",
     "PublisherSettings",
     "ReceiverSettings",
+    "StateOfHealthSettings",
     "StationFile",
     "StationSettings",
     "find_config",

@@ -32,6 +32,7 @@ def _check_location(code: str) -> str:
     return StreamId("A", "A", code, "HHZ").location
 
 
+BandCode = Annotated[str, AfterValidator(_check_band)]
 LocationCode = Annotated[str, AfterValidator(_check_location)]
 
 
@@ -51,7 +52,7 @@ class DecimationSettings(Settings):
 
     rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     streams: list[str] = Field(default_factory=list)
-    band: Annotated[str, AfterValidator(_check_band)] | None = None
+    band: BandCode | None = None
     location: LocationCode | None = None
     type: Literal["float32", "float64", "int32"] = "float32"
 

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.options import option_parameters
-from rawdaq.config.settings import DaemonSettings, JournalSettings, StationSettings
+from rawdaq.config.settings import DaemonSettings, JournalSettings, StateOfHealthSettings, StationSettings
 from rawdaq.config.station_file import PublisherEntry
 from rawdaq.publisher import Publisher
 
@@ -28,6 +28,7 @@ BLOCKS: Mapping[str, type[BaseModel]] = {
     "Publishers": PublisherEntry,
     "Decimation": DecimationSettings,
     "Journal": JournalSettings,
+    "StateOfHealth": StateOfHealthSettings,
     "Daemon": DaemonSettings,
 }
 

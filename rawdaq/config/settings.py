@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rawdaq.config.decimation import DecimationSettings, LocationCode
+from rawdaq.config.decimation import BandCode, DecimationSettings, LocationCode, band_code
 from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
 from rawdaq.messages.message import Kind
@@ -127,6 +127,37 @@ class JournalSettings(Settings):
     sync_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
 
 
+#: What is measured, and its code after the band code; units stand in ``docs/decisions/state-of-health.md``.
+HEALTH_CODES: Mapping[str, str] = {"latency": "XL", "clock": "CQ", "disk": "XD", "cpu": "XC", "memory": "XM"}
+
+
+class StateOfHealthSettings(Settings):
+    """The block ``StateOfHealth``: latency, clock quality, free disk, processor and memory as int32 streams.
+
+    Attributes:
+        every_s: seconds from one sample to the next.
+        location: their location; components of one station need one each.
+        band: their band code; None: the code that FDSN has for the rate.
+    """
+
+    every_s: Annotated[int, Field(ge=1, le=86_400)] = 10
+    location: LocationCode = ""
+    band: BandCode | None = None
+
+    def names(self, station: StationSettings) -> dict[str, StreamId]:
+        """Return the stream of each thing that is measured.
+
+        >>> streams = StateOfHealthSettings(every_s=10).names(StationSettings(network="XX", code="A"))
+        >>> print(*streams.values())
+        XX.A..VXL XX.A..VCQ XX.A..VXD XX.A..VXC XX.A..VXM
+        """
+        band = self.band or band_code(1 / self.every_s)
+        return {
+            measured: StreamId(station.network, station.code, self.location, band + code)
+            for measured, code in HEALTH_CODES.items()
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiverSettings:
     """The block ``Receiver``: a registered class and the arguments of its constructor."""
@@ -173,6 +204,7 @@ class ComponentSettings:
         file: the station file.
         decimation: the streams of a lower rate that it publishes too, by name.
         journal: what its publishers deliver is written to disk first; None: it is not.
+        state_of_health: the streams of its own state; None: there are none.
     """
 
     name: str
@@ -183,6 +215,7 @@ class ComponentSettings:
     file: Path
     decimation: Mapping[str, DecimationSettings] = field(default_factory=dict[str, DecimationSettings])
     journal: JournalSettings | None = None
+    state_of_health: StateOfHealthSettings | None = None
 
     @property
     def key(self) -> str:

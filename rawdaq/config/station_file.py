@@ -19,6 +19,7 @@ from rawdaq.config.settings import (
     JournalSettings,
     PublisherSettings,
     ReceiverSettings,
+    StateOfHealthSettings,
     StationSettings,
 )
 from rawdaq.errors import ComponentError, RawdaqError
@@ -31,7 +32,7 @@ _LOG = logging.getLogger("rawdaq.config")
 #: Words that commands use beside component names.
 RESERVED = {"all", "receiver", "station"}
 #: The blocks of a component.
-BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Daemon")
+BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "StateOfHealth", "Daemon")
 #: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
 FORMER_DECIMATION = "Previews"
 
@@ -145,13 +146,30 @@ class StationReader:
         receiver, streams = self._receiver(where, blocks, station)
         key = self._decimation_key(where, blocks)
         decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
+        health, streams = self._health((*where, "StateOfHealth"), blocks, streams, station)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
         journal = self._journal((*where, "Journal"), blocks.get("Journal"))
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
             return None
         made = tuple(publishers)
-        return ComponentSettings(str(name), station, receiver, made, daemon, document.file, decimation, journal)
+        return ComponentSettings(str(name), station, receiver, made, daemon, document.file, decimation, journal, health)
+
+    def _health(
+        self, where: Where, blocks: dict[Any, Any], streams: list[StreamId], station: StationSettings | None
+    ) -> tuple[StateOfHealthSettings | None, list[StreamId]]:
+        """Return the block, where it is asked for, and all streams with its own, when these are known."""
+        if "StateOfHealth" not in blocks:
+            return None, streams
+        given: Any = blocks["StateOfHealth"]
+        what = "a mapping such as {every_s: 10}"
+        made = self._document.valid(where, StateOfHealthSettings, dict[str, Any]() if given is None else given, what)
+        if made is None or station is None:
+            return made, []
+        names = [*made.names(station).values()]
+        for taken in set(names) & set(streams):
+            self._document.add(where, f"would make {taken}, which the component has; give it a `location` of its own")
+        return made, [*streams, *names] if streams else []
 
     def _journal(self, where: Where, value: Any) -> JournalSettings | None:
         if value is None:

@@ -80,8 +80,8 @@ def log_level(args: Sequence[str]) -> str:
     return member_log.level()
 
 
-class Reloadable:
-    """What can read its settings again while it runs.
+class Commanded:
+    """The commands that every component answers and that need nothing of it; it can read its settings again.
 
     Attributes:
         reload: does it, and returns what has changed; set by who knows where the settings are.
@@ -94,6 +94,18 @@ class Reloadable:
         if self.reload is None:
             raise CommandError("it was not started from a station file; start it again instead")
         return await self.reload()
+
+    def cmd_help(self) -> dict[str, str]:
+        """List the commands and what they do."""
+        return {name: help_of(method) for name, method in commands_of(self).items()}
+
+    def cmd_ping(self) -> str:
+        """Answer "pong": the component is alive."""
+        return "pong"
+
+    def cmd_log_level(self, args: list[str]) -> str:
+        """Show the log level, or set it: log_level DEBUG|INFO|WARNING|ERROR."""
+        return log_level(args)
 
 
 async def answer(server: object, frames: Sequence[bytes], log: logging.Logger) -> list[bytes]:

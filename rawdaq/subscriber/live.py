@@ -9,37 +9,18 @@
 Files are read in the same way: ``Subscriber.from_files("day/*.mseed")``.
 """
 
-import asyncio
 import logging
-import math
-import select
-import socket
-import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import zmq
-
-from rawdaq.errors import InvalidValue
-from rawdaq.outage import Outage
 from rawdaq.packet import Packet
-from rawdaq.sockets.zeromq.context import large_context
-from rawdaq.sockets.zeromq.dialling import ZmqDialler
-from rawdaq.sockets.zeromq.socket import set_common_options
 from rawdaq.stream_id import check_patterns, prefixes
+from rawdaq.subscriber.connections import DEFAULT_ADDRESS, LiveReader
 from rawdaq.subscriber.messages import LiveMessages, Loss
 from rawdaq.subscriber.reader import PacketReader
 
-DEFAULT_ADDRESS = "tcp://127.0.0.1:9004"
 
-_MAX_MESSAGE_BYTES = 64 << 20  # eight times the largest packet that a device can send: bounds one message
-_REMIND_S = 600.0  # a failure that goes on is logged again this often
-_CHECK_S = 1.0  # a reader that waits looks after its connections this often
-_YIELD_PACKETS = 100  # an async reader of a busy stream lets other tasks run after so many
-
-
-class Subscriber(PacketReader):
+class Subscriber(PacketReader, LiveReader[Packet]):
     """Reads the packets of one or more publishers.
 
     Publishers may come and go, the connection comes back by itself. How it is iterated and closed, and its other
@@ -73,21 +54,11 @@ class Subscriber(PacketReader):
         on_loss: Callable[[Loss], None] | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
-        super().__init__(streams, timeout_s, logger)
-        self.addresses = (addresses,) if isinstance(addresses, str) else tuple(dict.fromkeys(addresses))
-        if not self.addresses:
-            raise InvalidValue(f"a subscriber needs an address like {DEFAULT_ADDRESS}")
+        PacketReader.__init__(self, streams, timeout_s, logger)
+        self._prepare(addresses, high_water_mark)
         check_patterns(self.streams)
-        self._messages = LiveMessages(self.streams, self._log, on_loss)
+        self._messages = LiveMessages(self.streams, self._log, on_loss, self.refusals)
         self.lost = self._messages.lost
-        self.cuts: Counter[str] = Counter()
-        self._cut_lines: dict[str, Outage] = defaultdict(lambda: Outage(self._log, _REMIND_S))
-        self._high_water_mark = high_water_mark
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._publishers: list[_Publisher] = []  # the next one to be read is the first
-        self._wakes: tuple[socket.socket, ...] = ()
-        self._poll: select.poll | None = None
-        self._until_yield = _YIELD_PACKETS
 
     @staticmethod
     def from_files(
@@ -117,228 +88,15 @@ class Subscriber(PacketReader):
         return FileSubscriber(files, streams, rename=rename, packet_s=packet_s, is_strict=is_strict, logger=logger)
 
     @property
-    def malformed(self) -> int:
-        """How many messages were skipped because they are not ours."""
-        return self._messages.refusals.by_reason.total()
-
-    @property
     def passed_over(self) -> list[str]:
         """Names of streams that came though no pattern selects them; they only begin as a pattern does."""
         return self._messages.passed_over
 
-    def unanswered(self) -> dict[str, bool]:
-        """Return the addresses of publishers that have not answered so far, and whether each takes connections.
+    def _topics(self) -> Sequence[bytes]:
+        return prefixes(self.streams)
 
-        One that takes connections and does not answer refuses us, or is no publisher.
-        """
-        for publisher in self._publishers:
-            publisher.read_events()
-        return {each.address: each.takes_connections for each in self._publishers if not each.has_answered}
-
-    def open(self) -> None:
-        """Connect; a second time does nothing.
-
-        Raises:
-            InvalidValue: ZMQ does not understand an address.
-        """
-        if self._context is not None or self._is_closed:
-            return
-        self._context = large_context()
-        self._wakes = socket.socketpair()
-        try:
-            for address in self.addresses:
-                subscription = self._context.socket(zmq.SUB)
-                self._publishers.append(_Publisher(subscription, address, self._note_cut))
-                subscription.setsockopt(zmq.RCVHWM, self._high_water_mark)
-                subscription.setsockopt(zmq.SNDHWM, 0)  # libzmq drops subscriptions beyond it, in silence
-                self._publishers[-1].connect(prefixes(self.streams))
-        except InvalidValue:
-            self._release()
-            raise
-
-    def _note_cut(self, address: str) -> None:
-        self.cuts[address] += 1
-        if self._cut_lines[address].is_due:
-            self._cut_lines[address].log(
-                "%s: we cut the connection, for a message above %d MB or one that breaks ZMQ's rules; connecting again",
-                address,
-                _MAX_MESSAGE_BYTES >> 20,
-            )
-
-    def _wake(self) -> None:
-        if self._wakes:
-            self._wakes[1].send(b"!")  # a reader disconnects when it sees this
-
-    def _release(self) -> None:
-        for publisher in self._publishers:
-            publisher.close()
-        self._publishers.clear()
-        self._poll = None
-        if self._context is not None:
-            self._context.term()
-            self._context = None
-        for end in self._wakes:
-            end.close()
-        self._wakes = ()
-        self._messages.refusals.log(at_once=True)
-
-    def receive(self, timeout_s: float | None = None) -> Packet | None:
-        """Return the next packet, or None when none came within *timeout_s* or the subscriber was closed."""
-        self._begin()
-        try:
-            self.open()
-            end_s = None if timeout_s is None else time.monotonic() + timeout_s
-            while not self._is_closed:
-                if (packet := self._take()) is not None:
-                    return packet
-                if not self._wait(_left_s(end_s)):
-                    return None
-            return None
-        finally:
-            self._end()
-
-    async def areceive(self, timeout_s: float | None = None) -> Packet | None:
-        """Do the same as `receive` while the event loop runs on."""
-        self._begin()
-        try:
-            self.open()
-            end_s = None if timeout_s is None else time.monotonic() + timeout_s
-            self._until_yield -= 1
-            if self._until_yield == 0:
-                self._until_yield = _YIELD_PACKETS
-                await asyncio.sleep(0)  # before a packet is taken: cancelling here loses none
-            while not self._is_closed:
-                if (packet := self._take()) is not None:
-                    return packet
-                if not await self._await_readable(_left_s(end_s)):
-                    return None
-            return None
-        finally:
-            self._end()
-
-    # A ZMQ socket's descriptor is readable from the moment that something happens until we have taken all there is;
-    # `_take` did that before we wait, so nothing comes unnoticed.
-
-    def _descriptors(self) -> list[int]:
-        """Return what becomes readable when something may have come, or on `close`."""
-        ours = [descriptor for publisher in self._publishers for descriptor in publisher.descriptors]
-        return ours + [end.fileno() for end in self._wakes[:1]]
-
-    def _wait(self, timeout_s: float | None) -> bool:
-        """Return False when nothing can have come within *timeout_s*."""
-        if self._poll is None:
-            self._poll = select.poll()  # unlike select() it knows descriptors above 1023
-            for descriptor in self._descriptors():
-                self._poll.register(descriptor, select.POLLIN)
-        slice_s = _slice_s(timeout_s)
-        return bool(self._poll.poll(math.ceil(slice_s * 1000))) or slice_s != timeout_s
-
-    async def _await_readable(self, timeout_s: float | None) -> bool:
-        loop, ready, slice_s = asyncio.get_running_loop(), asyncio.Event(), _slice_s(timeout_s)
-        descriptors = self._descriptors()
-        for descriptor in descriptors:
-            loop.add_reader(descriptor, ready.set)
-        try:
-            async with asyncio.timeout(slice_s):
-                return await ready.wait()
-        except TimeoutError:
-            return slice_s != timeout_s
-        finally:
-            for descriptor in descriptors:
-                loop.remove_reader(descriptor)
-
-    def _take(self) -> Packet | None:
-        """Return the next packet that has come and is selected, None when all is taken."""
-        for index, publisher in enumerate(self._publishers):
-            while (frames := publisher.next_frames()) is not None:
-                self.size_bytes += sum(map(len, frames))
-                packet = self._messages.packet(publisher.address, frames)
-                if packet is not None:
-                    if len(self._publishers) > 1:  # a busy publisher does not silence the others
-                        self._publishers.append(self._publishers.pop(index))
-                    self.received[packet.stream] += 1
-                    return packet
-        return None
-
-
-class _Publisher:
-    """The connection to one publisher.
-
-    Attributes:
-        address: where it is.
-        takes_connections: whether anything does there.
-        has_answered: whether that is a publisher, and serves us.
-        descriptors: become readable when something happens.
-    """
-
-    def __init__(self, subscription: "zmq.Socket[bytes]", address: str, note_cut: Callable[[str], None]) -> None:
-        self.address = address
-        self.takes_connections = False
-        self.has_answered = False
-        self._socket = subscription
-        set_common_options(subscription)
-        subscription.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
-        self._note_cut = note_cut
-        self._is_served = False
-        self._dialler = ZmqDialler(subscription, address, self._note, given_up=self._note_given_up)
-        self.descriptors = (subscription.fileno(), *self._dialler.descriptors)
-
-    def connect(self, topics: Sequence[bytes]) -> None:
-        """Subscribe to *topics*, and connect.
-
-        Raises:
-            InvalidValue: ZMQ does not understand the address.
-        """
-        # ZMQ takes what fits of a port that is too high, and then connects to another one.
-        port = self.address.rpartition(":")[2]
-        if self.address.startswith("tcp:") and not (port.isdecimal() and 1 <= int(port) <= 65535):
-            raise self._invalid("its port is not a number in 1-65535")
-        for topic in topics:
-            self._socket.setsockopt(zmq.SUBSCRIBE, topic)
-        try:
-            self._dialler.connect()
-        except zmq.ZMQError as error:
-            raise self._invalid(error.strerror) from error
-
-    def _invalid(self, reason: str) -> InvalidValue:
-        return InvalidValue(f"address {self.address!r} is not like {DEFAULT_ADDRESS}: {reason}")
-
-    def next_frames(self) -> list[bytes] | None:
-        """Return the next message, None when all are taken."""
-        while (frames := self._frames()) is None:
-            if not self._dialler.read():
-                return None
-        return frames
-
-    def _frames(self) -> list[bytes] | None:
-        # Asking first is much cheaper than the exception of a receive that finds nothing.
-        if not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            return None
-        return self._socket.recv_multipart(zmq.NOBLOCK)
-
-    def read_events(self) -> None:
-        """Take note of what has happened to the connection."""
-        self._dialler.read()
-
-    def _note(self, event: int, value: int) -> None:
-        self.takes_connections |= event == zmq.EVENT_CONNECTED
-        self.has_answered |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-        self._is_served |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-
-    def _note_given_up(self) -> None:
-        if self._is_served:
-            self._note_cut(self.address)
-        self._is_served = False
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._dialler.close()
-        self._socket.close()
-
-
-def _left_s(end_s: float | None) -> float | None:
-    return None if end_s is None else max(0.0, end_s - time.monotonic())
-
-
-def _slice_s(timeout_s: float | None) -> float:
-    return _CHECK_S if timeout_s is None else min(timeout_s, _CHECK_S)
+    def _read(self, address: str, frames: list[bytes]) -> Packet | None:
+        packet = self._messages.packet(address, frames)
+        if packet is not None:
+            self.received[packet.stream] += 1
+        return packet

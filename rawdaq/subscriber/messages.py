@@ -37,6 +37,7 @@ class LiveMessages:
         streams: shell-style patterns of ``NET.STA.LOC.CHA``; none means all streams.
         log: where malformed messages are logged.
         on_loss: called for every jump in a stream's numbering.
+        refusals: counts malformed messages; by default it has its own.
 
     Attributes:
         lost: messages that a jump in the numbering shows to be missing, by stream.
@@ -44,10 +45,14 @@ class LiveMessages:
     """
 
     def __init__(
-        self, streams: Iterable[str], log: logging.Logger, on_loss: Callable[[Loss], None] | None = None
+        self,
+        streams: Iterable[str],
+        log: logging.Logger,
+        on_loss: Callable[[Loss], None] | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self.lost: Counter[StreamId] = Counter()
-        self.refusals = Refusals(log, what="message")
+        self.refusals = Refusals(log, what="message") if refusals is None else refusals
         self._streams = tuple(streams)
         self._on_loss = on_loss
         self._selected: dict[bytes, bool] = {}

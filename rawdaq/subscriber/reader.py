@@ -1,4 +1,4 @@
-"""What every reader of packets can do, wherever they come from: iteration, counters, and one end."""
+"""What every reader can do, of packets or of messages, wherever they come from: iteration, counters, and one end."""
 
 import asyncio
 import logging
@@ -7,39 +7,31 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId
 
+Item = TypeVar("Item")
 
-class PacketReader(ABC):
-    """An iterator, and an async iterator, of packets.
+
+class ItemReader(ABC, Generic[Item]):
+    """An iterator, and an async iterator.
 
     Building one stores its settings; it opens when it is entered or first iterated. The iteration ends at the end of
     what is read, on `close`, which any thread may call, or when nothing has come for `timeout_s`. One reader at a time.
 
     Args:
-        streams: shell-style patterns of ``NET.STA.LOC.CHA``; none means all streams.
-        timeout_s: an iteration ends when no packet came for so long; None waits until `close`.
+        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
         logger: where what is skipped is logged.
 
     Attributes:
-        streams: the patterns.
-        received: packets so far, by stream.
-        lost: packets that are known to be missing, by stream.
         size_bytes: bytes of all that was read.
         has_ended: whether nothing can come any more; a live stream has no end.
-        is_live: whether packets come as they are made, so that their latency means something.
     """
 
-    is_live = False
-
-    def __init__(self, streams: str | Iterable[str], timeout_s: float | None, logger: logging.Logger | None) -> None:
-        self.streams = (streams,) if isinstance(streams, str) else tuple(streams)
+    def __init__(self, timeout_s: float | None, logger: logging.Logger | None) -> None:
         self.timeout_s = timeout_s
-        self.received: Counter[StreamId] = Counter()
-        self.lost: Counter[StreamId] = Counter()
         self.size_bytes = 0
         self.has_ended = False
         self._log = logger or logging.getLogger("rawdaq.subscriber")
@@ -52,11 +44,6 @@ class PacketReader(ABC):
         """How many messages were skipped because they are not ours."""
         return 0
 
-    @property
-    def passed_over(self) -> list[str]:
-        """Names of streams that came though no pattern selects them."""
-        return []
-
     def unanswered(self) -> dict[str, bool]:
         """Return the addresses of publishers that have not answered so far, and whether each takes connections."""
         return {}
@@ -66,10 +53,10 @@ class PacketReader(ABC):
         """Acquire what is read; a second time does nothing."""
 
     @abstractmethod
-    def receive(self, timeout_s: float | None = None) -> Packet | None:
-        """Return the next packet, or None when none came within *timeout_s*, at the end, or after `close`."""
+    def receive(self, timeout_s: float | None = None) -> Item | None:
+        """Return the next one, or None when none came within *timeout_s*, at the end, or after `close`."""
 
-    async def areceive(self, timeout_s: float | None = None) -> Packet | None:
+    async def areceive(self, timeout_s: float | None = None) -> Item | None:
         """Do the same as `receive` while the event loop runs on."""
         return await asyncio.to_thread(self.receive, timeout_s)
 
@@ -107,23 +94,23 @@ class PacketReader(ABC):
             if self._is_closed:
                 self._release()
 
-    def __iter__(self) -> Iterator[Packet]:
+    def __iter__(self) -> Iterator[Item]:
         return self
 
-    def __next__(self) -> Packet:
-        packet = self.receive(self.timeout_s)
-        if packet is None:
+    def __next__(self) -> Item:
+        item = self.receive(self.timeout_s)
+        if item is None:
             raise StopIteration
-        return packet
+        return item
 
-    def __aiter__(self) -> AsyncIterator[Packet]:
+    def __aiter__(self) -> AsyncIterator[Item]:
         return self
 
-    async def __anext__(self) -> Packet:
-        packet = await self.areceive(self.timeout_s)
-        if packet is None:
+    async def __anext__(self) -> Item:
+        item = await self.areceive(self.timeout_s)
+        if item is None:
             raise StopAsyncIteration
-        return packet
+        return item
 
     def __enter__(self) -> Self:
         self.open()
@@ -142,3 +129,32 @@ class PacketReader(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class PacketReader(ItemReader[Packet]):
+    """An iterator, and an async iterator, of packets; see `ItemReader`.
+
+    Args:
+        streams: shell-style patterns of ``NET.STA.LOC.CHA``; none means all streams.
+        timeout_s: an iteration ends when no packet came for so long; None waits until `close`.
+        logger: where what is skipped is logged.
+
+    Attributes:
+        streams: the patterns.
+        received: packets so far, by stream.
+        lost: packets that are known to be missing, by stream.
+        is_live: whether packets come as they are made, so that their latency means something.
+    """
+
+    is_live = False
+
+    def __init__(self, streams: str | Iterable[str], timeout_s: float | None, logger: logging.Logger | None) -> None:
+        ItemReader.__init__(self, timeout_s, logger)
+        self.streams = (streams,) if isinstance(streams, str) else tuple(streams)
+        self.received: Counter[StreamId] = Counter()
+        self.lost: Counter[StreamId] = Counter()
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Names of streams that came though no pattern selects them."""
+        return []

@@ -25,7 +25,7 @@ from rawdaq.streams.assembly.values import Readout, Rules
 from rawdaq.subscriber.messages import LiveMessages
 from rawdaq.times import NS_PER_S
 
-_MAX_ROWS = 4096
+_MAX_ROWS = 2048  # whose names a header can have
 _MESSAGES_WAITING = 10_000  # of one peer, in a socket
 _MAX_MESSAGE_BYTES = 64_000_000
 _WILDCARDS = frozenset("*?[")

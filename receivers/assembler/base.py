@@ -19,6 +19,7 @@ from rawdaq.streams.assembly.values import Readout, Rules
 from rawdaq.times import NS_PER_S
 
 _AGAIN_S = 0.001  # after which a full socket is looked at again
+_LONGEST_READ_NS = NS_PER_S  # for which timers wait at least, while a socket is full
 _USAGE_COUNT = "usage: reset_count [N], the number of the next readout, by default 1"
 _TRUTH = {"true": True, "false": False}
 
@@ -112,7 +113,7 @@ class AssemblyReceiver(ReceiverServer):
 
     async def _read_what_waits(self) -> None:
         """Let the socket be read before time counts: the computer may have stood still while packets came."""
-        end_ns = time.monotonic_ns() + self.assembly.rules.max_wait_ns
+        end_ns = time.monotonic_ns() + max(_LONGEST_READ_NS, self.assembly.rules.max_wait_ns)
         while self.is_more_waiting and time.monotonic_ns() < end_ns:
             self.is_more_waiting = False
             await asyncio.sleep(_AGAIN_S)

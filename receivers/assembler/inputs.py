@@ -29,7 +29,7 @@ class Connection(asyncio.Protocol):
         """Remember who it is."""
         host, port = transport.get_extra_info("peername")[:2]
         self._transport = transport
-        self._origin = self._intake.origin(host.partition("%")[0].removeprefix("::ffff:"), port)
+        self._origin = self._intake.origin(host, port)
 
     def data_received(self, data: bytes) -> None:
         """Take the messages that are whole; a sender whose bytes are none is disconnected."""

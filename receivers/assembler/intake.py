@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 
 from rawdaq.receivers.assembler.options import SlotSettings
+from rawdaq.sockets.datagrams import plain_address
 from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.streams.assembly.readout_format import MAX_TIME_NS, DatagramRefused, ReadoutFormat
@@ -58,12 +59,13 @@ class Intake:
         self._origins: dict[tuple[str, int], Origin] = {}
 
     def origin(self, host: str, port: int) -> Origin:
-        """Return what is known of a sender."""
+        """Return what is known of a sender, by the address that its socket says."""
         origin = self._origins.get((host, port))
         if origin is None:
             if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()  # who is still there comes back with the next datagram; the counters begin anew
-            origin = self._origins[host, port] = self._find(host, host_port(host, port))
+            address = plain_address(host)
+            origin = self._origins[host, port] = self._find(address, host_port(address, port))
         return origin
 
     def named(self, address: str) -> Origin:

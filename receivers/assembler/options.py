@@ -17,6 +17,8 @@ from rawdaq.streams.assembly.readout_format import ReadoutFormat
 #: Of an assembly: a mask of them has half a kilobyte.
 MAX_SLOTS = 4096
 
+SlotNumber = Annotated[int, Field(ge=0, lt=MAX_SLOTS)]
+
 _PORT = re.compile(r"(.*):(\d{1,5})")
 
 
@@ -53,7 +55,7 @@ class SlotSettings(Settings):
     """
 
     by: Literal["address", "octet", "field"] = "address"
-    senders: dict[str, Annotated[int, Field(ge=0, lt=MAX_SLOTS)]] = Field(default_factory=dict)
+    senders: dict[str, SlotNumber] = Field(default_factory=dict)
     first: Annotated[int, Field(ge=0, le=255)] = 0
     count: Annotated[int, Field(ge=1, le=MAX_SLOTS)] | None = None
 
@@ -144,7 +146,9 @@ class StreamSettings(Settings):
 
 
 #: Which sender is which row.
-SlotsOption = Annotated[SlotSettings, BeforeValidator(as_slots)]
+SlotsOption = Annotated[
+    SlotSettings, BeforeValidator(as_slots, json_schema_input_type=SlotSettings | dict[str, SlotNumber])
+]
 
 
 def check_slots(settings: SlotSettings, chosen: ReadoutFormat, *, has_addresses: bool) -> list[str]:

@@ -216,9 +216,8 @@ class ReadoutAssembler(AssemblyReceiver):
             self.capture.datagrams(endpoint.port, zip(peers, datagrams, strict=True), received_ns)
         self.is_more_waiting = len(datagrams) == BURST_DATAGRAMS
         readouts: list[Readout] = []
-        for index, datagram in enumerate(datagrams):
-            origin = self.intake.origin(burst.sender(index), burst.origins[index][1])
-            readouts += self._assemble(origin, datagram, received_ns, now_ns)
+        for (host, port, *_), datagram in zip(burst.origins, datagrams, strict=True):
+            readouts += self._assemble(self.intake.origin(host, port), datagram, received_ns, now_ns)
         self.hand_out(readouts, endpoint)
 
     def _take_messages(self, origin: Origin, messages: Sequence[bytes]) -> None:

@@ -34,7 +34,7 @@ TIME_NS = 1_000_000_000
 @pytest.fixture(scope="module")
 def slow_signal() -> Generator[ModuleType]:
     name = "rawdaq_chec_slow_signal"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / "chec" / "slow_signal.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / "chec" / "rawdaq_chec" / "slow_signal.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

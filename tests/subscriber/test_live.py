@@ -200,7 +200,7 @@ def test_closing_twice_or_unopened_is_fine() -> None:
 
 
 async def test_async_reader_of_a_busy_stream_lets_others_run(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.subscriber.live._YIELD_PACKETS", 2)
+    monkeypatch.setattr("rawdaq.subscriber.connections._YIELD_ITEMS", 2)
     ran: list[int] = []
     async with Subscriber(feed.address) as subscriber:
         feed.await_subscriber()

@@ -9,7 +9,7 @@ import zmq
 
 from rawdaq.sockets.zeromq import dialling as zmq_dialling
 from rawdaq.sockets.zeromq import socket as zmq_socket
-from rawdaq.subscriber import Subscriber, live
+from rawdaq.subscriber import Subscriber, connections
 from tests.helpers import DEADLINE_S, wait_for
 from tests.live import publishing, subscribed
 from tests.makers import packet
@@ -79,7 +79,7 @@ def test_a_name_that_is_not_found_keeps_no_reader_waiting(names: Names) -> None:
 def test_a_message_that_is_too_large_ends_nothing_for_ever_and_is_told(
     feed: Feed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(live, "_MAX_MESSAGE_BYTES", 1 << 20)
+    monkeypatch.setattr(connections, "_MAX_MESSAGE_BYTES", 1 << 20)
     monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.1)
     with Subscriber(feed.address) as subscriber:
         for number in range(2):
@@ -97,8 +97,8 @@ def test_a_message_that_is_too_large_ends_nothing_for_ever_and_is_told(
 async def test_a_reader_that_waits_without_end_looks_after_its_connections(
     feed: Feed, monkeypatch: pytest.MonkeyPatch, is_async: bool
 ) -> None:
-    monkeypatch.setattr(live, "_MAX_MESSAGE_BYTES", 1 << 20)
-    monkeypatch.setattr(live, "_CHECK_S", 0.01)
+    monkeypatch.setattr(connections, "_MAX_MESSAGE_BYTES", 1 << 20)
+    monkeypatch.setattr(connections, "_CHECK_S", 0.01)
     monkeypatch.setattr(zmq_dialling, "_GIVEN_UP_S", 0.05)
 
     def sends() -> None:

@@ -26,6 +26,7 @@ _LIST_S = 2.0
 _LIST_PART = 0.1  # of the time at most: a look at a thousand pid files takes some
 _LOOKED_AT_S = 2.0
 _OTHERS_S = 10.0
+_NEW_S = 60.0
 _STATUS_S = 30.0
 _DISKS_S = 30.0
 _SMALL_STREAMS = 20  # of a component whose ``status`` costs hardly more than ``stats``
@@ -137,7 +138,8 @@ class Watch:
     def _interval_s(self, known: Known) -> float:
         if self._looked_at is None:
             self._looked_at = {key for key, each in self.known.items() if self._is_looked_at(each)}
-        return _LOOKED_AT_S if known.key in self._looked_at else _OTHERS_S
+        is_new = (known.shown.value["uptime_s"] or 0.0) < _NEW_S  # its streams are about to come
+        return _LOOKED_AT_S if is_new or known.key in self._looked_at else _OTHERS_S
 
     def _is_looked_at(self, known: Known) -> bool:
         for request in self._interests.values():

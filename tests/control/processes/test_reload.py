@@ -11,7 +11,7 @@ import obspy
 import pytest
 
 from rawdaq.errors import CommandError
-from rawdaq.process.commands import Reloadable
+from rawdaq.process.commands import Commanded
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.times import NS_PER_S, from_iso
 from tests import forks, outside
@@ -156,4 +156,4 @@ def test_a_hangup_from_a_service_manager_is_a_reload(
 
 def test_a_component_without_a_station_file_says_that_it_cannot() -> None:
     with pytest.raises(CommandError, match="it was not started from a station file"):
-        asyncio.run(Reloadable().cmd_reload())
+        asyncio.run(Commanded().cmd_reload())

@@ -1,14 +1,19 @@
 """Whose datagram it is, and what becomes of one that is wrong."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rawdaq.protocols.raw import RawVersion, encode_packet
 from rawdaq.receivers.assembler.intake import Intake
 from rawdaq.receivers.assembler.options import SlotSettings, as_slots, check_slots
+from rawdaq.receivers.assembler.raw_format import RawFormat
 from rawdaq.sockets.networks import Networks
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.streams.assembly.readout_format import DatagramRefused, ReadoutFormat, Row, Section
@@ -41,6 +46,7 @@ def intake(slots: Any, senders: Sequence[str] = (), numbers: int = 2) -> Intake:
         ({"2001:DB8::1": 3}, "2001:db8::1", 1, 6),
         ({"[2001:db8:0::1]:7": 3}, "2001:db8::1", 7, 6),
         ({"192.0.2.1": 0}, "192.0.2.2", 1, None),
+        ({"192.0.2.1": 4}, "::ffff:192.0.2.1", 1, 8),
         ({"by": "octet", "first": 100, "count": 32}, "198.51.100.120", 1, 40),
         ({"by": "octet", "first": 100, "count": 32}, "198.51.100.132", 1, None),
         ({"by": "octet", "first": 100, "count": 32}, "198.51.100.99", 1, None),
@@ -101,3 +107,18 @@ def test_what_does_not_go_with_a_format_is_told() -> None:
     )
     with pytest.raises(DatagramRefused, match="TCP cannot carry them"):
         words.length(memoryview(b"1:0"))
+
+
+@pytest.mark.parametrize("version", ["2.0", "1.1"])
+@given(data=st.data())
+def test_no_bytes_break_the_format_raw(version: Any, data: st.DataObject) -> None:
+    """Whatever comes is sections or a refusal, and a connection that sends it is cut in whole messages."""
+    chosen = RawFormat(channels=[0, 1], type="int16", version=version)
+    packet = encode_packet(RawVersion(version), 1, 1_790_000_000_000_000_000, 100, bytes(8), 4)
+    pieces = data.draw(st.lists(st.one_of(st.just(packet), st.binary(max_size=40)), max_size=4))
+    datagram = b"".join(pieces)
+    with contextlib.suppress(DatagramRefused):
+        assert all(len(section.data) == chosen.row.size_bytes for section in chosen.sections(datagram))
+    with contextlib.suppress(DatagramRefused):
+        size = chosen.length(memoryview(datagram))
+        assert size is None or size > 0

@@ -1,0 +1,184 @@
+// One station: what is wrong and since when, its traces, its components with their commands, publishers and logs.
+
+import { now } from "../app/clock.js";
+import { badge } from "../dom/conditions.js";
+import { duration, msOf } from "../dom/format.js";
+import { choice, h, setText } from "../dom/h.js";
+import { List } from "../dom/list.js";
+import { stations, stationsOf } from "../dom/stations.js";
+import { fillFromArchive } from "../draw/history.js";
+import { Live } from "../draw/live.js";
+import { Sheet } from "../draw/sheet.js";
+import { TimeAxis } from "../draw/timeaxis.js";
+import { componentCard } from "./component.js";
+import { traceRow } from "./rows.js";
+
+export const WINDOWS = [
+  [60, "60 s"],
+  [600, "10 min"],
+  [3600, "1 h"],
+];
+
+// The server's memory begins with the first viewer; of so many streams the archive is asked for the last minute, too.
+const FEW = 12;
+const LOGS = 8; // so many are followed at once: each is a connection
+
+export function open(app, element, place) {
+  const view = new Station(app, element, place);
+  return { close: () => view.close(), larger: (by) => view.larger(by), pause: () => view.pause() };
+}
+
+class Station {
+  constructor(app, element, { station, query }) {
+    Object.assign(this, { app, station, ids: "", keys: "" });
+    this.gain = Number(query.gain) || 1;
+    this.isPaused = false;
+    this.build(element, WINDOWS.some(([s]) => s === Number(query.window)) ? Number(query.window) : 60);
+    this.live = new Live(app, this.sheet, { table: (table) => this.showTable(table) });
+    this.sheet.layout = () => this.refill();
+    this.sheet.setGain(this.gain);
+    app.state.look({ streams: [`${station}.*`], details: this.components().map(({ key }) => key) });
+    this.end = app.state.onChange(() => this.update());
+    this.update();
+  }
+
+  close() {
+    this.end();
+    this.filling?.abort();
+    this.live.close();
+    this.sheet.close();
+    this.cards.show([]);
+  }
+
+  build(element, windowS) {
+    this.mark = badge("well");
+    this.since = h("span", { class: "since" });
+    this.why = h("p", { class: "why" });
+    const rows = h("ul", { class: "rows", "aria-label": "Traces" });
+    this.axis = new TimeAxis();
+    this.box = h("div", { class: "traces" }, rows, h("div", { class: "trace" }, h("span"), this.axis.element));
+    this.missing = h("p", { class: "note" });
+    const cards = h("div", { class: "cards" });
+    this.windows = choice("Length of the window", WINDOWS, windowS, (seconds) => this.setWindow(seconds));
+    element.append(
+      h("div", { class: "title" }, h("h1", {}, this.station), this.mark, this.since),
+      this.why,
+      h("div", { class: "tools" }, this.windows),
+      this.box,
+      this.missing,
+      cards,
+    );
+    this.sheet = new Sheet(this.box, { now, windowS, drawn: () => this.drawn() });
+    this.rows = new List(rows, {
+      key: ({ id }) => id,
+      make: ({ id }) => traceRow(id),
+      update: (row, stream) => row.show(stream),
+    });
+    this.cards = new List(cards, {
+      key: ({ key }) => key,
+      make: (found) => componentCard(this.app, found, { hasLog: this.cards.children.size < LOGS }),
+      update: (card, found) => card.show(found),
+    });
+    const remove = this.cards.show.bind(this.cards);
+    this.cards.show = (found) => {
+      const left = new Set(found.map(({ key }) => key));
+      for (const [key, card] of this.cards.children) if (!left.has(key)) card.close();
+      remove(found);
+    };
+  }
+
+  components() {
+    return [...this.app.state.components.values()].filter((component) => stationsOf(component).includes(this.station));
+  }
+
+  update() {
+    const { state } = this.app;
+    const components = this.components();
+    const keys = components.map(({ key }) => key);
+    if (keys.join() !== this.keys) {
+      this.keys = keys.join();
+      state.look({ streams: [`${this.station}.*`], details: keys });
+    }
+    if (!state.isThere) return;
+    this.cards.show(components.map((component) => ({ ...component, detail: state.details.get(component.key) })));
+    const streams = [...state.streams.values()].filter(({ station }) => station === this.station).sort(byChannel);
+    this.showState(
+      stations(
+        components,
+        streams.filter(({ number }) => number > 0),
+      ).get(this.station),
+    );
+    this.rows.show(streams);
+    this.followStreams(streams.map(({ id }) => id));
+  }
+
+  showState(found) {
+    if (!found) {
+      setText(this.why, "There is no such station here.");
+      this.mark.hidden = true;
+      return;
+    }
+    this.mark.hidden = false;
+    this.mark.show(found.condition);
+    setText(this.since, found.since ? duration((now() - msOf(found.since)) / 1000) : "");
+    setText(this.why, found.sentence);
+  }
+
+  followStreams(ids) {
+    if (ids.join() === this.ids) return;
+    this.ids = ids.join();
+    for (const id of this.sheet.slots.keys()) if (!ids.includes(id)) this.sheet.remove(id);
+    for (const id of ids) if (!this.sheet.slots.has(id)) this.sheet.add(id, this.rows.get(id).place);
+    this.sheet.measure();
+    this.refill();
+  }
+
+  refill() {
+    const ids = [...this.sheet.slots.keys()];
+    this.live.want(ids);
+    this.filling?.abort();
+    if (this.sheet.windowS <= 60 && ids.length > FEW) return;
+    this.filling = new AbortController();
+    const archived = ids.filter((id) => this.app.state.streams.get(id)?.has_archive);
+    fillFromArchive(this.sheet, archived, this.filling).catch((error) => {
+      if (error.name !== "AbortError") setText(this.missing, `Older data are not shown: ${error.message}`);
+    });
+  }
+
+  showTable({ missing }) {
+    setText(
+      this.missing,
+      Object.entries(missing)
+        .map(([key, reason]) => `No live traces of ${key}: ${reason}.`)
+        .join(" "),
+    );
+  }
+
+  drawn() {
+    this.axis.show(this.sheet.edgeMs, this.sheet.windowS);
+    for (const id of this.sheet.slots.keys()) this.rows.get(id)?.scale(this.sheet.halfOf(id));
+  }
+
+  setWindow(seconds) {
+    this.windows.choose(seconds);
+    this.app.router.change({ window: seconds === 60 ? null : seconds });
+    this.sheet.setWindow(seconds);
+  }
+
+  larger(by) {
+    this.gain = Math.min(1024, Math.max(1 / 1024, this.gain * by));
+    this.app.router.change({ gain: this.gain === 1 ? null : this.gain });
+    this.sheet.setGain(this.gain);
+  }
+
+  pause() {
+    this.isPaused = !this.isPaused;
+    this.sheet.pause(this.isPaused);
+  }
+}
+
+/** Vertical first, then by name: as seismograms are read. */
+function byChannel(a, b) {
+  const rank = (id) => `${id.slice(0, -1)}${id.endsWith("Z") ? " " : id.at(-1)}`;
+  return rank(a.id) < rank(b.id) ? -1 : 1;
+}

@@ -1,0 +1,139 @@
+"""A browser for tests: one for each worker, and pages that complain about everything that a person would not see."""
+
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+#: They keep Chromium from calling out, and from shared memory that containers lack.
+FLAGS = [
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+]
+DEADLINE_MS = 30_000
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+#: What is checked by axe: the rules of WCAG 2.2 AA and what its authors advise.
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def chromium() -> str:
+    """Return where Chromium is; tests of the page need it."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert found, "there is no Chromium: apt-get install --no-install-recommends chromium fonts-dejavu-core"
+    return found
+
+
+@asynccontextmanager
+async def browser() -> AsyncGenerator[Browser]:
+    """Run a browser."""
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield running
+        await running.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong in it.
+
+    Attributes:
+        page: the page.
+        url: of its server.
+        wrong: messages of the console, exceptions, and requests to others than its server.
+    """
+
+    page: Page
+    url: str
+    wrong: list[str] = field(default_factory=list[str])
+
+    def watch(self) -> None:
+        """Begin to notice what goes wrong."""
+        self.page.set_default_timeout(DEADLINE_MS)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
+        self.page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"console: {message.text} {message.location}")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.wrong.append(f"request to {request.url}")
+
+    async def axe(self) -> list[str]:
+        """Return what is wrong for people who do not see, hear or point as others do."""
+        await self.page.evaluate(AXE)
+        found: dict[str, Any] = await self.page.evaluate(
+            "tags => axe.run({ runOnly: tags, resultTypes: ['violations'] })", AXE_TAGS
+        )
+        return [f"{one['id']}: {one['help']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
+
+    async def is_too_wide(self) -> bool:
+        """Return whether the page scrolls sideways."""
+        wide: bool = await self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        return wide
+
+    async def painted(self, selector: str, colour: str = "--trace") -> list[bool]:
+        """Return for each column of pixels of a slot whether it has a pixel of a colour of the style sheet."""
+        found: list[bool] = await self.page.evaluate(PAINTED, [selector, await self.colour(colour)])
+        return found
+
+    async def until_painted(self, selector: str, part: float, colour: str = "--trace") -> None:
+        """Wait until so much of a slot has a colour of the style sheet."""
+        arguments = [selector, await self.colour(colour), part]
+        await self.page.wait_for_function(
+            f"([selector, colour, part]) => {{ const found = ({PAINTED})([selector, colour]);"
+            " return found.length > 0 && found.filter(Boolean).length >= part * found.length; }",
+            arg=arguments,
+        )
+
+    async def corner(self) -> tuple[int, int, int]:
+        """Return the colour of the first pixel of the canvas."""
+        red, green, blue = await self.page.evaluate(CORNER)
+        return red, green, blue
+
+    async def colour(self, name: str) -> tuple[int, int, int]:
+        """Return a colour of the style sheet, such as ``--page``."""
+        red, green, blue = await self.page.evaluate(COLOUR, name)
+        return red, green, blue
+
+
+# The page's own canvas is made for writing; what tests read is a copy.
+COPY = """
+  const original = document.querySelector(".sheet canvas");
+  const canvas = new OffscreenCanvas(original?.width || 1, original?.height || 1);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (original?.width) context.drawImage(original, 0, 0);
+"""
+
+CORNER = "() => {" + COPY + "return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3); }"
+
+PAINTED = (
+    """([selector, [red, green, blue]]) => {"""
+    + COPY
+    + """
+  const place = document.querySelector(selector);
+  if (!original?.width || !place) return [];
+  const slot = place.getBoundingClientRect();
+  const box = original.getBoundingClientRect();
+  const ratio = original.width / box.width;
+  const place4 = [slot.left - box.left, slot.top - box.top, slot.width, slot.height];
+  const [x, y, width, height] = place4.map(length => Math.round(length * ratio));
+  const { data } = context.getImageData(x, y, width, height);
+  const found = Array(width).fill(false);
+  for (let k = 0; k < data.length; k += 4) {
+    if (data[k] === red && data[k + 1] === green && data[k + 2] === blue) found[(k / 4) % width] = true;
+  }
+  return found;
+}"""
+)
+
+COLOUR = """name => {
+  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return [1, 3, 5].map(k => parseInt(text.slice(k, k + 2), 16));
+}"""

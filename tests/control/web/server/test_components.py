@@ -1,0 +1,333 @@
+"""Which components there are, what they answer or fail to, where they are, and what becomes of orders."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from rawdaq.control.names import Target
+from rawdaq.control.rest.routes import Refused
+from rawdaq.control.web.components import asking
+from rawdaq.control.web.components.asking import Asker
+from rawdaq.control.web.components.catalog import Catalog
+from rawdaq.control.web.components.events import MAX_EVENTS, EventMemory
+from rawdaq.control.web.components.history import MINUTES, StreamHistory
+from rawdaq.control.web.components.known import Known, Versioned
+from rawdaq.control.web.components.orders import Orders
+from rawdaq.control.web.components.shown import live_address
+from rawdaq.control.web.components.watch import Watch
+from rawdaq.control.web.models import Command, Coordinates
+from rawdaq.errors import CommandError, NoAnswer
+from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.protocols.command import encode_error, encode_reply
+from tests import outside
+from tests.control.conftest import runtime as outside_runtime
+from tests.helpers import until, wait_for
+
+LOG = logging.getLogger("rawdaq.web")
+MINUTE_NS = 60 * 10**9
+STATIONS = """
+station: {{network: XX, code: {code}, location: "00"{more}}}
+Demo:
+  Receiver: {{class: RawReceiver, host: 127.0.0.1, port: 1, channels: {{1: HHZ}}}}
+  Publishers: {{archive: {{class: MiniSeedPublisher, path: archive}}}}
+  Decimation: {{slow: {{rate_hz: 1}}}}
+"""
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.2"><Source>us</Source>
+<Network code="XX"><Station code="A"><Latitude>46.25</Latitude><Longitude>-7.5</Longitude><Elevation>420</Elevation>
+<Channel code="HHZ" locationCode="00"><Latitude>1</Latitude><Longitude>1</Longitude></Channel></Station>
+<Station code="B"><Latitude>91</Latitude><Longitude>0</Longitude></Station></Network></FDSNStationXML>
+"""
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path) -> Path:
+    made = tmp_path / "stations"
+    made.mkdir()
+    (made / "a.yaml").write_text(STATIONS.format(code="A", more=""))
+    (made / "b.yaml").write_text(STATIONS.format(code="B", more=", latitude_deg: 1.5, longitude_deg: 2"))
+    return made
+
+
+def test_station_files_are_read_when_they_change(folder: Path, runtime: RuntimeFiles) -> None:
+    catalog = Catalog(folder, runtime)
+    first = catalog.look()
+    assert [target.key for target in first.targets] == ["XX.A.Demo", "XX.B.Demo"]
+    assert first.mistakes == []
+    assert first.targets[0].settings is catalog.look().targets[0].settings  # it was not read again
+    (folder / "c.yaml").write_text("station: {network: XX, code: C}\nDemo: {}\n")
+    (folder / "b.yaml").unlink()
+    second = catalog.look()
+    assert [target.key for target in second.targets] == ["XX.A.Demo"]
+    assert "c.yaml:2: Demo: has no `Receiver`" in second.mistakes[0]
+    for file in folder.iterdir():
+        file.unlink()
+    third = catalog.look()
+    assert third.targets == []
+    assert "has no station file" in third.mistakes[0]
+
+
+def test_stations_are_where_their_files_or_stationxml_say(
+    folder: Path, runtime: RuntimeFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = Catalog(folder, runtime)
+    assert catalog.look().coordinates == {"XX.B": Coordinates(latitude_deg=1.5, longitude_deg=2.0)}
+    (folder / "inventory.xml").write_text(XML)
+    (folder / "other.xml").write_text("<a>")
+    found = catalog.look().coordinates
+    assert found["XX.A"] == Coordinates(latitude_deg=46.25, longitude_deg=-7.5, elevation_m=420.0)
+    assert found["XX.B"].latitude_deg == 1.5
+    assert "other.xml is no StationXML" in caplog.text
+    (folder / "b.yaml").write_text(STATIONS.format(code="B", more=", latitude_deg: 1.5"))
+    assert "latitude_deg and longitude_deg belong together" in catalog.look().mistakes[0]
+
+
+def target_of(folder: Path, runtime: RuntimeFiles) -> Target:
+    return Catalog(folder, runtime).look().targets[0]
+
+
+def test_a_component_that_does_not_run_shows_the_streams_of_its_station_file(
+    folder: Path, runtime: RuntimeFiles
+) -> None:
+    target = target_of(folder, runtime)
+    known = Known(target, None, 0)
+    known.relist(target, None, 0)
+    assert known.show(2)
+    assert known.shown.value["condition"] == "stopped"
+    assert known.shown.value["streams"] == ["XX.A.00.HHZ", "XX.A.00.LHZ"]
+    assert known.streams["XX.A.00.HHZ"].value["has_archive"]
+    (source, *_) = known.sources().values()
+    assert (source.address, source.reason) == (None, "it is stopped")
+    assert not known.show(3)
+
+
+def test_only_what_has_changed_is_sent() -> None:
+    made = Versioned({"key": "a", "x": 1, "y": 2}, 5)
+    assert made.changes(4, "key") == {"key": "a", "x": 1, "y": 2}
+    assert made.changes(5, "key") is None
+    assert not made.update({"key": "a", "x": 1, "y": 2}, 6)
+    assert made.update({"key": "a", "x": 1, "y": 3}, 7)
+    assert made.changes(5, "key") == {"key": "a", "y": 3}
+    assert made.update({"key": "a", "x": 2, "y": 3}, 8)
+    assert made.changes(5, "key") == {"key": "a", "x": 2, "y": 3}
+    assert made.changes(7, "key") == {"key": "a", "x": 2}
+
+
+def test_a_day_of_a_stream_is_kept_minute_by_minute() -> None:
+    day = StreamHistory()
+    day.add(100 * MINUTE_NS, 1.0, 7)
+    day.add(100 * MINUTE_NS + 1, 3.0, 9)
+    day.add(100 * MINUTE_NS + 2, 2.0, 9)
+    day.add(103 * MINUTE_NS, None, 1)  # the component has started again, and has seen a gap since
+    assert day.latencies() == (100 * MINUTE_NS, [3.0, None, None, None])
+    assert (day.gaps_of(60), day.gaps_of(1)) == (3, 1)
+    day.add((100 + MINUTES) * MINUTE_NS, 4.0, 1)
+    begin_ns, minutes_s = day.latencies()
+    assert (begin_ns, len(minutes_s), minutes_s[-1]) == (101 * MINUTE_NS, MINUTES, 4.0)
+    assert day.gaps_of(MINUTES) == 1
+    day.add((100 + 3 * MINUTES) * MINUTE_NS, 5.0, 1)
+    assert [each for each in day.latencies()[1] if each] == [5.0]
+
+
+def test_events_that_are_forgotten_make_an_answer_incomplete() -> None:
+    memory = EventMemory()
+    about: dict[str, Any] = {"component": "a", "title": "a", "condition": "late", "before": "well", "number": 500}
+    for index in range(MAX_EVENTS + 5):
+        memory.add(time=f"2026-01-01T00:00:00.{index:09d}Z", sentence="", **about)
+    assert memory.last == MAX_EVENTS + 5
+    whole = memory.answer(None, None)
+    assert (len(whole.events), whole.is_complete, whole.events[0].serial) == (MAX_EVENTS, False, 6)
+    assert memory.answer(5, None).is_complete
+    assert not memory.answer(4, None).is_complete
+    assert memory.answer(None, "2026-01-01T00:00:00.000000005Z").is_complete
+    assert not memory.answer(None, "2026-01-01T00:00:00.000000004Z").is_complete
+    assert len(memory.answer(MAX_EVENTS, None).events) == 5
+    assert memory.after(memory.last) == []
+
+
+ZMQ = {"class": "ZMQTCPPublisher", "state": "running", "mode": "local"}
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ({**ZMQ, "address": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9"),
+        ({**ZMQ, "address": "tcp://0.0.0.0:9"}, "tcp://127.0.0.1:9"),
+        ({**ZMQ, "address": "tcp://[::]:9"}, "tcp://[::1]:9"),
+        ({**ZMQ, "address": "tcp://192.0.2.1:9", "mode": "remote"}, None),
+        ({**ZMQ, "address": "tcp://127.0.0.1:9", "state": "paused"}, None),
+        ({"class": "MiniSeedPublisher", "state": "running", "path": "/x"}, None),
+        ({"class": "ZMQPublisher", "state": "running", "type": "PUB", "address": "tcp://*:9"}, None),  # a key?
+    ],
+)
+def test_a_live_publisher_is_read_where_this_machine_reaches_it(said: Any, address: str | None) -> None:
+    assert live_address(said, "live", None) == address
+
+
+# ---------------------------------------------------------------------- asking
+
+
+@pytest.fixture(name="answering")
+def _answering(runtime: RuntimeFiles) -> "Answering":
+    runtime.prepare()
+    return Answering(runtime)
+
+
+class Answering:
+    """A command socket that answers as the test says."""
+
+    def __init__(self, runtime: RuntimeFiles) -> None:
+        self.runtime = runtime
+
+    async def answer(self, *replies: list[bytes] | None) -> None:
+        """Answer one request after the other; None: not at all."""
+        context = zmq.asyncio.Context()
+        socket = context.socket(zmq.ROUTER)
+        socket.bind(self.runtime.command_address("XX.A.Demo"))
+        try:
+            for reply in replies:
+                async with asyncio.timeout(30):
+                    peer, empty, *_ = await socket.recv_multipart()
+                if reply is not None:
+                    await socket.send_multipart([peer, empty, *reply])
+        finally:
+            context.destroy(linger=1000)
+
+
+async def test_a_component_is_asked_over_one_socket_until_it_hangs(answering: Answering) -> None:
+    asker = Asker(answering.runtime)
+    replies = (encode_reply({"a": 1}), encode_error("no"), None, encode_reply(2), [b"nonsense"])
+    task = asyncio.create_task(answering.answer(*replies))
+    assert await asker.ask("XX.A.Demo", "status") == {"a": 1}
+    kept = asker._kept["XX.A.Demo"]
+    with pytest.raises(CommandError, match="no"):
+        await asker.ask("XX.A.Demo", "status")
+    assert asker._kept["XX.A.Demo"] is kept
+    with pytest.raises(NoAnswer, match=r"did not answer 'status' within 0\.05 s"):
+        await asker.ask("XX.A.Demo", "status", timeout_s=0.05)
+    assert asker._kept == {}
+    assert (await asker.timed("XX.A.Demo", "status"))[0] == 2
+    answer, _ = await asker.timed("XX.A.Demo", "status")
+    assert "sent an invalid reply" in str(answer)
+    await task
+    asker.forget("XX.A.Demo")
+    assert asker._kept == {}
+    asker.close()
+
+
+async def test_sockets_that_are_kept_are_bounded(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_MOST_KEPT", 0)
+    asker = Asker(answering.runtime)
+    assert asker._most_kept == 8
+    asker._most_kept = 0
+    task = asyncio.create_task(answering.answer(encode_reply(1), encode_reply(2)))
+    assert [await asker.ask("XX.A.Demo", "ping") for _ in range(2)] == [1, 2]
+    assert asker._kept == {}
+    await task
+    asker.close()
+
+
+async def test_one_that_hangs_is_seen_and_delays_no_other(
+    folder: Path, answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(Asker.ask, "__defaults__", ((), 0.05))
+    runtime = answering.runtime
+    asker = Asker(runtime)
+    watch = Watch(Catalog(folder, runtime), asker, LOG)
+    with runtime.hold("XX.A.Demo", folder / "a.yaml", 10.0):
+        running = asyncio.create_task(watch.run())
+        await until(lambda: "XX.A.Demo" in watch.known and watch.known["XX.A.Demo"].shown.value["state"] == "hung")
+        shown = watch.known["XX.A.Demo"].shown.value
+        assert shown["condition"] == "no data"
+        assert "did not answer 'status'" in shown["sentence"]
+        assert watch.events.after(0)[-1].condition == "no data"
+        assert watch.known["XX.B.Demo"].shown.value["condition"] == "stopped"
+        assert [known.key for known in watch.sorted_components()] == ["XX.A.Demo", "XX.B.Demo"]
+        status: Any = {"state": "running", "streams": {"XX.A.00.HHZ": {"packets": 1, "rate_hz": 100.0, "gaps": 0}}}
+        task = asyncio.create_task(answering.answer(*[encode_reply(status)] * 3))
+        await until(lambda: watch.known["XX.A.Demo"].shown.value["condition"] == "well")
+        await task
+    await until(lambda: watch.known["XX.A.Demo"].shown.value["condition"] == "stopped")
+    (folder / "b.yaml").unlink()
+    await until(lambda: "XX.B.Demo" not in watch.known)
+    running.cancel()
+    await asyncio.wait([running])
+    asker.close()
+
+
+async def test_a_folder_that_cannot_be_read_is_logged_once(
+    folder: Path, runtime: RuntimeFiles, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    watch = Watch(Catalog(folder, runtime), Asker(runtime), LOG)
+    monkeypatch.setattr(RuntimeFiles, "keys", unreadable)
+    await watch.list_now()
+    await watch.list_now()
+    assert not watch.is_listed.is_set()
+    assert caplog.text.count("cannot be read: Permission denied") == 1
+
+
+# ---------------------------------------------------------------------- orders
+
+
+runtime_of_outside = pytest.fixture(outside_runtime.__wrapped__)  # type: ignore[attr-defined]  # the function of a fixture
+
+
+async def test_a_component_is_started_restarted_and_stopped(runtime_of_outside: RuntimeFiles, tmp_path: Path) -> None:
+    runtime = runtime_of_outside
+    file = tmp_path / "station.yaml"
+    file.write_text(outside.STATION)
+    asker = Asker(runtime)
+    watch = Watch(Catalog(file, runtime), asker, LOG)
+    orders = Orders(watch, asker, runtime, LOG)
+    await watch.list_now()
+    (known,) = watch.known.values()
+
+    async def state(command: Command) -> tuple[str, str]:
+        done = await orders.do(known, command)
+        return done.result, watch.known[known.key].shown.value["state"]
+
+    with pytest.raises(Refused, match="does not run; start it first"):
+        await state("pause")
+    result, now = await state("start")
+    assert result.startswith("started (pid ")
+    assert now == "running"
+    first = watch.known[known.key].target.running
+    with pytest.raises(Refused, match="is already running") as refused:
+        await state("start")
+    assert refused.value.status == 409
+    result, now = await state("restart")
+    assert result.startswith("stopped (pid ")
+    assert ", started (pid " in result
+    assert now == "running"
+    second = watch.known[known.key].target.running
+    assert first is not None
+    assert second is not None
+    assert first.pid != second.pid
+    orders._busy[known.key] = "restart"
+    with pytest.raises(Refused, match="the command restart is still at work"):
+        await state("stop")
+    orders._busy.clear()
+    result, now = await state("stop")
+    assert (result, now) == (f"stopped (pid {second.pid})", "stopped")
+
+    def reaped() -> bool:
+        orders.reap()
+        return not orders._children
+
+    wait_for(reaped)
+    with pytest.raises(Refused, match="is not running"):
+        await state("stop")
+    file.unlink()
+    await watch.list_now()
+    with pytest.raises(Refused, match="is in no valid station file"):
+        await orders.do(known.__class__(Target(known.key, "x", None, None), None, 0), "start")
+    asker.close()
