@@ -34,6 +34,7 @@ _WASTE: Final = 1.25  # chunks that are compressed again leave holes; a file wit
 _OVERHEAD_BYTES: Final = 1 << 14
 _ERRNO: Final = re.compile(r"errno = (\d+)")
 _NOT_WRITTEN: Final = 255  # what `reason` says where a write has failed
+_NOT_SWMR: Final = "not already open for SWMR writing"
 _REASON: Final = 4  # its place among the datasets
 _GROUP: Final = "/readouts"
 _HDF5_ERRORS: Final = (OSError, RuntimeError, ValueError)
@@ -310,6 +311,15 @@ def _steps(dataset: Any, count: int, size_bytes: int) -> Iterator[tuple[int, int
         yield begin, min(begin + rows, count)
 
 
+def _was_begun(part: Path) -> bool:
+    """Return whether *part* may have a readout: before the first one a file is not in SWMR mode yet."""
+    try:
+        load_h5py().File(part, "r", swmr=True).close()
+    except OSError as error:
+        return _NOT_SWMR not in str(error)
+    return True
+
+
 def readable(group: Any) -> int:
     """Return how many readouts of a file can be read from all its datasets: a crash may have kept a chunk from it."""
     count = min(len(dataset) for dataset in group.values())
@@ -345,7 +355,7 @@ def recover_readouts(part: Path, log: logging.Logger) -> Path | None:
     fd = os.open(part, os.O_RDWR | os.O_CLOEXEC)
     try:
         hold(fd)
-        if not os.fstat(fd).st_size:
+        if not os.fstat(fd).st_size or (os.fstat(fd).st_size < _SPARE_BYTES and not _was_begun(part)):
             return None
         copy = copied(part)
     finally:
