@@ -41,6 +41,7 @@ from rawdaq.streams.silence import Silence
 from rawdaq.streams.state_of_health import StateOfHealth
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 from rawdaq.streams.topics import Topics
+from rawdaq.streams.trigger.messages import EventTrigger
 
 if TYPE_CHECKING:
     import zmq
@@ -72,8 +73,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         monitor_address: where reports are pushed once a second.
         stop_timeout_s: how long a stop may take to deliver what waits; after twice as long all is closed.
         start_timeout_s: how long a start may take; None: there is no limit.
-        needs_all_publishers: whether a publisher that cannot open now keeps it from starting; by default such a one is
-            paused, and tried again.
+        needs_all_publishers: whether a publisher that cannot open now keeps it from starting; else it is tried again.
         last_end: how its last run ended, for publishers that see a gap since then; None: it does not go on there.
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
@@ -82,6 +82,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
         state_of_health: makes streams of its own state; None: there are none.
+        trigger: finds events in its streams; None: nothing does.
         started: set once it runs.
     """
 
@@ -98,6 +99,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
     journal: JournalSettings | None = None
     state_of_health: StateOfHealth | None = None
+    trigger: EventTrigger | None = None
 
     def __init__(
         self,
@@ -225,6 +227,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
         anomalies = self.stats.add_in_place(packets)
         has_room = self._fanout.put(packets)
+        if self.trigger is not None and (found := self.trigger.messages(packets)):
+            has_room = self._fanout.put_messages(self.topics.numbered(found)) and has_room
         for anomaly in anomalies:
             self.on_anomaly(anomaly)
         if not self._silence.is_watching:
@@ -351,6 +355,8 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
                 await asyncio.sleep(0)
         reading, reason = ("ct_", "endpoint "), f"{self.name} stops"
         await self._tasks.cancel(lambda name: name.startswith(reading) and name != "ct_commands", reason)
+        if self.trigger is not None:
+            self._fanout.put_messages(self.topics.numbered(self.trigger.end()))
 
     async def _close(self) -> None:
         self._silence.close()
@@ -398,6 +404,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
             "publishers": self._fanout.status(),
             "journal": None if self._fanout.journal is None else self._fanout.journal.status(),
             "decimation": {} if self._decimation is None else self._decimation.status(),
+            **({} if self.trigger is None else {"trigger": self.trigger.status()}),
             "streams": self.stats.report(),
             "topics": self.topics.report(),
         }

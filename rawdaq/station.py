@@ -10,9 +10,11 @@ from rawdaq.config import registry
 from rawdaq.config.options import supplied
 from rawdaq.config.settings import ComponentSettings, PublisherSettings
 from rawdaq.errors import ComponentError
+from rawdaq.messages import Kind, topic_of
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.streams.state_of_health import StateOfHealth
+from rawdaq.streams.trigger.messages import EventTrigger
 
 _LOG = logging.getLogger("rawdaq.station")
 
@@ -58,6 +60,10 @@ def build(component: ComponentSettings) -> ReceiverServer:
     receiver.monitor_address = component.daemon.monitor
     receiver.decimation = component.decimation
     receiver.journal = component.journal
+    if component.trigger is not None:
+        topic = topic_of(Kind.EVENT, component.station, component.name)
+        receiver.trigger = EventTrigger(component.trigger, topic, receiver.log)
+        receiver.trigger.open()  # not in the event loop: that takes most of a second
     if (asked := component.state_of_health) is not None:
         receiver.state_of_health = StateOfHealth(asked.every_s, asked.names(component.station))
     return receiver

@@ -12,17 +12,14 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.config.trigger import CoincidenceSettings, Hertz, Ratio, Seconds, TriggerSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.events.inputs import ZmqAddresses
-from rawdaq.messages import Kind, topic_of
+from rawdaq.messages import Kind, Message, topic_of
 from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.zeromq.endpoint import ZmqEndpoint, ZmqOptions
 from rawdaq.stream_id import StreamId, prefixes
-from rawdaq.streams.trigger.coincidence import Together
-from rawdaq.streams.trigger.detector import Found
-from rawdaq.streams.trigger.messages import as_message
-from rawdaq.streams.trigger.trigger import Trigger
+from rawdaq.streams.trigger.messages import EventTrigger
 from rawdaq.subscriber.messages import LiveMessages
 
 _MAX_MESSAGE_BYTES = 64 << 20
@@ -71,9 +68,9 @@ class StaLtaTrigger(ReceiverServer):
     ) -> None:
         super().__init__("", 0, publishers, name)
         given = {"streams": streams, "sta_s": sta_s, "lta_s": lta_s, "on": on, "off": off, "min_s": min_s}
-        self.trigger = Trigger(_settings(given | {"band": band, "coincidence": coincidence}), self.log)
+        settings = _settings(given | {"band": band, "coincidence": coincidence})
+        self.events = EventTrigger(settings, topic_of(Kind.EVENT, station, name), self.log)
         self.messages = LiveMessages(streams, self.log)
-        self._topic = topic_of(Kind.EVENT, station, name)
         options = ZmqOptions(
             zmq.SUB,
             is_bound=False,
@@ -104,7 +101,7 @@ class StaLtaTrigger(ReceiverServer):
         Raises:
             ComponentError: it could not start, or one of its coroutines failed.
         """
-        await asyncio.to_thread(self.trigger.open)
+        await asyncio.to_thread(self.events.open)
         await super().serve()
 
     async def ct_log_refusals(self) -> None:
@@ -112,11 +109,11 @@ class StaLtaTrigger(ReceiverServer):
         try:
             await self.messages.refusals.log_regularly()
         finally:
-            self._publish(self.trigger.close(), self.endpoints[0])
+            self._publish(self.events.end(), self.endpoints[0])
 
     def receiver_status(self) -> dict[str, object]:
         """Return the endpoints, the trigger, what was lost before it arrived, and what was refused."""
-        shown = super().receiver_status() | {"trigger": self.trigger.status()}
+        shown = super().receiver_status() | {"trigger": self.events.status()}
         shown["lost"] = {str(stream): missing for stream, missing in self.messages.lost.items()}
         return shown | self.messages.refusals.report()
 
@@ -131,11 +128,11 @@ class StaLtaTrigger(ReceiverServer):
             packet = self.messages.packet(endpoint.address, frames)
             if packet is not None:
                 packets.append(packet)
-        self._publish(self.trigger.add(packets), endpoint)
+        self._publish(self.events.messages(packets), endpoint)
 
-    def _publish(self, found: Sequence[Found | Together], endpoint: Endpoint) -> None:
+    def _publish(self, found: list[Message], endpoint: Endpoint) -> None:
         if found:
-            self.publish_now([as_message(each, self._topic) for each in found], endpoint)
+            self.publish_now(found, endpoint)
 
 
 def _settings(given: Mapping[str, Any]) -> TriggerSettings:

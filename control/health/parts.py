@@ -1,8 +1,9 @@
 """What of a status has the expected type: a component of another version, or one of a user, may answer otherwise."""
 
 from rawdaq.control.health.problem import Row
+from rawdaq.errors import InvalidValue
 from rawdaq.protocols.command import JsonValue
-from rawdaq.times import NS_PER_S
+from rawdaq.times import NS_PER_S, from_iso
 
 
 def entries(value: JsonValue) -> dict[str, Row]:
@@ -37,6 +38,18 @@ def past_ns(seconds: JsonValue, now_ns: int) -> int | None:
     """
     passed = number(seconds)
     return None if passed is None else now_ns - round(passed * NS_PER_S)
+
+
+def time_ns(text: JsonValue) -> int | None:
+    """Return the time that *text* is; None when it is none, as of another version.
+
+    >>> time_ns("2026-11-21T00:00:00Z"), time_ns("yesterday"), time_ns(None)
+    (1795219200000000000, None, None)
+    """
+    try:
+        return from_iso(text) if isinstance(text, str) else None
+    except InvalidValue:
+        return None
 
 
 def text_of(value: JsonValue) -> str:

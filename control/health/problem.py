@@ -70,9 +70,9 @@ class Problem:
         return self.severity >= NEEDS_A_PERSON
 
     @property
-    def order(self) -> tuple[int, int]:
-        """The worst first; of those that are as bad the oldest."""
-        return -self.severity, 1 << 63 if self.since_ns is None else self.since_ns
+    def order(self) -> tuple[int, bool, int]:
+        """The worst first; of those that are as bad what all streams suffer from, which is why, then the oldest."""
+        return -self.severity, bool(self.streams), 1 << 63 if self.since_ns is None else self.since_ns
 
     def as_json(self) -> Row:
         """Return it for JSON; the time as ISO 8601."""

@@ -6,7 +6,7 @@ that are missing, as those of a component of another version, are no problem.
 
 from collections.abc import Iterable
 
-from rawdaq.control.health.parts import entries, items, number, past_ns, text_of
+from rawdaq.control.health.parts import entries, items, number, past_ns, text_of, time_ns
 from rawdaq.control.health.problem import Health, Problem, Row, Severity
 from rawdaq.control.health.publishers import of_disks, of_journal, of_publishers
 from rawdaq.control.health.streams import of_streams
@@ -34,7 +34,7 @@ def health(row: Row, now_ns: int, *, must_run: bool = False) -> Health:
 def _problems(row: Row, now_ns: int, *, must_run: bool) -> Iterable[Problem]:
     state = str(row.get("state"))
     if error := row.get("error"):
-        return [Problem(_OF_STATES.get(state, Severity.HUNG), str(error))]
+        return [Problem(_OF_STATES.get(state, Severity.HUNG), str(error), time_ns(row.get("ended")))]
     if state == "stopped":
         return [Problem(Severity.STOPPED, "it does not run")] if must_run else []
     publishers = of_publishers(row, now_ns)

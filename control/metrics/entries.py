@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rawdaq.control.health.parts import count, entries, items, number
+from rawdaq.control.health.parts import count, entries, items, number, time_ns
 from rawdaq.control.health.problem import Row
 from rawdaq.control.metrics import catalogue
 from rawdaq.control.metrics.catalogue import Metric
-from rawdaq.errors import InvalidValue
 from rawdaq.protocols.command import JsonValue
-from rawdaq.times import NS_PER_S, from_iso
+from rawdaq.times import NS_PER_S
 
 _STATES = ("running", "paused", "stopping", "restarting", "stopped", "hung", "failed", "dead")
 
@@ -66,14 +65,8 @@ def _health(row: Row, now_ns: int) -> Row:
     health = row.get("health")
     if not isinstance(health, dict):
         return {}
-    return {"number": health.get("number"), "age_s": _age_s(health.get("since"), now_ns)}
-
-
-def _age_s(since: JsonValue, now_ns: int) -> float | None:
-    try:
-        return (now_ns - from_iso(str(since))) / NS_PER_S if since else None
-    except InvalidValue:  # of another version
-        return None
+    since_ns = time_ns(health.get("since"))
+    return {"number": health.get("number"), "age_s": None if since_ns is None else (now_ns - since_ns) / NS_PER_S}
 
 
 def _publishers(key: str, row: Row) -> Iterator[Entry]:

@@ -12,6 +12,7 @@ from rawdaq.control.names import Target
 from rawdaq.control.processes.jobs import run_each
 from rawdaq.errors import CommandError, NoAnswer, RawdaqError
 from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.times import to_iso
 
 _STATUS_TIMEOUT_S = 5.0
 
@@ -39,14 +40,20 @@ def status(target: Target, runtime: RuntimeFiles) -> Row:
     """Return the row of *target* and, when it runs, what it answers to ``status`` (or why it does not: ``error``)."""
     known = row(target)
     if target.state != "running":
-        return known
+        return known | _ended(target, runtime)
     try:
         return known | ask(target.title, target.key, runtime)
     except CommandError as error:
         now = replace(target, running=runtime.running(target.key), ended=runtime.ended(target.key))
         if now.state != "running":  # it has ended meanwhile
-            return row(now)
+            return row(now) | _ended(now, runtime)
         return known | {"error": str(error), "state": "hung" if isinstance(error, NoAnswer) else known["state"]}
+
+
+def _ended(target: Target, runtime: RuntimeFiles) -> Row:
+    """Return when a component that has died or failed showed its last sign of life."""
+    ended_ns = runtime.ended_ns(target.key) if target.ended else None
+    return {} if ended_ns is None else {"ended": to_iso(ended_ns)}
 
 
 def statuses(targets: Sequence[Target], runtime: RuntimeFiles, *, must_run: bool = False) -> list[Row]:

@@ -20,6 +20,7 @@ from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.options import option_parameters
 from rawdaq.config.settings import DaemonSettings, JournalSettings, StateOfHealthSettings, StationSettings
 from rawdaq.config.station_file import PublisherEntry
+from rawdaq.config.trigger import TriggerSettings
 from rawdaq.publisher import Publisher
 
 #: The blocks of a station file that no class describes, by their names there.
@@ -28,6 +29,7 @@ BLOCKS: Mapping[str, type[BaseModel]] = {
     "Publishers": PublisherEntry,
     "Decimation": DecimationSettings,
     "Journal": JournalSettings,
+    "Trigger": TriggerSettings,
     "StateOfHealth": StateOfHealthSettings,
     "Daemon": DaemonSettings,
 }

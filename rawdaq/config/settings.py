@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from rawdaq.config.decimation import BandCode, DecimationSettings, LocationCode, band_code
 from rawdaq.config.options import PathOption
 from rawdaq.config.options import Settings as Settings  # receivers describe their own blocks with it
+from rawdaq.config.trigger import TriggerSettings
 from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.sockets.endpoint import check_host
@@ -205,6 +206,7 @@ class ComponentSettings:
         decimation: the streams of a lower rate that it publishes too, by name.
         journal: what its publishers deliver is written to disk first; None: it is not.
         state_of_health: the streams of its own state; None: there are none.
+        trigger: finds events in its streams; None: nothing does.
     """
 
     name: str
@@ -216,6 +218,7 @@ class ComponentSettings:
     decimation: Mapping[str, DecimationSettings] = field(default_factory=dict[str, DecimationSettings])
     journal: JournalSettings | None = None
     state_of_health: StateOfHealthSettings | None = None
+    trigger: TriggerSettings | None = None
 
     @property
     def key(self) -> str:

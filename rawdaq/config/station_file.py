@@ -22,6 +22,7 @@ from rawdaq.config.settings import (
     StateOfHealthSettings,
     StationSettings,
 )
+from rawdaq.config.trigger import TriggerSettings
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
@@ -32,7 +33,7 @@ _LOG = logging.getLogger("rawdaq.config")
 #: Words that commands use beside component names.
 RESERVED = {"all", "receiver", "station"}
 #: The blocks of a component.
-BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "StateOfHealth", "Daemon")
+BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Trigger", "StateOfHealth", "Daemon")
 #: The name that the block ``Decimation`` had in the first station files; it is accepted with a warning.
 FORMER_DECIMATION = "Previews"
 
@@ -147,13 +148,15 @@ class StationReader:
         key = self._decimation_key(where, blocks)
         decimation, streams = self._decimation((*where, key), blocks.get(key), streams)
         health, streams = self._health((*where, "StateOfHealth"), blocks, streams, station)
+        trigger = self._trigger((*where, "Trigger"), blocks.get("Trigger"), streams)
         publishers = self._publishers((*where, "Publishers"), blocks.get("Publishers"), streams)
         journal = self._journal((*where, "Journal"), blocks.get("Journal"))
         daemon = self._daemon((*where, "Daemon"), blocks.get("Daemon"))
         if len(document.problems) > known or not (station and receiver and daemon):
             return None
         made = tuple(publishers)
-        return ComponentSettings(str(name), station, receiver, made, daemon, document.file, decimation, journal, health)
+        asked = decimation, journal, health, trigger
+        return ComponentSettings(str(name), station, receiver, made, daemon, document.file, *asked)
 
     def _health(
         self, where: Where, blocks: dict[Any, Any], streams: list[StreamId], station: StationSettings | None
@@ -170,6 +173,14 @@ class StationReader:
         for taken in set(names) & set(streams):
             self._document.add(where, f"would make {taken}, which the component has; give it a `location` of its own")
         return made, [*streams, *names] if streams else []
+
+    def _trigger(self, where: Where, value: Any, streams: list[StreamId]) -> TriggerSettings | None:
+        if value is None:
+            return None
+        made = self._document.valid(where, TriggerSettings, value, "a mapping such as {sta_s: 0.5, lta_s: 30}")
+        if made is not None and streams and not any(stream.matches(made.streams) for stream in streams):
+            self._document.add((*where, "streams"), selects_nothing(streams))
+        return made
 
     def _journal(self, where: Where, value: Any) -> JournalSettings | None:
         if value is None:

@@ -179,6 +179,13 @@ class RuntimeFiles:
             return self._failed(key)
         return None if running.is_alive else running.ended()
 
+    def ended_ns(self, key: str) -> int | None:
+        """Return when *key* wrote down its error, else when it last logged: its last sign of life; None without one."""
+        for path in (self._end_file(key), self.log_file(key)):
+            with suppress(OSError):
+                return path.stat().st_mtime_ns
+        return None
+
     def _failed(self, key: str) -> Ended | None:
         """Return what `keep_error` has written; None when the file is missing or incomplete."""
         try:

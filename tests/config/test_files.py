@@ -99,7 +99,7 @@ Other: {}
         "10: Main.Publishers.more.queue_packets: 0 is wrong; it should be greater than or equal to 1",
         "11: Main.Publishers.none: an empty value is wrong; it should be a mapping with `class`",
         "12: Main.Deamon: unknown key; did you mean 'Daemon'? known: Receiver, Publishers, Journal, "
-        "Decimation, StateOfHealth, Daemon",
+        "Decimation, Trigger, StateOfHealth, Daemon",
         "13: Main.Daemon.log_level: 'LOUD' is wrong; it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "13: Main.Daemon.core_id: -1 is wrong; it should be greater than or equal to 0",
         "13: Main.Daemon.monitor: 'here' is not a zmq address; it should look like tcp://127.0.0.1:9004",

@@ -78,12 +78,13 @@ class SlowSignalPublisher(ZMQTCPPublisher):
         ip: the address that subscribers connect to.
         port: the port.
         name: its key in the station file.
+        logger: where it logs.
+        mode: as of `ZMQTCPPublisher`.
+        high_water_mb: megabytes that may wait for a subscriber.
+        max_subscribers: how many may be connected at once.
     """
 
     takes_messages = True
-
-    def __init__(self, ip: str, port: int, name: str = "SlowSignalPublisher") -> None:
-        super().__init__(ip, port, name)
 
     async def deliver(self, batch: Sequence[Any]) -> None:
         """Send the readouts of *batch*; others are passed over."""

@@ -36,7 +36,7 @@ class Trigger:
         """Load the filters, which takes about a second on a small computer."""
         load()
 
-    def add(self, items: Iterable[Packet | PacketRun | object]) -> list[Found | Together]:
+    def add(self, items: Iterable[object]) -> list[Found | Together]:
         """Return what *items* begin and end; what is no packet is ignored."""
         found: list[Found | Together] = []
         for item in items:
@@ -57,7 +57,7 @@ class Trigger:
         """Return what `status` shows: how many streams and events, what is on since when, and what is refused why."""
         shown: dict[str, object] = {
             "streams": sum(detector is not None for detector in self._detectors.values()),
-            "events": self._counts,
+            "events": dict(self._counts),
             "on": {str(stream): onset.time_ns for stream, onset in self._on.items()},
             "refused": {str(stream): reason for stream, reason in self._refused.items()},
         }

@@ -171,6 +171,21 @@ def test_the_worst_comes_first_and_of_the_equally_bad_the_oldest() -> None:
     assert judged.worst.since_ns == NOW_NS - 50 * NS_PER_S
 
 
+def test_why_nothing_comes_stands_before_what_does_not_come() -> None:
+    row: dict[str, Any] = WELL | _stream(silent_s=600.0)
+    row["receiver"] = {"endpoints": [{"address": "a:1", "connected": False, "disconnected_s": 5.0}]}
+    assert [problem.text.split()[0] for problem in health(row, NOW_NS).problems] == ["a:1", "XX.A..HHZ"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "since_ns"), [("2026-11-20T23:59:00.000000Z", NOW_NS - 60 * NS_PER_S), (None, None), ("odd", None)]
+)
+def test_what_has_died_did_so_at_its_last_sign_of_life(ended: str | None, since_ns: int | None) -> None:
+    worst = health({"state": "dead", "error": "it was killed", "ended": ended}, NOW_NS).worst
+    assert worst is not None
+    assert worst.since_ns == since_ns
+
+
 def test_json_has_the_number_the_reason_and_since_when() -> None:
     shown = health(WELL | _stream(silent_s=60.0) | _archive(**PAUSED), NOW_NS).as_json()
     archive: dict[str, Any] = {
