@@ -328,8 +328,16 @@ def readable(group: Any) -> int:
             if not _is_written(dataset, begin, end):
                 count = begin
                 break
-    reasons = group["reason"][:count]
-    return int(np.argmax(reasons == _NOT_WRITTEN)) if _NOT_WRITTEN in reasons else count
+    return min(count, _written(group["reason"], count))
+
+
+def _written(reasons: Any, count: int | None = None) -> int:
+    """Return how many readouts were written to their end, of the first *count*; all where that cannot be read."""
+    try:
+        unwritten = reasons[:count] == _NOT_WRITTEN
+    except _HDF5_ERRORS:
+        return len(reasons)
+    return int(np.argmax(unwritten)) if unwritten.any() else len(unwritten)
 
 
 def _is_written(dataset: Any, begin: int, end: int) -> bool:
@@ -363,7 +371,7 @@ def recover_readouts(part: Path, log: logging.Logger) -> Path | None:
     h5py = load_h5py()
     with h5py.File(copy, "r") as found, h5py.File(part, "r", swmr=True) as opened:
         count = len(found[_GROUP]["number"])
-        known = max(len(dataset) for dataset in opened[_GROUP].values())
+        known = _written(opened[_GROUP]["reason"])
     if count < known:
         aside = part.with_name(f".{part.name}{TORN}{time.time_ns()}")
         part.rename(aside)
