@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from rawdaq.control.dump.messages.command import MessageOptions, check_alone, dump_messages, message_options
 from rawdaq.control.handover import HandsOver, handover
 from rawdaq.control.invocation import version_option
 from rawdaq.errors import InvalidValue, RawdaqError
@@ -95,6 +96,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     metavar="FILE.png",
     help="Draw what was received, at the end.",
 )
+@message_options
 def main(
     addresses: tuple[str, ...],
     files: tuple[str, ...],
@@ -107,6 +109,7 @@ def main(
     as_table: bool,
     record_file: Path | None,
     picture: Path | None,
+    messages: MessageOptions,
 ) -> None:
     """Show the live stream of a receiver or a server, or the content of waveform files, one packet a line.
 
@@ -114,16 +117,26 @@ def main(
     does not give one), sequence number, and latency: the clock of this machine minus the time of the last sample. In
     JSON gap_s is the time that is missing between a packet and the one before it in its stream, negative for an
     overlap. Files are shown in order of time, one record or trace a line, without latency; a journal in the order in
-    which packets came. The exit status is 1 when
-    nothing came.
+    which packets came. The exit status is 1 when nothing came.
+
+    With --logs, --monitor, --events, --readouts or --telemetry, also several of them, it shows what is no waveform, by
+    default from 127.0.0.1 and the ports 9001, 9005, 9002, 9004 and 9006.
     """
     from rawdaq.control.dump.run import DumpRun, report
     from rawdaq.process.signals import stop_event
 
-    if files and click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE:
+    is_chosen = click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE
+    written = {"write": record_file, "plot": picture}
+    check_alone(messages, **{"from": files}, stream=streams, info=item, samples=with_samples, **written)
+    if files and is_chosen:
         raise click.UsageError("--from reads files, --connect a publisher; choose one")
     with stop_event() as stop:
         try:
+            if messages.kinds:
+                where = addresses if is_chosen else None
+                if not dump_messages(messages, where, stop, count, seconds, as_json=as_json, as_table=as_table):
+                    sys.exit(1)
+                return None
             if item is not None:
                 return _show_info(addresses, item, as_json)
             # First, because a file that is read must not be overwritten.

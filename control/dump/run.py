@@ -5,15 +5,15 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId, selects_nothing
-from rawdaq.subscriber import Loss, PacketReader, Subscriber
+from rawdaq.subscriber import Loss, MessageSubscriber, PacketReader, Subscriber
 from rawdaq.times import NS_PER_S, to_iso
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
@@ -98,13 +98,14 @@ class DumpRun:
         self._began_s = monotonic()
         self._next_ns: dict[StreamId, int] = {}
         self._missing = 0
-        self._losses = _Losses()
+        self._losses = Losses()
         self.packets = 0
 
     def note_loss(self, loss: Loss) -> None:
         """Count messages that did not arrive; for `Subscriber`."""
         self._missing = loss.missing
-        self._losses.add(loss, self._monotonic())
+        before_ns = loss.next_packet.start_ns
+        self._losses.add(str(loss.stream), loss.missing, before_ns, loss.address, self._monotonic())
 
     def run(self, reader: PacketReader) -> None:
         """Show what *reader* receives, then report the totals."""
@@ -125,7 +126,7 @@ class DumpRun:
                     view.tick(now_s)
                 self._losses.report_when_over(now_s)
             if is_patient and not self.packets:
-                _report_unanswered(reader)
+                report_unanswered(reader)
         self._losses.report()
         self._report_totals(reader)
 
@@ -147,7 +148,7 @@ class DumpRun:
 
     def _report_silence(self, reader: PacketReader) -> None:
         """Report which publishers do not answer, and that the others send nothing."""
-        unanswered = _report_unanswered(reader)
+        unanswered = report_unanswered(reader)
         if self.packets or not isinstance(reader, Subscriber):
             return
         there = [address for address in reader.addresses if address not in unanswered]
@@ -188,7 +189,7 @@ def _passed_over(reader: PacketReader) -> str:
     return f"{' or '.join(reader.streams)} {selects_nothing([*names[:_NAMED], *more])}"
 
 
-def _report_unanswered(reader: PacketReader) -> list[str]:
+def report_unanswered(reader: PacketReader | MessageSubscriber) -> list[str]:
     """Report the addresses at which no publisher has answered, and return them."""
     unanswered = reader.unanswered()
     for address, is_there in unanswered.items():
@@ -214,35 +215,46 @@ def _why_unreached(address: str) -> str:
     return f"nothing publishes at {address} (is the receiver running?)"
 
 
-class _Losses:
+class Losses:
     """Lost messages, reported in one line for each outage."""
 
     def __init__(self) -> None:
-        self._lost: Counter[StreamId] = Counter()
+        self._lost: Counter[str] = Counter()
         self._first_s = self._last_s = 0.0
-        self._last: Loss | None = None
+        self._last: tuple[int, str] | None = None
 
-    def add(self, loss: Loss, now_s: float) -> None:
+    def add(self, name: str, missing: int, before_ns: int, address: str, now_s: float) -> None:
+        """Add a loss.
+
+        Args:
+            name: of the stream or topic.
+            missing: how many messages.
+            before_ns: the time of the message after them.
+            address: of the publisher.
+            now_s: a monotonic clock.
+        """
         if not self._lost:
             self._first_s = now_s
-        self._last_s, self._last = now_s, loss
-        self._lost[loss.stream] += loss.missing
+        self._last_s, self._last = now_s, (before_ns, address)
+        self._lost[name] += missing
 
     def report_when_over(self, now_s: float) -> None:
+        """Report what was lost in an outage that is over, or goes on for long."""
         if self._lost and (now_s - self._last_s > _OUTAGE_S or now_s - self._first_s > _OUTAGE_MAX_S):
             self.report()
 
     def report(self) -> None:
+        """Report what was lost since the last report."""
         if self._last is not None and self._lost:
-            before = to_iso(self._last.next_packet.start_ns)
+            before_ns, address = self._last
             report(
-                f"lost {self._lost.total()} messages before {before}, from {self._last.address} ({_named(self._lost)})"
+                f"lost {self._lost.total()} messages before {to_iso(before_ns)}, from {address} ({_named(self._lost)})"
             )
             self._lost.clear()
 
 
-def _named(lost: Counter[StreamId]) -> str:
-    named = [f"{stream}: {missing}" for stream, missing in lost.most_common(_NAMED)]
+def _named(lost: Mapping[Any, int]) -> str:
+    named = [f"{stream}: {missing}" for stream, missing in Counter(lost).most_common(_NAMED)]
     return ", ".join(named) + (f" and {len(lost) - _NAMED} more streams" if len(lost) > _NAMED else "")
 
 

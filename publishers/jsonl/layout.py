@@ -82,7 +82,9 @@ class JsonLinesLayout:
         time_ns = message.header.get("time_ns")
         names = message.topic.split(".")[1:]
         network, station = names[:2] if len(names) > 1 else ("", "")
-        codes = Codes(network, station, ".".join(names[2:]) or message.component, "", str(message.kind))
+        codes = Codes(
+            network, station, ".".join(names[2:]) or message.component or str(message.kind), "", str(message.kind)
+        )
         return self._named(codes, time_ns if type(time_ns) is int else message.received_ns)
 
     def _named(self, codes: Codes, start_ns: int) -> str | None:

@@ -94,9 +94,8 @@ class LogRecord:
         2026-11-21T00:00:00.123Z Level 17 daq.trigger [XX.DEMO.Triggers] started
         """
         component = f" [{_one_line(self.component)}]" if self.component else ""
-        line = (
-            f"{to_iso(self.time_ns, 3)} {self.level_name} {_one_line(self.name)}{component} {_one_line(self.message)}"
-        )
+        name = f" {_one_line(self.name)}" if self.name else ""
+        line = f"{to_iso(self.time_ns, 3)} {self.level_name}{name}{component} {_one_line(self.message)}"
         if not self.exception:
             return line
         return "\n".join([line, *(f"    {each}" for each in self.exception.splitlines())])

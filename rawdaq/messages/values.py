@@ -174,11 +174,13 @@ class ReadoutArray:
 
 
 def _slots(header: Mapping[str, Any]) -> tuple[int, ...]:
-    value = header.get("slots")
-    slots: list[Any] = value if isinstance(value, list) else [-1]
-    if not all(type(slot) is int and 0 <= slot < _MAX_SLOT for slot in slots) or sorted(set(slots)) != slots:
-        raise wrong_value(header, "slots", "a list of whole numbers, ascending")
-    return tuple(slots)
+    match header.get("slots"):
+        case [*slots] if all(type(slot) is int and 0 <= slot < _MAX_SLOT for slot in slots):
+            if sorted(set(slots)) == slots:
+                return tuple(slots)
+        case _:
+            pass
+    raise wrong_value(header, "slots", "a list of whole numbers, ascending")
 
 
 def _text(header: Mapping[str, Any], key: str) -> str:

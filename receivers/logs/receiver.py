@@ -65,7 +65,7 @@ class LogReceiver(ReceiverServer):
         self._by_level: Counter[str] = Counter()
         self.endpoint: Endpoint = LogEndpoint(lambda: LogConnection(self), self.ip, port)
         self.add_endpoint(self.endpoint)
-        options = ZmqOptions(zmq.PULL, is_bound=True, max_message_bytes=_MAX_MESSAGE_BYTES)
+        options = ZmqOptions(zmq.PULL, is_bound=True, max_message_bytes=_MAX_MESSAGE_BYTES, needs_peer=False)
         for address in endpoints:
             self.add_endpoint(ZmqEndpoint(address, options, self._plain_context, self._take_burst, self.log))
 

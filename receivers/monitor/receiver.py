@@ -57,7 +57,7 @@ class MonitorReceiver(ReceiverServer):
         self.refusals = Refusals(self.log, what="report")
         self._table = MonitorTable(offline_s, max_names)
         self._check_s = min(_CHECK_S, offline_s / 4)
-        options = ZmqOptions(zmq.PULL, is_bound=True, max_message_bytes=_MAX_MESSAGE_BYTES)
+        options = ZmqOptions(zmq.PULL, is_bound=True, max_message_bytes=_MAX_MESSAGE_BYTES, needs_peer=False)
         address = f"tcp://{host_port(ip, port) if port else f'{ip}:*'}"
         self.endpoint = ZmqEndpoint(address, options, self._plain_context, self._take, self.log)
         self.add_endpoint(self.endpoint)

@@ -77,6 +77,7 @@ def test_text_is_one_line_and_a_traceback_is_indented() -> None:
     assert LogRecord(NOW_NS, 20, "a\n", "b\x1b[31m\r\nc").text() == (
         "2026-11-21T00:00:00.123Z INFO a\\n b\\x1b[31m\\r\\nc"
     )
+    assert LogRecord(NOW_NS, 20, "", "door open").text() == "2026-11-21T00:00:00.123Z INFO door open"
 
 
 LINES: list[tuple[bytes, list[LogRecord | str]]] = [

@@ -37,6 +37,7 @@ class ZmqOptions:
         is_by_frame: frames are taken one by one, whatever message they belong to.
         is_whole: messages are taken as their parts, not copied where they are large, and their size.
         curve: the key files, where the connection is encrypted.
+        needs_peer: False where it is normal that no peer is there, which is then no problem of the component.
     """
 
     socket_type: int
@@ -47,6 +48,7 @@ class ZmqOptions:
     is_by_frame: bool = False
     is_whole: bool = False
     curve: CurveFiles | None = None
+    needs_peer: bool = True
 
 
 #: The parts of a message, and their size.
@@ -98,7 +100,9 @@ class ZmqEndpoint(Endpoint):
         self._context = context
         self._take = take
         self._log = log
-        self._zmq = ZmqSocket(address, options.is_bound, log, options.curve, used=self._read_what_came)
+        self._zmq = ZmqSocket(
+            address, options.is_bound, log, options.curve, options.needs_peer, used=self._read_what_came
+        )
         self._socket: zmq.Socket[bytes] | None = None
         self._next: asyncio.Handle | None = None
         self._mark = options.high_water_mark
@@ -220,4 +224,5 @@ class ZmqEndpoint(Endpoint):
 
     def status(self) -> dict[str, object]:
         """Return what `status` shows of this endpoint."""
-        return super().status() | {"messages": self.messages} | self._zmq.state.status()
+        peers = self._zmq.state.status() if self._options.needs_peer else {"peers": self._zmq.state.peers}
+        return super().status() | {"messages": self.messages} | peers

@@ -83,6 +83,13 @@ async def test_one_that_falls_silent_is_told_as_offline_in_time(context: Any, mo
     assert (status["components"], status["online"]) == (1, 0)
 
 
+async def test_a_monitor_to_which_nobody_speaks_has_no_problem() -> None:
+    async with serving(server := monitor(Keeper())):
+        assert server.receiver_status()["endpoints"] == [
+            {"address": server.endpoint.address, "held": [], "messages": 0, "peers": 0}
+        ]
+
+
 async def test_what_is_no_report_is_counted_and_skipped(context: Any) -> None:
     keeper = Keeper()
     async with serving(server := monitor(keeper, offline_s=60, max_names=1)):
