@@ -92,13 +92,11 @@ def test_the_pages_are_built_without_a_warning_and_load_nothing_from_elsewhere(t
     assert len(html) > 60
     loaded = re.compile(r'<(?:script|img|iframe)[^>]+src="?(https?://[^" >]+)|<link[^>]+href="?(https?://[^" >]+)')
     assert [match.group(0) for text in html for match in loaded.finditer(text)] == []
+    index = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS).with_suffix(".html").as_posix() for page in PAGES]
+    assert [page for page in pages if page.replace("README", "index") not in index] == []  # all are in the navigation
     schema = json.loads((tmp_path / "site/reference/station-file.schema.json").read_text())
     assert "receiver.RawReceiver" in schema["$defs"]
-
-
-def test_every_page_is_in_the_navigation() -> None:
-    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert [str(page.relative_to(DOCS)) for page in PAGES if f"{page.relative_to(DOCS)}" not in text] == []
 
 
 @pytest.fixture
@@ -188,3 +186,13 @@ def test_a_command_that_does_not_exist_is_found(words: str, what: str) -> None:
 
 def test_make_docs_is_a_target_of_the_makefile() -> None:
     assert "mkdocs build --quiet --strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_trial_of_a_set_up_uses_commands_that_exist() -> None:
+    text = (ROOT / "tools" / "setup_trial.sh").read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("until ") for line in text.splitlines()]
+    ours = [line for line in lines if line.startswith(tuple(f"{program} " for program in PROGRAMS))]
+    assert len(ours) >= 8
+    for line in ours:
+        (program, *words) = next(commands(line.partition(" >")[0]))
+        assert mistake(PROGRAMS[program], words) is None, line

@@ -5,8 +5,10 @@ A look can hang, as one at a network disk whose server is gone, so the program t
 
 import os
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from rawdaq.control.health.parts import count, entries, number
 from rawdaq.control.health.problem import Row
 
 _TIMEOUT_S = 2.0
+_THREADS = 32  # a thousand components have a thousand folders
 _STEADY_S = 600.0  # before that, what was written at the start says nothing of the days to come
 
 
@@ -92,21 +95,24 @@ def _entry(path: str, disk: Disk | str | None, grows: Mapping[int, int]) -> Row:
 def look_at(paths: Iterable[str], timeout_s: float = _TIMEOUT_S) -> dict[str, Disk | str]:
     """Return what is free at *paths*, or why that cannot be said; a path whose disk does not answer is missing.
 
-    Each disk is asked by a thread of its own: one that hangs does not keep the others, or the program, from going on.
+    Several threads look: a disk that hangs holds up one of them, neither the others nor the program.
     """
     found: dict[str, Disk | str] = {}
+    left = deque(sorted(set(paths)))
 
-    def look(path: str) -> None:
-        found[path] = _disk(Path(path))
+    def look() -> None:
+        with suppress(IndexError):  # nothing is left
+            while True:
+                path = left.popleft()
+                found[path] = _disk(Path(path))
 
-    threads = [threading.Thread(target=look, args=(path,), daemon=True) for path in sorted(set(paths))]
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(min(_THREADS, len(left)))]
+    end_s = time.monotonic() + timeout_s
     for thread in threads:
         thread.start()
-    left_s = timeout_s
     for thread in threads:
-        thread.join(left_s)
-        if thread.is_alive():
-            left_s = 0.0
+        thread.join(max(0.0, end_s - time.monotonic()))
+    left.clear()
     return dict(found)
 
 

@@ -46,8 +46,11 @@ def install(names: Sequence[str], is_user: bool, run_as: str | None, no_start: b
     It can be repeated, and has to be when a station file names new folders.
     """
     from rawdaq.control.systemd import units
+    from rawdaq.errors import ComponentError
 
     manager = _manager(is_user)
+    if not no_start and not manager.is_running:
+        raise ComponentError("systemd does not run here; --no-start lets components start at the next boot with it")
     with invocation.runtime_files() as runtime:
         components = _components(names, runtime)
         setup = _setup(manager, run_as, runtime)
@@ -59,7 +62,8 @@ def install(names: Sequence[str], is_user: bool, run_as: str | None, no_start: b
     if run_as is not None:
         _make_folders(run_as, setup.state_folders)
     try:
-        manager.call("daemon-reload")
+        if manager.is_running:
+            manager.call("daemon-reload")
         manager.call("enable", *named)
         if not no_start:
             manager.call("restart", *named)
@@ -87,14 +91,15 @@ def uninstall(names: Sequence[str], is_user: bool) -> int:
     chosen = {unit: installed[unit] for name in names for unit in _matching(name, installed)} if names else installed
     if not chosen:
         raise ComponentError(f"{manager.folder} has no units of rawdaq")
-    manager.call("disable", "--now", *chosen)
+    manager.call("disable", *(["--now"] if manager.is_running else []), *chosen)
     for path in chosen.values():
         path.unlink()
         if not any(path.parent.iterdir()):  # an administrator's own file stays
             path.parent.rmdir()
     if len(chosen) == len(installed):
         (manager.folder / units.TEMPLATE).unlink(missing_ok=True)
-    manager.call("daemon-reload")
+    if manager.is_running:
+        manager.call("daemon-reload")
     for unit in chosen:
         click.echo(f"{unit} is removed")
     return 0

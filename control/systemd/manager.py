@@ -10,6 +10,8 @@ from rawdaq.errors import ComponentError
 
 _TIMEOUT_S = 300.0  # a start returns when the component runs
 _OLDEST = 0
+#: Is there where systemd runs the machine, see sd_booted(3): not in a container, nor where an image is made.
+_BOOTED = Path("/run/systemd/system")
 
 
 class Manager:
@@ -38,6 +40,11 @@ class Manager:
             return _OLDEST
         found = re.match(r"systemd (\d+)", said.stdout)
         return int(found[1]) if found else _OLDEST
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs here; units can be enabled in any case, for the next boot."""
+        return _BOOTED.is_dir()
 
     def is_active(self, unit: str) -> bool:
         """Whether *unit* runs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rawdaq import config
-from rawdaq.control.systemd import units
+from rawdaq.control.systemd import manager, units
 from rawdaq.control.systemd.folders import writable
 from rawdaq.control.systemd.units import Setup
 from rawdaq.process.runtime_files import RuntimeFiles
@@ -52,15 +52,16 @@ def file(tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Return what puts a systemctl in place that notes its calls, and refuses those with a word."""
 
-    def put(refused: str = "nothing") -> Path:
+    def put(refused: str = "nothing", is_booted: bool = True) -> Path:
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
         (folder / "systemctl").write_text(FAKE.format(folder=folder, refused=refused))
         (folder / "systemctl").chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setattr(manager, "_BOOTED", folder if is_booted else folder / "none")
         return folder / "calls"
 
     return put
@@ -123,7 +124,7 @@ def test_a_failed_component_is_started_again_after_longer_and_longer_pauses() ->
 
 
 def test_install_writes_enables_and_starts_and_uninstall_takes_back(
-    file: Path, said: Said, systemctl: Callable[[str], Path], tmp_path: Path
+    file: Path, said: Said, systemctl: Callable[..., Path], tmp_path: Path
 ) -> None:
     calls, folder = systemctl("nothing"), tmp_path / "config/systemd/user"
     status, out, err = said.run("systemd", "install", "--user")
@@ -157,14 +158,28 @@ def test_install_writes_enables_and_starts_and_uninstall_takes_back(
     assert (status, "has no units of rawdaq" in err) == (1, True)
 
 
-def test_no_start_leaves_it_to_the_next_boot(file: Path, said: Said, systemctl: Callable[[str], Path]) -> None:
+def test_no_start_leaves_it_to_the_next_boot(file: Path, said: Said, systemctl: Callable[..., Path]) -> None:
     calls = systemctl("nothing")
     status, out, _ = said.run("systemd", "install", "--user", "--no-start", "Main")
     assert (status, f"{UNIT} starts at the next boot" in out) == (0, True)
     assert "restart" not in calls.read_text()
 
 
-def test_what_systemd_refuses_is_told_with_its_reason(file: Path, said: Said, systemctl: Callable[[str], Path]) -> None:
+def test_where_systemd_does_not_run_components_are_enabled_for_the_next_boot(
+    file: Path, said: Said, systemctl: Callable[..., Path]
+) -> None:
+    calls = systemctl(is_booted=False)
+    status, _, err = said.run("systemd", "install", "--user", "Main")
+    assert (status, "systemd does not run here; --no-start lets components start" in err) == (1, True)
+    assert said.run("systemd", "install", "--user", "--no-start", "Main")[0] == 0
+    assert said.run("systemd", "uninstall", "--user", "Main")[0] == 0
+    assert [line for line in calls.read_text().splitlines() if "version" not in line] == [
+        f"--user enable {UNIT}",
+        f"--user disable {UNIT}",
+    ]
+
+
+def test_what_systemd_refuses_is_told_with_its_reason(file: Path, said: Said, systemctl: Callable[..., Path]) -> None:
     systemctl("enable")
     status, _, err = said.run("systemd", "install", "--user", "Main")
     assert status == 1
@@ -173,7 +188,7 @@ def test_what_systemd_refuses_is_told_with_its_reason(file: Path, said: Said, sy
 
 
 def test_a_component_that_runs_already_is_not_started_a_second_time(
-    station: Path, runtime: RuntimeFiles, said: Said, systemctl: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    station: Path, runtime: RuntimeFiles, said: Said, systemctl: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systemctl("nothing")
     assert said.run("start", "Main")[0] == 0
@@ -192,7 +207,7 @@ def test_a_component_that_runs_already_is_not_started_a_second_time(
     ],
 )
 def test_wrong_words_change_nothing(
-    file: Path, said: Said, systemctl: Callable[[str], Path], words: list[str], status: int, reason: str, tmp_path: Path
+    file: Path, said: Said, systemctl: Callable[..., Path], words: list[str], status: int, reason: str, tmp_path: Path
 ) -> None:
     systemctl("nothing")
     found, _, err = said.run("systemd", *words)
