@@ -25,7 +25,7 @@ class CoincidenceSettings(Settings):
 
 
 class TriggerSettings(Settings):
-    """A STA/LTA trigger: what it listens to, and when it is on.
+    """The block `Trigger`: finds events in the component's own streams by STA/LTA, and publishes them beside these.
 
     >>> TriggerSettings(sta_s=0.5, lta_s=30, on=4, off=1.5).min_s
     0.0

@@ -1,6 +1,5 @@
 """Where the messages of a receiver come from: datagrams, TCP connections, ZMQ, a serial line."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,13 @@ from pydantic import AfterValidator, Field
 
 from rawdaq.errors import InvalidValue
 from rawdaq.sockets.endpoint import check_host
+from rawdaq.sockets.networks import check_network
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 HostName = Annotated[str, AfterValidator(check_host)]
 Transport = Literal["udp", "tcp"]
 ZmqPattern = Literal["sub", "pull"]
-
-
-def _network(text: str) -> str:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address or network like 192.0.2.7 or 192.0.2.0/24") from None
-    return text
 
 
 def _check_addresses(addresses: list[str]) -> list[str]:
@@ -34,7 +26,7 @@ def _check_addresses(addresses: list[str]) -> list[str]:
     return addresses
 
 
-Senders = list[Annotated[str, AfterValidator(_network)]]
+Senders = list[Annotated[str, AfterValidator(check_network)]]
 ZmqAddresses = Annotated[list[str], AfterValidator(_check_addresses)]
 Megabytes = Annotated[float, Field(gt=0, le=1000)]
 

@@ -1,11 +1,10 @@
 """The base of receivers of events: reads messages, counts by sender, and publishes each event."""
 
 import asyncio
-import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import zmq
@@ -22,12 +21,12 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions, plain_address
 from rawdaq.sockets.endpoint import Endpoint
+from rawdaq.sockets.networks import Networks
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import ZmqEndpoint, ZmqOptions
 
 FOREIGN_SENDER = "foreign sender"
 _FULL = f"more than {MAX_CONNECTIONS} connections"
-_MAX_SENDERS = 4096  # for which it is remembered whether they are ours
 _LOG_S = 10.0
 _CHECK_S = 1.0
 _MAX_MESSAGE_BYTES = 1 << 20  # of ZMQ: more than any event has
@@ -62,8 +61,7 @@ class EventServer(ReceiverServer):
         self.refusals = Refusals(self.log, what="message")
         self.connections = 0
         self._topic = topic_of(Kind.EVENT, station, name)
-        self._networks = [ipaddress.ip_network(each, strict=False) for each in inputs.senders]
-        self._is_ours = lru_cache(_MAX_SENDERS)(self._is_in_a_network)
+        self._is_ours = Networks(inputs.senders).has
         self._missed = Outage(self.log, _LOG_S)
         self._backwards: Counter[str] = Counter()
         self._has_missed = asyncio.Event()
@@ -108,7 +106,7 @@ class EventServer(ReceiverServer):
 
     def refusal(self, sender: str) -> str | None:
         """Return why a connection of *sender* is not taken, None when it is."""
-        if self._networks and not self._is_ours(sender):
+        if not self._is_ours(sender):
             return FOREIGN_SENDER
         return _FULL if self.connections >= MAX_CONNECTIONS else None
 
@@ -148,7 +146,7 @@ class EventServer(ReceiverServer):
             at += size
             if origin[0] != host:
                 host, sender = origin[0], plain_address(origin[0])
-                is_ours = not self._networks or self._is_ours(sender)
+                is_ours = self._is_ours(sender)
             if is_ours:
                 found += self._messages(self.sources.of(sender), sender, message, received_ns)
             else:
@@ -164,10 +162,6 @@ class EventServer(ReceiverServer):
         for parts in burst:
             found += self._messages(source, sender, parts[-1], received_ns)
         self._publish(found, endpoint)
-
-    def _is_in_a_network(self, sender: str) -> bool:
-        address = ipaddress.ip_address(sender)
-        return any(address in network for network in self._networks)
 
     # ------------------------------------------------------------------------------------------------- one message
 

@@ -2,7 +2,7 @@
 
 import { addressWith } from "../app/address.js";
 import { now } from "../app/clock.js";
-import { counted } from "../dom/format.js";
+import { counted, duration } from "../dom/format.js";
 import { choice, h, labelled, link, setText } from "../dom/h.js";
 import { List } from "../dom/list.js";
 import { matcher, stationsOf } from "../dom/stations.js";
@@ -183,9 +183,13 @@ class Traces {
     setText(this.note, count ? "" : "No station here has a live publisher, or none is like that.");
   }
 
-  showTable({ left_out, missing }) {
+  showTable({ streams, left_out, missing }) {
     const without = Object.keys(missing).length;
+    const kept = Math.max(...streams.map(({ history_s }) => history_s));
     const parts = [
+      streams.length &&
+        this.sheet.windowS > kept &&
+        `the server keeps ${duration(kept)} of live streams (its option --history)`,
       left_out && `${left_out} streams are left out`,
       without && `${without} without live traces: ${Object.keys(missing)[0]}: ${Object.values(missing)[0]}`,
     ];

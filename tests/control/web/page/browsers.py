@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ class Watched:
             " return found.length > 0 && found.filter(Boolean).length >= part * found.length; }",
             arg=arguments,
         )
+
+    async def stop_clock(self) -> None:
+        """Let time stand still in the page, whose clock must be the test's, from the next second on."""
+        now_ms = await self.page.evaluate("Date.now()")
+        await self.page.clock.pause_at(datetime.fromtimestamp(now_ms / 1000 + 1, UTC))
 
     async def corner(self) -> tuple[int, int, int]:
         """Return the colour of the first pixel of the canvas."""

@@ -82,6 +82,11 @@ class MadeUpServer:
         for socket in list(self._open):
             await socket.close(1012)
 
+    @property
+    def viewers(self) -> int:
+        """How many WebSockets of traces are open."""
+        return sum(socket.url.path.endswith("/live") for socket in self._open)
+
     def tell(self) -> None:
         """Send what the contents are now."""
         for changed in self._changed.values():

@@ -113,3 +113,47 @@ async def test_every_module_is_there_and_loads(open_page: Open) -> None:
     preloaded = {name for name in names if f'modulepreload" href="/page/{name}"' in html}
     assert preloaded == {name for name in names if name.startswith(("app/", "dom/", "draw/"))}
     assert len(names) > 30
+
+
+PAINT = """async ([values, half, gapAt]) => {
+  const { Columns } = await import("/page/draw/columns.js");
+  const { drawTrace, Picture } = await import("/page/draw/paint.js");
+  const columns = new Columns(100, values.length);
+  values.forEach((value, k) => k === gapAt || columns.add(
+    { firstMs: 100 * k, perS: 10, n: 1, values: Int32Array.of(value), isColumns: false }));
+  const picture = new Picture(values.length, 11);
+  drawTrace(picture, columns, { x: 0, y: 0, width: values.length, height: 11 }, 0, { centre: 0, half },
+    { colour: 1, gapColour: 2 });
+  return Array.from({ length: 11 }, (_, y) => Array.from({ length: values.length },
+    (_, x) => ".#g"[picture.pixels[y * values.length + x]]).join(""));
+}"""
+
+
+async def test_steep_signals_are_lines_and_large_ones_are_clipped(open_page: Open) -> None:
+    watched = await open_page(MadeUpServer(Contents.of([])))
+    assert await watched.page.evaluate(PAINT, [[-4, 4, 4, -4], 5, -1]) == [
+        "....",
+        ".###",
+        ".#.#",
+        ".#.#",
+        ".#.#",
+        ".#.#",
+        ".#.#",
+        ".#.#",
+        ".#.#",
+        "##.#",
+        "....",
+    ]
+    assert await watched.page.evaluate(PAINT, [[0, 0, 99, 0, 0], 5, 3]) == [
+        "..#..",
+        "..#..",
+        "..#..",
+        "..#..",
+        "..#..",
+        "###.#",
+        ".....",
+        ".....",
+        ".....",
+        "...g.",
+        "...g.",
+    ]

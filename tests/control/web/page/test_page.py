@@ -50,7 +50,7 @@ async def test_a_thousand_stations_the_worst_first(open_page: Open) -> None:
     "options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
 )
 async def test_the_overview_is_for_everybody(open_page: Open, options: dict[str, object]) -> None:
-    watched = await open_page(MadeUpServer(Contents.network(100, now_ms=now_ms())), **options)
+    watched = await open_page(MadeUpServer(Contents.network(24, now_ms=now_ms())), **options)
     await watched.page.locator(".tiles li").first.wait_for()
     assert not await watched.is_too_wide()
     assert await watched.axe() == []
@@ -80,6 +80,7 @@ async def test_the_order_changes_some_seconds_after_a_state(open_page: Open) -> 
     watched = await open_page(made_up, has_clock=True)
     page = watched.page
     await page.locator(".tiles li").first.wait_for()
+    await watched.stop_clock()
     made_up.contents.components["XX.A002.RawReceiver"] |= {"condition": "no data", "number": 900}
     made_up.tell()
     await page.get_by_role("link", name="A002 no data").wait_for()
@@ -214,11 +215,14 @@ async def test_a_component_of_many_stations_shows_each_of_them(open_page: Open) 
     assert await page.locator(".tiles .name").all_text_contents() == ["AAA", "HUB", "CCC"]
 
 
-async def test_mistakes_in_station_files_are_shown_as_text(open_page: Open) -> None:
+async def test_mistakes_and_problems_are_shown_as_text(open_page: Open) -> None:
     made_up = demo()
     made_up.contents.mistakes = ["demo.yaml:3: unknown key <i>hots</i>"]
+    made_up.contents.components[KEY] |= {"condition": "late", "number": 500, "sentence": "<img src=x> is late"}
     watched = await open_page(made_up)
     await watched.page.get_by_text("demo.yaml:3: unknown key <i>hots</i>").wait_for()
+    await watched.page.get_by_text("<img src=x> is late").wait_for()
+    assert await watched.page.locator("img").count() == 0
     assert await watched.axe() == []
 
 
@@ -251,3 +255,21 @@ async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
         "amplitude": ["0", "1250", "-0.25", "2.6e6", "1.2e-4", UNKNOWN],
         "msOf": [1795953973250, 1795953973000],
     }
+
+
+async def test_no_view_scrolls_sideways_on_a_phone(open_page: Open) -> None:
+    made_up = MadeUpServer(Contents.of([component(KEY, coordinates=place(38.1, 13.4))]))
+    made_up.contents.lines = [log_line(now_ms(), "WARNING", "a" * 300)]
+    watched = await open_page(made_up, **PHONE)
+    page = watched.page
+    for address, text in {
+        "/traces": "1 of 1, 1 station",
+        "/map": "DEMO",
+        "/clients": "live, archive",
+        f"/logs/{KEY}": "a" * 300,
+        "/s/XX.DEMO/00.HHZ": "Numbers",
+    }.items():
+        await page.goto(f"{watched.url}{address}")
+        await page.locator("main").get_by_text(text).first.wait_for()
+        assert not await watched.is_too_wide(), address
+        assert await watched.axe() == [], address

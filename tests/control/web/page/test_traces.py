@@ -7,6 +7,7 @@ import pytest
 from tests.control.web.page.conftest import Open
 from tests.control.web.page.made_up import Contents, component
 from tests.control.web.page.made_up_server import MadeUpServer, now_ms
+from tests.helpers import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -94,6 +95,8 @@ async def test_three_hundred_traces(open_page: Open) -> None:
     await watched.until_painted("li:nth-child(100) .slot", 0.95)
     await watched.page.locator("li:nth-child(300) .slot").scroll_into_view_if_needed()
     await watched.until_painted("li:nth-child(300) .slot", 0.95)
+    await watched.page.get_by_role("button", name="10 min").click()
+    await watched.page.get_by_text("the server keeps 00:02:00 of live streams").wait_for()
 
 
 async def test_larger_and_stopped_by_keys(open_page: Open) -> None:
@@ -120,11 +123,11 @@ async def test_a_phone_shows_traces_below_their_labels(open_page: Open) -> None:
 async def test_a_helicorder_of_any_day_has_its_gaps(open_page: Open, address: str) -> None:
     made_up = demo()
     made_up.contents.gaps = [(1_795_788_120_000, 1_795_788_840_000)]  # 2026-11-27, from 14:02 to 14:14
-    watched = await open_page(made_up, f"{STATION}/00.HHZ/{address}")
-    await watched.page.get_by_text("14:02:0").wait_for()
+    watched = await open_page(made_up, f"{STATION}/00.HHZ/{address}", viewport={"width": 700, "height": 700})
+    await watched.page.get_by_text("to 14:1").wait_for()
     gaps = await watched.page.locator(".gaps li").all_text_contents()
     assert len(gaps) == 1
-    assert re.fullmatch(r"14:02:0\d to 14:1(3:5|4:0)\d, 00:1(1:5|2:0)\d", gaps[0])
+    assert re.fullmatch(r"14:0(1:5|2:0)\d to 14:1(3:5|4:0)\d, 00:1(1:5|2:0)\d", gaps[0])
     assert await watched.page.locator(".drum .rows li").count() == 24
     assert await watched.axe() == []
     await watched.page.keyboard.press("]")
@@ -142,3 +145,19 @@ async def test_a_stream_alone_has_its_numbers_and_its_latency(open_page: Open) -
     await watched.page.locator(slot).hover(position={"x": 400, "y": 20})
     await watched.page.get_by_text(" to ").first.wait_for()
     assert await watched.axe() == []
+
+
+async def test_a_hidden_tab_is_sent_nothing_and_has_all_when_it_is_seen(open_page: Open) -> None:
+    made_up = demo()
+    hide = "Object.defineProperty(document, 'hidden', { get: () => window.isHidden ?? false })"
+    watched = await open_page(made_up, STATION, script=hide, has_clock=True)
+    await watched.until_painted(FIRST, 0.95)
+    change = "isHidden => { window.isHidden = isHidden; document.dispatchEvent(new Event('visibilitychange')); }"
+    await watched.page.evaluate(change, True)
+    await watched.page.clock.run_for(10_000)
+    assert made_up.viewers == 1
+    await watched.page.clock.run_for(21_000)
+    await until(lambda: made_up.viewers == 0)
+    await watched.page.evaluate(change, False)
+    await until(lambda: made_up.viewers == 1)
+    assert await watched.page.get_by_text("Connection to the server lost").count() == 0
