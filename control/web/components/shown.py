@@ -1,5 +1,6 @@
 """What the page gets of a component: from its entry in ``status --json`` to the models; no I/O, no clock."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -18,9 +19,11 @@ from rawdaq.control.web.models import (
     Stream,
     Time,
 )
+from rawdaq.errors import InvalidValue
 from rawdaq.stream_id import StreamId
 from rawdaq.times import to_iso
 
+_NAMES = 10_000  # remembered
 _HOUR = 60
 _DAY = 1440
 _EVERYWHERE = re.compile(r"^tcp://(0\.0\.0\.0|\*|\[::\]):")
@@ -35,6 +38,21 @@ _PUBLISHER_KEYS = {"class", "state", "paused_reason", "problem", "delivered", "w
 def iso(time_ns: int) -> Time:
     """Return a time as all JSON has it."""
     return to_iso(time_ns, 9)
+
+
+@functools.lru_cache(_NAMES)
+def stream_id(name: str) -> StreamId | None:
+    """Return the stream that is called *name*; None: none can be, as of a component of another version."""
+    try:
+        return StreamId.parse(name)
+    except InvalidValue:
+        return None
+
+
+def said_of_streams(row: Row) -> dict[StreamId, Row]:
+    """Return what a component says of its streams."""
+    found = parts(row.get("streams"))
+    return {stream: said for name, said in found.items() if (stream := stream_id(name)) is not None}
 
 
 class Verdict(NamedTuple):
@@ -94,7 +112,7 @@ def component(about: Answered) -> Component:
     """Return a component in a list."""
     row = about.row
     publishers = parts(row.get("publishers"))
-    streams = parts(row.get("streams"))
+    streams = {str(each): said for each, said in said_of_streams(row).items()}
     named = row.get("publishers")
     slow = {name for each in parts(row.get("decimation")).values() for name in _values(each.get("streams"))}
     latencies = [
@@ -130,16 +148,22 @@ def component(about: Answered) -> Component:
     )
 
 
-def stream(name: str, about: Answered, verdict: Verdict, history: StreamHistory) -> Stream:
-    """Return a stream in a list."""
+def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, history: StreamHistory) -> Stream:
+    """Return a stream in a list.
+
+    Args:
+        selected: which.
+        said: what its component says of it.
+        about: its component.
+        verdict: what is wrong with it.
+        history: what was of it.
+    """
     row = about.row
-    said = parts(row.get("streams"))[name]
-    selected = StreamId.parse(name)
     has_come = _count(said.get("packets")) > 0
     last = _text(said.get("last_sample"))
     return Stream(
         **verdict.fields(),
-        id=name,
+        id=str(selected),
         component=str(row["component"]),
         station=f"{selected.network}.{selected.station}",
         rate_hz=_rate(said) if has_come else None,
@@ -162,7 +186,7 @@ def stream(name: str, about: Answered, verdict: Verdict, history: StreamHistory)
         overlap_s=_number(said.get("overlap_s")) or 0.0,
         backwards=_count(said.get("backwards")),
         rate_mismatches=_count(said.get("rate_mismatches")),
-        has_live=source(selected, about).address is not None,
+        has_live=source(selected, said, about).address is not None,
         has_archive=any(selected.matches(each.streams) for each in archives(about.settings)),
     )
 
@@ -271,15 +295,14 @@ def archives(settings: ComponentSettings | None) -> list[ArchivePlace]:
     ]
 
 
-def source(stream_id: StreamId, about: Answered) -> Source:
-    """Return where a stream comes from."""
+def source(selected: StreamId, said: Row, about: Answered) -> Source:
+    """Return where a stream comes from; *said* is what its component says of it."""
     row, settings = about.row, about.settings
-    said = parts(row.get("streams")).get(str(stream_id), {})
     patterns = {each.name: each.streams for each in settings.publishers} if settings else {}
     addresses = (
         address
         for name, each in parts(row.get("publishers")).items()
-        if stream_id.matches(patterns.get(name, ())) and (address := live_address(each, name, settings))
+        if selected.matches(patterns.get(name, ())) and (address := live_address(each, name, settings))
     )
     address = next(addresses, None)
     return Source(

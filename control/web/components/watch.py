@@ -13,7 +13,7 @@ from rawdaq.control.web.components.asking import Asker
 from rawdaq.control.web.components.catalog import Catalog, Listed
 from rawdaq.control.web.components.events import EventMemory
 from rawdaq.control.web.components.known import Known
-from rawdaq.control.web.components.shown import iso
+from rawdaq.control.web.components.shown import iso, stream_id
 from rawdaq.control.web.live.hub import Source
 from rawdaq.control.web.messages import ChangesRequest
 from rawdaq.control.web.models import Event
@@ -56,7 +56,8 @@ class Watch:
         self.mistakes: Sequence[str] = ()
         self.is_listed = asyncio.Event()
         self._catalog, self._asker = catalog, asker
-        self._outage = Outage(log, _REMIND_S)
+        self._log = log
+        self._outage, self._bugs = Outage(log, _REMIND_S), Outage(log, _REMIND_S)
         self._interests: dict[object, ChangesRequest] = {}
         self._looked_at: set[str] | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -145,7 +146,8 @@ class Watch:
         for request in self._interests.values():
             if known.key in request.details:
                 return True
-            if request.streams and any(StreamId.parse(name).matches(request.streams) for name in known.streams):
+            streams = filter(None, map(stream_id, known.streams))
+            if request.streams and any(stream.matches(request.streams) for stream in streams):
                 return True
         return False
 
@@ -163,8 +165,14 @@ class Watch:
             self._ask_for(known, is_status=is_status), name=f"asking {known.key}"
         )
         self._asking[known.key] = task
-        task.add_done_callback(lambda _: self._asking.pop(known.key, None))
+        task.add_done_callback(lambda done: self._end_asking(known.key, done))
         return task
+
+    def _end_asking(self, key: str, task: asyncio.Task[None]) -> None:
+        self._asking.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None and self._bugs.is_due:
+            self._log.error("what %s says cannot be shown", key, exc_info=error)
+            self._bugs.log("the page shows what it said before; this is a bug")
 
     async def _ask_for(self, known: Known, *, is_status: bool) -> None:
         run = known.target.running
@@ -252,7 +260,11 @@ class Watch:
     def sources(self) -> Mapping[StreamId, Source]:
         """Return where each stream comes from; another mapping when something has changed."""
         of = {known.key: known.sources() for known in self.known.values()}
-        found = {(stream := StreamId.parse(name)): of[known.key][stream] for name, known in self.by_stream().items()}
+        found = {
+            stream: of[known.key][stream]
+            for name, known in self.by_stream().items()
+            if (stream := stream_id(name)) is not None
+        }
         if found != self._sources:
             self._sources = found
         return self._sources

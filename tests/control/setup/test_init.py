@@ -51,6 +51,15 @@ def test_the_station_file_that_is_written_fits_the_device(said: Said, tmp_path: 
     assert [publisher.name for publisher in component.publishers] == ["live", "archive"]
 
 
+def test_the_station_file_says_where_the_station_is(said: Said, tmp_path: Path) -> None:
+    place = ["--latitude", "-47.5", "--longitude", "8.25", "--elevation", "512"]
+    with device(playing(THREE)) as port:
+        assert said.run("init", "XX.A", "--device", f"127.0.0.1:{port}", "--channels", "1-3", *place)[0] == 0
+    station = config.load(tmp_path / "XX.A.yaml").station
+    assert (station.latitude_deg, station.longitude_deg, station.elevation_m) == (-47.5, 8.25, 512)
+    assert station.location == "00"
+
+
 def test_two_sensors_of_one_device_are_named_by_their_kinds(said: Said) -> None:
     channels = {number: Described("200") for number in range(1, 8)}
     words = ["--sensor", "short-period", "--sensor", "4-6=accelerometer", "--sensor", "7=infrasound"]
@@ -158,6 +167,7 @@ def test_an_address_where_nothing_listens_is_named(said: Said) -> None:
         (["--device", "a", "--stationxml", "a.xml"], "metadata need the station's codes: init NET.STA"),
         (["XX.A", "--device", "a", "--scml", "a.xml"], "metadata need --latitude, --longitude, --elevation"),
         (["XX.A", "--device", "a", "--site", "Here"], "add --stationxml FILE or --scml FILE"),
+        (["XX.A", "--device", "a", "--latitude", "1"], "--latitude and --longitude belong together"),
         (["XX", "--device", "a"], "'XX' is not NET.STA"),
         (["XX.A", "--sensor", "geophone"], "--sensor needs --device HOST:PORT."),
         ([], "Missing argument '[NET.STA]', or --device HOST:PORT."),

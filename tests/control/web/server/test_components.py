@@ -11,6 +11,7 @@ import zmq.asyncio
 
 from rawdaq.control.names import Target
 from rawdaq.control.rest.routes import Refused
+from rawdaq.control.web.archive import columns
 from rawdaq.control.web.components import asking
 from rawdaq.control.web.components.asking import Asker
 from rawdaq.control.web.components.catalog import Catalog
@@ -24,6 +25,7 @@ from rawdaq.control.web.models import Command, Coordinates
 from rawdaq.errors import CommandError, NoAnswer
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.protocols.command import encode_error, encode_reply
+from rawdaq.stream_id import StreamId
 from tests import outside
 from tests.control.conftest import runtime as outside_runtime
 from tests.helpers import until, wait_for
@@ -331,3 +333,54 @@ async def test_a_component_is_started_restarted_and_stopped(runtime_of_outside: 
     with pytest.raises(Refused, match="is in no valid station file"):
         await orders.do(known.__class__(Target(known.key, "x", None, None), None, 0), "start")
     asker.close()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"streams": {"no stream": {"packets": 1}, "XX.A.00.HHZ": {"packets": "many", "latency_s": None, "gaps": 2.5}}},
+        {"streams": [], "publishers": {"x": 3, "y": {"subscribers": 7, "state": None}}, "receiver": 4},
+        {"receiver": {"endpoints": [3, {"address": None}]}, "decimation": {"slow": {"streams": 3}}, "journal": []},
+    ],
+)
+def test_what_another_version_says_is_shown_as_far_as_it_can_be(
+    folder: Path, runtime: RuntimeFiles, status: Any
+) -> None:
+    known = Known(target_of(folder, runtime), None, 0)
+    known.take({"state": "running", **status}, 0.1, MINUTE_NS, is_status=True)
+    assert known.show(2)
+    assert known.detail().state == "running"
+    assert "no stream" not in known.streams
+    known.take(b"bytes", 0.1, MINUTE_NS, is_status=True)
+    known.show(3)
+    assert "it answers b'bytes'" in known.shown.value["sentence"]
+
+
+async def test_an_answer_that_finds_a_bug_is_logged_and_harms_no_other(
+    folder: Path, answering: Answering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug of the test")
+
+    monkeypatch.setattr(Known, "take", broken)
+    asker = Asker(answering.runtime)
+    watch = Watch(Catalog(folder, answering.runtime), asker, LOG)
+    with answering.runtime.hold("XX.A.Demo", folder / "a.yaml", 10.0):
+        await watch.list_now()
+        task = asyncio.create_task(answering.answer(encode_reply({})))
+        with pytest.raises(RuntimeError, match="a bug of the test"):
+            await watch.refresh(watch.known["XX.A.Demo"])
+        await task
+    assert "what XX.A.Demo says cannot be shown" in caplog.text
+    assert "a bug of the test" in caplog.text
+    asker.close()
+
+
+async def test_columns_that_many_ask_for_at_once_are_refused_after_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_MOST_WAITING", 3)
+    past = columns.PastColumns()
+    grid = columns.Grid.over(0, 10**9, 10)
+    asked = [past.answer(StreamId("XX", "A", "00", "HHZ"), grid, [], [], 0.0, "") for _ in range(5)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [each.status for each in answers if isinstance(each, Refused)] == [503, 503]
+    assert [each.etag for each in answers if isinstance(each, columns.Answer)] == [answers[0].etag] * 3  # type: ignore[union-attr]

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from rawdaq.control.rest import sockets as rest_sockets
 from rawdaq.control.web.live import hub as hub_module
+from rawdaq.control.web.live import viewer as viewer_module
 from rawdaq.control.web.live.hub import Hub
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
@@ -138,8 +140,11 @@ async def test_publishers_are_left_some_time_after_the_last_viewer(
         assert client.server.hub.memory_of(HHZ) is None
 
 
-async def test_a_viewer_that_is_too_slow_learns_what_it_missed(tmp_path: Path, runtime: RuntimeFiles) -> None:
+async def test_a_viewer_that_is_too_slow_learns_what_it_missed_and_one_that_takes_nothing_is_cut(
+    tmp_path: Path, runtime: RuntimeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client stops reading; what is dropped for it is said, and what follows is right."""
+    monkeypatch.setattr(viewer_module, "_MAX_WAITING_BYTES", 1 << 18)
     async with served(tmp_path, runtime) as client, client.socket("/live") as talk:
         await client.station.feed(0.5, BEGIN_NS, rate_hz=400.0)
         await is_known(client, HHZ)
@@ -158,6 +163,14 @@ async def test_a_viewer_that_is_too_slow_learns_what_it_missed(tmp_path: Path, r
         assert talk.told[1]["skipped_s"] > 0
         last = client.station._indices[HHZ] - 1
         await talk.read_until(lambda: talk.blocks[0][-1][2][-1] == last)
+        monkeypatch.setattr(rest_sockets, "_STUCK_S", 0.05)
+        talk.socket.transport.pause_reading()
+        while client.server.hub._viewers:
+            await client.station.feed(50, BEGIN_NS, rate_hz=400.0, packet_s=50)
+            await until(lambda: memory._samples.count == client.station._indices[HHZ] - 200)
+        talk.socket.transport.resume_reading()
+        with pytest.raises(ConnectionClosed):
+            await talk.read_until(lambda: False)
 
 
 async def test_a_hub_without_a_client_leaves_nothing_behind(tmp_path: Path, runtime: RuntimeFiles) -> None:

@@ -32,9 +32,10 @@ def at(seconds: float) -> str:
 
 
 async def archived(client: Client, seconds: float) -> None:
-    """Return when the archive has so much."""
+    """Return when the archive has so much, and the server knows the stream."""
     await client.station.feed(seconds, BEGIN_NS)
     await client.station.delivered()
+    await until(lambda: str(HHZ) in client.server.watch.by_stream())
 
 
 async def columns(client: Client, **parameters: Any) -> tuple[float, float, Any, str]:
@@ -169,7 +170,7 @@ async def _shared(tmp_path: Path, runtime: RuntimeFiles) -> AsyncIterator[Client
 
 async def test_lists_and_details_are_what_the_models_say(client: Client) -> None:
     await archived(client, 2)
-    await until(lambda: client.server.watch.known[KEY].streams)
+    await until(lambda: client.server.watch.known[KEY].streams[str(HHZ)].value["samples"] == 200)
     listed = TypeAdapter(models.Components).validate_python(await client.get("/components"))
     (component,) = listed.components
     assert (component.key, component.state, component.has_live, component.has_archive) == (KEY, "running", True, True)
