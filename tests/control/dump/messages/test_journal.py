@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rawdaq.control.dump.command import main
-from rawdaq.journal.entries import EntryEncoder
+from rawdaq.journal.entries import EntryEncoder, Item
 from rawdaq.messages.message import Message
 from rawdaq.store.store import Store
 from rawdaq.subscriber.journal_messages import JournalMessages
@@ -16,13 +16,14 @@ from tests.makers import START_NS, message, packet
 EVENTS = [message(index).published(index, "T", START_NS + index) for index in (0, 1, 4)]
 LOG = Message("~log", {"message": "started", "level": 20, "name": "daq"}).published(0, "Logs", START_NS)
 NO_LOG = Message("~log", {"level": 20}).published(1, "Logs", START_NS)
+ITEMS: list[Item] = [packet(0), EVENTS[0], LOG, b"plain", EVENTS[1], NO_LOG, packet(1), EVENTS[2]]
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     encoder = EntryEncoder()
     with Store(tmp_path / "journal") as store:
-        for number, item in enumerate([packet(0), EVENTS[0], LOG, b"plain", EVENTS[1], NO_LOG, packet(1), EVENTS[2]]):
+        for number, item in enumerate(ITEMS):
             store.append([encoder.encode(item, number, START_NS)])
     return tmp_path / "journal"
 
