@@ -23,7 +23,7 @@ from tests.names import Names
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-_GRACE_S = 5.0  # a thread or a child that is on its way out may take so long on a loaded machine
+_GRACE_S = 5.0  # a task, a thread or a child that is on its way out may take so long on a loaded machine
 _PROC = Path("/proc/self")
 _NOT_OURS = ("/dev/", "/proc/", sys.prefix)
 
@@ -81,7 +81,7 @@ async def _no_task_is_left() -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if left:
-        _, left = await asyncio.wait(left, timeout=0.5)
+        _, left = await asyncio.wait(left, timeout=_GRACE_S)
     assert not left, f"tasks left behind: {sorted(task.get_name() for task in left)}"
 
 

@@ -273,7 +273,7 @@ def networks(draw: st.DrawFn) -> list[tuple[int, int]]:
     return sorted(arrivals)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(networks(), st.booleans())
 def test_each_received_packet_comes_out_once_in_order_and_in_time(
     arrivals: list[tuple[int, int]], in_runs: bool

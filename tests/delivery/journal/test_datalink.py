@@ -1,5 +1,6 @@
 """DataLinkPublisher behind a journal: a server gets every sample, also those of half-filled records, after a kill."""
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ async def test_a_server_gets_every_sample_after_a_kill(tmp_path: Path, is_settle
             assert fanout.journal is not None
             if is_settled:
                 await fanout.journal.settle()
+                await asyncio.to_thread(fanout.journal.store.store.sync)  # before the kill
         await first.aclose()
         assert 0 < len(server.packets) < 20
         async with journalled(tmp_path, [DataLinkPublisher(url, flush_after_s=60.0)]) as fanout:

@@ -130,6 +130,7 @@ async def test_patterns_select_what_a_publisher_gets_and_its_cursor_moves_all_th
         await fanout.journal.drain()  # type: ignore[union-attr]
         (outlet,) = fanout.journal.outlets  # type: ignore[union-attr]
         await outlet.cursor.settle()
+        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
         assert outlet.cursor.base == fanout.journal.store.store.end_position  # type: ignore[union-attr]
     assert {each.stream for each in keeper.kept} == {HHN}
 
@@ -145,6 +146,7 @@ async def test_half_filled_records_begin_anew_after_a_kill_with_their_first_samp
         await until(lambda: not len(outlet.queue))
         await until(lambda: not len(outlet.worker.queue))
         await outlet.cursor.settle()
+        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
     second = MustKeepRecords("archive")
     async with journalled(tmp_path, [second]) as fanout:
         for index in range(cut, 12):
@@ -163,6 +165,7 @@ async def test_runs_are_cut_at_the_sample_where_a_record_had_ended(tmp_path: Pat
         await until(lambda: first.kept)
         await until(lambda: not len(outlet.queue) and not len(outlet.worker.queue))
         await outlet.cursor.settle()
+        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
     assert 0 < sum(record.sample_count for record in first.kept) % 100
     second = MustKeepRecords("archive")
     async with journalled(tmp_path, [second]) as fanout:
@@ -182,6 +185,7 @@ async def test_what_records_refuse_does_not_hold_the_cursor(tmp_path: Path) -> N
         await fanout.journal.drain()  # type: ignore[union-attr]
         await until(lambda: not len(outlet.queue))
         await outlet.cursor.settle()
+        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
         assert outlet.cursor.base == fanout.journal.store.store.end_position  # type: ignore[union-attr]
     assert values(keeper.kept) == list(range(200))
 

@@ -9,7 +9,7 @@ from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.source import Source
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from tests.fanouts import HHN
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.journals import archived, journalled, kill_archive
 from tests.makers import STREAM, packet
 
@@ -63,7 +63,7 @@ async def test_what_was_not_recognised_yet_is_recognised_by_the_next_start(
             begin = fanout.journal.outlets[0].cursor.base
             await until(lambda: reads > 2)
             await until(lambda: not len(fanout.journal.outlets[0].queue))  # type: ignore[union-attr]
-            async with asyncio.timeout(10.0):  # what the queue gave away may still be on its way into the archive
+            async with asyncio.timeout(DEADLINE_S):  # what the queue gave away may still be on its way into the archive
                 while fanout.journal.outlets[0].cursor.base == begin:
                     await fanout.journal.settle()
                     await asyncio.sleep(0)

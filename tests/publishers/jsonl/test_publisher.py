@@ -1,11 +1,10 @@
 """JsonLinesPublisher: whole lines, each once, also after a crash at any moment."""
 
+import asyncio
 import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.jsonl import JsonLinesPublisher
 from rawdaq.publishers.jsonl.files import LineFiles
 from rawdaq.publishers.jsonl.progress import Place, Progress
+from tests import forks
 from tests.disks import fail_with
-from tests.helpers import environment, until
+from tests.helpers import until
 from tests.makers import START_NS, message
 from tests.makers import packet as samples
 
@@ -123,31 +123,29 @@ async def test_a_torn_line_is_taken_away_and_kept_aside(tmp_path: Path, caplog: 
     assert lines(tmp_path / "LOG.01.jsonl") == [b'{"n": 2}']
 
 
-CRASH = """
-import asyncio, json, os, signal, sys
-from pathlib import Path
-from rawdaq.publishers.jsonl import JsonLinesPublisher, files
-from tests.publishers.jsonl.test_publisher import item, publisher
+def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process be killed in so many calls of `os.write` and `os.replace`: of a write, a half is done."""
+    count = 0
 
-folder, calls = Path(sys.argv[1]), int(sys.argv[2])
-count = 0
+    def crashing(function: Any, *, is_write: bool) -> Any:
+        def called(*args: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == calls:
+                if is_write:
+                    data = bytes(args[1])
+                    function(args[0], data[: len(data) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **options)
 
-def crash_after(function):
-    def called(*args, **options):
-        global count
-        count += 1
-        if count == calls:
-            data = args[1] if len(args) > 1 and isinstance(args[1], (bytes, memoryview)) else None
-            if data:  # a part of it
-                function(args[0], bytes(data)[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **options)
-    return called
+        return called
 
-os.write = crash_after(os.write)
-os.replace = crash_after(os.replace)
+    monkeypatch.setattr(os, "write", crashing(os.write, is_write=True))
+    monkeypatch.setattr(os, "replace", crashing(os.replace, is_write=False))
 
-async def main():
+
+async def deliver_forty(folder: Path) -> None:
+    """Deliver from where a run before has come to."""
     one = publisher(folder)
     await one.open()
     done = folder / "delivered"
@@ -157,16 +155,19 @@ async def main():
         done.write_text(str(at + 4))
     await one.aclose()
 
-asyncio.run(main())
-"""
-
 
 @pytest.mark.parametrize("calls", [1, 3, 4, 5, 6, 8, 23])
-def test_each_line_is_there_once_after_a_kill_at_any_write(calls: int, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-c", CRASH, str(tmp_path)]
-    killed = subprocess.run([*arguments, str(calls)], env=environment(), check=False, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    subprocess.run([*arguments, "0"], env=environment(), check=True, timeout=60)
+def test_each_line_is_there_once_after_a_kill_at_any_write(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main() -> int:
+        crash_after(calls, monkeypatch)  # in the process that is killed, and in no other
+        asyncio.run(deliver_forty(tmp_path))
+        return 0
+
+    killed = forks.run(main)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    asyncio.run(deliver_forty(tmp_path))
     found = sorted(json.loads(line)["n"] for path in tmp_path.glob("*.jsonl") for line in lines(path))
     assert found == list(range(1, 41))
 
