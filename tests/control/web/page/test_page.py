@@ -10,6 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY = "XX.DEMO.RawReceiver"
 UNKNOWN = "\N{EN DASH}"
+LAST = "a mistake in a file"  # is shown with the last of what comes with the page: from then on, all is a change
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 
 
@@ -58,9 +59,10 @@ async def test_the_overview_is_for_everybody(open_page: Open, options: dict[str,
 
 async def test_the_focus_stays_while_states_change(open_page: Open) -> None:
     made_up = MadeUpServer(Contents.network(40, now_ms=now_ms()))
+    made_up.contents.mistakes = [LAST]
     watched = await open_page(made_up, has_clock=True)
     page = watched.page
-    await page.locator(".tiles li").first.wait_for()
+    await page.get_by_text(LAST).wait_for()
     await page.get_by_role("link", name="B005 well").focus()
     for condition, number in [("no data", 800), ("well", 0), ("late", 500)]:
         made_up.contents.components["XY.B005.RawReceiver"] |= {"condition": condition, "number": number}
@@ -77,9 +79,10 @@ async def test_the_focus_stays_while_states_change(open_page: Open) -> None:
 
 async def test_the_order_changes_some_seconds_after_a_state(open_page: Open) -> None:
     made_up = MadeUpServer(Contents.network(40, now_ms=now_ms()))
+    made_up.contents.mistakes = [LAST]
     watched = await open_page(made_up, has_clock=True)
     page = watched.page
-    await page.locator(".tiles li").first.wait_for()
+    await page.get_by_text(LAST).wait_for()
     await watched.stop_clock()
     made_up.contents.components["XX.A002.RawReceiver"] |= {"condition": "no data", "number": 900}
     made_up.tell()
