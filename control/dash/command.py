@@ -38,7 +38,7 @@ def dash(connect: Sequence[str], live: Sequence[str], once: bool, as_json: bool)
       0  all is well
       1  something needs a person, as in control-rawdaq status; or, with
          --connect, no report came within 10 s
-      2  wrong usage
+      2  wrong usage, or a station file is invalid
     """  # noqa: D301 - click's mark of lines that stay as they are
     if live and not connect:
         raise click.UsageError("--live is for --connect; components of this machine say where their traces are")
@@ -82,8 +82,9 @@ def _show_once(source: "Source", *, as_json: bool, is_local: bool) -> int:
 
 
 def _status(board: "Board", *, is_local: bool) -> int:
-    needs_a_person = any(each.needs_a_person for each in board.components)
-    return int(needs_a_person or not (is_local or board.components))
+    if any(each.needs_a_person for each in board.components) or not (is_local or board.components):
+        return 1
+    return 2 if is_local and board.notes else 0
 
 
 def _app() -> "ModuleType":

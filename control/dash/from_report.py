@@ -38,12 +38,24 @@ class Reports:
 
     def components(self, now_ns: int) -> list[Component]:
         """Return a component for each; an earlier process of one that has been started again is left out."""
-        online = {(report.host, report.name) for report, _ in self._heard.values() if report.is_online}
-        again = {key for key, (report, _) in self._heard.items() if not report.is_online and key[:2] in online}
-        for key in again:
+        for key in self._replaced():
             del self._heard[key]
         several = _several(list(self._heard))
         return [_component(report, at_ns, now_ns, key in several) for key, (report, at_ns) in self._heard.items()]
+
+    def _replaced(self) -> list[_Key]:
+        """Return the processes that have ended, or fallen silent, before another of their name began."""
+        began: dict[tuple[str, str], int] = {}
+        for report, at_ns in self._heard.values():
+            if report.is_online:
+                name = report.host, report.name
+                since_ns = at_ns - round((report.uptime_s or 0.0) * NS_PER_S)
+                began[name] = max(since_ns, began.get(name, since_ns))
+        return [
+            key
+            for key, (report, at_ns) in self._heard.items()
+            if (began_ns := began.get(key[:2])) is not None and (not report.is_online or at_ns < began_ns)
+        ]
 
 
 def _several(keys: list[_Key]) -> set[_Key]:

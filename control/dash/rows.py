@@ -219,7 +219,7 @@ def _plan(items: Sequence[Component] | Sequence[Stream], look: Look, *, is_of_st
     longest = max((len(texts.clean(each.name)) for each in items), default=0)
     most = _MOST_NAME if look.width >= 110 else 20
     first = 0 if is_of_streams or look.width < 24 else columns[0].width + _GAP
-    name = max(6, min(longest, most, look.width - 2 - first))
+    name = max(6, min(longest or 9, most, look.width - 2 - first))
     left = look.width - 2 - name
     has_trace = look.traces is not None and left >= LEAST_TRACE + _GAP and is_of_streams
     reserved = LEAST_TRACE + _GAP if has_trace else 0
