@@ -84,9 +84,11 @@ class LocalSource:
             if target.state == "running" and key not in self._asking:
                 task = asyncio.get_running_loop().create_task(self._ask(target), name=f"asking {key}")
                 self._asking[key] = task
-                task.add_done_callback(lambda _, key=key: self._asking.pop(key, None))
         if self._asking:
-            await asyncio.wait(list(self._asking.values()), timeout=_PATIENCE_S)
+            done, _ = await asyncio.wait(list(self._asking.values()), timeout=_PATIENCE_S)
+            self._asking = {key: task for key, task in self._asking.items() if task not in done}
+            for task in done:
+                task.result()
         await self._look_at_disks()
         now_ns = time.time_ns()
         found = [component(row, now_ns, self._notes) for row in map(self._row, self._targets.values())]
@@ -136,7 +138,9 @@ class LocalSource:
             self._disk_look = asyncio.get_running_loop().create_task(self._disks_now(), name="a look at disks")
         if self._disk_look is not None:
             await asyncio.wait([self._disk_look], timeout=INTERVAL_S - _PATIENCE_S)
-            self._disk_look = None if self._disk_look.done() else self._disk_look
+            if self._disk_look.done():
+                self._disk_look.result()
+                self._disk_look = None
 
     async def _disks_now(self) -> None:
         rows = dict(self._rows)

@@ -51,7 +51,8 @@ class View:
         else:
             components = selected(self.board.components, self.words)
             self._items = sorted_components(components, self.order, is_reversed=self.is_reversed)
-        found = next((index for index, each in enumerate(self._items) if _name(each) == self.cursor), None)
+        names = [_name(each) for each in self._items]
+        found = names.index(self.cursor) if self.cursor in names else None
         self._go(min(self._index, len(self._items) - 1) if found is None else found)
 
     @property

@@ -109,7 +109,8 @@ def test_the_last_minute_moves_on_also_without_packets() -> None:
         traces.add(packet("XX.A.00.HHZ", second, 1, 2, 3, 4), now_s=100.0 + second)
     found = traces.get("XX.A.00.HHZ")
     assert found is not None
-    assert (found.rate_hz, found.latency_s) == (4.0, pytest.approx(1.25))
+    assert found.rate_hz == 4.0
+    assert found.latency_s == pytest.approx(1.25)
     fresh = found.window(102.0)
     assert fresh.shape == (240, 2)
     assert fresh[-12:, 0].tolist() == [1, 2, 3, 4] * 3
@@ -211,7 +212,9 @@ def test_the_cursor_stays_on_its_item_and_is_always_seen() -> None:
     view.renew(Board(NOW_NS, components[:2]))  # the others are gone
     assert view.chosen in view.items
     view.renew(Board(NOW_NS))
-    assert (view.chosen, view.component, view.lines(look, 5)) == (None, None, [])
+    assert view.chosen is None
+    assert view.component is None
+    assert not view.lines(look, 5)
 
 
 def test_a_click_finds_the_item_also_below_a_reason() -> None:
