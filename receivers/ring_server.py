@@ -1,7 +1,7 @@
 """RingServer: a hub without a device, which others fill by DataLink and many read by SeedLink and DataLink."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,23 +195,30 @@ class RingServer(ReceiverServer):
     async def _publish_some(self, position: int) -> int:
         """Publish what follows; return the number behind it."""
         reader = self.service.ring.reader
-        if position < reader.oldest:
-            self.log.error(
-                "publishers missed packets %d to %d: they were too slow, and the ring had to make room; a larger "
-                "`max_gb` keeps more",
-                position,
-                reader.oldest - 1,
-            )
-            position = reader.oldest
         if position >= reader.tail.first:
             packets: Sequence[RingPacket] = reader.tail.since(position, _READ_BYTES)
             end = packets[-1].position + 1 if packets else reader.end
         else:
-            packets, end = await reader.from_(position)
+            first, packets, end = await reader.from_(position)
+            if first > position:
+                self.log.error(
+                    "publishers missed packets %d to %d: they were too slow, and the ring had to make room; a larger "
+                    "`max_gb` keeps more",
+                    position,
+                    first - 1,
+                )
         if items := self._items(packets):
-            await self.publish(items)
+            await self.publish(self._noted(items, end))
         self._published = end
         return end
+
+    def _noted(self, items: Sequence[Packet | PacketRun | bytes], end: int) -> Iterator[Packet | PacketRun | bytes]:
+        """Yield *items*, and note when they are put into the queues that all up to *end* is published.
+
+        A stop may end the wait for room in the queues, but what is in them is delivered even so.
+        """
+        yield from items
+        self._published = end
 
     def _items(self, packets: Sequence[RingPacket]) -> list[Packet | PacketRun | bytes]:
         items: list[Packet | PacketRun | bytes] = []

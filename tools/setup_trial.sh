@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing but Python to a station that runs and starts at boot, by the commands that README and the tutorial name,
-# with the time that each takes. All of it happens in a folder that is removed again; systemd's units are written below
+# From nothing but Python to a station that runs, starts at boot and has a page that shows its traces, by the commands that
+# README and the tutorial name, with the time that each takes. All of it happens in a folder that is removed again; systemd's units are written below
 # it, and what systemd does at a boot is done here: the command of the unit is started, and has to say that it is ready.
 set -euo pipefail
 source_folder="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -9,12 +9,13 @@ python="${1:-python3}"
 folder="$(mktemp -d "${TMPDIR:-/tmp}/rawdaq-trial.XXXXXX")"
 export RAWDAQ_RUNTIME_DIR="$folder/run" XDG_CONFIG_HOME="$folder/config"
 unset RAWDAQ_CONFIG RAWDAQ_LOG_DIR
-device='' began_s="$(date +%s.%N)" step_s="$(date +%s.%N)"
+device='' page='' began_s="$(date +%s.%N)" step_s="$(date +%s.%N)"
 
 clean_up() {
     local status=$?
     trap - EXIT INT TERM
     [[ ! -x $folder/venv/bin/control-rawdaq ]] || "$folder/venv/bin/control-rawdaq" stop all >/dev/null 2>&1 || true
+    [[ -z $page ]] || { kill "$page" 2>/dev/null && wait "$page" 2>/dev/null || true; }
     [[ -z $device ]] || { kill "$device" 2>/dev/null && wait "$device" 2>/dev/null || true; }
     rm -rf "$folder"
     exit "$status"
@@ -33,8 +34,8 @@ free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1"
 
 "$python" -m venv "$folder/venv"
 . "$folder/venv/bin/activate"
-pip install --quiet --disable-pip-version-check "$source_folder"
-took 'install: a virtual environment, pip install .'
+pip install --quiet --disable-pip-version-check "$source_folder[web]"
+took "install: a virtual environment, pip install '.[web]'"
 
 mkdir -p "$XDG_CONFIG_HOME/rawdaq"
 cd "$XDG_CONFIG_HOME/rawdaq"
@@ -52,6 +53,37 @@ control-rawdaq check >/dev/null
 control-rawdaq start all
 rawdaq-dump --connect "tcp://127.0.0.1:$live" --count 3
 took 'start: the station receives, archives and streams'
+
+control-rawdaq web --port 0 >"$folder/page" 2>"$folder/page.log" &
+page=$!
+python - "$folder/page" <<'PYTHON'
+"""Does what the page does in a browser: opens itself, says its token, and asks for the traces of the station."""
+
+import json
+import re
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+printed, end_s = Path(sys.argv[1]), time.monotonic() + 60
+while not (found := re.search(r"http://(\S+?)/#token=(\S+)", printed.read_text())):
+    if time.monotonic() > end_s:
+        sys.exit("the web server has printed no address")
+    time.sleep(0.05)
+address, token = found.groups()
+with urllib.request.urlopen(f"http://{address}/", timeout=60) as page:
+    assert b"<script" in page.read(), "the page is not served"
+with connect(f"ws://{address}/api/v1/live") as live:
+    live.send(json.dumps({"token": token}))
+    live.recv(60)
+    live.send(json.dumps({"streams": ["XX.TRIAL.*.*"], "window_s": 60, "column_ms": 160}))
+    while not isinstance(live.recv(60), bytes):
+        pass
+PYTHON
+took 'page: it is served, and its traces come'
 
 control-rawdaq stop all
 control-rawdaq systemd install --user --no-start

@@ -109,14 +109,14 @@ async def _tell_all(found: "AlarmFile", names: Sequence[str], machine: str) -> d
     """Return for each target why it could not be told; None when it was."""
     import logging
 
-    from rawdaq.control.alarms.message import Message
+    from rawdaq.control.alarms.notice import Notice
     from rawdaq.control.alarms.outlet import Outlet
 
     log = logging.getLogger("rawdaq.alarms")
-    message = Message(machine, time.time_ns(), note="this is a test of control-rawdaq alarms: nothing is wrong")
+    notice = Notice(machine, time.time_ns(), note="this is a test of control-rawdaq alarms: nothing is wrong")
     outlets = [Outlet(name, found.targets[name], machine, log, lambda outlet, note: None) for name in names]
     try:
-        reasons = await asyncio.gather(*(outlet.tell_once(message) for outlet in outlets))
+        reasons = await asyncio.gather(*(outlet.tell_once(notice) for outlet in outlets))
     finally:
         await asyncio.gather(*(outlet.aclose(0.0) for outlet in outlets))
     return dict(zip(names, reasons, strict=True))
@@ -138,7 +138,7 @@ def list_(file: Path | None, as_json: bool) -> int:
     asked = asker()()
     bad = Engine(found.rules).bad(asked.rows, time.time_ns())
     if as_json:
-        from rawdaq.control.alarms.message import alarm_json
+        from rawdaq.control.alarms.notice import alarm_json
 
         invocation.print_json(
             {name: [alarm_json(alarm) for alarm in bad if alarm.rule == name] for name in found.rules}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from rawdaq.control.alarms.engine import Alarm
-from rawdaq.control.alarms.message import Message
+from rawdaq.control.alarms.notice import Notice
 from rawdaq.control.alarms.settings import LogTarget, Target
 from rawdaq.control.alarms.targets import PartlyTold, Tell, teller
 from rawdaq.errors import RawdaqError
@@ -99,7 +99,7 @@ class Outlet:
         is_told = False
         try:
             alarms = [alarm for _, alarm in sent]
-            await self._tell(Message(self._machine, time.time_ns(), alarms, missing, note))
+            await self._tell(Notice(self._machine, time.time_ns(), alarms, missing, note))
             is_told = True
         except PartlyTold as error:
             is_told = True  # who has got it must not get it again
@@ -126,10 +126,10 @@ class Outlet:
             self._on_failure(self, f"the target {self.name} cannot be told: {reason}; it is tried again")
         self.is_failing = True
 
-    async def tell_once(self, message: Message) -> str | None:
-        """Tell *message* now; return why that failed, None when it did not."""
+    async def tell_once(self, notice: Notice) -> str | None:
+        """Tell *notice* now; return why that failed, None when it did not."""
         try:
-            await self._tell(message)
+            await self._tell(notice)
         except RawdaqError as error:
             return str(error)
         return None

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from rawdaq.control.alarms.alarm_file import secret
 from rawdaq.control.alarms.engine import Change
-from rawdaq.control.alarms.message import Message
+from rawdaq.control.alarms.notice import Notice
 from rawdaq.control.alarms.settings import CommandTarget, EmailTarget, LogTarget, Target, WebhookTarget
 from rawdaq.errors import RawdaqError
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 _SHOWN_LETTERS = 200  # of what the other side says
 
-Tell = Callable[[Message], Awaitable[None]]
+Tell = Callable[[Notice], Awaitable[None]]
 
 
 class TargetFailed(RawdaqError):
@@ -35,7 +35,7 @@ class PartlyTold(TargetFailed):
 
 
 def teller(target: Target, executor: ThreadPoolExecutor, log: logging.Logger) -> Tell:
-    """Return a coroutine function that tells *target* a message, once.
+    """Return a coroutine function that tells *target* a notice, once.
 
     Args:
         target: the target.
@@ -43,31 +43,31 @@ def teller(target: Target, executor: ThreadPoolExecutor, log: logging.Logger) ->
         log: of a target of the kind log.
     """
     if isinstance(target, LogTarget):
-        return lambda message: _log(message, log)
+        return lambda notice: _log(notice, log)
     if isinstance(target, CommandTarget):
-        return lambda message: _run(target, message)
+        return lambda notice: _run(target, notice)
 
-    def send(message: Message) -> None:
+    def send(notice: Notice) -> None:
         if isinstance(target, EmailTarget):
-            _send_email(target, message)
+            _send_email(target, notice)
         else:
-            _post(target, message)
+            _post(target, notice)
 
-    async def tell(message: Message) -> None:
-        await asyncio.get_running_loop().run_in_executor(executor, send, message)
+    async def tell(notice: Notice) -> None:
+        await asyncio.get_running_loop().run_in_executor(executor, send, notice)
 
     return tell
 
 
-async def _log(message: Message, log: logging.Logger) -> None:
-    is_bad = message.note or message.missing or any(alarm.change is not Change.CLEARED for alarm in message.alarms)
-    for line in message.lines:
+async def _log(notice: Notice, log: logging.Logger) -> None:
+    is_bad = notice.note or notice.missing or any(alarm.change is not Change.CLEARED for alarm in notice.alarms)
+    for line in notice.lines:
         log.log(logging.WARNING if is_bad else logging.INFO, "%s", line)
 
 
-async def _run(target: CommandTarget, message: Message) -> None:
+async def _run(target: CommandTarget, notice: Notice) -> None:
     """Run the program; kill it, with what it has started, when it takes too long."""
-    environment = {**os.environ, "RAWDAQ_ALARM_TITLE": message.title}
+    environment = {**os.environ, "RAWDAQ_ALARM_TITLE": notice.title}
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
@@ -82,7 +82,7 @@ async def _run(target: CommandTarget, message: Message) -> None:
         raise TargetFailed(f"cannot run {target.command[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(target.timeout_s):
-            _, said = await process.communicate(message.as_json())
+            _, said = await process.communicate(notice.as_json())
     except TimeoutError:
         raise TargetFailed(f"{target.command[0]} did not end within {target.timeout_s:g} s") from None
     finally:
@@ -134,7 +134,7 @@ class _Smtp(smtplib.SMTP):
         return ssl.create_default_context().wrap_socket(sock, server_hostname=host) if self._is_secure else sock
 
 
-def _send_email(target: EmailTarget, message: Message) -> None:
+def _send_email(target: EmailTarget, notice: Notice) -> None:
     port = target.port or _PORTS[target.security]
     where = f"mail server {target.host}:{port}"
     try:
@@ -143,7 +143,7 @@ def _send_email(target: EmailTarget, message: Message) -> None:
                 smtp.starttls(context=ssl.create_default_context())
             if target.user is not None and target.password_file is not None:
                 smtp.login(target.user, secret(target.password_file))
-            refused = smtp.send_message(message.as_email(target))
+            refused = smtp.send_message(notice.as_email(target))
     except smtplib.SMTPRecipientsRefused as error:
         raise TargetFailed(f"{where} refuses {', '.join(error.recipients)}") from error
     except smtplib.SMTPResponseException as error:
@@ -155,7 +155,7 @@ def _send_email(target: EmailTarget, message: Message) -> None:
         raise PartlyTold(f"{where} refuses {', '.join(refused)}; the others got it")
 
 
-def _post(target: WebhookTarget, message: Message) -> None:
+def _post(target: WebhookTarget, notice: Notice) -> None:
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     headers = {"Content-Type": "application/json", "User-Agent": "rawdaq", **target.headers}
@@ -173,7 +173,7 @@ def _post(target: WebhookTarget, message: Message) -> None:
         with contextlib.closing(_Cut(target.timeout_s)) as cut, contextlib.closing(connection):
             connection.connect()
             cut.begin(connection.sock)
-            connection.request("POST", path, message.as_json(), headers)
+            connection.request("POST", path, notice.as_json(), headers)
             with connection.getresponse() as answer:
                 status, reason = answer.status, _elided(answer.reason)
     except (OSError, http.client.HTTPException) as error:

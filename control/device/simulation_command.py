@@ -1,7 +1,7 @@
 """``rawdaq-device --plan FILE`` and its kin: devices that send readouts, events, times or logs, with faults."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -34,7 +34,7 @@ def _layout(context: click.Context, option: click.Parameter, path: Path | None) 
     if document.problems or not isinstance(document.root, dict):
         reason = "; ".join(map(str, document.problems)) or f"{path}: should be a mapping with `layout`"
         raise click.BadParameter(reason, context, option)
-    root: dict[str, Any] = document.root
+    root = cast("dict[str, Any]", document.root)
     return {key: value for key, value in root.items() if key in ("layout", "values")}
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from rawdaq.control.doctor.case import Case
 from rawdaq.control.doctor.delivering import delivering
 from rawdaq.control.doctor.finding import Check, Finding, Verdict, good, in_order, unknown, wrong
-from rawdaq.control.doctor.receiving import clock_of_machine, receiving
+from rawdaq.control.doctor.receiving import clock_of_machine, is_cut_off, receiving
 from rawdaq.control.health.problem import Problem, Severity
 from rawdaq.control.health.rule import health
 from rawdaq.times import duration_text
@@ -32,6 +32,7 @@ _CHECKS: Final[Mapping[Severity, Check]] = {
     Severity.LATE: Check.CLOCK,
     Severity.CLOCK_QUALITY: Check.CLOCK,
 }
+_OF_A_CONNECTION: Final = (Check.HANDSHAKE, Check.CHANNELS, Check.DATA)
 _REMEDIES: Final[Mapping[Severity, str]] = {
     Severity.DEAD: f"see `{_PROGRAM} logs {{title}}`, then: {_PROGRAM} start {{title}}",
     Severity.HUNG: f"see `{_PROGRAM} logs {{title}}`; when it hangs for long: {_PROGRAM} restart {{title}}",
@@ -79,10 +80,12 @@ def _configuration(case: Case) -> Iterator[Finding]:
     file = case.row.get("file")
     if case.settings is None and not Path(str(file)).is_absolute():
         yield unknown(Check.CONFIGURATION, f"it runs from {file}")
+    elif case.mistakes:
+        return
     elif case.settings is None:
         remedy = f"it runs from {file}; name that with -c, or stop it: {_PROGRAM} stop {case.title}"
         yield wrong(Check.CONFIGURATION, "no valid station file describes it", remedy)
-    elif not case.mistakes:
+    else:
         yield good(Check.CONFIGURATION, f"{case.settings.file} is valid")
 
 
@@ -125,6 +128,8 @@ def _others(case: Case, findings: list[Finding]) -> Iterator[Finding]:
             continue
         if check is Check.PERMISSIONS or (check is Check.PROCESS and case.state in ("running", "paused", "hung")):
             yield good(check, ticks[check])
+        elif case.is_answering and is_cut_off(case) and check in _OF_A_CONNECTION:
+            yield unknown(check, "cannot be known while nothing is connected")
         elif case.is_answering and check in ticks:
             yield good(check, ticks[check])
         elif case.is_answering:

@@ -120,21 +120,22 @@ def main(
     which packets came. The exit status is 1 when nothing came.
 
     With --logs, --monitor, --events, --readouts or --telemetry, also several of them, it shows what is no waveform, by
-    default from 127.0.0.1 and the ports 9001, 9005, 9002, 9004 and 9006.
+    default from 127.0.0.1 and the ports 9001, 9005, 9002, 9004 and 9006, or of a journal with --from. Container files
+    are shown by control-rawdaq container.
     """
     from rawdaq.control.dump.run import DumpRun, report
     from rawdaq.process.signals import stop_event
 
     is_chosen = click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE
     written = {"write": record_file, "plot": picture}
-    check_alone(messages, **{"from": files}, stream=streams, info=item, samples=with_samples, **written)
+    check_alone(messages, stream=streams, info=item, samples=with_samples, **written)
     if files and is_chosen:
         raise click.UsageError("--from reads files, --connect a publisher; choose one")
     with stop_event() as stop:
         try:
             if messages.kinds:
                 where = addresses if is_chosen else None
-                if not dump_messages(messages, where, stop, count, seconds, as_json=as_json, as_table=as_table):
+                if not dump_messages(messages, where, files, stop, count, seconds, as_json=as_json, as_table=as_table):
                     sys.exit(1)
                 return None
             if item is not None:

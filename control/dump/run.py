@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from rawdaq.messages.message import Kind
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId, selects_nothing
 from rawdaq.subscriber import Loss, MessageSubscriber, PacketReader, Subscriber
+from rawdaq.subscriber.journal import JournalReader
 from rawdaq.times import NS_PER_S, to_iso
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
@@ -21,6 +23,15 @@ _PATIENCE_S = 2.0  # a publisher that runs has answered by then, and sent data
 _OUTAGE_S = 0.5  # losses of several streams that come so close together are one outage
 _OUTAGE_MAX_S = 5.0  # an outage that goes on is reported this often
 _NAMED = 5  # streams named in one line
+
+#: The options that show messages.
+OPTIONS = {
+    Kind.LOG: "--logs",
+    Kind.MONITOR: "--monitor",
+    Kind.EVENT: "--events",
+    Kind.READOUT: "--readouts",
+    Kind.TELEMETRY: "--telemetry",
+}
 
 
 class Arrival(NamedTuple):
@@ -166,6 +177,8 @@ class DumpRun:
             text += f" ({_named(reader.lost)})"
         if reader.malformed:
             text += f", {reader.malformed} skipped that are not waveforms of ours"
+        if isinstance(reader, JournalReader) and reader.messages:
+            text += f", {_messages(reader.messages)}"
         if not self.packets and reader.passed_over:
             text += f": {_passed_over(reader)}"
         report(text)
@@ -180,6 +193,12 @@ def _doubts(streams: Sequence[str]) -> str:
         f"{like} Does the receiver run and get samples (control-rawdaq status)? "
         "Is this the address of its ZMQTCPPublisher?"
     )
+
+
+def _messages(counts: Mapping[Kind, int]) -> str:
+    """Return which messages were left out, and how they are shown."""
+    counted = " and ".join(f"{count} of the kind {kind}" for kind, count in sorted(counts.items()))
+    return f"messages left out: {counted} ({' '.join(OPTIONS[kind] for kind in sorted(counts))} shows them)"
 
 
 def _passed_over(reader: PacketReader) -> str:

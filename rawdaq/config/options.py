@@ -184,16 +184,31 @@ def validate(model: type[Model], given: Mapping[Any, Any]) -> tuple[Model | None
     try:
         return model.model_validate(dict(given)), []
     except ValidationError as error:
-        known = tuple(field.alias or key for key, field in model.model_fields.items())
-        return None, [_mistake(detail, known) for detail in error.errors(include_url=False)]
+        return None, [_mistake(detail, model) for detail in error.errors(include_url=False)]
 
 
-def _mistake(detail: ErrorDetails, known: tuple[str, ...]) -> Mistake:
+def _known(annotation: Any, where: Where) -> tuple[str, ...]:
+    """Return the keys that are known at *where* below *annotation*; none where it does not say."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {field.alias or key: field.annotation for key, field in annotation.model_fields.items()}
+        if len(where) == 1:
+            return tuple(fields)
+        return _known(fields[str(where[0])], where[1:]) if where[0] in fields else ()
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _known(args[0], where)
+    if origin in (Union, UnionType):
+        ways = (where, where[1:]) if len(where) > 1 else (where,)  # pydantic may name the member before its keys
+        return next((found for way in ways for each in args if (found := _known(each, way))), ())
+    return _known(args[-1], where[1:]) if args and origin is not Literal and len(where) > 1 else ()
+
+
+def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
     where, kind, value = detail["loc"], detail["type"], detail["input"]
     if kind == "missing":
         return Mistake(where, "is missing; it has no default", is_missing=True)
     if kind == "extra_forbidden":
-        return Mistake(where, f"unknown key; {suggestion(str(where[-1]), known)}")
+        return Mistake(where, f"unknown key; {suggestion(str(where[-1]), _known(model, where))}")
     if kind == "value_error":
         return Mistake(where, str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"])
     is_empty = value is None or (isinstance(value, str | list | dict) and not value)

@@ -95,8 +95,9 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None and self._connection.error is None
+        """Whether there is a connection to a server that has identified itself."""
+        connection = self._connection
+        return connection is not None and connection.error is None and connection.codec.identity is not None
 
     @property
     def identity(self) -> Identity:

@@ -96,6 +96,7 @@ class Blocks:
         if reader.position != first:
             reader.seek(first)
         batch = reader.read(READ_BYTES)
+        first += batch.skipped  # some of it may have made room since
         return Block(first, batch.next_position, [RingPacket.of(entry) for entry in batch.entries])
 
     async def aclose(self) -> None:

@@ -1,6 +1,7 @@
 """What is found in a ring: by number, by stream and time, and where it begins and ends."""
 
 from collections.abc import Iterable, Sequence, Set
+from typing import NamedTuple
 
 from rawdaq.ring.blocks import Blocks
 from rawdaq.ring.packets import RingPacket
@@ -11,6 +12,21 @@ from rawdaq.store.store import Store
 
 _FEW_NAMES = 100  # up to so many streams are each looked up by time
 _LOOK_BACK = 4096  # positions in which the newest packet is searched; only packets that are lost are not there
+
+
+class Part(NamedTuple):
+    """Packets that follow each other, as they were asked for from a number on.
+
+    Attributes:
+        first: the number from which on they were read; between the number asked for and this one packets have made room
+            for newer ones.
+        packets: those that there are.
+        end: the number behind them.
+    """
+
+    first: int
+    packets: Sequence[RingPacket]
+    end: int
 
 
 class RingReader:
@@ -49,16 +65,16 @@ class RingReader:
             return None
         if (packet := self.tail.at(position)) is not None:
             return packet
-        packets, _ = await self.from_(position)
+        packets = (await self.from_(position)).packets
         return packets[0] if packets and packets[0].position == position else None
 
-    async def from_(self, position: int) -> tuple[Sequence[RingPacket], int]:
-        """Return packets that are kept from *position* on, and the number behind them.
+    async def from_(self, position: int) -> Part:
+        """Return packets that are kept from *position* on.
 
-        There may be none although there are some behind that number. What was written just now is read, too.
+        There may be none although there are some behind its end. What was written just now is read, too.
         """
         block = await self._blocks.get(position)
-        return block.since(position), block.end
+        return Part(max(position, block.first), block.since(position), block.end)
 
     async def skip(self, streams: Set[str], position: int) -> tuple[int, int]:
         """Return where packets of *streams* may be, from *position* on: the first number of it, and the one behind."""
@@ -68,7 +84,7 @@ class RingReader:
         """Return the oldest packet; None when there is none."""
         position = self.oldest
         while position < self.end:
-            packets, position = await self.from_(position)
+            _, packets, position = await self.from_(position)
             if packets:
                 return packets[0]
         return None

@@ -171,7 +171,10 @@ class Ring:
 
     async def watch(self) -> None:
         """Run as long as the ring works; raise what ends it, which is a bug."""
-        await asyncio.gather(*self._tasks)
+        # Not gather, whose end would be that of the tasks, too: they write what is put until the ring is closed.
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
     # ------------------------------------------------------------------ writing
 

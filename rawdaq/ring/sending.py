@@ -213,14 +213,13 @@ class Sender:
             self._schedule()
 
     async def _send_older(self, follower: Follower) -> None:
-        oldest = self._reader.oldest
-        if follower.position < oldest:
-            follower.jump(oldest)
+        self._jump(follower, self._reader.oldest)
         if follower.position >= follower.looked_to:
             await self._skip(follower)
-        packets, end = await self._reader.from_(follower.position)
+        first, packets, end = await self._reader.from_(follower.position)
         if follower.is_over:
             return
+        self._jump(follower, first)  # the ring may have made room meanwhile
         taken: list[RingPacket] = []
         size = 0
         for packet in packets:
@@ -236,8 +235,16 @@ class Sender:
         """Pass over segments in which there is no stream for it."""
         streams = frozenset(filter(follower.view.may_send, self._reader.streams.names))
         position, follower.looked_to = await self._reader.skip(streams, follower.position)
-        if position > follower.position and not follower.is_over:
+        if follower.is_over:
+            return
+        self._jump(follower, self._reader.oldest)  # nobody looked whether there was something for it
+        if position > follower.position:
             follower.advance(position)
+
+    def _jump(self, follower: Follower, first: int) -> None:
+        """Let *follower* go on at *first*, the oldest packet, when it is not as far as that."""
+        if follower.position < first:
+            follower.jump(first)
 
     def close(self) -> None:
         """Stop serving."""

@@ -29,6 +29,7 @@ class _Ticket:
         self.done = done
         self.numbers: list[int] = []
         self.taken = 0
+        self.error: WriteError | None = None
 
     @property
     def is_written(self) -> bool:
@@ -116,7 +117,7 @@ class RingWriter:
             safe = self._store.store.synced_position
             while self._unsafe and self._unsafe[0][0] <= safe:
                 _, ticket = self._unsafe.popleft()
-                ticket.done(ticket.numbers, None)
+                ticket.done(ticket.numbers, ticket.error)
             if not self._unsafe:
                 self._has_unsafe.clear()
 
@@ -164,24 +165,30 @@ class RingWriter:
     def _finish(self, end: int) -> None:
         """Tell those whose packets are all written, or let them wait for the sync."""
         while self._tickets and self._tickets[0].is_written:
-            ticket = self._tickets.popleft()
-            if self._is_synced:
-                self._unsafe.append((end, ticket))
-                self._has_unsafe.set()
-            else:
-                ticket.done(ticket.numbers, None)
+            self._tell(self._tickets.popleft(), end)
+
+    def _tell(self, ticket: _Ticket, end: int) -> None:
+        """Tell a writer how it went, of what was written below *end* when that is safe."""
+        if self._is_synced and ticket.numbers:
+            self._unsafe.append((end, ticket))
+            self._has_unsafe.set()
+        else:
+            ticket.done(ticket.numbers, ticket.error)
+
+    def _refuse(self, ticket: _Ticket, error: WriteError) -> None:
+        ticket.error = error
+        self._tell(ticket, ticket.numbers[-1] + 1 if ticket.numbers else 0)
 
     def _refuse_first(self, error: WriteError) -> None:
         """Refuse the rest of what the first writer brought."""
         ticket = self._tickets.popleft()
-        ticket.done(ticket.numbers, error)
+        self._refuse(ticket, error)
         self._free(sum(map(_size_bytes, ticket.packets[len(ticket.numbers) :])))
 
     def _fail(self, error: WriteError) -> None:
         """Refuse all that waits: what comes after something of the same writer must not be written without it."""
         while self._tickets:
-            ticket = self._tickets.popleft()
-            ticket.done(ticket.numbers, error)
+            self._refuse(self._tickets.popleft(), error)
         self._free(self.waiting_bytes)
 
     def _free(self, size_bytes: int) -> None:
@@ -193,10 +200,10 @@ class RingWriter:
 
     def close(self, error: WriteError) -> None:
         """Refuse what is not told yet; nothing may be put any more."""
+        self._fail(error)
         while self._unsafe:
             _, ticket = self._unsafe.popleft()
             ticket.done((), error)
-        self._fail(error)
 
 
 def _size_bytes(packet: NewPacket) -> int:

@@ -296,6 +296,7 @@ class StreamStats:
             latency_limit_s: a packet that comes later is late; None: none is.
         """
         now_s = time.monotonic()
+        last_ns = self.next_ns - round(NS_PER_S / self.rate_hz) if self.packets else 0
         gap_ago_s, overlap_ago_s = self.recent_gaps.ago_s(now_s), self.recent_overlaps.ago_s(now_s)
         return {
             "packets": self.packets,
@@ -303,8 +304,8 @@ class StreamStats:
             "bytes": self.bytes,
             "rate_hz": self.rate_hz,
             "sample_type": "" if self.dtype is None else str(SAMPLE_TYPES[self.dtype]),
-            "last_sample": to_iso(self.next_ns - round(NS_PER_S / self.rate_hz)) if self.packets else "",
-            "age_s": round((time.time_ns() - self.next_ns) / NS_PER_S, 1) if self.packets else None,
+            "last_sample": to_iso(last_ns) if self.packets else "",
+            "age_s": round((time.time_ns() - last_ns) / NS_PER_S, 1) if self.packets else None,
             "silent_s": round(time.monotonic() - self.arrived_s, 1) if self.is_silent else None,
             "latency_s": round(self.latency_ns / NS_PER_S, 6),
             "latency_max_s": round(self.latency_max_ns / NS_PER_S, 6),

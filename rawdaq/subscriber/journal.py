@@ -1,19 +1,32 @@
 """The journal of a component read like a stream: its packets in the order in which they came, up to its end."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.journal.entries import EntryUnreadable
 from rawdaq.journal.folder import is_journal, items
-from rawdaq.messages.message import Message
+from rawdaq.messages.message import Kind, Message
 from rawdaq.packet import Packet
 from rawdaq.store.errors import StoreUnavailable
 from rawdaq.store.inspect import StoreView
 from rawdaq.store.values import Loss
 from rawdaq.stream_id import StreamId, check_patterns
 from rawdaq.subscriber.reader import PacketReader
+
+
+def open_journal(path: Path, on_loss: Callable[[Loss], None]) -> StoreView:
+    """Return a view of the journal in the folder *path*.
+
+    Raises:
+        InvalidValue: there is none in it.
+        StoreUnavailable: it cannot be read.
+    """
+    if not is_journal(path):
+        raise InvalidValue(f"there is no journal in {path}; give the path of `Journal` in the station file")
+    return StoreView.of(path, on_loss)
 
 
 class JournalReader(PacketReader):
@@ -29,7 +42,7 @@ class JournalReader(PacketReader):
         logger: as that of `PacketReader`.
 
     Attributes:
-        messages: how many messages were left out.
+        messages: how many messages were left out, by kind; `JournalMessages` reads them.
     """
 
     def __init__(
@@ -38,7 +51,8 @@ class JournalReader(PacketReader):
         super().__init__(streams, None, logger)
         check_patterns(self.streams)
         self.path = Path(path)
-        self._plain = self.messages = 0
+        self._plain = 0
+        self.messages: Counter[Kind] = Counter()
         self._view: StoreView | None = None
         self._packets: Iterator[Packet] | None = None
         self._passed_over: set[str] = set()
@@ -62,9 +76,7 @@ class JournalReader(PacketReader):
         """
         if self._view is not None or self._is_closed:
             return
-        if not is_journal(self.path):
-            raise InvalidValue(f"there is no journal in {self.path}; give the path of `Journal` in the station file")
-        self._view = StoreView.of(self.path, self._note_loss)
+        self._view = open_journal(self.path, self._note_loss)
         self._packets = self._read(self._view)
 
     def _note_loss(self, loss: Loss) -> None:
@@ -81,7 +93,7 @@ class JournalReader(PacketReader):
             elif isinstance(item, bytes):
                 self._plain += 1
             elif isinstance(item, Message):
-                self.messages += 1
+                self.messages[item.kind] += 1
             elif item.stream.matches(self.streams):
                 yield from (item,) if isinstance(item, Packet) else item
             else:

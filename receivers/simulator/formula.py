@@ -1,6 +1,7 @@
 """Values of simulated devices as arithmetic of their slot, channel and number, so that a test can check every one."""
 
 import ast
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -45,7 +46,8 @@ class Formula:
         if len(text) > _MAX_TEXT:
             raise InvalidValue(f"a formula of {len(text)} characters is longer than {_MAX_TEXT}")
         try:
-            tree = ast.parse(text.strip(), mode="eval")
+            with warnings.catch_warnings(action="error", category=SyntaxWarning):  # of "2slot", which Python reads
+                tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise InvalidValue(f"{text!r} is not a formula of {', '.join(names)}") from error
         self._root = self._node(tree.body)

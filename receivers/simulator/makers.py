@@ -21,6 +21,7 @@ from rawdaq.streams.assembly.formats import make_format
 from rawdaq.streams.assembly.readout_format import Section
 from rawdaq.times import NS_PER_S
 
+_MAX_DATAGRAM_BYTES = 65_507  # of IPv4
 _STEP = 4.0  # of a walk, in the device's integers
 _AMPLITUDE = 1000.0
 _PERIOD = 100  # readouts of a sine's period
@@ -73,17 +74,23 @@ class ReadoutMaker:
                 f"{settings.senders} senders of one address need as many numbers, the format has "
                 f"{self._format.numbers}: give it so many `channels`, or senders a `first_address`"
             )
+        blank = [Section(0, bytes(row.size_bytes), each) for each in self._numbers(0)] * settings.per_packet
+        size = len(self._format.datagram(blank))  # an error now rather than when it plays
+        if size > _MAX_DATAGRAM_BYTES and not settings.is_tcp:
+            raise InvalidValue(f"a datagram of {size} bytes, UDP carries {_MAX_DATAGRAM_BYTES}: less per_packet")
         self._values = values_of(settings.values if isinstance(settings.values, str) else "walk", row.shape, seed)
 
     def message(self, slot: int, number: int, times_ns: Sequence[int]) -> bytes:
         """Return a datagram."""
-        numbers = (slot,) if self._is_by_number else range(self._format.numbers)
         sections = [
             Section(time_ns, self._row(slot, number + index, each), each)
             for index, time_ns in enumerate(times_ns)
-            for each in numbers
+            for each in self._numbers(slot)
         ]
         return self._format.datagram(sections)
+
+    def _numbers(self, slot: int) -> Sequence[int]:
+        return (slot,) if self._is_by_number else range(self._format.numbers)
 
     def _row(self, slot: int, number: int, row_number: int) -> bytes:
         row = self._format.row

@@ -1,12 +1,13 @@
 """Constructors as schemas: what keys a class takes, and what is wrong with their values."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from rawdaq.config.options import read_options, shown, supplied
+from rawdaq.config.options import Settings, read_options, shown, supplied
 from rawdaq.errors import ComponentError, InvalidValue
 from tests.config_classes import Publisher, Receiver, Schemaless, Unreadable
 
@@ -40,3 +41,32 @@ def test_an_error_of_a_validator_is_reported_in_its_own_words(tmp_path: Path) ->
 
 def test_a_long_value_is_elided() -> None:
     assert len(shown("x" * 1000)) == 75
+
+
+class Inner(Settings):
+    rate_hz: float = 1.0
+
+
+class Nested:
+    def __init__(
+        self,
+        one: Inner | None = None,
+        many: Mapping[str, Inner] | None = None,
+        either: Sequence[Annotated[Inner, Field()]] | bool = False,
+        numbers: dict[int, Annotated[Inner, Field()]] | None = None,
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"one": {"rate": 1}},
+        {"many": {"a": {"rate": 1}}},
+        {"either": [{"rate": 1}]},
+        {"numbers": {5: {"rate": 1}}},
+    ],
+)
+def test_an_unknown_key_further_in_is_told_with_those_that_are_known_there(given: dict[str, Any]) -> None:
+    _, mistakes = read_options(Nested, given, Path())
+    found = [mistake.text for mistake in mistakes if mistake.where[-1] == "rate"]
+    assert found == ["unknown key; did you mean 'rate_hz'? known: rate_hz"]

@@ -25,13 +25,14 @@ from rawdaq.receivers.datalink import DataLinkReceiver
 from rawdaq.receivers.ring_server import RingServer
 from rawdaq.receivers.seedlink import SeedLinkReceiver
 from rawdaq.ring.packets import NewPacket
+from rawdaq.ring.reading import Part, RingReader
 from rawdaq.ring.server.settings import ListenSettings
 from tests.helpers import until
 from tests.packet_keeper import PacketKeeper
 from tests.receivers.seedlink.running import ByteKeeper
 from tests.ring.datalink_wire import datalink
 from tests.ring.records import NS_PER_S, RATE_HZ, STREAMS, packet, packets, record, start_ns
-from tests.ring.rings import contents, numbers
+from tests.ring.rings import contents, numbers, ring
 from tests.ring.seedlink_wire import seedlink, wanting
 
 STATION = StationSettings(network="XX", code="HUB")
@@ -123,6 +124,50 @@ class Stuck(Publisher):
     async def deliver(self, batch: Sequence[Packet | bytes]) -> None:
         self.entered = True
         await self.may.wait()
+
+
+async def test_what_waits_in_a_full_queue_at_a_stop_is_delivered_and_not_published_again(tmp_path: Path) -> None:
+    stuck, keeper = Stuck(), PacketKeeper()
+    stuck.queue_packets = 1
+    async with hub(tmp_path / "ring", stuck, keeper) as one:
+        await write(one, packets(0, 1))
+        await until(partial(_has, keeper.packets, 1))
+        one.stop()
+        await until(lambda: "ct_publish" not in {task.get_name() for task in asyncio.all_tasks()})
+        stuck.may.set()
+    again = PacketKeeper()
+    async with hub(tmp_path / "ring", again) as one:
+        await write(one, packets(1, 1))
+        await until(lambda: [each.start_ns for each in again.packets][-1:] == [start_ns(1)])
+    assert [each.start_ns for each in again.packets] == [start_ns(1)]
+
+
+async def test_what_makes_room_while_it_is_read_is_logged_as_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hub(tmp_path / "ring", PacketKeeper()) as one:
+        await write(one, packets(0, 1))
+        await until(lambda: one.receiver_status()["waiting_packets"] == 0)
+    keeper = PacketKeeper()
+    async with ring(tmp_path / "ring") as alone:  # nobody publishes
+        first = alone.reader.end
+        await alone.append(packets(1, 10))
+    read, is_running = RingReader.from_, asyncio.Event()
+
+    async def read_late(reader: RingReader, position: int) -> Part:
+        monkeypatch.setattr(RingReader, "from_", read)
+        await is_running.wait()
+        for at in range(40):
+            await one.service.ring.append(packets(11 + at * 300, 300))
+        return await read(reader, position)
+
+    monkeypatch.setattr(RingReader, "from_", read_late)
+    async with hub(tmp_path / "ring", keeper, max_gb=0.004, sync_s=0) as one:
+        is_running.set()
+        await until(lambda: keeper.packets)
+        oldest = first + (keeper.packets[0].start_ns - start_ns(1)) // NS_PER_S
+        assert oldest > first
+        assert f"missed packets {first} to {oldest - 1}:" in caplog.text
 
 
 async def test_records_that_cannot_be_read_are_counted_and_told(

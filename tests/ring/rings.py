@@ -34,7 +34,7 @@ async def contents(one: Ring) -> list[RingPacket]:
     found: list[RingPacket] = []
     position = one.reader.oldest
     while position < one.reader.end:
-        taken, position = await one.reader.from_(position)
+        _, taken, position = await one.reader.from_(position)
         found += taken
     return found
 

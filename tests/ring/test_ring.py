@@ -11,6 +11,7 @@ import pytest
 from rawdaq.errors import ComponentError
 from rawdaq.ring.packets import NewPacket
 from rawdaq.ring.ring import WriteFailed
+from rawdaq.store.errors import StoreClosed
 from tests.helpers import until
 from tests.ring.records import NS_PER_S, STREAMS, name, packet, packets, start_ns
 from tests.ring.rings import SMALL_BYTES, contents, numbers, ring
@@ -169,6 +170,63 @@ async def test_readers_get_it_before_the_writer_is_told_in_any_case(tmp_path: Pa
         one.put(packets(0, 1), lambda given, error: events.append("told"))
         await until(lambda: "told" in events)
         assert events == ["written", "told"]
+
+
+@pytest.mark.parametrize("sync_s", [0, 0.05])
+async def test_it_writes_and_confirms_as_long_as_it_is_open_although_nobody_watches(
+    tmp_path: Path, sync_s: float
+) -> None:
+    async with ring(tmp_path / "ring", sync_s=sync_s) as one:
+        watching = asyncio.create_task(one.watch())
+        await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait([watching])
+        async with asyncio.timeout(5):
+            await one.append(packets(0, 3))
+    async with ring(tmp_path / "ring") as one:
+        assert numbers(await contents(one)) == [0, 1, 2]
+
+
+async def test_a_bug_in_what_writes_it_ends_those_who_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ring(tmp_path / "ring") as one:
+
+        async def fail(entries: object) -> None:
+            raise RuntimeError("a bug")
+
+        assert one._store is not None
+        monkeypatch.setattr(one._store, "write", fail)
+        one.put(packets(0, 1), lambda given, error: None)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await one.watch()
+        assert one._writer is not None
+        one._writer.close(StoreClosed("the test is over"))
+
+
+async def test_with_sync_0_a_writer_is_told_only_of_what_is_synced_when_the_rest_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ring(tmp_path / "ring", sync_s=0) as one:
+        assert one._store is not None
+        synced, may, told = one._store.synced, asyncio.Event(), list[tuple[Sequence[int], object]]()
+
+        async def late(position: int) -> None:
+            await may.wait()
+            await synced(position)
+
+        monkeypatch.setattr(one._store, "synced", late)
+        first = one.reader.end
+        new = [packet(0)._replace(number=first), packet(1)._replace(number=first + 1), packet(2)._replace(number=first)]
+        one.put(new, lambda given, error: told.append((given, error)))
+        await until(lambda: one.reader.end == first + 2)
+        refused = one.append([packet(3)._replace(number=first)])
+        with pytest.raises(WriteFailed):  # of which nothing is written, so nothing has to be synced
+            await refused
+        assert told == []
+        may.set()
+        await until(lambda: told)
+        ((given, error),) = told
+        assert given == [first, first + 1]
+        assert f"packet ID {first} was given before" in str(error)
 
 
 async def test_large_packets_are_found_wherever_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,35 @@ async def test_what_the_ring_has_no_more_is_jumped_counted_and_told(tmp_path: Pa
         reader.is_full = False
         sender.resume(follower)
         await until(lambda: reader.got and reader.got[-1] == one.reader.end - 1)
+        assert reader.got == list(range(oldest, one.reader.end))
+        assert reader.lapses == [(first, oldest)]
+        assert follower.missed == oldest - first
+        sender.close()
+
+
+@pytest.mark.parametrize("step", ["skip", "from_"])
+async def test_what_makes_room_while_it_is_looked_for_is_counted_and_logged_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    async with ring(tmp_path / "ring", SMALL_BYTES, sync_s=0) as one:
+        one.reader.tail._clock = iter(range(0, 10**6, 60)).__next__  # all but the newest has to be read
+        sender, reader, first = Sender(one.reader), Reader(), one.reader.end
+        for at in range(2):
+            await one.append(packets(at * 10, 10))
+        found = getattr(one.reader, step)
+
+        async def find_late(*arguments: Any) -> Any:
+            monkeypatch.setattr(one.reader, step, found)
+            for at in range(40):
+                await one.append(packets(20 + at * 300, 300))
+            return await found(*arguments)
+
+        monkeypatch.setattr(one.reader, step, find_late)
+        follower = Follower(reader, Numbers(), first)
+        sender.add(follower)
+        await until(lambda: reader.got and reader.got[-1] == one.reader.end - 1)
+        oldest = one.reader.oldest
+        assert oldest > first
         assert reader.got == list(range(oldest, one.reader.end))
         assert reader.lapses == [(first, oldest)]
         assert follower.missed == oldest - first

@@ -1,4 +1,5 @@
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,13 @@ def test_gap_of_one_sample_is_reported_once() -> None:
     )
     shown = stats.streams[STREAM].report()
     assert (shown["gaps"], shown["gap_s"], shown["overlaps"]) == (1, 0.01, 0)
+
+
+def test_a_slow_stream_is_as_old_as_its_last_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats = Stats()
+    stats.add([packet(0, 1, rate_hz=0.1)])
+    monkeypatch.setattr(time, "time_ns", lambda: START_NS + 3_000_000_000)
+    assert stats.streams[STREAM].report()["age_s"] == 3.0
 
 
 def test_overlap_and_backward_time_are_told_apart() -> None:

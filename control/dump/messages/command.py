@@ -1,5 +1,6 @@
 """``rawdaq-dump --logs --monitor --events --readouts --telemetry``: the options, and what they start."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,10 @@ from rawdaq.errors import InvalidValue
 if TYPE_CHECKING:
     import threading
 
-    from rawdaq.control.dump.messages.run import MessageView
+    from rawdaq.control.dump.messages.run import MessageRun, MessageView
+    from rawdaq.messages.message import Kind
+    from rawdaq.subscriber import MessageSubscriber
+    from rawdaq.subscriber.journal_messages import JournalMessages
 
 _KINDS = {
     "logs": ("log", "Show log records, of a LogReceiver."),
@@ -97,6 +101,7 @@ def check_alone(options: MessageOptions, **others: object) -> None:
 def dump_messages(
     options: MessageOptions,
     addresses: Sequence[str] | None,
+    files: Sequence[str],
     stop: "threading.Event",
     count: int | None,
     seconds: float | None,
@@ -109,26 +114,47 @@ def dump_messages(
     Args:
         options: which, and how.
         addresses: of publishers; None: where components usually publish them.
+        files: the folder of a journal to read instead.
         stop: ends it.
         count: end after so many.
         seconds: end after so long.
         as_json: one JSON object a line.
         as_table: counters instead of messages.
     """
-    from rawdaq.control.dump.messages.run import MessageRun, addresses_of
+    from rawdaq.control.dump.messages.run import MessageRun
     from rawdaq.messages.message import Kind
-    from rawdaq.subscriber import MessageSubscriber
 
     kinds = [Kind(kind) for kind in options.kinds]
     run = MessageRun(_view(options.slot, as_json, as_table), stop, options.names, options.level, count, seconds)
+    reader = _stored(files, kinds) if files else _live(addresses, kinds, run)
+    with reader:
+        run.run(reader)
+    return run.shown > 0
+
+
+def _live(addresses: Sequence[str] | None, kinds: "Sequence[Kind]", run: "MessageRun") -> "MessageSubscriber":
+    from rawdaq.control.dump.messages.run import addresses_of
+    from rawdaq.subscriber import MessageSubscriber
+
     try:
         reader = MessageSubscriber(addresses or addresses_of(kinds), kinds, on_loss=run.note_loss)
         reader.open()
     except InvalidValue as error:
         raise click.BadParameter(str(error), param_hint="--connect") from error
-    with reader:
-        run.run(reader)
-    return run.shown > 0
+    return reader
+
+
+def _stored(files: Sequence[str], kinds: "Sequence[Kind]") -> "JournalMessages":
+    from rawdaq.control.dump.run import ReportHandler
+    from rawdaq.subscriber.journal_messages import JournalMessages
+
+    if len(files) > 1:
+        raise click.UsageError("messages are read from one journal; give its folder to one --from")
+    logger = logging.getLogger("rawdaq.dump")
+    logger.handlers = [ReportHandler()]
+    reader = JournalMessages(files[0], kinds, logger=logger)
+    reader.open()
+    return reader
 
 
 def _view(slot: int | None, as_json: bool, as_table: bool) -> "MessageView":

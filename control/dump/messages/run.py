@@ -13,6 +13,7 @@ from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Kind
 from rawdaq.protocols.message_errors import MessageMalformed
 from rawdaq.subscriber import MessageLoss, MessageSubscriber
+from rawdaq.subscriber.journal_messages import JournalMessages
 
 _TICK_S = 0.2  # how late a signal, the end of --seconds or a refresh may be
 _PATIENCE_S = 2.0  # a publisher that runs has answered by then
@@ -77,12 +78,12 @@ class MessageRun:
         self._missing[loss.topic] += loss.missing
         self._losses.add(loss.topic, loss.missing, loss.next_message.received_ns, loss.address, self._monotonic())
 
-    def run(self, reader: MessageSubscriber) -> None:
+    def run(self, reader: MessageSubscriber | JournalMessages) -> None:
         """Show what *reader* receives, then report the totals."""
         self._began_s = self._monotonic()
         is_patient = True
         try:
-            while (left_s := self._left_s()) > 0:
+            while (left_s := self._left_s()) > 0 and not reader.has_ended:
                 message = reader.receive(min(left_s, _TICK_S))
                 now_s = self._monotonic()
                 if message is not None:
@@ -94,12 +95,12 @@ class MessageRun:
                         self._take(Shown(message, value, self._missing.pop(message.topic, 0), self._clock()))
                 if is_patient and now_s - self._began_s > _PATIENCE_S:
                     is_patient = False
-                    self._report_silence(reader)
+                    _report_silence(reader, has_shown=self.shown > 0)
                 self._view.tick(now_s)
                 self._losses.report_when_over(now_s)
         finally:
             self._view.close()
-        if is_patient and not self.shown:
+        if is_patient and not self.shown and isinstance(reader, MessageSubscriber):
             report_unanswered(reader)
         self._losses.report()
         self._report_totals(reader)
@@ -123,15 +124,7 @@ class MessageRun:
             names.append(shown.value.component)
         return not self._names or any(fnmatchcase(name, pattern) for name in names for pattern in self._names)
 
-    def _report_silence(self, reader: MessageSubscriber) -> None:
-        """Report which publishers do not answer, and that the others send nothing."""
-        unanswered = report_unanswered(reader)
-        there = [address for address in reader.addresses if address not in unanswered]
-        if there and not self.shown:
-            kinds = ", ".join(reader.kinds)
-            report(f"waiting for messages ({kinds}) at {', '.join(there)}; does that component publish such?")
-
-    def _report_totals(self, reader: MessageSubscriber) -> None:
+    def _report_totals(self, reader: MessageSubscriber | JournalMessages) -> None:
         lost = reader.lost.total()
         came = reader.received.total()
         text = (
@@ -144,6 +137,17 @@ class MessageRun:
         if came - reader.malformed > self.shown and (self._names or self._level):
             text += f", {came} came: --name and --level select"
         report(text)
+
+
+def _report_silence(reader: MessageSubscriber | JournalMessages, *, has_shown: bool) -> None:
+    """Report which publishers do not answer, and that the others send nothing."""
+    if isinstance(reader, JournalMessages):
+        return
+    unanswered = report_unanswered(reader)
+    there = [address for address in reader.addresses if address not in unanswered]
+    if there and not has_shown:
+        kinds = ", ".join(reader.kinds)
+        report(f"waiting for messages ({kinds}) at {', '.join(there)}; does that component publish such?")
 
 
 def addresses_of(kinds: Sequence[Kind]) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawdaq.streams.assembly.readout_format import DatagramRefused
+from rawdaq.errors import InvalidValue
+from rawdaq.streams.assembly.readout_format import DatagramRefused, Section
 from rawdaq_chec.slow_signal import CHANNELS, SUB_READOUT_BYTES, SlowSignal
 
 BEGIN = bytes.fromhex("000000003b9aca00 8001 8002")
@@ -49,6 +50,26 @@ def test_both_halves_are_in_order_and_each_sub_readout_is_one() -> None:
     assert [section.time_ns for section in found] == [number * 10**8 for number in range(10)]
     for number, section in enumerate(found):
         assert millivolts(section.data) == pytest.approx([(100 * number + each) * 0.0763 for each in range(CHANNELS)])
+
+
+def test_what_a_simulator_writes_is_what_is_read() -> None:
+    made = SlowSignal()
+    datagram = encode([(number, [number + each for each in range(CHANNELS)]) for number in range(3)])
+    assert made.datagram(made.sections(datagram)) == datagram
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason"),
+    [
+        ([], "0 sub-readouts"),
+        ([Section(0, bytes(128))] * 456, "456 sub-readouts"),
+        ([Section(-1, bytes(128))], "at -1 ns"),
+        ([Section(0, bytes(127))], "127 bytes"),
+    ],
+)
+def test_what_cannot_be_written_is_an_error(sections: list[Section], reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        SlowSignal().datagram(sections)
 
 
 @given(st.binary(max_size=1500))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rawdaq.errors import InvalidValue
 from rawdaq.messages.message import Kind, Message
 from rawdaq.publishers.zmq_pub import ZMQTCPPublisher
 from rawdaq.streams.assembly.readout_format import DatagramRefused, ReadoutFormat, Row, Section
@@ -22,6 +23,7 @@ MV = 0.0763
 #: Readout number, time of the instrument, the computer's time in seconds and nanoseconds; then 32 x 64 float64 in mV.
 _READOUT = struct.Struct("<QQQQ")
 _MAX_SECTIONS = 455  # what a datagram of 65 535 bytes can hold
+_SUB_READOUT_DATA_BYTES = 2 * CHANNELS
 _NS = 1_000_000_000
 
 
@@ -51,6 +53,24 @@ class SlowSignal(ReadoutFormat):
     def length(self, data: memoryview) -> int | None:
         """Return the length of a sub-readout: by TCP each is a message."""
         return SUB_READOUT_BYTES
+
+    def datagram(self, sections: Sequence[Section]) -> bytes:
+        """Return the datagram of some sub-readouts, as `Simulator` sends it.
+
+        Raises:
+            InvalidValue: there are none or too many, or a time or a row cannot be.
+        """
+        if not 0 < len(sections) <= _MAX_SECTIONS:
+            raise InvalidValue(f"{len(sections)} sub-readouts in a datagram; 1 to {_MAX_SECTIONS} are possible")
+        return b"".join(map(_sub_readout, sections))
+
+
+def _sub_readout(section: Section) -> bytes:
+    if not 0 <= section.time_ns < 1 << 64 or len(section.data) != _SUB_READOUT_DATA_BYTES:
+        raise InvalidValue(f"a sub-readout at {section.time_ns} ns with {len(section.data)} bytes cannot be written")
+    time = section.time_ns.to_bytes(8, "big")
+    half = _SUB_READOUT_DATA_BYTES // 2
+    return time + section.data[:half] + time + section.data[half:]
 
 
 def encode_readout(message: Message) -> bytes:

@@ -211,12 +211,12 @@ class RingService:
         serving = self._serving
         for port in self._ports:
             port.listener.close()
+        for port in self._ports:
+            await port.listener.wait_closed()  # what is just being connected is ended with the others
         if serving is not None:
             await self._end_clients(serving)
             serving.sender.close()
             serving.refusals.log(at_once=True)
-        for port in self._ports:
-            await port.listener.wait_closed()
         self._ports.clear()
         self._serving = None
 

@@ -13,7 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from rawdaq.control.alarms.engine import Alarm, Change
-from rawdaq.control.alarms.message import Message
+from rawdaq.control.alarms.notice import Notice
 from rawdaq.times import NS_PER_S
 from tests.helpers import until
 
@@ -24,8 +24,8 @@ def alarm(text: str = "XX.A..HHZ of A/Raw: latency 13 s (above 10 is bad)", chan
     return Alarm(change, "late", "XX.A.Raw", "XX.A..HHZ", 13.0, 10.0, NOW_NS - 90 * NS_PER_S, text, "it is late")
 
 
-def message(*alarms: Alarm, **more: Any) -> Message:
-    return Message("hut", NOW_NS, alarms or (alarm(),), **more)
+def message(*alarms: Alarm, **more: Any) -> Notice:
+    return Notice("hut", NOW_NS, alarms or (alarm(),), **more)
 
 
 class MailServer:

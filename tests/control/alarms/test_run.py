@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rawdaq.control.alarms import outlet as outlets
-from rawdaq.control.alarms.message import Message
+from rawdaq.control.alarms.notice import Notice
 from rawdaq.control.alarms.outlet import Outlet
 from rawdaq.control.alarms.run import Watch
 from rawdaq.control.alarms.settings import AlarmFile, GeneralSettings, LogTarget, RuleSettings, Target
@@ -34,22 +34,22 @@ class Told:
     """A target that keeps what it is told, and fails as it is asked to."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.notices: list[Notice] = []
         self.attempts = 0
         self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, message: Message) -> None:
+    async def __call__(self, notice: Notice) -> None:
         self.attempts += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        self.messages.append(message)
+        self.notices.append(notice)
 
     @property
     def texts(self) -> list[str]:
-        return [each.text for message in self.messages for each in message.alarms]
+        return [each.text for notice in self.notices for each in notice.alarms]
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +95,8 @@ async def test_what_is_too_old_is_given_up_and_counted_in_the_next_message() -> 
         told.error = None
         outlet.put([alarm("c")])
         await until(lambda: told.texts)
-        (message,) = told.messages
-        assert ([each.text for each in message.alarms], message.missing) == (["c"], 2)
+        (notice,) = told.notices
+        assert ([each.text for each in notice.alarms], notice.missing) == (["c"], 2)
 
 
 async def test_more_than_can_wait_gives_up_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ async def test_more_than_can_wait_gives_up_the_oldest(monkeypatch: pytest.Monkey
         outlet.put([alarm(f"{number}") for number in range(5)])
         assert failures == ["2 alarms for the target duty are given up: there are too many"]
         told.gate.set()
-        await until(lambda: len(told.messages) == 2)
+        await until(lambda: len(told.notices) == 2)
         assert told.texts == ["first", "2", "3", "4"]
-        assert told.messages[1].missing == 2
+        assert told.notices[1].missing == 2
 
 
 async def test_who_has_got_a_message_does_not_get_it_again() -> None:
@@ -191,10 +191,10 @@ async def test_a_target_that_hangs_or_fails_does_not_hold_up_the_others_which_he
         await until(lambda: good.texts and bad.attempts)
         bench.show(1.0, 800)
         await until(lambda: len(good.texts) == 2)
-        await until(lambda: any(message.note for message in good.messages))
+        await until(lambda: any(notice.note for notice in good.notices))
         bad.error = None
         await until(lambda: len(bad.texts) == 3)
-    assert [message.note for message in good.messages if message.note] == [
+    assert [notice.note for notice in good.notices if notice.note] == [
         "the target bad cannot be told: the line is dead; it is tried again"
     ]
     assert [text.split(":")[0] for text in good.texts] == ["XX.A..HHZ of XX.A.Raw"] * 2
@@ -209,10 +209,10 @@ async def test_a_watch_that_sees_nothing_says_so_once(tmp_path: Path, caplog: py
     for _ in range(3):
         assert await bench.watch.look() == []
     async with bench.running():
-        await until(lambda: good.messages)
+        await until(lambda: good.notices)
         bench.answer = Asked([], ["a.yaml: is empty"])
         await until(lambda: "components of this file are not watched: a.yaml: is empty" in caplog.text)
-    assert [message.note for message in good.messages] == ["components cannot be asked: the folder is gone"]
+    assert [notice.note for notice in good.notices] == ["components cannot be asked: the folder is gone"]
     assert "components can be asked again" in caplog.text
 
 

@@ -153,7 +153,7 @@ def test_a_component_of_a_file_that_is_wrong_now_is_judged_by_its_answers(doctor
     texts = [each["text"] for each in findings if each["check"] == "configuration"]
     assert status == 1
     assert [text for text in texts if "Raw: has no `Receiver`" in text]
-    assert texts[-1] == "no valid station file describes it"
+    assert "no valid station file describes it" not in texts  # that file does, but for its mistakes
 
 
 def test_a_runtime_folder_that_cannot_be_used_is_told(doctor: Doctor) -> None:

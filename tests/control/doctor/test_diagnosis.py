@@ -92,6 +92,12 @@ def publisher(name: str, **more: Any) -> Case:
 
 BROKEN: list[tuple[Case, Check, str, str]] = [
     (replace(of(WELL), mistakes=["XX.A.yaml:5: port: is wrong"]), Check.CONFIGURATION, "XX.A.yaml:5: port", "check"),
+    (
+        replace(of(WELL), settings=None, mistakes=["XX.A.yaml:5: port: is wrong"]),  # of the file that it runs from
+        Check.CONFIGURATION,
+        "XX.A.yaml:5: port",
+        "check",
+    ),
     (replace(of(WELL), settings=None), Check.CONFIGURATION, "no valid station file describes it", "name that with -c"),
     (
         stopped(folders={"archive": "/a: user 5 may not write"}),
@@ -224,6 +230,13 @@ def test_what_is_well_has_a_tick_at_each_check() -> None:
     assert is_well(findings)
     assert [finding.check for finding in findings if finding.verdict is Verdict.GOOD] == list(Check)
     assert "live: 1 reader" in [finding.text for finding in findings]
+
+
+def test_a_device_that_is_away_proves_nothing_by_what_it_said_before() -> None:
+    verdicts = {finding.check: finding.verdict for finding in diagnose(endpoint(connected=False, last_failure="off"))}
+    assert verdicts[Check.DEVICE] is Verdict.WRONG
+    for check in (Check.HANDSHAKE, Check.CHANNELS, Check.DATA):
+        assert verdicts[check] is Verdict.UNKNOWN
 
 
 def test_what_does_not_run_has_dashes_where_nothing_can_be_seen() -> None:

@@ -81,6 +81,21 @@ def test_an_expression_of_too_many_ways_selects_nothing_in_bounded_time() -> Non
     assert not Expression("(?:a|b|[ab]){1,500}" * 3 + "$").selects("ab" * 31 + "c")
 
 
+def test_a_list_of_many_names_selects_each_of_them_wherever_it_is_searched() -> None:
+    names = [f"FDSN:XX_S{number:03d}_00_H_H_Z/MSEED" for number in range(650)]
+    expression = Expression("|".join(names))
+    assert [name for name in names if not expression.selects(name)] == []
+    assert not expression.selects("FDSN:XX_S650_00_H_H_Z/MSEED")
+
+
+def test_large_sets_of_places_are_remembered_up_to_a_limit() -> None:
+    expression = Expression("|".join(f"1.{{{count}}}x" for count in range(60)))
+    for number in range(20):
+        assert not expression.selects(f"{(number + 3) ** 40:060b}"[:60])
+    assert sum(map(len, expression._known.values())) <= 1 << 17
+    assert expression.selects("01x")
+
+
 def test_what_it_remembers_is_bounded_and_changes_no_answer() -> None:
     expression = Expression("^.*A.{11}$")
     for number in range(5000):

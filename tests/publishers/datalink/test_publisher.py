@@ -20,7 +20,7 @@ from rawdaq.publishers.datalink import DataLinkPublisher, publisher
 from rawdaq.stream_id import StreamId
 from tests.datalink_links import CERTIFICATE, TRANSPORTS, serving
 from tests.datalink_server import Cut, Server
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.makers import STREAM
 from tests.record_makers import NOISE, as_runs, make, packets
 from tests.servers import Idle
@@ -129,6 +129,27 @@ async def test_every_record_is_in_the_ring_once_whatever_is_cut(seed: int, trans
         for name in {packet.sid for packet in server.packets}:
             starts = [packet.start_us for packet in server.packets if packet.sid == name]
             assert starts == sorted(starts)
+
+
+async def test_status_answers_while_the_server_has_not_identified_itself() -> None:
+    heard = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        heard.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        one = DataLinkPublisher(f"datalink://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        delivering = asyncio.create_task(one.deliver(runs_of(1)))
+        async with asyncio.timeout(DEADLINE_S):
+            await heard.wait()
+        status = one.status()
+        assert (status["connected"], status["server"], status["connections"]) == (False, None, 0)
+        delivering.cancel()
+        await asyncio.wait([delivering])
+        await one.aclose()
 
 
 async def test_a_component_delivers_sample_for_sample_through_restarts(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from rawdaq.protocols.message import encode
 from rawdaq.receivers.assembler import ArrayAssembler
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.receivers.assembler.senders import STATION, MessageKeeper
 from tests.servers import serving
 
 BEGIN_NS = 1_790_000_000 * NS_PER_S
+PATIENT: dict[str, Any] = {"max_wait_s": 10 * DEADLINE_S, "absent_s": 100 * DEADLINE_S}
 NAMES = ["XX.A1.00.HHZ", "XX.A2.00.HHZ"]
 
 
@@ -77,7 +78,7 @@ def array(message: Message) -> Any:
 
 
 async def test_packets_of_two_publishers_are_a_block() -> None:
-    async with assembling(NAMES) as bench:
+    async with assembling(NAMES, **PATIENT) as bench:
         bench.send(NAMES[1], 0, 7)
         bench.send(NAMES[0], 0, 10)
         bench.send(NAMES[1], 7, 13)
@@ -115,6 +116,7 @@ async def test_packets_of_two_publishers_are_a_block() -> None:
 async def test_a_stream_that_stays_away_is_not_waited_for_longer_than_max_wait() -> None:
     async with assembling([*NAMES, "XX.A3.00.HHZ"], max_wait_s=0.05, values="float32") as bench:
         bench.send(NAMES[1], 0, 4)
+        await until(lambda: bench.receiver.cmd_slots().get("1", {}).get("packets"))
         bench.send(NAMES[0], 0, 10)
         bench.send("XX.A3.00.HHZ", 0, 10)
         messages = await bench.published(1)
@@ -153,7 +155,7 @@ async def test_streams_that_do_not_fit_are_refused_by_name(caplog: pytest.LogCap
 
 async def test_streams_go_on_when_their_time_begins_anew() -> None:
     """A replay that is started again is a new epoch, not the end."""
-    async with assembling(NAMES) as bench:
+    async with assembling(NAMES, **PATIENT) as bench:
         for count, off_ns in ((10, 0), (20, -3600 * NS_PER_S)):
             for first in range(0, 100, 10):
                 for name in NAMES:

@@ -5,11 +5,12 @@ import json
 import logging
 import logging.handlers
 import random
+import resource
 import socket
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -161,8 +162,18 @@ async def test_pythons_pickle_handler_is_refused_with_a_text(caplog: pytest.LogC
     assert not keeper.kept
 
 
+@pytest.fixture
+def many_files() -> Generator[None]:
+    """Both ends of a thousand connections are in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 async def test_a_thousand_connections_are_served_and_more_than_the_limit_refused() -> None:
-    count = 300
+    count = 1000
     keeper = Keeper()
     sockets: list[socket.socket] = []
     async with serving(server := receiver(keeper, max_connections=count)):

@@ -1,8 +1,10 @@
 """MonitorReceiver: reports of components and of others are published on, kept, and missed when they do not come."""
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from rawdaq.messages.monitor import TOPIC, ComponentReport
 from rawdaq.publisher import Publisher
 from rawdaq.receivers.monitor import MonitorReceiver
 from rawdaq.reporting import sender
+from tests.forks import Process
 from tests.helpers import until
 from tests.makers import message
 from tests.servers import Idle, serving
@@ -81,6 +84,29 @@ async def test_one_that_falls_silent_is_told_as_offline_in_time(context: Any, mo
     assert keeper.kept[-1].header["silent_s"] >= 0.3
     assert [(row["name"], row["state"]) for row in table] == [("XX.DEMO.Idle", "offline")]
     assert (status["components"], status["online"]) == (1, 0)
+
+
+def reporting(address: str) -> int:
+    """Be a component that reports, until killed."""
+    sender.INTERVAL_S = 0.05
+    component = Idle([])
+    component.key, component.monitor_address = "XX.DEMO.Idle", address
+    asyncio.run(component.serve())
+    return 0
+
+
+async def test_a_component_that_is_killed_is_offline_within_two_and_a_half_seconds() -> None:
+    keeper = Keeper()
+    async with serving(server := monitor(keeper)):
+        with Process(partial(reporting, server.endpoint.address)) as component:
+            await until(lambda: keeper.kept and keeper.reports[-1].is_online)
+            assert keeper.reports[-1].pid == component.pid
+            killed_ns = time.time_ns()
+            component.kill()
+            await until(lambda: not keeper.reports[-1].is_online)
+    offline = keeper.reports[-1]
+    assert (offline.name, offline.pid) == ("XX.DEMO.Idle", component.pid)
+    assert offline.time_ns - killed_ns < 2_500_000_000
 
 
 async def test_a_monitor_to_which_nobody_speaks_has_no_problem() -> None:

@@ -33,7 +33,7 @@ def test_arrays_are_values_too() -> None:
     "text",
     [
         *("", "slot +", "channel", "slot ** 99", "open('x')", "slot.real", "[1][0]", "'a'", "True", "1 if slot else 2"),
-        *("slot == 1", "lambda: 1", "not slot", "1j", "(" * 300, "1+" * 200 + "1", "~slot", "slot @ slot", "\0"),
+        *("slot == 1", "lambda: 1", "not slot", "1j", "(" * 300, "1+" * 200 + "1", "~slot", "slot @ slot", "\0", "1if"),
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:

@@ -97,6 +97,18 @@ async def test_commands_change_it_while_it_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"per_packet": 1000, "format": {"raw": {"samples": 100}}}, "UDP carries 65507"),
+    ],
+)
+def test_what_no_datagram_can_hold_is_an_error_before_it_starts(given: dict[str, Any], reason: str) -> None:
+    options = {"sources": {"parts": readouts(9, **given)}, "faults": None}
+    with pytest.raises(InvalidValue, match=reason):
+        Simulator.streams(STATION, options)
+
+
+@pytest.mark.parametrize(
     ("words", "reason"),
     [
         (["rate", "0"], "not a rate"),

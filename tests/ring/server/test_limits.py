@@ -9,7 +9,7 @@ import pytest
 
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.ring.server import service
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.ring.datalink_wire import datalink, framed, write
 from tests.ring.records import packets
 from tests.ring.rings import feed, serving
@@ -203,3 +203,13 @@ async def test_status_names_ports_ring_clients_and_the_slowest(tmp_path: Path) -
         assert (status["client_count"], status["sent"], status["lag_packets"]) == (1, 4, 0)
         (client,) = clients(publisher)
         assert (client["name"], client["kind"], status["slowest"]) == ("tester/1", "SeedLink", client["address"])
+
+
+async def test_a_client_that_connects_while_the_server_stops_is_ended(tmp_path: Path) -> None:
+    async with serving(tmp_path / "ring", change={"first_command_s": 3600}) as publisher:
+        listener = publisher.service._ports[0].listener
+        with socket.create_connection(("127.0.0.1", port(publisher)), DEADLINE_S) as client:
+            while not listener._making:  # noqa: ASYNC110 - before it is connected
+                await asyncio.sleep(0)
+            await publisher.service.stop()
+            assert await asyncio.to_thread(client.recv, 1) == b""

@@ -38,6 +38,16 @@ export class Columns {
     );
   }
 
+  /** Returns the first and the last empty column of those from `first` to `last` that lie between data, or null. */
+  hole(first, last) {
+    let found = null;
+    const end = Math.min(last, this.newest - 1);
+    for (let column = Math.max(first, this.oldest + 1); column <= end; column += 1) {
+      if (!this.has(column)) found = [found?.[0] ?? column, column];
+    }
+    return found;
+  }
+
   /** Adds a block of either kind. */
   add(block) {
     const lastMs = block.firstMs + (1000 * (block.n - 1)) / block.perS;

@@ -7,6 +7,8 @@ import { isoOf } from "../dom/format.js";
 const MOST_COLUMNS = 100000;
 const BUSY_MS = 500; // the server makes two of them at a time
 const TRIES = 20;
+const SEAM_MS = 60000; // samples before live ones are as long in no file yet, at most: their records are being filled
+const SEAM_AGAIN_MS = [2000, 4000, 8000, 16000, 32000];
 const LAG_MS = 30000;
 const FEW = 12; // streams that are read twice
 
@@ -31,25 +33,29 @@ export async function columnsOf(id, startMs, endMs, count, { signal } = {}) {
   }
 }
 
-/** Adds to a sheet what the archive has of its window, stream by stream; ends when another window is chosen.
- *
- * An archive lags: what was on its way to the disk when live data began is read some seconds later.
- */
+/** Adds to a sheet what the archive has of its window, stream by stream, and later what came into it just before the
+ * live samples did; ends when another window is chosen. */
 export async function fillFromArchive(sheet, ids, { signal }) {
-  await fill(sheet, ids, signal);
-  if (sheet.endMs !== null || ids.length > FEW) return;
-  await pause(LAG_MS);
-  if (!signal.aborted) await fill(sheet, ids, signal);
-}
-
-async function fill(sheet, ids, signal) {
+  const { columnMs } = sheet;
+  if (columnMs === null) return;
+  const isOver = () => signal.aborted || columnMs !== sheet.columnMs;
+  const fill = async (id, first, last) => {
+    const block = await columnsOf(id, first * columnMs, (last + 1) * columnMs, last - first + 1, { signal });
+    if (block && !isOver()) sheet.addBlock(id, block);
+  };
+  const begun = sheet.edge;
   for (const id of ids) {
-    const { columnMs, edge } = sheet;
     const slot = sheet.slots.get(id);
-    if (!slot?.box || columnMs === null) continue;
-    const first = edge - slot.box.width + 1;
-    const block = await columnsOf(id, first * columnMs, (edge + 1) * columnMs, slot.box.width, { signal });
-    if (signal.aborted || columnMs !== sheet.columnMs) return;
-    if (block) sheet.addBlock(id, block);
+    if (slot?.box) await fill(id, sheet.edge - slot.box.width + 1, sheet.edge);
+    if (isOver()) return;
+  }
+  if (sheet.endMs !== null) return;
+  for (const wait of SEAM_AGAIN_MS) {
+    await pause(wait);
+    for (const id of ids) {
+      if (isOver()) return;
+      const hole = sheet.slots.get(id)?.columns?.hole(begun - Math.ceil(SEAM_MS / columnMs), begun);
+      if (hole) await fill(id, ...hole);
+    }
   }
 }

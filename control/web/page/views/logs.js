@@ -121,9 +121,11 @@ export async function copyText(text, done) {
 function openIndex(app, element) {
   const logs = h("ul", { class: "plain columns" });
   const events = h("ol", { class: "events" });
+  const nothing = h("p", { class: "note", hidden: true }, "No state has changed since this server was started.");
   element.append(
     h("h1", { class: "unseen" }, "Logs"),
     h("h2", {}, "What has happened"),
+    nothing,
     events,
     h("h2", {}, "All logs"),
     logs,
@@ -134,11 +136,12 @@ function openIndex(app, element) {
     update: () => {},
   });
   const eventList = new List(events, { key: ({ serial }) => serial, make: eventElement, update: () => {} });
-  let past = [];
+  let past = null; // until the server has answered
   const update = () => {
     list.show([...app.state.components.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
-    const known = new Map([...past, ...app.state.events].map((event) => [event.serial, event]));
+    const known = new Map([...(past ?? []), ...app.state.events].map((event) => [event.serial, event]));
     eventList.show([...known.values()].sort((a, b) => b.serial - a.serial).slice(0, SHOWN_EVENTS));
+    nothing.hidden = past === null || known.size > 0;
   };
   get("events")
     .then((found) => {

@@ -141,9 +141,11 @@ class Stream {
   update() {
     const stream = this.app.state.streams.get(this.id);
     if (!stream) {
+      this.mark.hidden = true;
       if (this.app.state.isThere && !this.app.state.isWaiting) setText(this.why, "There is no such stream now.");
       return;
     }
+    this.mark.hidden = false;
     this.mark.show(stream.condition);
     setText(this.why, stream.sentence);
     setAttribute(this.slot, "aria-label", `trace of ${this.id}: ${stream.condition}`);

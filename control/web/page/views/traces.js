@@ -87,7 +87,7 @@ class Traces {
     const axisBox = h(
       "div",
       { class: "rows is-grid", "aria-hidden": "true" },
-      h("div", { class: "trace is-small" }, this.axis.element),
+      h("div", { class: "trace is-small" }, h("span"), this.axis.element),
     );
     const box = h("div", { class: "traces" }, rows, axisBox);
     element.append(

@@ -285,7 +285,7 @@ class DataLinkSession(Session):
         names = [name for name in reader.streams.names if self.view.wants(name)]
         position = await reader.find(names, time_ns + 1)
         while position is not None and position < reader.end:
-            packets, position = await reader.from_(position)
+            _, packets, position = await reader.from_(position)
             for packet in packets:
                 if packet.end_ns > time_ns and self.view.wants(packet.name):
                     return packet

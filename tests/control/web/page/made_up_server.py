@@ -3,6 +3,7 @@
 import asyncio
 import fnmatch
 import json
+import math
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -50,6 +51,7 @@ class MadeUpServer:
         self.is_refusing = False
         self.url = ""
         self.live_from_ms = 0.0  # nothing before it is in the memory
+        self.archive_to_ms = math.inf  # nothing after it is in the archive
         self._open: set[WebSocket] = set()
         self._changed: dict[WebSocket, asyncio.Event] = {}
 
@@ -152,7 +154,9 @@ class MadeUpServer:
         )
         count = int(request.query_params["columns"])
         step_ms = (end - start) / count
-        block = self._block_of_columns(0, request.path_params["id"], start, min(end, now_ms()), step_ms, count)
+        block = self._block_of_columns(
+            0, request.path_params["id"], start, min(end, now_ms(), self.archive_to_ms), step_ms, count
+        )
         return self._refusal(request) or Response(block, media_type="application/octet-stream")
 
     async def _events(self, request: Request) -> Response:

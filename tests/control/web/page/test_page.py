@@ -10,6 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY = "XX.DEMO.RawReceiver"
 UNKNOWN = "\N{EN DASH}"
+LAST = "a mistake in a file"  # is shown with the last of what comes with the page: from then on, all is a change
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 
 
@@ -58,9 +59,10 @@ async def test_the_overview_is_for_everybody(open_page: Open, options: dict[str,
 
 async def test_the_focus_stays_while_states_change(open_page: Open) -> None:
     made_up = MadeUpServer(Contents.network(40, now_ms=now_ms()))
+    made_up.contents.mistakes = [LAST]
     watched = await open_page(made_up, has_clock=True)
     page = watched.page
-    await page.locator(".tiles li").first.wait_for()
+    await page.get_by_text(LAST).wait_for()
     await page.get_by_role("link", name="B005 well").focus()
     for condition, number in [("no data", 800), ("well", 0), ("late", 500)]:
         made_up.contents.components["XY.B005.RawReceiver"] |= {"condition": condition, "number": number}
@@ -77,9 +79,10 @@ async def test_the_focus_stays_while_states_change(open_page: Open) -> None:
 
 async def test_the_order_changes_some_seconds_after_a_state(open_page: Open) -> None:
     made_up = MadeUpServer(Contents.network(40, now_ms=now_ms()))
+    made_up.contents.mistakes = [LAST]
     watched = await open_page(made_up, has_clock=True)
     page = watched.page
-    await page.locator(".tiles li").first.wait_for()
+    await page.get_by_text(LAST).wait_for()
     await watched.stop_clock()
     made_up.contents.components["XX.A002.RawReceiver"] |= {"condition": "no data", "number": 900}
     made_up.tell()
@@ -142,9 +145,12 @@ async def test_a_log_is_text_whatever_a_device_wrote(open_page: Open) -> None:
 
 async def test_what_has_happened(open_page: Open) -> None:
     made_up = demo()
+    watched = await open_page(made_up, "/logs/")
+    await watched.page.get_by_text("No state has changed since this server was started").wait_for()
     made_up.contents.events = [event(1, component(KEY, "no data"), "well", now_ms())]
     watched = await open_page(made_up, "/logs/")
     await watched.page.get_by_text("192.0.2.7:65535 is not connected: connection refused").wait_for()
+    assert await watched.page.get_by_text("No state has changed").is_hidden()
     assert await watched.axe() == []
 
 
@@ -234,6 +240,17 @@ async def test_nothing_is_known_and_there_is_no_such_page(open_page: Open) -> No
     await watched.page.get_by_role("heading", name="There is no such page").wait_for()
     watched = await open_page(made_up, "/s/XX.NONE")
     await watched.page.get_by_text("There is no such station here.").wait_for()
+
+
+async def test_a_stream_that_is_gone_is_not_well(open_page: Open) -> None:
+    made_up = demo()
+    watched = await open_page(made_up, "/s/XX.DEMO/00.HHZ")
+    state = watched.page.locator(".title .badge")
+    await state.get_by_text("well").wait_for()
+    del made_up.contents.streams["XX.DEMO.00.HHZ"]
+    made_up.tell()
+    await watched.page.get_by_text("There is no such stream now").wait_for()
+    await state.wait_for(state="hidden")
 
 
 async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:

@@ -1,5 +1,6 @@
 """Traces in a browser: what is drawn, what is not, and that a lost connection leaves no seam."""
 
+import math
 import re
 
 import pytest
@@ -78,13 +79,36 @@ async def test_a_lost_connection_comes_back_without_a_seam(open_page: Open) -> N
     await watched.until_painted(FIRST, 0.9, "--trace-stale")
     assert await watched.axe() == []
     made_up.is_refusing = False
-    await watched.page.get_by_role("button", name="try now").click()
+    # It may have come back by itself just now.
+    await watched.page.evaluate("document.querySelector('#banner button')?.click()")
     await banner.wait_for(state="detached")
     await watched.until_painted(FIRST, 0.95)
     await watched.page.wait_for_function("() => document.querySelector('#live').textContent.includes('● live')")
     painted = await watched.painted(FIRST)
     holes = [length for is_painted, length in runs(painted)[1:-1] if not is_painted]
     assert holes == []
+
+
+async def test_what_comes_into_the_archive_late_closes_the_seam_to_live_samples(open_page: Open) -> None:
+    made_up = demo()
+    made_up.live_from_ms = now_ms()
+    made_up.archive_to_ms = now_ms() - 8000  # the record after it is not full yet
+    watched = await open_page(made_up, STATION, has_clock=True)
+    await watched.until_painted(FIRST, 0.1, "--gap")
+    made_up.archive_to_ms = math.inf
+    await watched.page.clock.fast_forward(2000)
+    await watched.until_painted(FIRST, 0.95)
+    assert not any(await watched.painted(FIRST, "--gap"))
+
+
+async def test_the_axis_lies_below_the_traces(open_page: Open) -> None:
+    watched = await open_page(MadeUpServer(Contents.network(3, now_ms=now_ms())), "/traces")
+    await watched.until_painted("li:first-child .slot", 0.95)
+    slot = await watched.page.locator("li .slot").first.bounding_box()
+    axis = await watched.page.locator(".axis").bounding_box()
+    assert slot is not None
+    assert axis is not None
+    assert (slot["x"], slot["width"]) == (axis["x"], axis["width"])
 
 
 async def test_three_hundred_traces(open_page: Open) -> None:

@@ -12,11 +12,11 @@ from rawdaq.protocols.command import JsonValue
 from rawdaq.times import to_datetime, to_iso
 
 _SUBJECT_LETTERS = 150
-_MAX_SHOWN = 200  # alarms in one message; the rest is counted
+_MAX_SHOWN = 200  # alarms in one notice; the rest is counted
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notice:
     """What is told to one target at one time.
 
     Attributes:
