@@ -1,5 +1,5 @@
 """``control-rawdaq dash``: components, streams, traces and logs in a terminal, renewed each second.
 
-`board` has the values, made by `from_status` and `from_report`, which `past` completes; `rows` and `detail` make lines
-of them, all without I/O. `local` and `monitor` are where values come from, `app` is the screen, and `once` prints.
+`local` and `monitor` are where `values` come from; `rows` and `detail` make lines of these, also without a screen. `view`
+is what a person has chosen, `app` the screen, and `once` prints.
 """

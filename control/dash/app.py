@@ -14,9 +14,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from rawdaq.control.dash import detail, rows, texts
-from rawdaq.control.dash.board import Board, Component, Stream
 from rawdaq.control.dash.rows import Look
 from rawdaq.control.dash.source import Log, Source
+from rawdaq.control.dash.values.board import Board, Component, Stream
 from rawdaq.control.dash.view import View
 
 _LEAST_LOG_HEIGHT = 12  # of a screen that has room for a log

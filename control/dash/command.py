@@ -11,8 +11,8 @@ from rawdaq.control import invocation
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from rawdaq.control.dash.board import Board
     from rawdaq.control.dash.source import Source
+    from rawdaq.control.dash.values.board import Board
     from rawdaq.process.runtime_files import RuntimeFiles
 
 

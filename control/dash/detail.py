@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from rawdaq.control.dash import texts
-from rawdaq.control.dash.board import Board, Component, Stream
 from rawdaq.control.dash.rows import ListLines, Look, mark, trace_or_note
-from rawdaq.control.dash.trace import WINDOW_S, braille
+from rawdaq.control.dash.values.board import Board, Component, Stream
+from rawdaq.control.dash.values.trace import WINDOW_S, braille
 from rawdaq.control.health.parts import entries
 from rawdaq.control.health.problem import Row
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rawdaq.control.dash.board import Board, Component
-from rawdaq.control.dash.from_status import component
-from rawdaq.control.dash.past import Past
 from rawdaq.control.dash.source import INTERVAL_S, Log, LogLine
-from rawdaq.control.dash.trace import MAX_TRACES, Traces
+from rawdaq.control.dash.values.board import Board, Component
+from rawdaq.control.dash.values.from_status import component
+from rawdaq.control.dash.values.past import Past
+from rawdaq.control.dash.values.trace import MAX_TRACES, Traces
 from rawdaq.control.health.disks import with_disks
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.names import Target

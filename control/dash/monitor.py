@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from rawdaq.control.dash.board import Board, Component, Stream
-from rawdaq.control.dash.from_report import Reports
-from rawdaq.control.dash.past import Past
 from rawdaq.control.dash.source import INTERVAL_S, Log, LogLine
-from rawdaq.control.dash.trace import Traces
+from rawdaq.control.dash.values.board import Board, Component, Stream
+from rawdaq.control.dash.values.from_report import Reports
+from rawdaq.control.dash.values.past import Past
+from rawdaq.control.dash.values.trace import Traces
 from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Kind, Message
 from rawdaq.messages.monitor import ComponentReport

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from rawdaq.control.dash.board import Board, Component, Order, Stream, sorted_components
 from rawdaq.control.dash.rows import table
 from rawdaq.control.dash.source import Source
+from rawdaq.control.dash.values.board import Board, Component, Order, Stream, sorted_components
 from rawdaq.protocols.command import JsonValue
 from rawdaq.times import to_iso
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from rich.text import Text
 
 from rawdaq.control.dash import texts
-from rawdaq.control.dash.board import Board, Component, Stream
-from rawdaq.control.dash.trace import Traces, braille
+from rawdaq.control.dash.values.board import Board, Component, Stream
+from rawdaq.control.dash.values.trace import Traces, braille
 from rawdaq.control.status.columns import fitting
 
 LEAST_TRACE = 10

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from rawdaq.control.dash.board import Board, Component
-from rawdaq.control.dash.trace import Traces
+from rawdaq.control.dash.values.board import Board, Component
+from rawdaq.control.dash.values.trace import Traces
 
 #: How often values are renewed.
 INTERVAL_S = 1.0

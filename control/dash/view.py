@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from rawdaq.control.dash.board import (
+from rawdaq.control.dash.rows import ListLines, Look
+from rawdaq.control.dash.values.board import (
     Board,
     Component,
     Order,
@@ -14,7 +15,6 @@ from rawdaq.control.dash.board import (
     sorted_components,
     sorted_streams,
 )
-from rawdaq.control.dash.rows import ListLines, Look
 
 _CURSOR = "reverse"
 

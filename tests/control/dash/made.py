@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rawdaq.control.dash.board import Board, Component, Stream
 from rawdaq.control.dash.source import Log, LogLine
-from rawdaq.control.dash.trace import Traces
+from rawdaq.control.dash.values.board import Board, Component, Stream
+from rawdaq.control.dash.values.trace import Traces
 from rawdaq.control.health.problem import Row
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId

@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 
 from rawdaq.control.dash import app as app_module
 from rawdaq.control.dash.app import Dash, Lines
-from rawdaq.control.dash.board import Component, Order, Stream
 from rawdaq.control.dash.source import LogLine
+from rawdaq.control.dash.values.board import Component, Order, Stream
 from rawdaq.errors import InvalidValue
 from rawdaq.times import NS_PER_S
 from tests.control.dash.made import NOW_NS, Given, component, many, packet

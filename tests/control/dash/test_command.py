@@ -9,7 +9,7 @@ import pytest
 
 from rawdaq.control import dash as package
 from rawdaq.control.dash import command, local
-from rawdaq.control.dash.board import Stream
+from rawdaq.control.dash.values.board import Stream
 from tests.control.cli_words import Said
 from tests.control.dash.made import NOW_NS, Given, component
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from rawdaq.control.dash import detail, trace
-from rawdaq.control.dash.board import Board, Component, Stream
+from rawdaq.control.dash import detail
 from rawdaq.control.dash.rows import ListLines, Look, summary, table
-from rawdaq.control.dash.trace import Traces, braille
+from rawdaq.control.dash.values import trace
+from rawdaq.control.dash.values.board import Board, Component, Stream
+from rawdaq.control.dash.values.trace import Traces, braille
 from rawdaq.control.dash.view import View
 from rawdaq.times import NS_PER_S
 from tests.control.dash.made import NOW_NS, component, many, packet

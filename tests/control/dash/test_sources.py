@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rawdaq.control.dash import local, monitor
-from rawdaq.control.dash.board import Board, Component
 from rawdaq.control.dash.local import LocalSource
 from rawdaq.control.dash.monitor import MonitorSource
 from rawdaq.control.dash.source import Source
+from rawdaq.control.dash.values.board import Board, Component
 from rawdaq.control.web.live import feed as live_feed
 from rawdaq.errors import InvalidValue
 from rawdaq.messages.frames import encode

@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 
-from rawdaq.control.dash import from_report
-from rawdaq.control.dash.board import Board, Component, Order, Stream, selected, sorted_components, sorted_streams
-from rawdaq.control.dash.from_report import Reports
-from rawdaq.control.dash.from_status import component as of_status
-from rawdaq.control.dash.past import Past
+from rawdaq.control.dash.values import from_report
+from rawdaq.control.dash.values.board import (
+    Board,
+    Component,
+    Order,
+    Stream,
+    selected,
+    sorted_components,
+    sorted_streams,
+)
+from rawdaq.control.dash.values.from_report import Reports
+from rawdaq.control.dash.values.from_status import component as of_status
+from rawdaq.control.dash.values.past import Past
 from rawdaq.control.health.problem import Severity
 from rawdaq.messages.monitor import ComponentReport
 from rawdaq.times import NS_PER_S, to_iso

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from rawdaq.control.dash.board import Component
+from rawdaq.control.dash.values.board import Component
 from rawdaq.times import NS_PER_S
 
 _FRESH_S = 10.0  # counters do not move between two packets: for so long it still has data

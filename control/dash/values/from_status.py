@@ -1,6 +1,6 @@
 """A component as the dashboard shows it, made of what it answers to ``status``."""
 
-from rawdaq.control.dash.board import Component, Stream
+from rawdaq.control.dash.values.board import Component, Stream
 from rawdaq.control.health.parts import count, entries, number, time_ns
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.health.rule import health

@@ -1,6 +1,6 @@
 """Components as the dashboard shows them, made of the reports that a monitor publishes."""
 
-from rawdaq.control.dash.board import Component
+from rawdaq.control.dash.values.board import Component
 from rawdaq.control.health.problem import Severity
 from rawdaq.control.health.reports import health_of_report
 from rawdaq.messages.monitor import ComponentReport
