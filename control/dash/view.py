@@ -113,7 +113,8 @@ class View:
                 break
             shown = made.lines(index)
             if index == self._index:
-                shown[0].stylize(_CURSOR)
+                # Without its colours: reversed ones would fill the line with bars.
+                shown[0] = Text(shown[0].plain.ljust(look.width), _CURSOR, no_wrap=True, end="")
             lines += shown
         return lines[:height]
 

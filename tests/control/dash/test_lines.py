@@ -226,3 +226,11 @@ def test_a_click_finds_the_item_also_below_a_reason() -> None:
     assert view.at_line(2, look)
     assert view.chosen is WELL
     assert not view.at_line(3, look)
+
+
+def test_the_line_at_the_cursor_is_reversed_as_a_whole() -> None:
+    view, look = View(), Look(80, NOW_NS)
+    view.renew(Board(NOW_NS, (BROKEN, WELL)))
+    first, reason, second = view.lines(look, 10)
+    assert (first.style, first.spans, len(first)) == ("reverse", [], 80)
+    assert (reason.style, second.style) == ("yellow", "")
