@@ -27,6 +27,7 @@ from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
+from rawdaq.control.setup.ssdaq_command import import_ssdaq
 from rawdaq.control.start_stop import reload, restart, start, stop
 from rawdaq.control.status.command import status
 from rawdaq.control.systemd.command import systemd
@@ -163,6 +164,7 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
 
 
 cli.add_command(init)
+cli.add_command(import_ssdaq)
 cli.add_command(container)
 cli.add_command(describe)
 cli.add_command(schema)
