@@ -8,7 +8,6 @@ Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usag
 
 import errno
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,9 +119,8 @@ def logs(name: str, lines: int, is_following: bool) -> int:
             click.echo(line)
         for line in log_files.follow(file, begin) if is_following else ():
             click.echo(line)
-    except BrokenPipeError:  # the reader of the output has closed it
-        # Python flushes stdout once more when it exits, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        invocation.drop_output()
     except KeyboardInterrupt:
         if not is_following:
             raise
