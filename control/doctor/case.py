@@ -39,6 +39,7 @@ class Case:
         taken: which addresses it cannot listen on, and why, by the part.
         device: what its device says; None: that was not asked.
         log: where its log is.
+        is_foreign: whether it runs from another configuration than the one that is looked at.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Case:
     taken: dict[str, str] = field(default_factory=dict[str, str])
     device: Probe | None = None
     log: Path | None = None
+    is_foreign: bool = False
 
     @property
     def state(self) -> str:
@@ -63,7 +65,7 @@ class Case:
         return "uptime_s" in self.row and not self.row.get("error")
 
 
-def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[Problem]) -> Case:
+def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[Problem], configuration: Path) -> Case:
     """Return what can be known of *target*; this blocks, some seconds at most.
 
     A component that answers is believed; the device and the addresses of one that does not run are tried.
@@ -83,6 +85,7 @@ def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[P
         {} if stopped is None else _taken(stopped),
         None if stopped is None else _device(stopped),
         runtime.log_file(target.key),
+        settings is None and file is not None and configuration not in (file, file.parent),
     )
 
 

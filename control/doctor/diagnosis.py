@@ -82,6 +82,8 @@ def _configuration(case: Case) -> Iterator[Finding]:
         yield unknown(Check.CONFIGURATION, f"it runs from {file}")
     elif case.mistakes:
         return
+    elif case.is_foreign:
+        yield unknown(Check.CONFIGURATION, f"it runs from {file}, which is not looked at: name it with -c")
     elif case.settings is None:
         remedy = f"it runs from {file}; name that with -c, or stop it: {_PROGRAM} stop {case.title}"
         yield wrong(Check.CONFIGURATION, "no valid station file describes it", remedy)

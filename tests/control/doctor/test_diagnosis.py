@@ -262,6 +262,8 @@ def test_what_does_not_run_has_dashes_where_nothing_can_be_seen() -> None:
             "only this machine",
         ),
         (lambda: of(changed("receiver", "messages", value=5) | {"streams": {}}), Check.DATA, "it publishes no streams"),
+        (lambda: of({**WELL, "class": "LogReceiver", "streams": {}}), Check.DATA, "it publishes no streams"),
+        (lambda: replace(of(WELL), settings=None, is_foreign=True), Check.CONFIGURATION, "name it with -c"),
         (lambda: replace(of({**WELL, "file": "the command line"}), settings=None), Check.CONFIGURATION, "it runs from"),
     ],
 )

@@ -177,8 +177,11 @@ class Station {
   }
 }
 
-/** Vertical first, then by name: as seismograms are read. */
+/** Vertical first, then by name: as seismograms are read; what is slower than these, such as states of health, last. */
 function byChannel(a, b) {
-  const rank = (id) => `${id.slice(0, -1)}${id.endsWith("Z") ? " " : id.at(-1)}`;
-  return rank(a.id) < rank(b.id) ? -1 : 1;
+  const rank = ({ id, rate_hz }) => {
+    const isSlow = rate_hz !== null && rate_hz < 1;
+    return `${isSlow ? 1 : 0}${id.slice(0, -1)}${id.endsWith("Z") ? " " : id.at(-1)}`;
+  };
+  return rank(a) < rank(b) ? -1 : 1;
 }
