@@ -53,7 +53,8 @@ class ReadoutAssembler(AssemblyReceiver):
         slots: which sender is which row of a readout: ``{192.0.2.101: 0, "192.0.2.102:9000": 1}``, or
             ``{by: octet, first: 100, count: 32}`` for the last byte of addresses, or ``{by: field, count: 32}`` when
             packets say who sends them. Other senders are refused and counted.
-        ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
+        ip: the address to listen on; by default only this machine is heard. ``0.0.0.0`` is every one of IPv4, ``::``
+            every one of both families.
         port: the port; 17000 when it is not given, 0 lets the system choose.
         transport: ``udp``, or ``tcp`` when senders connect to us.
         endpoints: ZMQ addresses to read instead, each frame of which is a datagram; `slots` has them as senders.
@@ -91,7 +92,7 @@ class ReadoutAssembler(AssemblyReceiver):
         *,
         format: FormatOption,
         slots: SlotsOption,
-        ip: Annotated[str, AfterValidator(check_host)] = "0.0.0.0",
+        ip: Annotated[str, AfterValidator(check_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         transport: Literal["udp", "tcp"] = "udp",
         endpoints: Sequence[Annotated[str, AfterValidator(check_zmq_address)]] = (),
