@@ -18,6 +18,7 @@ import click
 from rawdaq.control import invocation
 from rawdaq.control.alarms.command import alarms
 from rawdaq.control.container.commands import container
+from rawdaq.control.dash.command import dash
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.doctor.command import doctor
 from rawdaq.control.invocation import PROGRAM
@@ -179,6 +180,7 @@ cli.add_command(seiscomp)
 cli.add_command(repeater)
 cli.add_command(systemd)
 cli.add_command(web)
+cli.add_command(dash)
 
 
 def _report_bug(error: Exception) -> int:

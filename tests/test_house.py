@@ -42,6 +42,7 @@ HOMES = {
     "serial": "rawdaq.sockets",
     "sqlalchemy": "rawdaq.receivers.telemetry",
     "starlette": "rawdaq.control.rest",
+    "textual": "rawdaq.control.dash",
     "uvicorn": "rawdaq.control.rest",
     "websockets": "rawdaq.sockets",
     "yaml": "rawdaq.config",

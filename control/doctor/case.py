@@ -39,6 +39,7 @@ class Case:
         taken: which addresses it cannot listen on, and why, by the part.
         device: what its device says; None: that was not asked.
         log: where its log is.
+        changed_ns: when its station file was written last, 0 when that is not known.
         is_foreign: whether it runs from another configuration than the one that is looked at.
     """
 
@@ -53,6 +54,7 @@ class Case:
     device: Probe | None = None
     log: Path | None = None
     is_foreign: bool = False
+    changed_ns: int = 0
 
     @property
     def state(self) -> str:
@@ -86,7 +88,15 @@ def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[P
         None if stopped is None else _device(stopped),
         runtime.log_file(target.key),
         settings is None and file is not None and configuration not in (file, file.parent),
+        _changed_ns(file),
     )
+
+
+def _changed_ns(file: Path | None) -> int:
+    try:
+        return 0 if file is None else file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def runtime_problem(runtime: RuntimeFiles) -> str | None:

@@ -140,7 +140,10 @@ class Station {
     if (this.sheet.windowS <= 60 && ids.length > FEW) return;
     this.filling = new AbortController();
     const archived = ids.filter((id) => this.app.state.streams.get(id)?.has_archive);
-    fillFromArchive(this.sheet, archived, this.filling).catch((error) => {
+    fillFromArchive(this.sheet, archived, {
+      signal: this.filling.signal,
+      streams: this.app.state.streams,
+    }).catch((error) => {
       if (error.name !== "AbortError") setText(this.missing, `Older data are not shown: ${error.message}`);
     });
   }
