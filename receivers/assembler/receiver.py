@@ -66,8 +66,8 @@ class ReadoutAssembler(AssemblyReceiver):
         receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
         window_s: parts nearer than this to the first part of a readout belong to it; it must be less than half of the
             interval between readouts.
-        max_wait_s: how long a readout is kept for its last parts, once half of the senders have passed it.
-        span_s: how far, in the devices' time, half of the senders may pass a readout before it leaves; none: any.
+        max_wait_s: how long a readout is kept for its last parts, once more than half of the senders have passed it.
+        span_s: how far, in devices' time, more than half of the senders may pass a readout before it leaves; none: any.
         absent_s: a sender that is silent for so long is not waited for until it sends again; at least three intervals
             of its packets.
         max_open: how many readouts may be unfinished; beyond it the oldest leaves early.

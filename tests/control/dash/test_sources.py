@@ -226,7 +226,7 @@ async def test_a_look_at_a_monitor_ends_when_all_have_had_the_time_to_report(fee
     send(feed, name="XX.DEMO.A")
     board = await looking
     assert [each.name for each in board.components] == ["XX.DEMO.A"]
-    assert (await source.look(first_s=0.0)).components == board.components
+    assert (await source.look(first_s=0.0, more_s=0.0)).components == board.components
     await source.aclose()
 
 
