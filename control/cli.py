@@ -8,7 +8,6 @@ Exit status: 0 done, 1 it failed (the reason is on standard error), 2 wrong usag
 
 import errno
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import click
 from rawdaq.control import invocation
 from rawdaq.control.alarms.command import alarms
 from rawdaq.control.container.commands import container
+from rawdaq.control.dash.command import dash
 from rawdaq.control.describe.command import describe, schema
 from rawdaq.control.doctor.command import doctor
 from rawdaq.control.invocation import PROGRAM
@@ -27,6 +27,7 @@ from rawdaq.control.metrics.command import metrics
 from rawdaq.control.repeater.command import repeater
 from rawdaq.control.seiscomp.commands import seiscomp
 from rawdaq.control.setup.command import init
+from rawdaq.control.setup.ssdaq_command import import_ssdaq
 from rawdaq.control.start_stop import reload, restart, start, stop
 from rawdaq.control.status.command import status
 from rawdaq.control.systemd.command import systemd
@@ -119,9 +120,8 @@ def logs(name: str, lines: int, is_following: bool) -> int:
             click.echo(line)
         for line in log_files.follow(file, begin) if is_following else ():
             click.echo(line)
-    except BrokenPipeError:  # the reader of the output has closed it
-        # Python flushes stdout once more when it exits, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        invocation.drop_output()
     except KeyboardInterrupt:
         if not is_following:
             raise
@@ -163,6 +163,7 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
 
 
 cli.add_command(init)
+cli.add_command(import_ssdaq)
 cli.add_command(container)
 cli.add_command(describe)
 cli.add_command(schema)
@@ -179,6 +180,7 @@ cli.add_command(seiscomp)
 cli.add_command(repeater)
 cli.add_command(systemd)
 cli.add_command(web)
+cli.add_command(dash)
 
 
 def _report_bug(error: Exception) -> int:

@@ -1,6 +1,8 @@
 """What a command line of ``control-rawdaq`` is about: its configuration, and the components that it names."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -195,3 +197,9 @@ def find_one(name: str, runtime: "RuntimeFiles") -> "Target":
     if name == "all":
         raise click.UsageError("This command takes one component; give its name.")
     return find_running([name], runtime)[0]
+
+
+def drop_output() -> None:
+    """Let nothing more be printed: whoever read the output has closed it."""
+    # Python flushes stdout once more when it exits, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

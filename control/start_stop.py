@@ -159,7 +159,7 @@ def _start(
 
 
 def _warn_of_paused(keys: Sequence[str], runtime: "RuntimeFiles") -> None:
-    """Print why publishers of components that have just started cannot deliver."""
+    """Print why publishers of components that have just started, or changed, cannot deliver."""
     from rawdaq.control.health.publishers import of_publishers
     from rawdaq.control.processes.jobs import run_each
     from rawdaq.control.status import rows
@@ -220,13 +220,14 @@ def reload(names: Sequence[str]) -> int:
     """
     with invocation.runtime_files() as runtime:
         targets = invocation.find_running(names, runtime)
-        results = {target.title: _reload(target, runtime) for target in targets}
-    for title, result in results.items():
-        if isinstance(result, Exception):
-            invocation.print_error(str(result))
-        else:
-            click.echo(f"{title}: {result}")
-    return 1 if any(isinstance(result, Exception) for result in results.values()) else 0
+        results = [_reload(target, runtime) for target in targets]
+        for target, result in zip(targets, results, strict=True):
+            if isinstance(result, Exception):
+                invocation.print_error(str(result))
+            else:
+                click.echo(f"{target.title}: {result}")
+                _warn_of_paused([target.key], runtime)
+    return 1 if any(isinstance(result, Exception) for result in results) else 0
 
 
 def _reload(target: "Target", runtime: "RuntimeFiles") -> "str | Exception":

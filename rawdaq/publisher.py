@@ -169,8 +169,8 @@ class Publisher:
         return None
 
     @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
-        """Return what only one publisher can have, in words, such as an address; None when there is no such thing."""
+    def exclusive(cls, options: Mapping[str, Any]) -> str | Sequence[str] | None:
+        """Return what only one publisher can have, in words, such as addresses; None when there is no such thing."""
         return None
 
     @classmethod

@@ -42,6 +42,7 @@ HOMES = {
     "serial": "rawdaq.sockets",
     "sqlalchemy": "rawdaq.receivers.telemetry",
     "starlette": "rawdaq.control.rest",
+    "textual": "rawdaq.control.dash",
     "uvicorn": "rawdaq.control.rest",
     "websockets": "rawdaq.sockets",
     "yaml": "rawdaq.config",
@@ -123,6 +124,30 @@ def test_a_library_is_imported_in_its_home_only() -> None:
         if name in HOMES and not module.startswith(tuple(f"{home}." for home in HOMES[name].split()))
     }
     assert strangers == set()
+
+
+#: Modules that import others by a name, which stands in their own source.
+IMPORTERS = ["control.dump.servers", "control.handover", "publishers", "receivers"]
+
+
+def _runs(module: str) -> Iterator[str]:
+    """Yield what in *module* runs, or imports, what may be found in data."""
+    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Name(id="eval" | "exec" | "__import__" as name)):
+                yield name
+            case ast.Name(id="import_module" as name) | ast.Attribute(attr="import_module" as name):
+                yield name
+            case _:
+                pass
+    yield from {"pickle", "marshal", "shelve", "dill"} & {*_imports(module)}
+
+
+def test_nothing_that_is_found_in_data_is_run_or_imported() -> None:
+    chec = [f"rawdaq_chec.{file.stem}" for file in (ROOT / "examples/chec/rawdaq_chec").glob("*.py")]
+    found = {(module, name) for module in (*PYTHON_MODULES, *chec) for name in _runs(module)}
+    allowed = {(f"rawdaq.{module}", "import_module") for module in IMPORTERS}
+    assert found == allowed
 
 
 def test_no_module_is_too_long_to_be_read_at_once() -> None:

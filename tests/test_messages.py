@@ -44,6 +44,7 @@ async def test_messages_are_numbered_by_topic_and_told_apart_from_packets() -> N
     assert all(each.received_ns > 0 for each in kept)
     assert waveforms.kept == [packet()]
     assert [status["topics"][topic]["messages"] for topic in ("~event.XX.DEMO.Triggers", "~log")] == [3, 2]
+    assert 0 <= status["topics"]["~log"]["age_s"] < 60
     assert [each["passed_over"] for each in status["publishers"].values()] == [0, 5]
     assert status["receiver"].get("messages") is None  # those are plain bytes
 
@@ -68,6 +69,7 @@ def test_numbers_of_messages_that_were_lost_before_are_left_out() -> None:
     assert made.frame == 6
     assert counted.report() == {
         message().topic: {
+            "age_s": 0.0,
             "messages": 2,
             "bytes": made.size_bytes * 2,
             "frame": 6,

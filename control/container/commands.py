@@ -1,7 +1,6 @@
 """``control-rawdaq container info|check|recover|cat|export``."""
 
 import json
-import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -102,9 +101,8 @@ def cat(file: Path, start: int, count: int | None, from_: str | None, to: str | 
                 click.echo(line.encode("utf-8", "backslashreplace"))
                 if is_following:
                     sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the output has closed it
-        # Python flushes stdout once more when it exits, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        invocation.drop_output()
     except KeyboardInterrupt:
         if not is_following:
             raise

@@ -39,6 +39,8 @@ class Case:
         taken: which addresses it cannot listen on, and why, by the part.
         device: what its device says; None: that was not asked.
         log: where its log is.
+        changed_ns: when its station file was written last, 0 when that is not known.
+        is_foreign: whether it runs from another configuration than the one that is looked at.
     """
 
     title: str
@@ -51,6 +53,8 @@ class Case:
     taken: dict[str, str] = field(default_factory=dict[str, str])
     device: Probe | None = None
     log: Path | None = None
+    is_foreign: bool = False
+    changed_ns: int = 0
 
     @property
     def state(self) -> str:
@@ -63,7 +67,7 @@ class Case:
         return "uptime_s" in self.row and not self.row.get("error")
 
 
-def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[Problem]) -> Case:
+def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[Problem], configuration: Path) -> Case:
     """Return what can be known of *target*; this blocks, some seconds at most.
 
     A component that answers is believed; the device and the addresses of one that does not run are tried.
@@ -83,7 +87,16 @@ def gather(target: Target, row: Row, runtime: RuntimeFiles, mistakes: Sequence[P
         {} if stopped is None else _taken(stopped),
         None if stopped is None else _device(stopped),
         runtime.log_file(target.key),
+        settings is None and file is not None and configuration not in (file, file.parent),
+        _changed_ns(file),
     )
+
+
+def _changed_ns(file: Path | None) -> int:
+    try:
+        return 0 if file is None else file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def runtime_problem(runtime: RuntimeFiles) -> str | None:

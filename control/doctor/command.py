@@ -40,8 +40,9 @@ def doctor(names: Sequence[str], as_json: bool) -> int:
         targets, invalid = invocation.find(words, runtime)
         known = rows.statuses(targets, runtime, must_run=True)
         mistakes = () if invalid is None else invalid.problems
+        configuration = invocation.configuration()
         pairs = list(zip(targets, known, strict=True))
-        cases = run_each(lambda pair: gather(*pair, runtime, mistakes), pairs)
+        cases = run_each(lambda pair: gather(*pair, runtime, mistakes, configuration), pairs)
     diagnoses: dict[str, list[Finding]] = {}
     for target, case in zip(targets, cases, strict=True):
         if isinstance(case, Exception):

@@ -11,6 +11,7 @@ from rawdaq.control.doctor.case import Case
 from rawdaq.control.doctor.delivering import delivering
 from rawdaq.control.doctor.finding import Check, Finding, Verdict, good, in_order, unknown, wrong
 from rawdaq.control.doctor.receiving import clock_of_machine, is_cut_off, receiving
+from rawdaq.control.health.parts import count
 from rawdaq.control.health.problem import Problem, Severity
 from rawdaq.control.health.rule import health
 from rawdaq.times import duration_text
@@ -82,11 +83,17 @@ def _configuration(case: Case) -> Iterator[Finding]:
         yield unknown(Check.CONFIGURATION, f"it runs from {file}")
     elif case.mistakes:
         return
+    elif case.is_foreign:
+        yield unknown(Check.CONFIGURATION, f"it runs from {file}, which is not looked at: name it with -c")
     elif case.settings is None:
         remedy = f"it runs from {file}; name that with -c, or stop it: {_PROGRAM} stop {case.title}"
         yield wrong(Check.CONFIGURATION, "no valid station file describes it", remedy)
     else:
         yield good(Check.CONFIGURATION, f"{case.settings.file} is valid")
+        if case.is_answering and case.changed_ns > case.now_ns - round(count(case.row, "uptime_s") * 1e9):
+            remedy = f"let it have what is new: {_PROGRAM} reload {case.title}; that says when it must be restarted"
+            ago = duration_text(max(0, case.now_ns - case.changed_ns) / 1e9)
+            yield unknown(Check.CONFIGURATION, f"the file was changed {ago} ago, after it started", remedy)
 
 
 def _permissions(case: Case) -> Iterator[Finding]:

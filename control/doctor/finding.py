@@ -75,9 +75,9 @@ def wrong(check: Check, text: str, remedy: str = "") -> Finding:
     return Finding(check, Verdict.WRONG, text, remedy)
 
 
-def unknown(check: Check, text: str) -> Finding:
-    """Return that something was not looked at, and why."""
-    return Finding(check, Verdict.UNKNOWN, text)
+def unknown(check: Check, text: str, remedy: str = "") -> Finding:
+    """Return that something was not looked at, and why, or that it need not be wrong."""
+    return Finding(check, Verdict.UNKNOWN, text, remedy)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

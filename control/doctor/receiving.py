@@ -1,6 +1,7 @@
 """The side from which data come: device, handshake, channels, streams, clock."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rawdaq.control.doctor.case import Case
 from rawdaq.control.doctor.finding import Check, Finding, good, unknown, wrong
@@ -10,6 +11,18 @@ from rawdaq.control.health.problem import Row
 from rawdaq.control.health.streams import listed
 from rawdaq.times import from_calendar
 
+#: Receivers that publish no waveforms, or none at all.
+_OF_MESSAGES: Final = frozenset(
+    {
+        "LogReceiver",
+        "MonitorReceiver",
+        "ReadoutAssembler",
+        "Simulator",
+        "TelemetryReceiver",
+        "TimestampReceiver",
+        "TriggerReceiver",
+    }
+)
 _WRITTEN_NS = from_calendar(2024, 1, 0, 0, 0)  # no machine that runs this has an earlier time
 
 
@@ -140,7 +153,7 @@ def _should_have(case: Case) -> bool:
     """Whether a component should have streams: not one that relays messages, or whose source only others write to."""
     receiver = case.row.get("receiver")
     relays = isinstance(receiver, dict) and (receiver.get("messages") or "ring" in receiver)
-    return not relays
+    return not relays and case.row.get("class") not in _OF_MESSAGES
 
 
 def clock_of_machine(now_ns: int) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ stdout has only data.
 
 import errno
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from click.core import ParameterSource
 
 from rawdaq.control.dump.messages.command import MessageOptions, check_alone, dump_messages, message_options
 from rawdaq.control.handover import HandsOver, handover
-from rawdaq.control.invocation import version_option
+from rawdaq.control.invocation import drop_output, version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
@@ -149,8 +148,7 @@ def main(
             if not run.packets:
                 sys.exit(1)
         except BrokenPipeError:
-            # Python flushes stdout once more when it exits, and would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
         except (RawdaqError, OSError) as error:
             report(_with_remedy(error) if isinstance(error, OSError) else str(error))
             sys.exit(1)

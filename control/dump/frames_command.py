@@ -1,13 +1,12 @@
 """``rawdaq-dump --frames``: a consumer of frames, with the options of the original's script and ours."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rawdaq.control.invocation import version_option
+from rawdaq.control.invocation import drop_output, version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
@@ -90,8 +89,7 @@ def frames(
         with stop_event() as stop:
             reader.read(stop, count, seconds, show)
     except BrokenPipeError:
-        # Python flushes stdout once more when it exits, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     except (RawdaqError, OSError) as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -118,9 +118,9 @@ def look_at(paths: Iterable[str], timeout_s: float = _TIMEOUT_S) -> dict[str, Di
 
 def _disk(path: Path) -> Disk | str:
     """Return what is free at *path*, or, while that is not there, at the folder above."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
     try:
+        while not path.exists() and path != path.parent:
+            path = path.parent
         shown = os.statvfs(path)
         device = path.stat().st_dev
     except OSError as error:

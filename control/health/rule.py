@@ -38,7 +38,7 @@ def _problems(row: Row, now_ns: int, *, must_run: bool) -> Iterable[Problem]:
     if state == "stopped":
         return [Problem(Severity.STOPPED, "it does not run")] if must_run else []
     publishers = of_publishers(row, now_ns)
-    found = [*_of_state(state), *_of_receiver(row.get("receiver"), now_ns), *publishers]
+    found = [*_of_state(state), *_of_receiver(row.get("receiver"), now_ns), *_of_refusals(row), *publishers]
     if any(problem.needs_a_person for problem in publishers):  # else it is how back-pressure works under load
         found += _of_holds(row.get("receiver"))
     found += [*of_journal(row.get("journal")), *of_disks(row)]
@@ -68,6 +68,19 @@ def _of_receiver(receiver: JsonValue, now_ns: int) -> Iterable[Problem]:
         first = reasons[0] if isinstance(reasons, list) and reasons else "see the log"
         text = f"{text_of(skipped)} of {text_of(receiver.get('files'))} files are not played: {first}"
         yield Problem(Severity.INCOMPLETE, text)
+
+
+def _of_refusals(row: Row) -> Iterable[Problem]:
+    """Yield why all that comes is refused, as by a wrong format, if that is so."""
+    receiver = row.get("receiver")
+    if not isinstance(receiver, dict) or row.get("streams") or row.get("topics"):
+        return
+    reasons = receiver.get("refused_by_reason")
+    counts = {str(reason): number(count) or 0 for reason, count in reasons.items()} if isinstance(reasons, dict) else {}
+    if counts and number(receiver.get("refused")):
+        most = max(counts, key=lambda reason: counts[reason])
+        text = f"nothing of what comes is accepted: {text_of(receiver['refused'])} refused, most as {most!r}"
+        yield Problem(Severity.NO_DATA, f"{text}; see its log")
 
 
 def _of_holds(receiver: JsonValue) -> Iterable[Problem]:

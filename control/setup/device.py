@@ -227,7 +227,7 @@ class _Dialogue:
             raise
         except OSError as error:
             number = error.errno or 0
-            reason = os.strerror(number) if number > 0 else str(error)  # not asyncio's own words
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)  # not asyncio's own words
             raise self._error(reason, "is it on, and the address right?") from error
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 

@@ -40,6 +40,7 @@ _TABLES = (
     _Columns("journal", ("behind_packets", "behind", "is_reading_journal", "dropped", "unreadable")),
     _Columns("decimation", ("rate_hz", "type", "refused", "reason")),
     _Columns("streams", ("age", "latency", "gaps", "last_sample", "rate_hz", "packets", "gap", "overlaps", "samples")),
+    _Columns("topics", ("age", "messages", "skipped", "frame", "bytes")),
 )
 _GAP = 2  # between columns
 _DURATIONS = ("latency", "gap", "behind")
@@ -127,15 +128,16 @@ def _troubles(row: Row) -> list[str]:
 
 
 def _activity(row: Row) -> str:
-    """Return how long a component runs, and how old its newest sample is."""
-    uptime_s, streams = row.get("uptime_s"), _rows("stream", row.get("streams"))
+    """Return how long a component runs, and how old its newest sample or message is."""
+    uptime_s = row.get("uptime_s")
     if not isinstance(uptime_s, int | float):
         return ""
     words = [f"pid {row.get('pid')}", f"up {duration(uptime_s)}"]
-    if streams:
-        ages = [age for stream in streams if isinstance(age := stream.get("age_s"), int | float)]
-        words.append(f"{len(streams)} stream{'s' * (len(streams) > 1)}")
-        words += [f"newest {_seconds(min(ages))} old"] if ages else []
+    for what in ("stream", "topic"):
+        if found := _rows(what, row.get(f"{what}s")):
+            ages = [age for each in found if isinstance(age := each.get("age_s"), int | float)]
+            words.append(f"{len(found)} {what}{'s' * (len(found) > 1)}")
+            words += [f"newest {_seconds(min(ages))} old"] if ages else []
     return ", ".join(words)
 
 

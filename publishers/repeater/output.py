@@ -145,6 +145,8 @@ class Output:
             self._dialler.stop()
         if self._listener is not None:
             self._listener.close()
+            await self._listener.wait_closed()  # what is just being connected is closed with the others
+            self._listener = None
         for consumer in self._connections & set(self._consumers):
             consumer.close()
         for consumer in self._connections - set(self._consumers):
@@ -155,9 +157,6 @@ class Output:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._listener is not None:
-            await self._listener.wait_closed()
-            self._listener = None
         for item in self._backlog.clear():
             self._settle(item, Outcome.DISCARDED)
         self._refusals.log(at_once=True)

@@ -127,9 +127,9 @@ class RingPublisher(Publisher):
         return next((reason for stream in streams if (reason := why_not(wanted, stream))), None)
 
     @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
-        """Return an address that only one server can listen on, None without one."""
-        return next(iter(addresses(options)), None)
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the addresses that only one server can listen on."""
+        return addresses(options)
 
     @classmethod
     def exclusive_by_stream(cls, options: Mapping[str, Any]) -> str | None:

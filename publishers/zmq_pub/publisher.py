@@ -204,6 +204,8 @@ class ZMQTCPPublisher(Publisher):
             self._dialler.stop()
         if self._listener is not None:
             self._listener.close()
+            await self._listener.wait_closed()  # what is just being connected is closed with the others
+            self._listener = None
         closing = [connection.close() for connection in list(self._connections)]
         if closing:
             _, late = await asyncio.wait(closing, timeout=_LINGER_S)
@@ -215,9 +217,6 @@ class ZMQTCPPublisher(Publisher):
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
             self._dialler = self._dialling = None
-        if self._listener is not None:
-            await self._listener.wait_closed()
-            self._listener = None
         self._refusals.log(at_once=True)
 
     def status(self) -> dict[str, object]:

@@ -268,7 +268,9 @@ class StationReader:
                 self._document.add(where, reason)
             if entry.kinds and not hooks.takes_messages:
                 self._document.add((*where, "kinds"), f"selects messages, and {entry.class_name} takes none; remove it")
-            self._claim(hooks.exclusive(options), _Claim(where, None))
+            things = hooks.exclusive(options)
+            for thing in [things] if isinstance(things, str) else things or ():
+                self._claim(thing, _Claim(where, None))
             self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
         name, policy = str(where[-1]), entry.overflow
         return PublisherSettings(

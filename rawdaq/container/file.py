@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from rawdaq.container.format.blocks import pack_block
 from rawdaq.container.format.compression import CompressionChoice, chosen, compressor
@@ -16,6 +16,7 @@ from rawdaq.container.format.index import read_index
 from rawdaq.container.format.layout import Entry, footer_bytes, pack_file_header, pack_footer
 from rawdaq.container.format.objects import Encoded
 from rawdaq.container.format.scan import Damage
+from rawdaq.container.open_file import OpenFile
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.set_aside import set_aside
 
@@ -34,7 +35,7 @@ class Repaired(NamedTuple):
     damages: Sequence[Damage] = ()
 
 
-class ContainerFile:
+class ContainerFile(OpenFile):
     """A file to which blocks are appended.
 
     Args:
@@ -148,20 +149,6 @@ class ContainerFile:
                 self._end = before
                 raise
             self.close()
-
-    def close(self) -> None:
-        """Close the file as it is; a second time does nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        """Return this."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file as it is."""
-        self.close()
 
     def _append(self, data: bytes) -> None:
         append(self._fd, data)

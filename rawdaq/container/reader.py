@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from rawdaq.container.errors import BlockDamaged
 from rawdaq.container.file import read_at
@@ -206,14 +206,4 @@ class ContainerReader(BlockSequence[Item]):
     def close(self) -> None:
         """Close the file, where nothing reads it; a second time does nothing."""
         self._stopped.set()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        """Return this."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
+        super().close()

@@ -20,6 +20,7 @@ import numpy as np
 
 from rawdaq.container.errors import ContainerError
 from rawdaq.container.format.readouts import REASONS, Readout, ReadoutLayout
+from rawdaq.container.open_file import OpenFile
 from rawdaq.disk.rotation import create_held, hold
 from rawdaq.disk.set_aside import TORN
 from rawdaq.errors import ComponentError
@@ -61,7 +62,7 @@ def load_h5py() -> Any:
     return h5py
 
 
-class ReadoutFile:
+class ReadoutFile(OpenFile):
     """A file to which readouts are appended.
 
     Args:
@@ -225,9 +226,7 @@ class ReadoutFile:
         if self._file is not None:
             file, self._file = self._file, None
             _close_without_writing(file)
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        super().close()
 
 
 def _close_without_writing(file: Any) -> None:

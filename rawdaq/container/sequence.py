@@ -9,6 +9,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, overload
 
 from rawdaq.container.errors import BlockDamaged
 from rawdaq.container.format.scan import Damage
+from rawdaq.container.open_file import OpenFile
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Stored(NamedTuple, Generic[T]):
 Loaded = Callable[[int], Stored[T]]
 
 
-class BlockSequence(Generic[T]):
+class BlockSequence(OpenFile, Generic[T]):
     """Objects in blocks; a subclass loads a block.
 
     An index counts what can be found: objects of a block whose header is damaged have none.

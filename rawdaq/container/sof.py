@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from zlib import crc32
 
 from rawdaq.container.errors import BlockDamaged, ContainerError
@@ -140,20 +140,6 @@ class SofReader(BlockSequence[bytes]):
             return Damage(first.offset, last.offset + last.size_bytes - first.offset, block, "")
         bunch = self._bunches[block]
         return Damage(bunch.data, bunch.end - bunch.data, bunch.number, "")
-
-    def close(self) -> None:
-        """Close the file; a second time does nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        """Return this."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
 
 
 def _checked(data: bytes, crc: int) -> bytes:

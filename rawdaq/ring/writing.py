@@ -199,7 +199,7 @@ class RingWriter:
             self._is_empty.set()
 
     def close(self, error: WriteError) -> None:
-        """Refuse what is not told yet; nothing may be put any more."""
+        """Refuse what is not confirmed yet; nothing may be put any more."""
         self._fail(error)
         while self._unsafe:
             _, ticket = self._unsafe.popleft()

@@ -90,7 +90,7 @@ class Timeline:
     ended. A stamp for which that is impossible begins anew: that is a gap or an overlap.
 
     Attributes:
-        drift: tells a wrong rate.
+        drift: detects a wrong rate.
         stamp_next_ns: where the next packet belongs by the stamp of the newest one.
     """
 

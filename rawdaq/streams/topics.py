@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from rawdaq.messages.message import Message
-from rawdaq.times import to_iso
+from rawdaq.times import NS_PER_S, to_iso
 
 #: A component has a few; one that passes messages on gets the topics of its peers.
 MAX_TOPICS = 10_000
@@ -18,9 +18,10 @@ class _Topic:
     def __init__(self) -> None:
         self.messages = self.bytes = self.next_frame = self.skipped = self.published_ns = 0
 
-    def report(self) -> dict[str, object]:
+    def report(self, now_ns: int) -> dict[str, object]:
         """Return the counters as `status` shows them."""
         return {
+            "age_s": round(max(0, now_ns - self.published_ns) / NS_PER_S, 3) if self.messages else None,
             "messages": self.messages,
             "bytes": self.bytes,
             "frame": self.next_frame - 1,
@@ -94,4 +95,5 @@ class Topics:
 
     def report(self) -> dict[str, object]:
         """Return the counters of all topics by name."""
-        return {topic: counts.report() for topic, counts in sorted(self._topics.items())}
+        now_ns = self._clock_ns()
+        return {topic: counts.report(now_ns) for topic, counts in sorted(self._topics.items())}

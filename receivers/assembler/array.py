@@ -52,8 +52,8 @@ class ArrayAssembler(AssemblyReceiver):
         tolerance: how far, in samples, the time of a sample may be from its place in the block; a stream that is
             farther is refused by name.
         values: ``float64`` has every sample as it is, ``float32`` is half as large.
-        max_wait_s: how long a block is kept for its last samples, once half of the streams have passed it.
-        span_s: how far, in their time, half of the streams may pass a block before it leaves; none: any.
+        max_wait_s: how long a block is kept for its last samples, once more than half of the streams have passed it.
+        span_s: how far, in their time, more than half of the streams may pass a block before it leaves; none: any.
         absent_s: a stream that is silent for so long is not waited for until it comes again; at least three blocks.
         max_open: how many blocks may be unfinished; beyond it the oldest leaves early.
         max_open_mb: how large they may be.

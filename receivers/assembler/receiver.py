@@ -53,7 +53,8 @@ class ReadoutAssembler(AssemblyReceiver):
         slots: which sender is which row of a readout: ``{192.0.2.101: 0, "192.0.2.102:9000": 1}``, or
             ``{by: octet, first: 100, count: 32}`` for the last byte of addresses, or ``{by: field, count: 32}`` when
             packets say who sends them. Other senders are refused and counted.
-        ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
+        ip: the address to listen on; by default only this machine is heard. ``0.0.0.0`` is every one of IPv4, ``::``
+            every one of both families.
         port: the port; 17000 when it is not given, 0 lets the system choose.
         transport: ``udp``, or ``tcp`` when senders connect to us.
         endpoints: ZMQ addresses to read instead, each frame of which is a datagram; `slots` has them as senders.
@@ -65,8 +66,8 @@ class ReadoutAssembler(AssemblyReceiver):
         receive_buffer_mb: what the system shall keep for us while we do not read; logged when it grants less.
         window_s: parts nearer than this to the first part of a readout belong to it; it must be less than half of the
             interval between readouts.
-        max_wait_s: how long a readout is kept for its last parts, once half of the senders have passed it.
-        span_s: how far, in the devices' time, half of the senders may pass a readout before it leaves; none: any.
+        max_wait_s: how long a readout is kept for its last parts, once more than half of the senders have passed it.
+        span_s: how far, in devices' time, more than half of the senders may pass a readout before it leaves; none: any.
         absent_s: a sender that is silent for so long is not waited for until it sends again; at least three intervals
             of its packets.
         max_open: how many readouts may be unfinished; beyond it the oldest leaves early.
@@ -91,7 +92,7 @@ class ReadoutAssembler(AssemblyReceiver):
         *,
         format: FormatOption,
         slots: SlotsOption,
-        ip: Annotated[str, AfterValidator(check_host)] = "0.0.0.0",
+        ip: Annotated[str, AfterValidator(check_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         transport: Literal["udp", "tcp"] = "udp",
         endpoints: Sequence[Annotated[str, AfterValidator(check_zmq_address)]] = (),

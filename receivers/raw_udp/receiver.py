@@ -60,7 +60,8 @@ class RawUDPReceiver(ReceiverServer):
         rate_hz: sampling rate of the channels that do not have their own.
         type: sample type of the channels that do not have their own.
         endianness: byte order of the channels that do not have their own.
-        ip: the address to listen on; ``0.0.0.0`` is every one of IPv4, ``::`` every one of both families.
+        ip: the address to listen on; by default only this machine is heard. ``0.0.0.0`` is every one of IPv4, ``::``
+            every one of both families.
         port: the port; 65535 when neither this nor ``ports`` is given, 0 lets the system choose.
         ports: several ports instead.
         version: whose packet header the devices write.
@@ -86,7 +87,7 @@ class RawUDPReceiver(ReceiverServer):
         rate_hz: Rate | None = None,
         type: SampleTypeName = "int32",
         endianness: EndiannessName = "little",
-        ip: Annotated[str, AfterValidator(check_host)] = "0.0.0.0",
+        ip: Annotated[str, AfterValidator(check_host)] = "127.0.0.1",
         port: Annotated[int, Field(ge=0, le=65535)] | None = None,
         ports: Sequence[Annotated[int, Field(ge=0, le=65535)]] = (),
         version: Literal["2.0", "1.1", "1.0"] = "2.0",

@@ -94,6 +94,22 @@ def test_a_file_cut_anywhere_is_read_to_its_last_whole_block(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("is_finished", [True, False])
+def test_pages_that_a_power_cut_left_as_zeros_cost_their_own_blocks_only(tmp_path: Path, is_finished: bool) -> None:
+    blocks = [[bytes([number]) * 700, b"%d" % number] for number in range(12)]
+    path = written(tmp_path / "a.rdc", blocks, CompressionChoice.NONE, is_finished=is_finished)
+    data = path.read_bytes()
+    begins = [at for at in range(len(data)) if data[at : at + 4] == b"BLK1"]
+    ends = [*begins[1:], data.rindex(b"END1") if is_finished else len(data)]
+    page = 512
+    for at in range(page, len(data), page):  # the first page was synced when the file was made
+        path.write_bytes(data[:at] + bytes(len(data[at : at + page])) + data[at + page :])
+        hit = [begin < at + page and end > at for begin, end in zip(begins, ends, strict=True)]
+        with ContainerReader(path) as reader:
+            kept = list(reader)
+        assert kept == [item for block, is_hit in zip(blocks, hit, strict=True) if not is_hit for item in block]
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
 def test_a_file_cut_anywhere_is_repaired_and_continued(
     tmp_path: Path, is_finished: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

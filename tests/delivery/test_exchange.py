@@ -16,6 +16,7 @@ from rawdaq.packet import Packet
 from rawdaq.process.tasks import Tasks
 from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
+from rawdaq.stream_id import StreamId
 from tests.fanouts import LOG, Keeper, RecordKeeper
 from tests.helpers import until
 from tests.journals import MustKeep, MustKeepRecords, archived, settings
@@ -126,6 +127,16 @@ async def test_records_of_a_format_are_whole_for_all_that_want_it() -> None:
     starts = [run.start_ns for run in stays.kept]
     assert starts == sorted(starts)
     assert refused == 0
+
+
+async def test_what_records_have_refused_is_still_counted_after_an_exchange() -> None:
+    stays = RecordKeeper("stays")
+    async with changing(stays, RecordKeeper("leaves")) as change:
+        unfit = packet(0, stream=StreamId("XX", "STATION", "00", "HHZ"))  # too long for miniSEED 2
+        change.fanout.put([unfit])
+        await until(lambda: change.fanout.status()["stays"]["refused"] == 1)
+        assert await change.change(["leaves"], []) == []
+        assert change.fanout.status()["stays"]["refused"] == 1
 
 
 async def test_one_that_stays_and_is_full_holds_an_exchange_up_and_loses_nothing() -> None:

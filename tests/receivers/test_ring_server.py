@@ -263,4 +263,4 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
         RingServer.streams(STATION, options)
     options, _ = read_options(RingServer, {"path": "ring", "datalink": {"port": 16000}}, tmp_path)
     assert RingServer.streams(STATION, options) == []
-    assert RingServer.exclusive(options) == ["TCP 127.0.0.1:16000", f"ring {tmp_path / 'ring'}"]
+    assert RingServer.exclusive(options) == ["tcp://127.0.0.1:16000", f"ring {tmp_path / 'ring'}"]

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from rawdaq.errors import ComponentError
-from rawdaq.ring.packets import NewPacket
+from rawdaq.ring import tail
+from rawdaq.ring.packets import NewPacket, RingPacket
 from rawdaq.ring.ring import WriteFailed
 from rawdaq.store.errors import StoreClosed
 from tests.helpers import until
-from tests.ring.records import NS_PER_S, STREAMS, name, packet, packets, start_ns
+from tests.ring.records import NS_PER_S, STREAMS, name, packet, packets, record, start_ns
 from tests.ring.rings import SMALL_BYTES, contents, numbers, ring
 
 
@@ -271,3 +272,32 @@ async def test_gaps_of_a_stream_are_between_its_ranges(tmp_path: Path) -> None:
         await one.append([packet(number, STREAMS[0]) for number in (0, 1, 5, 6)])
         ranges = await one.reader.ranges(name(STREAMS[0]), NS_PER_S // 50)
     assert ranges == [(start_ns(0), start_ns(1) + 990_000_000), (start_ns(5), start_ns(6) + 990_000_000)]
+
+
+def test_a_tail_holds_as_much_as_it_may_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "_MAX_BYTES", 10 * (600 + 3 * 1000))
+    one = tail.Tail(0, lambda: 0.0)
+    for number in range(3000):
+        one.add([RingPacket(number, "a/b", 0, 0, 0, bytes(1000))])
+        held = one.since(0, 1 << 20)
+        assert [each.position for each in held] == list(range(max(0, number - 9), number + 1))
+        assert one.first == held[0].position
+
+
+async def test_writers_of_more_than_waits_at_most_get_room_when_some_of_it_is_written(tmp_path: Path) -> None:
+    async with ring(tmp_path / "ring") as one:
+        waiting = asyncio.create_task(one.room())
+        await waiting
+        one.put([NewPacket("a/b", 0, 0, bytes(1 << 20)) for _ in range(9)], lambda given, error: None)
+        assert one.is_full
+        waiting = asyncio.create_task(one.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await waiting
+        assert not one.is_full
+
+
+@pytest.mark.parametrize("data", [record(0) + bytes(512), record(0)[:-1]])
+def test_what_is_not_one_whole_record_is_sent_to_nobody_by_seedlink(data: bytes) -> None:
+    odd = RingPacket(7, name(STREAMS[0]), 0, 0, 0, data)
+    assert (odd.head, odd.seedlink_3(), odd.seedlink_4(), odd.seedlink_4_as_3()) == (None, b"", b"", b"")

@@ -342,6 +342,9 @@ def _values(value: object) -> list[str]:
 
 
 def _readers(said: Row) -> int | None:
+    for key in ("client_count", "consumers", "peers"):
+        if (found := _count_or_none(said.get(key))) is not None:
+            return found
     subscribers = said.get("subscribers")
     return len(subscribers) if isinstance(subscribers, list) else None
 

@@ -14,6 +14,7 @@ from chec_tests.test_timestamp import EXAMPLE as BUNCH
 from chec_tests.test_timestamp import TIME_NS
 from chec_tests.test_trigger import EXAMPLE as TRIGGER
 from rawdaq import config
+from rawdaq.control.setup.ssdaq import convert
 from rawdaq.receivers import ReadoutAssembler, TimestampReceiver, TriggerReceiver
 from rawdaq_chec.slow_signal import CHANNELS
 from tests.event_receivers import problems, receiving, send_datagrams
@@ -33,6 +34,24 @@ def test_the_station_file_of_the_readme_is_right(tmp_path: Path) -> None:
         "Logs",
         "Monitor",
     ]
+
+
+def test_a_configuration_of_ssdaq_becomes_a_station_file_that_is_right(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "Roa": {
+            "Receiver": {"class": "ReadoutAssembler", "listen_port": 17000, "readout_tw": 5.1e7, "buffer_time": 2e9},
+            "Publishers": {"live": {"class": "ZMQTCPPublisher", "ip": "127.0.0.101", "port": 9004, "mode": "local"}},
+        },
+        "Trig": {"Receiver": {"class": "TriggerPacketReceiver", "ip": "0.0.0.0", "port": 8307}},
+        "Clock": {"Receiver": {"class": "TimestampReceiver", "ip": "192.0.2.9", "port": 6666}},
+        "Log": {"Receiver": {"class": "LogReceiver", "ip": "127.0.0.101", "port": 10001}},
+        "Mon": {"Receiver": {"class": "MonitorReceiver", "ip": "127.0.0.101", "port": 10002}},
+        "Slow": {"Writer": {"class": "SlowSignalWriter", "ip": "127.0.0.101", "port": 9004, "filesize_lim": 600}},
+        "Logs": {"Writer": {"class": "LogWriter", "file_enumerator": "date", "ip": "127.0.0.101", "port": 9001}},
+    }
+    text, _ = convert(given, config.StationSettings(network="XX", code="CAM"))
+    (tmp_path / "station.yaml").write_text(text)
+    assert [each.name for each in config.load(tmp_path / "station.yaml").components] == list(given)
 
 
 def test_a_format_for_datagrams_cannot_be_used_on_a_stream() -> None:

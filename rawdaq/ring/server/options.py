@@ -62,6 +62,6 @@ def refusal(options: Mapping[str, Any]) -> str | None:
 
 
 def addresses(options: Mapping[str, Any]) -> list[str]:
-    """Return where *options* listen, in words."""
+    """Return where *options* listen, in the words of all that listens on TCP."""
     listens: list[ListenSettings] = [each for each in (options["seedlink"], options["datalink"]) if each is not None]
-    return [f"TCP {host_port(each.ip, each.port)}" for each in dict.fromkeys(listens) if each.port]
+    return [f"tcp://{host_port(each.ip, each.port)}" for each in dict.fromkeys(listens) if each.port]

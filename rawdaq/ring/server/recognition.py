@@ -1,4 +1,4 @@
-"""What a client speaks, told by the first bytes that it sends."""
+"""The protocol that a client speaks, recognised by the first bytes that it sends."""
 
 from collections.abc import Collection
 from enum import StrEnum

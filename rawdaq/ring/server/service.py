@@ -203,7 +203,7 @@ class RingService:
         """Forget streams of which nothing is left."""
         while True:
             await asyncio.sleep(_TIDY_S)
-            with contextlib.suppress(StoreError):  # those who need it now are told
+            with contextlib.suppress(StoreError):  # those who need it now get the error
                 await self.ring.reader.streams.states()
 
     async def stop(self) -> None:

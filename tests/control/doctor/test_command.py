@@ -156,6 +156,17 @@ def test_a_component_of_a_file_that_is_wrong_now_is_judged_by_its_answers(doctor
     assert "no valid station file describes it" not in texts  # that file does, but for its mistakes
 
 
+def test_a_component_of_another_configuration_is_not_called_wrong(doctor: Doctor, tmp_path: Path, said: Said) -> None:
+    assert doctor.run("start", "Raw")[0] == 0
+    other = tmp_path / "other" / "other.yaml"
+    other.parent.mkdir()
+    other.write_text(doctor.file.read_text().replace("Raw:", "Other:"))
+    _, out, _ = said.run("-c", str(other), "doctor", "Raw", "--json")
+    (findings,) = json.loads(out).values()
+    (found,) = (each for each in findings if each["check"] == "configuration")
+    assert (found["verdict"], str(doctor.file) in found["text"]) == ("unknown", True)
+
+
 def test_a_runtime_folder_that_cannot_be_used_is_told(doctor: Doctor) -> None:
     folder = doctor.runtime.folder
     assert "permissions" not in doctor.wrong()

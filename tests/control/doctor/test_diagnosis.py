@@ -226,7 +226,7 @@ def test_there_are_more_than_twenty_four_ways_to_break_it_and_each_check_has_one
 
 
 def test_what_is_well_has_a_tick_at_each_check() -> None:
-    findings = diagnose(of(WELL))
+    findings = diagnose(replace(of(WELL), changed_ns=NOW_NS - 61 * NS_PER_S))  # before it started
     assert is_well(findings)
     assert [finding.check for finding in findings if finding.verdict is Verdict.GOOD] == list(Check)
     assert "live: 1 reader" in [finding.text for finding in findings]
@@ -262,6 +262,13 @@ def test_what_does_not_run_has_dashes_where_nothing_can_be_seen() -> None:
             "only this machine",
         ),
         (lambda: of(changed("receiver", "messages", value=5) | {"streams": {}}), Check.DATA, "it publishes no streams"),
+        (lambda: of({**WELL, "class": "LogReceiver", "streams": {}}), Check.DATA, "it publishes no streams"),
+        (
+            lambda: replace(of(WELL), changed_ns=NOW_NS - 59 * NS_PER_S),
+            Check.CONFIGURATION,
+            "the file was changed 59.0 s ago, after it started",
+        ),
+        (lambda: replace(of(WELL), settings=None, is_foreign=True), Check.CONFIGURATION, "name it with -c"),
         (lambda: replace(of({**WELL, "file": "the command line"}), settings=None), Check.CONFIGURATION, "it runs from"),
     ],
 )

@@ -109,3 +109,11 @@ def test_a_disk_that_refuses_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "statvfs", refuse)
     assert disks.look_at([str(tmp_path)]) == {str(tmp_path): "Input/output error"}
+
+
+def test_a_path_that_cannot_be_looked_at_says_why_and_the_others_are_looked_at() -> None:
+    """As one below a folder that only another user may enter; such a name does for root, too."""
+    refused = f"/{'x' * 300}"
+    found = disks.look_at([refused, "/"])
+    assert found[refused] == "File name too long"
+    assert isinstance(found["/"], disks.Disk)

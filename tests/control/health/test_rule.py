@@ -92,6 +92,14 @@ HELD = {"endpoints": [{"held": ["a publisher is full: archive", "paused"]}, {"he
             {"receiver": {"endpoints": [{"address": "a:1", "connected": False}]}},
             [(800, "a:1 is not connected yet")],
         ),
+        (
+            {"receiver": {"refused": 7, "refused_by_reason": {"wrong length": 2, "other type": 5}}, "streams": {}},
+            [(800, "nothing of what comes is accepted: 7 refused, most as 'other type'; see its log")],
+        ),
+        ({"receiver": {"refused": 7, "refused_by_reason": {"a": 7}}, "topics": {"~log": {}}, "streams": {}}, []),
+        ({"receiver": {"refused": 7, "refused_by_reason": {"a": 7}}, "streams": {"XX.A..HHZ": {}}}, []),
+        ({"receiver": {"refused": 0, "refused_by_reason": {"a": 7}}, "streams": {}}, []),
+        ({"receiver": {"refused": 7, "refused_by_reason": [1]}, "streams": {}}, []),
         ({"receiver": {"capture": {"problem": "its disk is full"}}}, [(450, "its disk is full")]),
         ({"receiver": {"state_failure": "cannot write it"}}, [(450, "cannot write it")]),
         (

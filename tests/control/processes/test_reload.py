@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_a_file_that_is_wrong_or_needs_a_restart_changes_nothing(
     assert reason in err
     station.write_text(text)
     assert said.run("reload", "Main") == (0, "OUT/Main: nothing to change\n", "")
+
+
+def test_a_publisher_that_cannot_deliver_is_told(station: Path, said: Said) -> None:
+    assert said.run("start", "Main")[0] == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        new = f"    new: {{class: ZMQTCPPublisher, ip: 127.0.0.1, port: {other.getsockname()[1]}}}\n"
+        station.write_text(outside.STATION.replace("  Publishers:\n", f"  Publishers:\n{new}"))
+        status, out, err = said.run("reload", "Main")
+    assert (status, out) == (0, "OUT/Main: added new\n")
+    assert "warning: XX.OUT.Main: new is paused: cannot listen on tcp://127.0.0.1" in err
 
 
 def test_what_does_not_run_is_not_reloaded(station: Path, said: Said) -> None:

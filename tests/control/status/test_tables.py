@@ -105,11 +105,18 @@ def test_the_summary_is_one_line_a_component(capsys: pytest.CaptureFixture[str])
         "problems": [],
     }
     without_streams: dict[str, Any] = {**good, "streams": {}}
-    tables.print_summary([good, ROW, without_streams])
+    messages: dict[str, Any] = {**without_streams, "topics": {"~log": {"age_s": 1.5, "messages": 3}}}
+    tables.print_summary([good, ROW, without_streams, messages])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         "A/Raw running pid 7, up 1 min 1 s, 3 streams, newest 0.520 s old".split(),
         f"DEMO/Raw paused {'; '.join(ROW['problems'])}".split(),
         "A/Raw running pid 7, up 1 min 1 s".split(),
+        "A/Raw running pid 7, up 1 min 1 s, 1 topic, newest 1.500 s old".split(),
+    ]
+    tables.print_status(messages)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()][-2:] == [
+        ["topics", "age", "messages"],
+        ["~log", "1.500", "s", "3"],
     ]
     tables.print_problems([good, ROW])
     assert capsys.readouterr().out == f"DEMO/Raw  paused  {'; '.join(ROW['problems'])}\n"

@@ -166,5 +166,5 @@ def test_a_station_file_makes_it_with_all_its_options(tmp_path: Path) -> None:
     one = RingPublisher(**options)
     assert one.record_format is not None
     assert (one.record_format.version, one.service.ring.max_bytes) == (3, 1_500_000_000)
-    assert RingPublisher.exclusive(options) == "TCP 0.0.0.0:18000"
+    assert RingPublisher.exclusive(options) == ["tcp://0.0.0.0:18000", "tcp://127.0.0.1:16000"]
     assert RingPublisher.check_streams([StreamId("X" * 8, "Y" * 8, "00", "HHZ")], options) is None

@@ -15,13 +15,14 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.messages import frames as frames_of_messages
 from rawdaq.protocols.message import decode
 from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publishers.zmq_pub import connection as zmq_connection
 from rawdaq.publishers.zmq_pub import publisher as zmq_pub
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.receivers.raw_tcp import RawReceiver
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.subscriber import Subscriber
 from tests.fake_device import Described, Session, fake_device, wire
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.live import publishing, subscribed, subscribers
 from tests.makers import START_NS, message, packet
 from tests.publishers.zmq_subscribers import OTHER, SlowSubscriber, ZmqSub, received
@@ -235,6 +236,22 @@ async def test_closing_does_not_wait_for_one_that_never_reads(
             await publisher.deliver([packet(size=1_000_000)] * 5)
             await publisher.aclose()
     assert any("did not read the last" in record.getMessage() for record in caplog.records)
+
+
+async def test_one_that_connects_while_it_closes_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq_connection, "_HANDSHAKE_S", 3600.0)
+    async with publishing() as publisher:
+        listener = publisher._listener
+        assert listener is not None
+        with socket.create_connection((publisher.ip, publisher.port), DEADLINE_S) as client:
+            while not listener._making:  # noqa: ASYNC110 - before it is connected
+                await asyncio.sleep(0)
+            await publisher.aclose()
+            assert await asyncio.to_thread(_read_out, client) < 100  # no more than a greeting
+
+
+def _read_out(client: socket.socket) -> int:
+    return sum(len(data) for data in iter(lambda: client.recv(100), b""))
 
 
 async def test_remote_mode_dials_and_keeps_what_comes_before_somebody_listens() -> None:

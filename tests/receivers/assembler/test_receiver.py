@@ -301,6 +301,25 @@ async def test_commands_are_answered_under_load(tmp_path: Path) -> None:
     bench.check_identity()
 
 
+async def test_two_assemblers_stand_side_by_side_and_each_obeys_its_own_commands(tmp_path: Path) -> None:
+    """In the original they share one command socket and one pid file."""
+    async with assembling(1) as first, assembling(1) as second:
+        addresses = [f"ipc://{tmp_path}/{number}" for number in range(2)]
+        first.receiver.command_address, second.receiver.command_address = addresses
+        answering = [asyncio.ensure_future(bench.receiver.ct_commands()) for bench in (first, second)]
+        assert await ask(addresses[0], "pause") == "paused"
+        assert (await ask(addresses[1], "reset_count", "7"))["next"] == 7
+        for bench in (first, second):
+            bench.send(0, datagram(0, 0))
+        (header,) = await second.published(1)
+        await until(lambda: first.receiver.suppressed == 1)
+        for each in answering:
+            each.cancel()
+        await asyncio.wait(answering)
+    assert header["number"] == 7
+    assert not first.keeper.messages
+
+
 async def test_a_computer_that_stood_still_reads_before_time_counts() -> None:
     """What waits in the system's buffer is not missing."""
     stand_still = time.sleep

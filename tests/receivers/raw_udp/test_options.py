@@ -55,9 +55,9 @@ def test_its_ports_and_its_capture_are_for_it_alone_unless_it_joins_a_group() ->
     def exclusive(**options: Any) -> list[str]:
         return RawUDPReceiver.exclusive(read_options(RawUDPReceiver, {"raw": True, **options}, Path("/a"))[0])
 
-    assert exclusive() == ["UDP port 65535 of 0.0.0.0"]
+    assert exclusive() == ["UDP port 65535 of 127.0.0.1"]
     assert exclusive(ip="::1", port=9000, capture="b") == ["UDP port 9000 of ::1", "file /a/b"]
-    assert exclusive(ports=[0, 9000, 9001]) == ["UDP port 9000 of 0.0.0.0", "UDP port 9001 of 0.0.0.0"]
+    assert exclusive(ports=[0, 9000, 9001]) == ["UDP port 9000 of 127.0.0.1", "UDP port 9001 of 127.0.0.1"]
     assert exclusive(port=9000, multicast=["239.1.2.3"]) == []
 
 
@@ -123,4 +123,4 @@ def test_streams_are_known_from_the_options_and_the_port_has_a_default() -> None
     options, _ = read_options(RawUDPReceiver, {"channels": {1: "HHZ", 2: ".HHN"}, "rate_hz": 1}, Path("/"))
     assert [str(stream) for stream in RawUDPReceiver.streams(STATION, options)] == [NAME, "XX.DEMO..HHN"]
     receiver = RawUDPReceiver([], STATION, **options)
-    assert [endpoint.address for endpoint in receiver.endpoints] == ["0.0.0.0:65535"]
+    assert [endpoint.address for endpoint in receiver.endpoints] == ["127.0.0.1:65535"]

@@ -120,7 +120,10 @@ class Helicorder {
     try {
       for (let first = columnAt(Math.max(this.dayMs, fromMs)); first < end; first += step) {
         const last = Math.min(first + step, end);
-        const block = await columnsOf(this.id, first * columnMs, last * columnMs, last - first, { signal });
+        const block = await columnsOf(this.id, first * columnMs, last * columnMs, last - first, {
+          signal,
+          rateHz: this.app.state.streams.get(this.id)?.rate_hz,
+        });
         if (signal.aborted) return;
         if (block) this.drum.addBlock(this.id, block);
         setText(this.note, `reading ${timeOfDay(last * columnMs).slice(0, 5)} …`);

@@ -140,7 +140,10 @@ class Station {
     if (this.sheet.windowS <= 60 && ids.length > FEW) return;
     this.filling = new AbortController();
     const archived = ids.filter((id) => this.app.state.streams.get(id)?.has_archive);
-    fillFromArchive(this.sheet, archived, this.filling).catch((error) => {
+    fillFromArchive(this.sheet, archived, {
+      signal: this.filling.signal,
+      streams: this.app.state.streams,
+    }).catch((error) => {
       if (error.name !== "AbortError") setText(this.missing, `Older data are not shown: ${error.message}`);
     });
   }
@@ -177,8 +180,11 @@ class Station {
   }
 }
 
-/** Vertical first, then by name: as seismograms are read. */
+/** Vertical first, then by name: as seismograms are read; what is slower than these, such as states of health, last. */
 function byChannel(a, b) {
-  const rank = (id) => `${id.slice(0, -1)}${id.endsWith("Z") ? " " : id.at(-1)}`;
-  return rank(a.id) < rank(b.id) ? -1 : 1;
+  const rank = ({ id, rate_hz }) => {
+    const isSlow = rate_hz !== null && rate_hz < 1;
+    return `${isSlow ? 1 : 0}${id.slice(0, -1)}${id.endsWith("Z") ? " " : id.at(-1)}`;
+  };
+  return rank(a) < rank(b) ? -1 : 1;
 }

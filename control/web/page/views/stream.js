@@ -168,7 +168,10 @@ class Stream {
     this.live?.want([this.id]);
     this.filling?.abort();
     this.filling = new AbortController();
-    fillFromArchive(this.sheet, [this.id], this.filling).catch((error) => {
+    fillFromArchive(this.sheet, [this.id], {
+      signal: this.filling.signal,
+      streams: this.app.state.streams,
+    }).catch((error) => {
       if (error.name !== "AbortError") setText(this.note, `Older data are not shown: ${error.message}`);
     });
   }

@@ -85,6 +85,22 @@ async def test_columns(open_page: Open) -> None:
     assert found == {name: expected for name, (_, _, expected) in CASES.items()}
 
 
+JOIN = """async ([values, perS, rateHz]) => {
+  const { joinSamples } = await import("/page/draw/history.js");
+  const block = { n: values.length / 2, perS, values: Float32Array.from(values, value => value ?? NaN) };
+  joinSamples(block, rateHz);
+  return Array.from(block.values, value => Number.isNaN(value) ? null : value);
+}"""
+
+
+async def test_columns_between_samples_of_a_slow_stream_are_no_gap(open_page: Open) -> None:
+    watched = await open_page(MadeUpServer(Contents.of([])))
+    empty = [None, None]
+    slow = [0, 0, *empty, 20, 20, *empty, *empty, *empty, *empty, 7, 9]  # a sample in every other column, one is lost
+    assert await watched.page.evaluate(JOIN, [slow, 1, 0.5]) == [0, 0, 10, 10, *slow[4:]]
+    assert await watched.page.evaluate(JOIN, [slow, 1, 100]) == slow
+
+
 SCALE = """async ([values]) => {
   const { Columns } = await import("/page/draw/columns.js");
   const { extent } = await import("/page/draw/scale.js");

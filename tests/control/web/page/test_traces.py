@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.control.web.page.conftest import Open
-from tests.control.web.page.made_up import Contents, component
+from tests.control.web.page.made_up import Contents, component, stream
 from tests.control.web.page.made_up_server import MadeUpServer, now_ms
 from tests.helpers import until
 
@@ -109,6 +109,17 @@ async def test_the_axis_lies_below_the_traces(open_page: Open) -> None:
     assert slot is not None
     assert axis is not None
     assert (slot["x"], slot["width"]) == (axis["x"], axis["width"])
+
+
+async def test_states_of_health_come_after_seismograms(open_page: Open) -> None:
+    made_up = demo()
+    slow = "XX.DEMO..VXL"
+    made_up.contents.components[KEY]["streams"].append(slow)
+    made_up.contents.streams[slow] = stream(slow, KEY, "well", rate_hz=0.1)
+    watched = await open_page(made_up, STATION)
+    names = watched.page.locator(".traces .rows li a")
+    await names.nth(3).wait_for()
+    assert await names.all_text_contents() == ["00.HHZ", "00.HHE", "00.HHN", "VXL"]
 
 
 async def test_three_hundred_traces(open_page: Open) -> None:

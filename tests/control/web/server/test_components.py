@@ -356,6 +356,24 @@ def test_what_another_version_says_is_shown_as_far_as_it_can_be(
     assert "it answers b'bytes'" in known.shown.value["sentence"]
 
 
+SERVERS: list[tuple[dict[str, Any], int | None]] = [
+    ({"class": "ZMQTCPPublisher", "subscribers": [{}, {}]}, 2),
+    ({"class": "RingPublisher", "client_count": 3, "clients": []}, 3),
+    ({"class": "MiniSeedPublisher"}, None),
+]
+
+
+@pytest.mark.parametrize(("publisher", "readers"), SERVERS)
+def test_readers_are_those_of_servers_too(
+    folder: Path, runtime: RuntimeFiles, publisher: dict[str, Any], readers: int | None
+) -> None:
+    known = Known(target_of(folder, runtime), None, 0)
+    known.take({"state": "running", "publishers": {"p": publisher}}, 0.1, MINUTE_NS, is_status=True)
+    known.show(2)
+    assert known.detail().publisher_list[0].readers == readers
+    assert known.detail().readers == (readers or 0)
+
+
 async def test_an_answer_that_finds_a_bug_is_logged_and_harms_no_other(
     folder: Path, answering: Answering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
