@@ -6,7 +6,7 @@ from typing import Final
 
 from rawdaq.errors import InvalidValue
 
-_MAX_STATES = 20_000  # what repetitions unfold to: bounds what an expression can make us hold
+_MAX_STATES = 80_000  # what repetitions unfold to: bounds what an expression can make us hold
 _MAX_REPEAT = 1000
 _MAX_DEPTH = 50  # of groups in each other
 _ALL: Final = frozenset(range(256))
