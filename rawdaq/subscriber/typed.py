@@ -154,20 +154,8 @@ def _kind(word: str) -> Kind:
         raise InvalidValue(f"{word!r} is no kind of messages; there are {', '.join(Kind)}") from None
 
 
-class NamedSubscriber(_KindSubscriber[Value]):
-    """Reads messages of one kind, which components of stations publish.
-
-    Args:
-        addresses: one or more addresses of publishers.
-        names: shell-style patterns of ``NET.STA.NAME``, the component; none means all.
-        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
-        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
-        on_loss: called for every jump of ``frame``, before the message that came after it.
-        logger: where malformed messages are logged.
-
-    Raises:
-        InvalidValue: no address, or one that ZMQ does not understand (on opening).
-    """
+class _OneKindSubscriber(_KindSubscriber[Value]):
+    """Reads messages of one kind; its arguments are those of the subclasses."""
 
     _KIND: ClassVar[Kind]
 
@@ -182,6 +170,22 @@ class NamedSubscriber(_KindSubscriber[Value]):
         logger: logging.Logger | None = None,
     ) -> None:
         super().__init__(addresses, [self._KIND], names, timeout_s, high_water_mark, on_loss, logger)
+
+
+class NamedSubscriber(_OneKindSubscriber[Value]):
+    """Reads messages of one kind, which components of stations publish.
+
+    Args:
+        addresses: one or more addresses of publishers.
+        names: shell-style patterns of ``NET.STA.NAME``, the component; none means all.
+        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
+        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
+        on_loss: called for every jump of ``frame``, before the message that came after it.
+        logger: where malformed messages are logged.
+
+    Raises:
+        InvalidValue: no address, or one that ZMQ does not understand (on opening).
+    """
 
     def _topics(self) -> Sequence[bytes]:
         if not self.names:
@@ -259,7 +263,7 @@ class LogSubscriber(_KindSubscriber[LogRecord]):
         return record if is_wanted else None
 
 
-class MonitorSubscriber(_KindSubscriber[ComponentReport]):
+class MonitorSubscriber(_OneKindSubscriber[ComponentReport]):
     """Reads `ComponentReport`s, which a `MonitorReceiver` publishes.
 
     Args:
@@ -274,17 +278,7 @@ class MonitorSubscriber(_KindSubscriber[ComponentReport]):
         InvalidValue: no address, or one that ZMQ does not understand (on opening).
     """
 
-    def __init__(
-        self,
-        addresses: str | Iterable[str],
-        names: str | Iterable[str] = (),
-        *,
-        timeout_s: float | None = None,
-        high_water_mark: int = 10_000,
-        on_loss: Callable[[MessageLoss], None] | None = None,
-        logger: logging.Logger | None = None,
-    ) -> None:
-        super().__init__(addresses, [Kind.MONITOR], names, timeout_s, high_water_mark, on_loss, logger)
+    _KIND = Kind.MONITOR
 
     def _value(self, message: Message) -> ComponentReport | None:
         report = ComponentReport.from_message(message)

@@ -122,7 +122,7 @@ class Clock:
         origin_ns: its time at the start of the simulation.
     """
 
-    def __init__(self, origin_ns: int) -> None:
+    def __init__(self, origin_ns: int = 0) -> None:
         self._base_ns = origin_ns
         self._since_ns = 0
         self._drift_ppm = 0.0

@@ -47,14 +47,15 @@ class UdpOutput:
 
     def send(self, slot: int, data: bytes) -> bool:
         """Send *data* from *slot*; return whether the system has taken it."""
-        try:
-            self._sockets[slot].send(data)
-        except ConnectionRefusedError:  # of the datagram before: nobody was there, as a device would not notice
-            with contextlib.suppress(OSError):
+        for _ in range(2):  # the first may only bring the refusal of the datagram before: nobody was there
+            try:
                 self._sockets[slot].send(data)
-        except OSError:
-            return False
-        return True
+            except ConnectionRefusedError:
+                continue
+            except OSError:
+                return False
+            return True
+        return False
 
     async def aclose(self) -> None:
         """Close the sockets."""

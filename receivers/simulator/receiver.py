@@ -57,7 +57,7 @@ class Simulator(ReceiverServer):
     ) -> None:
         super().__init__("", 0, publishers, name)
         end_ns = None if seconds is None else round(seconds * NS_PER_S)
-        self.simulation = Simulation(sources, faults or (), seed, time.time_ns(), end_ns)
+        self.simulation = Simulation(sources, faults or (), seed, end_ns)
         self._truth = truth
         self._outputs: dict[str, UdpOutput | TcpOutput] = {}
         self._began_ns = 0
@@ -92,12 +92,16 @@ class Simulator(ReceiverServer):
 
     async def ct_play(self) -> None:
         """Send what is due, until all is sent or the component stops."""
-        for name, source in self.simulation.sources.items():
-            settings = source.settings
-            self._outputs[name] = TcpOutput(settings, self.log) if settings.is_tcp else UdpOutput(settings)
         try:
+            for name, source in self.simulation.sources.items():
+                settings = source.settings
+                if settings.is_tcp:
+                    self._outputs[name] = TcpOutput(settings, self.log)
+                else:  # in a thread, because the receiver's name is looked up
+                    self._outputs[name] = await asyncio.to_thread(UdpOutput, settings)
             for output in self._outputs.values():
                 await output.ready()
+            self.simulation.begin(time.time_ns())
             self._began_ns = time.monotonic_ns()
             await self._play()
         finally:

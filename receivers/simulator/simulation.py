@@ -35,7 +35,6 @@ class Source:
         name: its name in the plan.
         settings: what the plan says.
         seed: the same gives the same values and faults.
-        start_ns: UTC at the start of the simulation.
 
     Attributes:
         rate_hz: how many contents a sender makes a second; may be changed.
@@ -43,15 +42,19 @@ class Source:
         ways: of the messages of each sender.
     """
 
-    def __init__(self, name: str, settings: SourceSettings, seed: int, start_ns: int) -> None:
+    def __init__(self, name: str, settings: SourceSettings, seed: int) -> None:
         self.name, self.settings = name, settings
         self.number = 0
         self._rate_hz = settings.rate_hz
         self._anchor = 0, 0  # when the rate was set, and the number that came next
         self._maker = maker_of(settings, f"{seed}/{name}")
-        origin_ns = start_ns if settings.origin == "utc" else 0
-        self._clocks = [Clock(origin_ns) for _ in range(settings.senders)]
+        self._clocks = [Clock() for _ in range(settings.senders)]
         self.ways = [Way(f"{seed}/{name}/{slot}") for slot in range(settings.senders)]
+
+    def begin(self, start_ns: int) -> None:
+        """Let clocks that show UTC show *start_ns* at the start of the simulation."""
+        if self.settings.origin == "utc":
+            self._clocks = [Clock(start_ns) for _ in self._clocks]
 
     @property
     def rate_hz(self) -> float:
@@ -114,7 +117,6 @@ class Simulation:
         sources: by name.
         faults: what goes wrong when; more can be added later.
         seed: the same gives the same values and faults.
-        start_ns: UTC at the start.
         end_ns: when it ends, from the start; None: never.
 
     Attributes:
@@ -130,14 +132,18 @@ class Simulation:
         sources: Mapping[str, SourceSettings],
         faults: Sequence[Fault] = (),
         seed: int = 0,
-        start_ns: int = 0,
         end_ns: int | None = None,
     ) -> None:
-        self.sources = {name: Source(name, settings, seed, start_ns) for name, settings in sources.items()}
+        self.sources = {name: Source(name, settings, seed) for name, settings in sources.items()}
         self.faults = list(faults)
         self._end_ns = end_ns
         self._late: list[tuple[int, int, Outgoing]] = []
         self._order = itertools.count()
+
+    def begin(self, start_ns: int) -> None:
+        """Say that the simulation starts at *start_ns*, UTC; call it before `take`."""
+        for source in self.sources.values():
+            source.begin(start_ns)
 
     @property
     def next_ns(self) -> int | None:

@@ -35,7 +35,8 @@ async def test_missed_and_backwards_are_the_faults_of_the_simulator() -> None:
         values={"source": "slot", "count": "number", "t": "time_ns"},
     )
     faults = [Fault(loss=0.1), Fault(clock_step_s=-1.0, at_s=2.5, slot=1)]
-    simulation = Simulation({"boards": source}, faults, 3, time.time_ns(), 5 * NS_PER_S)
+    simulation = Simulation({"boards": source}, faults, 3, 5 * NS_PER_S)
+    simulation.begin(time.time_ns())
     sent = [each for second in range(7) for each in simulation.take(second * NS_PER_S)]
     sent += simulation.rest(7 * NS_PER_S)
     told = {

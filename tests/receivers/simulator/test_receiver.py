@@ -15,8 +15,12 @@ from rawdaq.errors import CommandError, InvalidValue
 from rawdaq.messages.log_lines import LogLines
 from rawdaq.receivers.simulator import Simulator
 from rawdaq.receivers.simulator.faults import Fault
+from rawdaq.receivers.simulator.outputs import UdpOutput
 from rawdaq.receivers.simulator.plan import SourceSettings
+from rawdaq.streams.assembly.formats import make_format
+from rawdaq.times import NS_PER_S
 from tests.helpers import until
+from tests.makers import START_NS
 from tests.servers import serving
 
 STATION = StationSettings(network="XX", code="SIM")
@@ -158,6 +162,42 @@ async def test_a_receiver_that_is_not_there_is_counted_and_told_once(caplog: pyt
     await server.serve()
     assert server.cmd_sent()[0]["unsent"] == 20
     assert caplog.text.count("cannot connect") == 1
+
+
+class Refusing:
+    """A socket whose datagrams are refused, so many of them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def send(self, data: bytes) -> None:
+        self.count -= 1
+        if self.count >= 0:
+            raise ConnectionRefusedError
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("refusals", "is_sent"), [(0, True), (1, True), (2, False)])
+def test_what_the_system_does_not_take_is_not_sent(refusals: int, is_sent: bool) -> None:
+    output = UdpOutput(readouts(9))
+    try:
+        assert not output.send(0, bytes(70_000))  # no datagram is so long
+    finally:
+        output.close()
+    output._sockets = [Refusing(refusals)]  # type: ignore[list-item]
+    assert output.send(0, b"x") == is_sent
+
+
+async def test_clocks_begin_when_it_begins_not_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as sock:
+        server = simulator({"parts": readouts(sock.getsockname()[1], rate_hz=100)}, seconds=0.01)
+        now_ns = START_NS + 3600 * NS_PER_S
+        monkeypatch.setattr("rawdaq.receivers.simulator.receiver.time.time_ns", lambda: now_ns)
+        await server.serve()
+        (section,) = make_format(RAW).sections(sock.recv(4096))
+    assert section.time_ns == now_ns
 
 
 async def test_an_address_that_is_not_ours_ends_it_with_the_reason() -> None:

@@ -25,7 +25,8 @@ def source(**given: Any) -> SourceSettings:
 
 
 def played(settings: SourceSettings, *faults: Fault, end_s: float = 1.0, step_s: float = 0.1) -> list[Outgoing]:
-    simulation = Simulation({"s": settings}, faults, 7, START_NS, round(end_s * NS_PER_S))
+    simulation = Simulation({"s": settings}, faults, 7, round(end_s * NS_PER_S))
+    simulation.begin(START_NS)
     found: list[Outgoing] = []
     elapsed_ns = 0
     while simulation.next_ns is not None:
@@ -91,7 +92,7 @@ def test_a_clock_from_zero_and_a_reset() -> None:
 
 
 def test_the_rate_changes_from_the_next_message_on() -> None:
-    simulation = Simulation({"s": source(senders=1, values="number")}, (), 7, START_NS, NS_PER_S)
+    simulation = Simulation({"s": source(senders=1, values="number")}, (), 7, NS_PER_S)
     found = list(simulation.take(NS_PER_S // 4))
     simulation.sources["s"].set_rate(20)
     found += simulation.take(NS_PER_S)
@@ -99,7 +100,7 @@ def test_the_rate_changes_from_the_next_message_on() -> None:
 
 
 def test_a_pause_shifts_what_follows() -> None:
-    simulation = Simulation({"s": source(senders=1, values="number")}, (), 7, START_NS, NS_PER_S)
+    simulation = Simulation({"s": source(senders=1, values="number")}, (), 7, NS_PER_S)
     found = list(simulation.take(0))
     simulation.sources["s"].skip_to(NS_PER_S // 2)
     found += simulation.take(NS_PER_S)
@@ -107,7 +108,7 @@ def test_a_pause_shifts_what_follows() -> None:
 
 
 def test_the_truth_says_what_was_sent() -> None:
-    simulation = Simulation({"s": source(senders=2)}, [Fault(loss=1.0, slot=1, at_s=0.5)], 7, 0, NS_PER_S)
+    simulation = Simulation({"s": source(senders=2)}, [Fault(loss=1.0, slot=1, at_s=0.5)], 7, NS_PER_S)
     assert len(list(simulation.take(NS_PER_S))) == 15
     first, second = simulation.truth()
     assert (first["sent"], first["lost"]) == ("0-9", 0)
