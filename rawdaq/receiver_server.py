@@ -217,7 +217,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         items = data if isinstance(data, list) else list(data)
         if items and isinstance(items[0], Message):
             return self._fanout.put_messages(self.topics.numbered(cast("list[Message]", items)))
-        packets = cast("list[Packet | PacketRun | bytes]", items)
+        packets: list[Packet | PacketRun | bytes] = items  # type: ignore[assignment]  # there is no message among them
         packets = self.stats.numbered(packets) if self.numbers_packets else packets
         has_room = self._hand_on(packets)
         if self._decimation is not None and (made := self._decimation.add(packets)):
@@ -225,7 +225,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         return has_room
 
     def _hand_on(self, packets: list[Packet | PacketRun | bytes]) -> bool:
-        anomalies = self.stats.add_in_place(packets)
+        anomalies = self.stats.add(packets)
         has_room = self._fanout.put(packets)
         if self.trigger is not None and (found := self.trigger.messages(packets)):
             has_room = self._fanout.put_messages(self.topics.numbered(found)) and has_room

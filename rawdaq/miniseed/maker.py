@@ -74,10 +74,10 @@ class RecordMaker:
         for packet in packets:
             records = streams.get(packet.stream) or self._begin(packet.stream)
             touched[records] = None
-            if isinstance(packet, Packet):
-                records.add(packet, plans_by_type[packet.dtype], now_ns, made)
-            else:
+            if isinstance(packet, PacketRun):
                 self._add_parts(records, packet, now_ns, enough, made)
+            elif not records.pending.append(packet, now_ns, records.usual):
+                records.add(packet, plans_by_type[packet.dtype], now_ns, made)
         self._held = {}
         due_ns = self.due_ns
         for records in touched:

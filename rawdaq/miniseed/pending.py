@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.packet import Packet, PacketRun, Samples
+from rawdaq.packet import Marks, Packet, PacketRun, Samples
 from rawdaq.times import CONTIGUOUS_SAMPLES, MAX_YEAR, MIN_YEAR, NS_PER_DAY, NS_PER_S, from_calendar, sample_time
 
 _FIRST_CAPACITY = 1024
@@ -22,6 +22,7 @@ _FIRST_NS, _LAST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEA
 _ADDED_UP_SAMPLES = 3 / 8
 _STEP_SAMPLES = 1 / 8  # ... one packet adds no more than this
 _STAMP_NS = 1000  # but stamps that are cut to microseconds do not add up
+_NO_TYPE = np.dtype("V1")  # that no packet has; numpy takes None for float64
 _SPARE = 4  # room is taken for a fourth more than is needed
 
 
@@ -46,9 +47,12 @@ class PendingSamples:
     Args:
         dtype: native type in which the samples are kept.
         rate_hz: their sampling rate.
+        taken: the type of the samples of packets that can be appended; by default there are none.
+        marks: flags that all these packets have.
 
     Attributes:
         rate_hz: their sampling rate.
+        marks: as the argument.
         size: how many samples wait.
         start_ns: time of the first of them.
         timing_quality: of the packet in which the first sample lies.
@@ -56,8 +60,37 @@ class PendingSamples:
         interval_ns: between two samples.
     """
 
-    def __init__(self, dtype: npt.DTypeLike, rate_hz: float) -> None:
-        self.rate_hz = rate_hz
+    # Slots, and numpy asked for nothing where a packet goes on as before: at the pace of real devices all is cold.
+    __slots__ = (
+        "_begin",
+        "_buffer",
+        "_bytes",
+        "_calm_ns",
+        "_capacity",
+        "_dtype",
+        "_has_same_type",
+        "_item_bytes",
+        "_most_ns",
+        "_origins",
+        "_position",
+        "_taken",
+        "interval_ns",
+        "is_mixed",
+        "marks",
+        "rate_hz",
+        "size",
+        "start_ns",
+        "timing_quality",
+    )
+
+    def __init__(
+        self,
+        dtype: npt.DTypeLike,
+        rate_hz: float,
+        taken: np.dtype[Any] = _NO_TYPE,
+        marks: Marks | None = None,
+    ) -> None:
+        self.rate_hz, self.marks = rate_hz, marks
         self.size = 0
         self.start_ns = 0
         self.timing_quality: int | None = None
@@ -66,11 +99,21 @@ class PendingSamples:
         self._most_ns = CONTIGUOUS_SAMPLES * self.interval_ns
         self._calm_ns = max(_ADDED_UP_SAMPLES * self.interval_ns, min(_STAMP_NS, self._most_ns))
         self._buffer: npt.NDArray[Any] = np.empty(_FIRST_CAPACITY, dtype)
-        self._dtype, self._item_bytes = self._buffer.dtype, self._buffer.itemsize
+        self._dtype, self._item_bytes, self._capacity = self._buffer.dtype, self._buffer.itemsize, _FIRST_CAPACITY
         self._bytes = self._buffer.data.cast("B")
+        self.taken = taken
         self._begin = 0
         self._position = 0
         self._origins: deque[_Origin] = deque()
+
+    @property
+    def taken(self) -> np.dtype[Any]:
+        """The type of the samples of packets that can be appended; any that the type of the run can hold."""
+        return self._taken
+
+    @taken.setter
+    def taken(self, dtype: np.dtype[Any]) -> None:
+        self._taken, self._has_same_type = dtype, dtype == self._dtype
 
     @property
     def samples(self) -> Samples:
@@ -85,8 +128,7 @@ class PendingSamples:
     def append(self, packet: Packet | PacketRun, arrived_ns: int, reach: int) -> bool:
         """Add the samples of *packet*, when it is where its first sample belongs to half a sample interval.
 
-        Of that a drift that adds up may use three eighths. The samples may be of any type that the type of the run can
-        hold, in either byte order.
+        Of that a drift that adds up may use three eighths.
 
         Args:
             packet: the packet.
@@ -95,8 +137,13 @@ class PendingSamples:
                 that drifts closes a record after as long a time however many records wait.
 
         Returns:
-            False when it does not continue what waits; of an empty run, when its time has to be looked at.
+            False when it is of another rate, type or marks, or does not continue what waits; of an empty run, when its
+            time has to be looked at.
         """
+        if packet.dtype is not self._taken and packet.dtype != self._taken:
+            return False
+        if packet.rate_hz != self.rate_hz or packet.marks != self.marks:
+            return False
         waiting, count, start_ns = self.size, packet.size, packet.start_ns
         if waiting:
             late_ns = start_ns - self.start_ns - waiting * self.interval_ns
@@ -109,14 +156,14 @@ class PendingSamples:
             self.start_ns, self.timing_quality, self.is_mixed = start_ns, packet.timing_quality, False
         else:
             return False
-        if self._begin + waiting + count > self._buffer.size:
+        if self._begin + waiting + count > self._capacity:
             self._make_room(waiting + count)
         self._origins.append(_origin((self._position + waiting, start_ns, packet.timing_quality, arrived_ns)))
         if packet.timing_quality != self.timing_quality:
             self.is_mixed = True
         begin = self._begin + waiting
         if isinstance(packet, Packet):
-            if packet.dtype == self._dtype:
+            if self._has_same_type:
                 self._bytes[begin * self._item_bytes : (begin + count) * self._item_bytes] = packet.data
             else:
                 self._buffer[begin : begin + count] = packet.samples
@@ -147,7 +194,7 @@ class PendingSamples:
 
     def _move(self, buffer: npt.NDArray[Any]) -> None:
         buffer[: self.size] = self.samples
-        self._buffer, self._begin = buffer, 0
+        self._buffer, self._begin, self._capacity = buffer, 0, buffer.size
         self._bytes = buffer.data.cast("B")
 
     def starts_ns(self, counts: Sequence[int], step_ns: int) -> list[int]:

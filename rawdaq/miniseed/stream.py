@@ -10,7 +10,7 @@ from rawdaq.miniseed.packer import FLOAT32, FLOAT64, INT32, STEIM2, Packer
 from rawdaq.miniseed.patch import MAX_SEQUENCE
 from rawdaq.miniseed.pending import PendingSamples
 from rawdaq.miniseed.series import Series, is_compiled, plain_series, stamp, steim2_series
-from rawdaq.packet import Marks, Packet, PacketRun, Samples
+from rawdaq.packet import Packet, PacketRun, Samples
 from rawdaq.stream_id import StreamId
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_S, from_calendar
 
@@ -73,7 +73,6 @@ class StreamRecords:
         self._length_bytes = record_format.length_bytes
         self._packer = Packer(record_format, stream)
         self._plan: Plan = NO_PLAN
-        self._marks: Marks | None = None
         self._has_logged_flags = False
         self._wanted = wanted_code(record_format.encoding)
         self._logged_codes: set[int] = set()
@@ -90,31 +89,34 @@ class StreamRecords:
     def add(self, packet: Packet | PacketRun, plan: Plan, now_ns: int, out: list[RecordRun]) -> None:
         """Append *packet*; when it does not continue what waits, that becomes records first."""
         pending = self.pending
-        is_alike = plan is self._plan and packet.rate_hz == pending.rate_hz and packet.marks == self._marks
-        if is_alike and pending.append(packet, now_ns, self.usual):
+        if pending.append(packet, now_ns, self.usual) or not packet.size:
             return
-        if not packet.size:
-            return
+        is_alike = plan is self._plan and packet.rate_hz == pending.rate_hz and packet.marks == pending.marks
+        if is_alike and packet.dtype != pending.taken:
+            pending.taken = packet.dtype
+            if pending.append(packet, now_ns, self.usual):
+                return
         self.make(out, is_closing=True)
         if not _is_possible(packet):
             return self._refuse(packet.size, f"{packet.rate_hz} Hz from {packet.start_ns} ns on")
-        self._begin(plan, packet.rate_hz, packet.marks).append(packet, now_ns, self.usual)
-
-    def _begin(self, plan: Plan, rate_hz: float, marks: Marks | None) -> PendingSamples:
-        if plan is not self._plan or rate_hz != self.pending.rate_hz or marks != self._marks:
-            self._plan, self._marks = plan, marks
-            self.pending = PendingSamples(plan.dtype, rate_hz)
-            if not self._packer.set_run(plan.letter, rate_hz, marks):
-                self._log_lost_flags()
-            self.flush_after_ns = flush_after_ns(self._format, rate_hz)
-            self._log_other_encoding(plan)
-            make = _SERIES.get(plan.codes[0]) if is_compiled() else None
-            self._header = (self._packer.series_header(plan.codes[0]) if make else None) or b""
-            self._make_series = make if self._header else None
+        if not is_alike:
+            self._begin(plan, packet)
         # No encoding fills a record with less than one sample in every word that is not header.
         self._least = max(1, (self._length_bytes - 128) // self.pending.samples.itemsize)
         self.usual = self.try_at = self._least
-        return self.pending
+        self.pending.append(packet, now_ns, self.usual)
+
+    def _begin(self, plan: Plan, packet: Packet | PacketRun) -> None:
+        """Let packets like *packet* wait from now on."""
+        self._plan = plan
+        self.pending = PendingSamples(plan.dtype, packet.rate_hz, packet.dtype, packet.marks)
+        if not self._packer.set_run(plan.letter, packet.rate_hz, packet.marks):
+            self._log_lost_flags()
+        self.flush_after_ns = flush_after_ns(self._format, packet.rate_hz)
+        self._log_other_encoding(plan)
+        make = _SERIES.get(plan.codes[0]) if is_compiled() else None
+        self._header = (self._packer.series_header(plan.codes[0]) if make else None) or b""
+        self._make_series = make if self._header else None
 
     def _log_other_encoding(self, plan: Plan) -> None:
         """Log once when samples of this type are stored in another encoding than the one that was asked for."""

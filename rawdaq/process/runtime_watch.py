@@ -1,6 +1,5 @@
 """Puts back what somebody removes of a running process: pid files, command sockets and log files."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,12 +8,14 @@ from rawdaq.errors import ComponentError
 from rawdaq.outage import Outage
 from rawdaq.process import log
 from rawdaq.process.commands import CommandSocket
+from rawdaq.process.removals import IS_REPORTED, Removals
 from rawdaq.process.runs import AlreadyRunning
 from rawdaq.process.runtime_files import RuntimeFiles
 
 _LOG = logging.getLogger("rawdaq.runtime_files")
 
-INTERVAL_S = 1.0
+#: How often to look where the system reports removals, for what it does not report, and where it reports none.
+INTERVAL_S = 300.0 if IS_REPORTED else 1.0
 _SOON_S = 0.1  # until a command socket that was left is there again
 _REMIND_S = 600.0
 
@@ -26,7 +27,7 @@ class Server(Protocol):
 
 
 class RuntimeWatch:
-    """Looks every second whether the files of this process are in place, such as after a clean-up of the disk.
+    """Looks whether the files of this process are in place when some were removed, such as by a clean-up of the disk.
 
     Without its pid file a component would not be found, and a second copy of it could be started. Without its log
     file the output of C libraries would be lost.
@@ -43,9 +44,12 @@ class RuntimeWatch:
 
     async def run(self) -> None:
         """Look and put back, until cancelled."""
-        while True:
-            is_pending = self.restore()
-            await asyncio.sleep(_SOON_S if is_pending else INTERVAL_S)
+        folder = self._runtime.folder
+        with Removals([folder, folder.parent, self._runtime.logs]) as removals:
+            while True:
+                removals.watch()
+                is_pending = self.restore()
+                await removals.wait(_SOON_S if is_pending else INTERVAL_S)
 
     def restore(self) -> bool:
         """Put back what is missing; return whether something is still to be done soon."""

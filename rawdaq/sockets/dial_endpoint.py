@@ -7,6 +7,7 @@ import socket
 import struct
 import termios
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from rawdaq.sockets.remedies import why_not_connected
 _READ_BYTES = 1 << 21  # a connection that is behind takes megabytes with one system call
 
 
-class _Memory(threading.local):
+class _Memory:
     """What all connections of a thread read into, one after the other.
 
     A small read is copied out of it; one that fills more than half of it takes it away, and the next gets a new one. So
@@ -41,7 +42,15 @@ class _Memory(threading.local):
         return chunk
 
 
-_memory = _Memory()
+_of_thread = threading.local()
+
+
+def _memory() -> _Memory:
+    """Return that of this thread."""
+    memory: _Memory | None = getattr(_of_thread, "memory", None)
+    if memory is None:
+        memory = _of_thread.memory = _Memory()
+    return memory
 
 
 @dataclass(eq=False, repr=False)
@@ -60,7 +69,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
     Attributes:
         transport: the connection itself.
         timeout_s: silence after which the peer counts as dead; 0 means never.
-        last_received_s: when the peer last sent something, by the loop's clock.
+        last_received_s: when the peer last sent something, by the monotonic clock.
         left_bytes: how many are read before the connection is aborted; None: it goes on.
     """
 
@@ -72,6 +81,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
         self.last_received_s = 0.0
         self.left_bytes: int | None = None
         self._loop = asyncio.get_running_loop()
+        self._memory = _memory()
         self._silence_check: asyncio.TimerHandle | None = None
 
     def connected(self) -> None:
@@ -95,20 +105,21 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         self.transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what it gives
-        self.last_received_s = self._loop.time()
+        self.last_received_s = time.monotonic()
         self._check_silence()
         self.connected()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by asyncio."""
-        return _memory.block[: self.left_bytes]
+        block = self._memory.block
+        return block if self.left_bytes is None else block[: self.left_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
-        chunk = _memory.take(nbytes)
+        chunk = self._memory.take(nbytes)
         if self.failure is None:
             self.received(chunk)
-        self.last_received_s = self._loop.time()
+        self.last_received_s = time.monotonic()
         if self.left_bytes is not None:
             self.left_bytes -= nbytes
             if not self.left_bytes:
@@ -132,7 +143,7 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
         """Give a peer up that was silent for too long; the time in which we do not read does not count."""
         if not self.timeout_s:
             return
-        now_s = self._loop.time()
+        now_s = time.monotonic()
         if not self.transport.is_reading():
             self.last_received_s = now_s
         left_s = self.last_received_s + self.timeout_s - now_s
@@ -171,7 +182,7 @@ class DialEndpoint(Dialler[DialledProtocol], Endpoint):
         """Read again; the silence while we did not read was ours."""
         super().release(reason)
         if self.protocol is not None:
-            self.protocol.last_received_s = asyncio.get_running_loop().time()
+            self.protocol.last_received_s = time.monotonic()
 
     def transports(self) -> list[Any]:
         """Return the connection, when there is one."""

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
@@ -84,6 +84,7 @@ class RateMismatch:
 
 
 Anomaly = Gap | Overlap | BackwardTime | RateMismatch
+_NONE: tuple[Anomaly, ...] = ()
 
 
 class RateMeter:
@@ -151,6 +152,10 @@ class StreamStats:
     """
 
     __slots__ = (
+        "_interval_ns",
+        "_is_exact",
+        "_late_ns",
+        "_sample_bytes",
         "_timeline",
         "arrived_s",
         "backwards",
@@ -191,6 +196,10 @@ class StreamStats:
         self.timing_quality: int | None = None
         self.recent_gaps, self.recent_overlaps = Recent(), Recent()
         self._timeline = Timeline()
+        self._is_exact = False  # the newest packet began where the one before it ended
+        self._late_ns = 0  # its stamp, after where it was placed
+        self._interval_ns = 0.0  # between two of its samples
+        self._sample_bytes = 0
 
     def take_numbers(self, count: int = 1) -> int:
         """Return the number of the next packet; the one after these *count* packets follows them."""
@@ -203,47 +212,62 @@ class StreamStats:
         if not self.packets or packet.rate_hz != self.rate_hz:
             return packet
         stamp_ns = packet.start_ns
+        self._timeline.stamp_next_ns = self.next_ns + self._late_ns
         place_ns = self._timeline.place(stamp_ns, self.next_ns, NS_PER_S / self.rate_hz, self.packets)
         return packet if place_ns == stamp_ns else packet.shifted(place_ns - stamp_ns)
 
-    def add(self, packet: Packet | PacketRun, stamp_ns: int | None = None) -> list[Anomaly]:
+    def add(self, packet: Packet | PacketRun, now_s: float, stamp_ns: int | None = None) -> Sequence[Anomaly]:
         """Count *packet* (or all packets of a run) and return what is wrong with its time, usually nothing.
 
         Args:
             packet: the packet.
+            now_s: when it was published, in seconds that only run forward.
             stamp_ns: its time as the device has it, where it was `placed` elsewhere.
         """
-        start_ns, rate_hz, size = packet.start_ns, packet.rate_hz, packet.size
-        late_ns = 0 if stamp_ns is None else stamp_ns - start_ns
-        anomalies: list[Anomaly] = []
-        if start_ns == self.next_ns and not late_ns and rate_hz == self.rate_hz:
-            if self._timeline.drift.window:
-                self._timeline.drift.end()
-        elif self.packets and self.rate_hz == rate_hz:
-            anomalies = self._compare(packet, start_ns + late_ns)
-        if isinstance(packet, Packet):
-            self.packets += 1
-            self.next_ns = start_ns + round(size * NS_PER_S / rate_hz)
-        else:
-            self.packets += len(packet)
-            self.next_ns = packet.next_ns
-        self._timeline.stamp_next_ns = self.next_ns + late_ns
+        size = packet.size
+        anomalies: Sequence[Anomaly] = _NONE
+        # A packet that is like the one before it and begins where that ended changes counters only.
+        if not self._is_exact or packet.start_ns != self.next_ns or packet.dtype is not self.dtype or stamp_ns:
+            anomalies = self._begin(packet, packet.start_ns if stamp_ns is None else stamp_ns)
+        elif packet.rate_hz != self.rate_hz:
+            anomalies = self._begin(packet, packet.start_ns)
+        if self.packets and self.arrived_s:
+            passed_s, forgotten_s = now_s - self.arrived_s, _FORGET * self.interval_s
+            # The longest interval of late, slowly forgotten: bursts do not make a stream look fast.
+            self.interval_s = passed_s if passed_s > forgotten_s else forgotten_s
+        self.arrived_s = now_s
+        self.packets += packet.count
         self.samples += size
-        self.bytes += size * packet.dtype.itemsize
-        self.start_ns, self.rate_hz = start_ns, rate_hz
-        self.dtype = packet.dtype
+        self.bytes += size * self._sample_bytes
+        self.start_ns = packet.start_ns
         self.timing_quality = packet.timing_quality
+        is_single = isinstance(packet, Packet)
+        self.next_ns = packet.start_ns + round(size * self._interval_ns) if is_single else packet.next_ns
         if packet.received_ns:
-            latency_ns = self.latency_ns = packet.received_ns - self.next_ns + round(NS_PER_S / rate_hz)
+            latency_ns = self.latency_ns = packet.received_ns - self.next_ns + round(self._interval_ns)
             if latency_ns > self.latency_max_ns:
                 self.latency_max_ns = latency_ns
+        return anomalies
+
+    def _begin(self, packet: Packet | PacketRun, stamp_ns: int) -> list[Anomaly]:
+        """Take note of what is not as it was in the packet before *packet*; return what is wrong with its time."""
+        start_ns, rate_hz, drift = packet.start_ns, packet.rate_hz, self._timeline.drift
+        anomalies: list[Anomaly] = []
+        if stamp_ns == start_ns == self.next_ns and rate_hz == self.rate_hz:
+            drift.end()
+        elif self.packets and rate_hz == self.rate_hz:
+            anomalies = self._compare(packet, stamp_ns)
+        self._late_ns = stamp_ns - start_ns
+        self._is_exact = not self._late_ns and not drift.window
+        self.rate_hz, self._interval_ns = rate_hz, NS_PER_S / rate_hz
+        self.dtype, self._sample_bytes = packet.dtype, packet.dtype.itemsize
         return anomalies
 
     def _compare(self, packet: Packet | PacketRun, stamp_ns: int) -> list[Anomaly]:
         """Return how the start of *packet* departs from the end of the one before."""
         found: list[Anomaly] = []
         timeline = self._timeline
-        drift = timeline.drift.add(stamp_ns - timeline.stamp_next_ns, self.next_ns - self.start_ns)
+        drift = timeline.drift.add(stamp_ns - self.next_ns - self._late_ns, self.next_ns - self.start_ns)
         if drift is not None:
             self.rate_mismatches += 1
             found.append(RateMismatch(self.stream, packet.rate_hz, packet.rate_hz / (1 + drift)))
@@ -361,39 +385,27 @@ class Stats:
             numbered.append(packet.numbered(self.of(packet.stream).take_numbers(packet.count)))
         return numbered
 
-    def add(self, packets: Iterable[Packet | PacketRun | bytes]) -> list[Anomaly]:
-        """Count *packets* with the times that they have; return what is wrong with these, usually nothing."""
-        return self._add(list(packets), has_stamps=False)
-
-    def add_in_place(self, packets: list[Packet | PacketRun | bytes]) -> list[Anomaly]:
+    def add(self, packets: list[Packet | PacketRun | bytes]) -> list[Anomaly]:
         """Count *packets*; return what is wrong with their times, usually nothing.
 
         With `has_stamps`, those that jitter are replaced in the list by such as are where their samples belong.
         """
-        return self._add(packets, has_stamps=self.has_stamps)
-
-    def _add(self, packets: list[Packet | PacketRun | bytes], *, has_stamps: bool) -> list[Anomaly]:
         anomalies: list[Anomaly] = []
-        now_s = time.monotonic()
+        now_s, has_stamps, streams = time.monotonic(), self.has_stamps, self.streams
         for index, packet in enumerate(packets):
             if isinstance(packet, bytes):
                 self.plain_messages += 1
                 self.plain_bytes += len(packet)
+                continue
+            stats = streams.get(packet.stream) or self.of(packet.stream)
+            if stats.is_silent:
+                self.came_back.append((packet.stream, now_s - stats.arrived_s))
+                stats.is_silent, stats.interval_s, stats.arrived_s = False, 0.0, 0.0
+            if has_stamps and packet.start_ns != stats.next_ns:
+                placed = packets[index] = stats.placed(packet)
+                anomalies += stats.add(placed, now_s, packet.start_ns)
             else:
-                stats = self.streams.get(packet.stream) or self.of(packet.stream)
-                if stats.packets and stats.arrived_s:
-                    passed_s = now_s - stats.arrived_s
-                    # The longest interval of late, slowly forgotten: bursts do not make a stream look fast.
-                    stats.interval_s = max(passed_s, _FORGET * stats.interval_s)
-                if stats.is_silent:
-                    self.came_back.append((packet.stream, now_s - stats.arrived_s))
-                    stats.is_silent, stats.interval_s = False, 0.0
-                stats.arrived_s = now_s
-                if has_stamps and packet.start_ns != stats.next_ns:
-                    placed = packets[index] = stats.placed(packet)
-                    anomalies += stats.add(placed, packet.start_ns)
-                else:
-                    anomalies += stats.add(packet)
+                anomalies += stats.add(packet, now_s)
         return anomalies
 
     def expect(self, streams: Iterable[StreamId]) -> None:

@@ -192,7 +192,7 @@ class SeedLinkConnection(DialledProtocol):
 
     def _keep_alive(self) -> None:
         """Ask the server who it is when it was silent for too long: it then answers, or is gone."""
-        left_s = self._receiver.keep_alive_s - (self._loop.time() - self.last_received_s)
+        left_s = self._receiver.keep_alive_s - (time.monotonic() - self.last_received_s)
         if left_s <= 0:
             left_s = self._receiver.keep_alive_s
             self._client.send_info(InfoItem.ID)

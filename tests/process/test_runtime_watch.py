@@ -185,7 +185,6 @@ def test_a_pid_file_comes_back_although_the_folder_of_logs_cannot(tmp_path: Path
 async def test_a_component_answers_again_when_its_socket_was_removed(
     folder: str, remove: Remove, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime_watch, "INTERVAL_S", 0.01)
     monkeypatch.setattr(runtime_watch, "_SOON_S", 0.01)
     server = Idle()
     with RuntimeFiles(tmp_path / folder, tmp_path / "log") as files:

@@ -378,7 +378,7 @@ async def stopping(publisher: Gated, stop_timeout_s: float = 10.0) -> AsyncGener
 
 @pytest.fixture
 def _reads_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_endpoint._memory, "block", memoryview(bytearray(30_000)))
+    monkeypatch.setattr(dial_endpoint._memory(), "block", memoryview(bytearray(30_000)))
 
 
 @pytest.mark.usefixtures("_reads_are_small")

@@ -302,7 +302,7 @@ def test_a_gap_of_the_source_is_a_gap_of_the_decimated_stream_longer_by_the_filt
     stats, maker = Stats(), decimation()
     sources = [packet(index) for index in range(100) if index not in (50, 51)]
     made = maker.add(sources)
-    anomalies = stats.add(made)
+    anomalies = stats.add([*made])
     (gap,) = [each for each in anomalies if each.stream == SLOW]
     assert str(gap).startswith("XX.DEMO.00.BHZ gap of ")
     spans_s = [(each.end_ns - each.start_ns) / NS_PER_S for each in anomalies]  # type: ignore[union-attr]

@@ -298,7 +298,7 @@ def test_each_received_packet_comes_out_once_in_order_and_in_time(
     assert numbers(out) == received
     assert order.waiting_bytes == 0
     stats = Stats()
-    stats.add(out)
+    stats.add([*out])
     assert stats.streams[STREAM].gaps == sum(later - index > 1 for index, later in pairwise(received))
     assert stats.streams[STREAM].overlaps == 0
 

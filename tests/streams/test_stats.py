@@ -14,7 +14,7 @@ from tests.makers import START_NS, STREAM, packet
 
 
 def anomalies(packets: list[Packet]) -> list[Anomaly]:
-    return Stats().add(packets)
+    return Stats().add([*packets])
 
 
 def shifted(one: Packet, by_ns: int) -> Packet:
@@ -78,7 +78,7 @@ def test_a_high_rate_is_told_in_full() -> None:
 def test_a_rate_that_differs_from_the_stamps_is_reported_once(true_hz: float) -> None:
     run = [packet(index).replace(start_ns=sample_time(START_NS, index * 100, true_hz)) for index in range(200)]
     stats = Stats()
-    found = stats.add(run)
+    found = stats.add([*run])
     mismatches = [one for one in found if isinstance(one, RateMismatch)]
     assert len(mismatches) == 1
     assert mismatches[0].nominal_hz == 100.0

@@ -35,7 +35,7 @@ def seen(stamps_ns: Sequence[int], rate_hz: float = 100.0, size: int = 100) -> S
         batch: list[Packet | PacketRun | bytes] = [
             Packet(STREAM, stamp_ns, rate_hz, noise[index * size : (index + 1) * size])
         ]
-        anomalies += stats.add_in_place(batch)
+        anomalies += stats.add(batch)
         published += [one for one in batch if isinstance(one, Packet)]
     departures = [
         abs(one.start_ns - stamp) * rate_hz / NS_PER_S for one, stamp in zip(published, stamps_ns, strict=True)
@@ -142,7 +142,7 @@ def test_a_new_rate_begins_anew() -> None:
     stats = Stats()
     batch: list[Packet | PacketRun | bytes] = [packet(0), packet(1).shifted(4_000_000).replace(rate_hz=50.0)]
     kept = list(batch)
-    assert stats.add_in_place(batch) == []
+    assert stats.add(batch) == []
     assert batch == kept
 
 
@@ -151,7 +151,7 @@ def test_a_run_is_shifted_as_a_whole() -> None:
     starts_ns = [sample_time(START_NS, index * 100, 100.0) + 2_000_000 for index in range(1, 4)]
     run = PacketRun(STREAM, starts_ns, 100.0, rows)
     batch: list[Packet | PacketRun | bytes] = [packet(0), run]
-    Stats().add_in_place(batch)
+    Stats().add(batch)
     shifted = batch[1]
     assert isinstance(shifted, PacketRun)
     assert {now - before for now, before in zip(shifted.starts_ns, starts_ns, strict=True)} == {-1_000_000}
