@@ -33,10 +33,8 @@ class _Memory:
     def __init__(self) -> None:
         self.block = np.empty(_READ_BYTES, np.uint8).data  # a page that was never read into costs nothing
 
-    def take(self, size_bytes: int) -> bytes | memoryview:
-        """Return the *size_bytes* that were read, read-only."""
-        if 2 * size_bytes <= len(self.block):
-            return bytes(self.block[:size_bytes])
+    def give_away(self, size_bytes: int) -> memoryview:
+        """Return the *size_bytes* that were read, read-only; what follows is read elsewhere."""
         chunk = self.block[:size_bytes].toreadonly()
         self.block = np.empty(_READ_BYTES, np.uint8).data
         return chunk
@@ -116,7 +114,8 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
-        chunk = self._memory.take(nbytes)
+        block = self._memory.block
+        chunk = bytes(block[:nbytes]) if 2 * nbytes <= len(block) else self._memory.give_away(nbytes)
         if self.failure is None:
             self.received(chunk)
         self.last_received_s = time.monotonic()

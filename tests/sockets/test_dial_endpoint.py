@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol, _Memory, waiting_bytes
+from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol, waiting_bytes
 from rawdaq.sockets.dialling import Backoff
 from tests.helpers import DEADLINE_S, until
 
@@ -151,13 +151,18 @@ async def test_what_was_read_is_not_overwritten_by_what_another_connection_reads
         assert (first.got, second.got) == (b"first", b"second, and more")
 
 
-def test_a_read_that_fills_half_of_the_memory_takes_it_away_and_a_small_one_is_copied() -> None:
-    memory = _Memory()
-    size_bytes = len(memory.block)
+async def test_a_read_that_fills_half_of_the_memory_takes_it_away_and_a_small_one_is_copied() -> None:
     chunks: list[bytes | memoryview] = []
+
+    class Keeper(DialledProtocol):
+        def received(self, chunk: bytes | memoryview) -> None:
+            chunks.append(chunk)
+
+    protocol = Keeper()
+    size_bytes = len(protocol.get_buffer(-1))
     for index, count in enumerate([5, size_bytes, size_bytes // 2, size_bytes // 2 + 1, 1]):
-        memory.block[:count] = bytes([index]) * count
-        chunks.append(memory.take(count))
+        protocol.get_buffer(-1)[:count] = bytes([index]) * count
+        protocol.buffer_updated(count)
     assert [isinstance(chunk, bytes) for chunk in chunks] == [True, False, True, False, True]
     assert all(set(chunk) == {index} for index, chunk in enumerate(chunks))
     assert all(memoryview(chunk).readonly for chunk in chunks)
