@@ -6,6 +6,9 @@ BIN := .venv/bin
 # The name carries the folder: an environment that was moved or copied points to the wrong place.
 INSTALLED := .venv/installed-$(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 
+# Tests and benchmarks start hundreds of interpreters, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint reference docs bench bench-check faults clean
 

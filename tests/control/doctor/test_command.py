@@ -115,12 +115,11 @@ def test_a_station_that_runs_is_judged_by_what_it_answers(doctor: Doctor) -> Non
         os.kill(doctor.pid(), signal.SIGCONT)
         doctor.run("send", "Raw", "pause")
         wait_for(lambda: "paused by command" in doctor.wrong().get("process", ""))
-
-        def is_missed() -> bool:  # the component makes it anew
-            (doctor.runtime.folder / "XX.DOC.Raw.sock").unlink(missing_ok=True)
-            return "command socket" in doctor.wrong()
-
-        wait_for(is_missed)
+        os.kill(doctor.pid(), signal.SIGSTOP)  # else it makes the socket anew at once
+        (doctor.runtime.folder / "XX.DOC.Raw.sock").unlink()
+        assert "was removed from the runtime folder" in doctor.wrong()["command socket"]
+        os.kill(doctor.pid(), signal.SIGCONT)
+        wait_for(lambda: "command socket" not in doctor.wrong())
     finally:
         streamer.stop()
     pid = doctor.pid()
