@@ -21,13 +21,13 @@ demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in ha
 # Watched by coverage everything takes twice as long, so only the codecs are, by their own tests, which must reach all.
 test: $(INSTALLED)  ## all tests, and whether those of the codecs reach every line of them; about three minutes on two cores
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n 3 --ignore=tests/protocols --ignore=rawdaq/protocols
-	$(BIN)/python -m pytest -q -n 3 --cov=rawdaq/protocols --cov-report= tests/protocols rawdaq/protocols
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore=tests/protocols --ignore=rawdaq/protocols
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov=rawdaq/protocols --cov-report= tests/protocols rawdaq/protocols
 	$(BIN)/python -m coverage report --skip-covered --fail-under=100
 
 coverage: $(INSTALLED)  ## how much of all code the tests reach, in six minutes
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n 3 --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95
 
 lint: $(INSTALLED)  ## style, types and who may import whom
