@@ -169,6 +169,7 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
         os.setsid()
         for target, source in descriptors.items():
             os.dup2(source, target)
+            os.set_inheritable(target, True)  # also where it was that number before
         ends = [*sorted(descriptors), min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16)]
         for last, following in pairwise(ends):
             if last + 1 < following:  # an empty range is taken for all
