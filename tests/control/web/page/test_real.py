@@ -15,6 +15,7 @@ from tests.control.web.page.browsers import Watched
 from tests.control.web.page.conftest import OpenUrl
 from tests.control.web.page.test_traces import runs
 from tests.control.web.server.served import TOKEN, Client, served
+from tests.helpers import until
 from tests.live import subscribed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -101,6 +102,7 @@ async def test_the_past_comes_from_the_archive(open_url: OpenUrl, tmp_path: Path
     async with served(tmp_path, runtime) as client:
         begin_ns = 1_795_737_600 * NS_PER_S  # 2026-11-27
         await client.station.feed(3000, begin_ns, packet_s=100)
+        await until(lambda: client.server.watch.by_stream())
         watched = await opened(open_url, client, f"{STATION}/00.HHZ/2026-11-27")
         page = watched.page
         await page.get_by_text("±", exact=False).first.wait_for()
