@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rawdaq import __version__
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.format import V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
@@ -87,25 +86,10 @@ class RingPublisher(Publisher):
         name: str = "RingPublisher",
         logger: logging.Logger | None = None,
     ) -> None:
+        options = locals() | {"packet_bytes": max(packet_bytes, length)}
         super().__init__(name, logger)
         self.record_format = RecordFormat(format, length, encoding, flush_after_s)
-        self.service = make_service(
-            self.log,
-            f"rawdaq/{__version__}",
-            path,
-            max_gb,
-            sync_s,
-            seedlink,
-            datalink,
-            tls,
-            organization,
-            max(packet_bytes, length),
-            max_clients,
-            max_per_address,
-            read,
-            write,
-            trusted,
-        )
+        self.service = make_service(self.log, options)
         self._version, self._length = format, length
         self._has_v3 = seedlink is not None
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import InvalidValue, LocalProtocolError
+from rawdaq.protocols.events import EventFormat
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.networks import check_network
 from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
@@ -114,6 +115,18 @@ class Inputs:
         if self.host is not None:
             return []
         return [f"{self.transport.upper()} port {port} of {self.ip}" for port in self.ports if port]
+
+    def check_format(self, made: EventFormat) -> None:
+        """Check that messages of a format can be found in what comes.
+
+        Raises:
+            InvalidValue: it is a stream of bytes, and the format has only whole messages.
+        """
+        if self.is_stream:
+            try:
+                made.frames()
+            except LocalProtocolError as error:
+                raise InvalidValue(f"{error}: use datagrams or ZMQ") from None
 
     @property
     def is_stream(self) -> bool:

@@ -67,6 +67,11 @@ class EventServer(ReceiverServer):
         self._has_missed = asyncio.Event()
         self._add_inputs(inputs)
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the ports and addresses that others connect to, and the serial line."""
+        return Inputs.of(options).exclusive()
+
     def _add_inputs(self, inputs: Inputs) -> None:
         if inputs.endpoints:
             kind = zmq.PULL if inputs.pattern == "pull" else zmq.SUB

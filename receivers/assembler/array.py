@@ -87,7 +87,7 @@ class ArrayAssembler(AssemblyReceiver):
         reset_parts: Annotated[int, Field(ge=1, le=1000)] = 3,
         name: str = "ArrayAssembler",
     ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        options = dict(locals())
         _check(options)
         self.rows = _Rows(streams)
         self.grid = Grid(round(block_s * NS_PER_S), tolerance, rate_hz)

@@ -121,7 +121,7 @@ class ReadoutAssembler(AssemblyReceiver):
         capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
         name: str = "ReadoutAssembler",
     ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        options = dict(locals())
         plan = Plan.of(station, options)
         super().__init__(ip, _DEFAULT_PORT if port is None else port, publishers, name, plan.rules)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
