@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from rawdaq.control.dump.messages.command import MessageOptions, check_alone, dump_messages, message_options
 from rawdaq.control.handover import HandsOver, handover
-from rawdaq.control.invocation import drop_output, version_option
+from rawdaq.control.invocation import drop_output, refusing, version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
@@ -185,10 +185,8 @@ def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
         raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT or datalink://HOST:PORT")
     if item not in server.items:
         raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
-    try:
+    with refusing("--connect"):
         lines = server.info(addresses[0], item, as_json)
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
     for line in lines:
         click.echo(line)
 
@@ -197,20 +195,16 @@ def _live_reader(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun
     server = _server(addresses)
     if server is None:
         return _subscriber(addresses, streams, run)
-    try:
+    with refusing("--connect"):
         return server.reader(addresses[0], streams)
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
 
 
 def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun") -> "Subscriber":
     from rawdaq.subscriber import Subscriber
 
     subscriber = Subscriber(addresses, streams, on_loss=run.note_loss)
-    try:
+    with refusing("--connect"):
         subscriber.open()
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
     return subscriber
 
 
@@ -253,10 +247,8 @@ def _file_views(record_file: Path | None, picture: Path | None, *, is_live: bool
     if picture is not None:
         from rawdaq.control.dump.files import Picture
 
-        try:
+        with refusing("--plot"):
             views.append(Picture(picture))
-        except InvalidValue as error:
-            raise click.BadParameter(str(error), param_hint="--plot") from error
     if record_file is not None:  # last, because it replaces an old file
         from rawdaq.control.dump.files import MiniSeedFile
 

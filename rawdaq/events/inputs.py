@@ -11,7 +11,7 @@ from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.protocols.events import EventFormat
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.networks import check_network
-from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 HostName = Annotated[str, AfterValidator(check_host)]
@@ -19,16 +19,8 @@ Transport = Literal["udp", "tcp"]
 ZmqPattern = Literal["sub", "pull"]
 
 
-def _check_addresses(addresses: list[str]) -> list[str]:
-    for address in addresses:
-        check_zmq_address(address)
-    if len(set(addresses)) < len(addresses):
-        raise ValueError("one address is there twice; remove one")
-    return addresses
-
-
 Senders = list[Annotated[str, AfterValidator(check_network)]]
-ZmqAddresses = Annotated[list[str], AfterValidator(_check_addresses)]
+ZmqAddresses = Annotated[list[str], AfterValidator(check_zmq_addresses)]
 Megabytes = Annotated[float, Field(gt=0, le=1000)]
 
 

@@ -103,10 +103,6 @@ class EventServer(ReceiverServer):
 
         self.add_endpoint(SerialEndpoint(sender, inputs.baud, take, self.log))
 
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
-        return zmq.Context(self._context)
-
     # ----------------------------------------------------------------------------------- what the endpoints call
 
     def refusal(self, sender: str) -> str | None:

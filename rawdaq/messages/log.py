@@ -93,15 +93,15 @@ class LogRecord:
         >>> print(LogRecord(1795219200123000000, 17, "daq.trigger", "started", "XX.DEMO.Triggers").text())
         2026-11-21T00:00:00.123Z Level 17 daq.trigger [XX.DEMO.Triggers] started
         """
-        component = f" [{_one_line(self.component)}]" if self.component else ""
-        name = f" {_one_line(self.name)}" if self.name else ""
-        line = f"{to_iso(self.time_ns, 3)} {self.level_name}{name}{component} {_one_line(self.message)}"
+        component = f" [{one_line(self.component)}]" if self.component else ""
+        name = f" {one_line(self.name)}" if self.name else ""
+        line = f"{to_iso(self.time_ns, 3)} {self.level_name}{name}{component} {one_line(self.message)}"
         if not self.exception:
             return line
         return "\n".join([line, *(f"    {each}" for each in self.exception.splitlines())])
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return *text* such that it cannot begin a line, or move a terminal's cursor."""
     if text.isprintable():
         return text

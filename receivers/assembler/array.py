@@ -120,10 +120,6 @@ class ArrayAssembler(AssemblyReceiver):
         """Return the addresses that peers connect to."""
         return exclusive_addresses(options["endpoints"]) if options["bind"] else []
 
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures."""
-        return zmq.Context(self._context)
-
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
         """Take the samples of messages that were read together."""
         received_ns, now_ns = time.time_ns(), time.monotonic_ns()

@@ -187,12 +187,6 @@ class ReadoutAssembler(AssemblyReceiver):
         for address in options["endpoints"]:
             self.add_endpoint(ZmqEndpoint(address, how, self._plain_context, self._take_frames, self.log))
 
-    def _plain_context(self) -> Any:
-        """Return the receiver's ZMQ context for sockets without futures."""
-        import zmq
-
-        return zmq.Context(self._context)
-
     async def serve(self) -> None:
         """Serve as every receiver does, with the capture open.
 
