@@ -387,7 +387,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
             "class": type(self).__name__,
             "state": self.state,
             "pid": os.getpid(),
-            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            **self.ages(self._started_s),
             "process": usage(),
             "receiver": self.receiver_status(),
             "publishers": self._fanout.status(),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rawdaq import __version__
 from rawdaq.config.settings import StationSettings
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.format import flush_after_ns
@@ -117,7 +118,7 @@ class RingServer(ReceiverServer):
         options = dict(locals())
         super().__init__("", 0, publishers, name)
         self.refusals = Refusals(self.log, what="record")
-        self.service = make_service(self.log, options)
+        self.service = make_service(self.log, f"rawdaq/{__version__}", options)
         self._raw = raw
         self._published: int | None = None  # up to this number
         self._lowest_rate_hz = 100.0

@@ -90,10 +90,11 @@ def _configuration(case: Case) -> Iterator[Finding]:
         yield wrong(Check.CONFIGURATION, "no valid station file describes it", remedy)
     else:
         yield good(Check.CONFIGURATION, f"{case.settings.file} is valid")
-        if case.is_answering and case.changed_ns > case.now_ns - round(count(case.row, "uptime_s") * 1e9):
+        age_s = count(case.row, "settings_age_s" if "settings_age_s" in case.row else "uptime_s")
+        if case.is_answering and case.changed_ns > case.now_ns - round(age_s * 1e9):
             remedy = f"let it have what is new: {_PROGRAM} reload {case.title}; that says when it must be restarted"
             ago = duration_text(max(0, case.now_ns - case.changed_ns) / 1e9)
-            yield unknown(Check.CONFIGURATION, f"the file was changed {ago} ago, after it started", remedy)
+            yield unknown(Check.CONFIGURATION, f"the file was changed {ago} ago, after it was read", remedy)
 
 
 def _permissions(case: Case) -> Iterator[Finding]:

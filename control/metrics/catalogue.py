@@ -169,6 +169,7 @@ _MACHINE = (
     Metric("components", "Components that are configured or run.", _key("components"), ()),
     Metric("streams_omitted", "Streams without metrics, because there are too many.", _key("omitted"), ()),
     Metric("configuration_mistakes", "Mistakes in station files.", _key("mistakes"), ()),
+    Metric("wrong_tokens_total", "Wrong tokens that clients gave to control-rawdaq web.", _key("wrong_tokens"), ()),
     Metric("ask_seconds", "How long it took to ask all components.", _key("ask_s"), ()),
     Metric("info", "The version of rawdaq, as a label.", _key("info"), ("version",)),
 )

@@ -40,7 +40,8 @@ def exposition(
         rows: the status of each component.
         now_ns: when they were made.
         accept: the header ``Accept`` of the request: Prometheus text, or OpenMetrics where that is wanted.
-        more: ``ask_s``, how long it took to get them, and ``mistakes``, how many there are in station files.
+        more: what is known beside them: ``ask_s``, how long it took to get them; ``mistakes``, how many there are in
+            station files; ``wrong_tokens``, how many clients gave.
         max_streams: of how many streams there are metrics; ``rawdaq_streams_omitted`` says of how many there are none.
 
     Raises:

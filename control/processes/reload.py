@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -67,6 +68,7 @@ class Reloading:
 
     async def _reload(self) -> dict[str, object]:
         self._process.notifier.reloading()
+        began_s = time.monotonic()  # what is written to the file from now on may not be read
         try:
             wanted = await asyncio.to_thread(self._load)
             changes = await station.reload(self._server, self._settings, wanted)
@@ -78,6 +80,7 @@ class Reloading:
         if changes.failures:
             self._forget_missing()
             raise ComponentError(f"reloaded ({_words(changes)}), but: {'; '.join(changes.failures)}")
+        self._server.reloaded_s = began_s
         return {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
 
     def _forget_missing(self) -> None:

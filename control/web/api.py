@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from rawdaq import __version__
 from rawdaq.control.metrics.exposition import exposition
 from rawdaq.control.rest.routes import Api, Asked, Content, Handler, Json, Refused, Route, SocketRoute, validated
+from rawdaq.control.rest.wrong_tokens import WrongTokens
 from rawdaq.control.web import log
 from rawdaq.control.web.archive import records
 from rawdaq.control.web.archive.columns import MAX_SPAN_NS, Grid, PastColumns
@@ -60,11 +61,22 @@ class PageApi:
         hub: the live streams.
         orders: does commands.
         runtime: where logs are.
+        wrong_tokens: counts those that clients gave.
         is_health_open: whether ``/health`` needs no token.
     """
 
-    def __init__(self, watch: Watch, hub: Hub, orders: Orders, runtime: RuntimeFiles, *, is_health_open: bool) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        hub: Hub,
+        orders: Orders,
+        runtime: RuntimeFiles,
+        wrong_tokens: WrongTokens,
+        *,
+        is_health_open: bool,
+    ) -> None:
         self._watch, self._hub, self._orders, self._runtime = watch, hub, orders, runtime
+        self._wrong_tokens = wrong_tokens
         self._is_health_open = is_health_open
         self._past = PastColumns()
 
@@ -159,7 +171,7 @@ class PageApi:
     async def _metrics(self, asked: Asked) -> Content:
         now_ns = time.time_ns()
         rows = [known.metrics_row() for known in self._watch.known.values()]
-        more = {"mistakes": len(self._watch.mistakes)}
+        more = {"mistakes": len(self._watch.mistakes), "wrong_tokens": self._wrong_tokens.count}
         try:
             made = await asyncio.to_thread(exposition, rows, now_ns, accept=asked.headers.get("accept", ""), more=more)
         except RawdaqError as error:  # its library is missing

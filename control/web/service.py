@@ -75,10 +75,11 @@ class WebServer:
         self.watch = Watch(Catalog(settings.config, runtime), self._asker, log)
         self.hub = Hub(self.watch, settings.history_s, log)
         self._orders = Orders(self.watch, self._asker, runtime, log)
-        api = PageApi(self.watch, self.hub, self._orders, runtime, is_health_open=settings.is_health_open).api()
+        self.wrong_tokens = WrongTokens(log)
+        answers = self.watch, self.hub, self._orders, runtime, self.wrong_tokens
+        api = PageApi(*answers, is_health_open=settings.is_health_open).api()
         guard = Guard(settings.token, settings.names, CHANGE_HEADER)
         page = PageFiles(PAGE, "/page/", "index.html", _ADDRESSES, {"/favicon.ico": "favicon.svg"})
-        self.wrong_tokens = WrongTokens(log)
         self.app = application(api, guard, log, page, self.wrong_tokens)
         self._server = RestServer(
             *(self.app, settings.hosts, settings.port, log),

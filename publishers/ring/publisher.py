@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from rawdaq import __version__
 from rawdaq.errors import InvalidValue
 from rawdaq.miniseed.format import V3_MIN_BYTES, Encoding, RecordFormat, RecordRun, why_not
 from rawdaq.packet import Packet, PacketRun
@@ -89,7 +90,7 @@ class RingPublisher(Publisher):
         options = locals() | {"packet_bytes": max(packet_bytes, length)}
         super().__init__(name, logger)
         self.record_format = RecordFormat(format, length, encoding, flush_after_s)
-        self.service = make_service(self.log, options)
+        self.service = make_service(self.log, f"rawdaq/{__version__}", options)
         self._version, self._length = format, length
         self._has_v3 = seedlink is not None
 

@@ -32,7 +32,7 @@ class ReceiverHooks:
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
-        """Return the things, in words, that only one component can have, such as ``UDP port 5000``."""
+        """Return the things, in words, that only one component can have, such as ``UDP port 5000 of ::1``."""
         return []
 
     @classmethod

@@ -26,6 +26,7 @@ from rawdaq.config.trigger import TriggerSettings
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.messages.message import Kind
 from rawdaq.publisher import OverflowPolicy
+from rawdaq.sockets.claims import Claim
 from rawdaq.stream_id import StreamId, can_meet, selects_nothing
 
 _LOG = logging.getLogger("rawdaq.config")
@@ -38,23 +39,29 @@ BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Trigger", "St
 FORMER_DECIMATION = "Previews"
 
 
-class _Claim(NamedTuple):
-    """The claim of a receiver or a publisher to something exclusive, such as a port or an archive.
+class _Claimed(NamedTuple):
+    """Something exclusive that a receiver or a publisher has, such as a port or an archive.
 
     Attributes:
         where: the receiver or the publisher.
+        words: what it has.
+        claim: this, as claims are compared.
         streams: the streams that it gets, empty when they are not known; None: the claim holds for all streams.
         patterns: its patterns of streams.
     """
 
     where: Where
+    words: str
+    claim: Claim
     streams: frozenset[StreamId] | None
     patterns: Sequence[str] = ()
 
-    def excludes(self, other: "_Claim") -> bool:
-        """Whether *other* claims the same thing without sharing it."""
-        if dotted(self.where) == dotted(other.where):
-            return False  # the name is there twice, which is a problem of its own
+    def excludes(self, other: "_Claimed") -> bool:
+        """Whether *other* has the same thing without sharing it."""
+        if not self.claim.excludes(other.claim):
+            return False
+        if dotted(self.where) == dotted(other.where):  # where words are equal the name is there twice: told elsewhere
+            return self.words != other.words
         if self.streams is None or other.streams is None:
             return True
         # Publishers of one component share its streams, known or not, unless their patterns have nothing in common.
@@ -102,7 +109,7 @@ class StationReader:
     def __init__(self, document: Document, folder: Path) -> None:
         self._document = document
         self._folder = folder
-        self._claims: dict[str, list[_Claim]] = {}
+        self._claimed: dict[str, list[_Claimed]] = {}
 
     def read(self) -> tuple[StationSettings | None, list[ComponentSettings]]:
         """Return the valid settings; the document holds the problems of the others."""
@@ -189,7 +196,7 @@ class StationReader:
         if made is None:
             return None
         journal: JournalSettings = resolved(made, self._folder)
-        self._claim(f"journal {journal.path}", _Claim(where, None))
+        self._claim(f"journal {journal.path}", where)
         return journal
 
     def _daemon(self, where: Where, value: Any) -> DaemonSettings | None:
@@ -216,7 +223,7 @@ class StationReader:
             except (RawdaqError, ValueError) as error:
                 self._document.add(where, str(error))
             for thing in hooks.exclusive(made):
-                self._claim(thing, _Claim(where, None))
+                self._claim(thing, where)
         return ReceiverSettings(entry.class_name, made), streams
 
     def _decimation_key(self, where: Where, blocks: dict[Any, Any]) -> str:
@@ -270,20 +277,25 @@ class StationReader:
                 self._document.add((*where, "kinds"), f"selects messages, and {entry.class_name} takes none; remove it")
             things = hooks.exclusive(options)
             for thing in [things] if isinstance(things, str) else things or ():
-                self._claim(thing, _Claim(where, None))
-            self._claim(hooks.exclusive_by_stream(options), _Claim(where, frozenset(selected), entry.streams))
+                self._claim(thing, where)
+            self._claim(hooks.exclusive_by_stream(options), where, frozenset(selected), entry.streams)
         name, policy = str(where[-1]), entry.overflow
         return PublisherSettings(
             name, entry.class_name, options, policy, entry.queue_packets, entry.queue_mb, entry.streams, entry.kinds
         )
 
-    def _claim(self, thing: str | None, claim: _Claim) -> None:
-        if thing is None:
+    def _claim(
+        self, words: str | None, where: Where, streams: frozenset[StreamId] | None = None, patterns: Sequence[str] = ()
+    ) -> None:
+        if words is None:
             return
-        before = self._claims.setdefault(thing, [])
-        if other := next((each for each in before if each.excludes(claim)), None):
-            self._document.add(claim.where, f"{thing} is what {dotted(other.where)} has already; give each its own")
-        before.append(claim)
+        made = _Claimed(where, words, Claim.of(words), streams, patterns)
+        before = self._claimed.setdefault(made.claim.thing, [])
+        if other := next((each for each in before if each.excludes(made)), None):
+            shared = "" if other.words == words else f", with {other.words}"
+            problem = f"{words} is what {dotted(other.where)} has already{shared}; give each its own"
+            self._document.add(where, problem)
+        before.append(made)
 
     def _options(
         self, where: Where, kind: registry.Kind, entry: _Entry

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.protocols.events import EventFormat
 from rawdaq.sockets.endpoint import check_host
-from rawdaq.sockets.networks import check_network
+from rawdaq.sockets.networks import check_network, sender_mistakes
 from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -88,6 +88,8 @@ class Inputs:
             yield "a peer to connect to has one port, not 0"
         if self.senders and (self.host is not None or self.endpoints or self.device):
             yield "senders are for ports that we listen on; remove them"
+        else:
+            yield from sender_mistakes(self.ip, self.senders)
         yield from self._zmq_mistakes()
 
     def _zmq_mistakes(self) -> Iterator[str]:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +87,17 @@ class Commanded:
 
     Attributes:
         reload: does it, and returns what has changed; set by who knows where the settings are.
+        reloaded_s: when the settings that it has were read again, by the monotonic clock.
     """
 
     reload: Callable[[], Awaitable[object]] | None = None
+    reloaded_s: float = -math.inf
+
+    def ages(self, started_s: float) -> dict[str, float]:
+        """Return what `status` shows of time: since it started, and since it read the settings that it has."""
+        now_s = time.monotonic()
+        read_s = max(started_s, self.reloaded_s)
+        return {"uptime_s": round(now_s - started_s, 3), "settings_age_s": round(now_s - read_s, 3)}
 
     async def cmd_reload(self) -> object:
         """Read the station file again: publishers become what it says, the connection stays."""

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 _MAX_SENDERS = 4096  # for which it is remembered whether they are ours
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+_NAMED = 3  # senders in a sentence
 
 
 def check_network(text: str) -> str:
@@ -45,6 +47,34 @@ def group_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
         needed = families[ipaddress.ip_address(group).version]
         if options["ip"] != needed:
             yield f"group {group} needs ip: {needed!r} (interface is where to join it), not {options['ip']}"
+
+
+def sender_mistakes(ip: str, senders: Sequence[str]) -> Iterator[str]:
+    """Yield why nothing arrives at *ip* where all *senders* (addresses and networks) are other machines.
+
+    >>> list(sender_mistakes("127.0.0.1", ["127.0.0.2", "192.0.2.7"])), list(sender_mistakes("0.0.0.0", ["192.0.2.7"]))
+    ([], [])
+    """
+    if not senders or not _is_loopback(ip) or any(map(_can_be_this_machine, senders)):
+        return
+    everything = "'::'" if any(":" in each for each in senders) else "0.0.0.0"
+    more = f" and {len(senders) - _NAMED} more" if len(senders) > _NAMED else ""
+    yield (
+        f"nothing arrives from {', '.join(senders[:_NAMED])}{more}: ip {ip} hears only this machine; "
+        f"set ip: {everything}, or the address of this machine's interface"
+    )
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ip.lower() == "localhost" or ipaddress.ip_address(ip).is_loopback
+    except ValueError:  # a name; which address it has is known when it is looked up
+        return False
+
+
+def _can_be_this_machine(network: str) -> bool:
+    found = ipaddress.ip_network(network, strict=False)
+    return any(found.version == each.version and found.overlaps(each) for each in _LOOPBACK)
 
 
 class Networks:

@@ -83,6 +83,12 @@ class SlotSettings(Settings):
         return []
 
     @property
+    def hosts(self) -> list[str]:
+        """The addresses of `senders`, without their ports."""
+        found = (key.rpartition(":")[0] if key.startswith("[") or key.count(":") == 1 else key for key in self.senders)
+        return [host.strip("[]") for host in found]
+
+    @property
     def total(self) -> int:
         """How many senders there can be."""
         return max(self.senders.values(), default=-1) + 1 if self.by == "address" else self.count or 0

@@ -13,7 +13,7 @@ from rawdaq.receivers.assembler.options import (
     unused_slots,
 )
 from rawdaq.receivers.assembler.output import check_values
-from rawdaq.sockets.networks import group_mistakes
+from rawdaq.sockets.networks import group_mistakes, sender_mistakes
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.assembly.formats import make_format
 from rawdaq.streams.assembly.readout_format import ReadoutFormat
@@ -60,6 +60,7 @@ class Plan(NamedTuple):
         except RawdaqError as error:  # the class that is missing, or its options
             raise InvalidValue("; ".join([str(error), *slots.mistakes(), *_mistakes(options)])) from error
         mistakes = [*check_slots(slots, chosen, has_addresses=not options["endpoints"]), *_mistakes(options)]
+        mistakes += _sender_mistakes(options, slots)
         try:
             check_values(options["values"], options["sparse"], chosen)
         except InvalidValue as error:
@@ -97,6 +98,12 @@ def _rules(options: Mapping[str, Any], rows: int, unused: frozenset[int]) -> Rul
         reset_parts=options["reset_parts"],
         **times,
     )
+
+
+def _sender_mistakes(options: Mapping[str, Any], slots: SlotSettings) -> Iterator[str]:
+    if not options["endpoints"]:
+        for senders in (options["senders"], slots.hosts):
+            yield from sender_mistakes(options["ip"], senders)
 
 
 def _mistakes(options: Mapping[str, Any]) -> Iterator[str]:

@@ -30,7 +30,7 @@ from rawdaq.receivers.raw_udp.channels import (
 )
 from rawdaq.sockets.datagrams import Burst, DatagramEndpoint, DatagramOptions
 from rawdaq.sockets.endpoint import Endpoint, check_host
-from rawdaq.sockets.networks import Networks, check_group, check_network, group_mistakes
+from rawdaq.sockets.networks import Networks, check_group, check_network, group_mistakes, sender_mistakes
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.problems import PacketProblems
@@ -106,6 +106,7 @@ class RawUDPReceiver(ReceiverServer):
         options: dict[str, Any] = {"channels": channels, "raw": raw, "version": version}
         options |= {"rate_hz": rate_hz, "type": type, "endianness": endianness}
         options |= {"ip": ip, "port": port, "ports": ports, "multicast": multicast, "interface": interface}
+        options["senders"] = senders
         plan = _Plan.of(station, options)
         chosen = _ports(options)
         super().__init__(ip, chosen[0], publishers, name)
@@ -297,3 +298,4 @@ def _address_mistakes(options: Mapping[str, Any]) -> Iterator[str]:
     if options["ports"] and options["port"] is not None:
         yield "give either port or ports"
     yield from group_mistakes(options)
+    yield from sender_mistakes(options["ip"], options["senders"])

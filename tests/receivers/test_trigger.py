@@ -196,7 +196,7 @@ async def test_a_tcp_peer_is_dialled_again_and_again() -> None:
 
 
 async def test_foreign_devices_cannot_connect() -> None:
-    options: dict[str, Any] = {"transport": "tcp", "port": 0, "senders": ["192.0.2.0/24"]}
+    options: dict[str, Any] = {"transport": "tcp", "port": 0, "senders": ["127.0.0.2"]}
     async with receiving(TriggerReceiver, **options, **SMALL) as (receiver, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", receiver.endpoints[0].port)
         with contextlib.suppress(ConnectionResetError):  # or it is closed, as it happens
@@ -312,6 +312,10 @@ def test_what_is_installed_is_found() -> None:
         ({"endpoints": ["tcp://a:1"], "pattern": "pull", "topics": ["a"], **SMALL}, "a pull gets everything"),
         ({"endpoints": ["tcp://a:1"], "senders": ["::1"], **SMALL}, "senders are for ports that we listen on"),
         ({"port": 1, "bind": True, **SMALL}, "bind and topics are for ZMQ"),
+        (
+            {"port": 1, "senders": ["192.0.2.7"], **SMALL},
+            "nothing arrives from 192.0.2.7: ip 127.0.0.1 hears only this",
+        ),
         ({"port": 1, "senders": ["x"], **SMALL}, "'x' is not an address or network"),
         ({"port": 1, "length": "n", **SMALL}, "length is for transport: tcp"),
         ({"port": 1, "transport": "tcp", "layout": SIZED["layout"]}, "a layout with a rest needs length"),

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from rawdaq import __version__
 from rawdaq.ring.ring import Ring
 from rawdaq.ring.server.service import RingService
 from rawdaq.ring.server.settings import ANYBODY, LOOPBACK, ListenSettings, Networks, Rules, check_networks
@@ -21,15 +20,15 @@ MaxClients = Annotated[int, Field(ge=1, le=100_000)]
 NetworkList = Annotated[list[str], AfterValidator(check_networks)]
 
 
-def make_service(log: logging.Logger, options: Mapping[str, Any]) -> RingService:
-    """Return the ring and the servers that *options* describe, not open yet."""
+def make_service(log: logging.Logger, program: str, options: Mapping[str, Any]) -> RingService:
+    """Return the ring and the servers that *options* describe, not open yet; *program* is what they call themselves."""
 
     def networks(name: str, default: Sequence[str]) -> Networks:
         return Networks(default if options[name] is None else options[name])
 
     limits = {name: options[name] for name in ("organization", "packet_bytes", "max_clients", "max_per_address")}
     rules = Rules(
-        program=f"rawdaq/{__version__}",
+        program=program,
         readers=networks("read", ANYBODY),
         writers=networks("write", LOOPBACK),
         trusted=networks("trusted", LOOPBACK),

@@ -232,6 +232,11 @@ def test_what_is_well_has_a_tick_at_each_check() -> None:
     assert "live: 1 reader" in [finding.text for finding in findings]
 
 
+def test_a_file_that_was_changed_and_read_again_is_not_mentioned() -> None:
+    case = replace(of({**WELL, "settings_age_s": 5.0}), changed_ns=NOW_NS - 6 * NS_PER_S)
+    assert not [finding for finding in diagnose(case) if "was changed" in finding.text]
+
+
 def test_a_device_that_is_away_proves_nothing_by_what_it_said_before() -> None:
     verdicts = {finding.check: finding.verdict for finding in diagnose(endpoint(connected=False, last_failure="off"))}
     assert verdicts[Check.DEVICE] is Verdict.WRONG
@@ -266,7 +271,12 @@ def test_what_does_not_run_has_dashes_where_nothing_can_be_seen() -> None:
         (
             lambda: replace(of(WELL), changed_ns=NOW_NS - 59 * NS_PER_S),
             Check.CONFIGURATION,
-            "the file was changed 59.0 s ago, after it started",
+            "the file was changed 59.0 s ago, after it was read",
+        ),
+        (
+            lambda: replace(of({**WELL, "settings_age_s": 5.0}), changed_ns=NOW_NS - 4 * NS_PER_S),
+            Check.CONFIGURATION,
+            "the file was changed 4.0 s ago, after it was read",
         ),
         (lambda: replace(of(WELL), settings=None, is_foreign=True), Check.CONFIGURATION, "name it with -c"),
         (lambda: replace(of({**WELL, "file": "the command line"}), settings=None), Check.CONFIGURATION, "it runs from"),

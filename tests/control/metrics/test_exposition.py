@@ -29,7 +29,7 @@ def samples(shown: Exposition) -> dict[str, list[tuple[Mapping[str, str], float]
 
 async def test_every_metric_has_a_value_of_a_real_component(tmp_path: Path) -> None:
     row = await real_row(tmp_path)
-    shown = samples(exposition([row], time.time_ns(), more={"ask_s": 0.25, "mistakes": 2}))
+    shown = samples(exposition([row], time.time_ns(), more={"ask_s": 0.25, "mistakes": 2, "wrong_tokens": 3}))
     assert {metric.full_name for metric in METRICS} - shown.keys() == _ELSEWHERE
     by_name = {metric.full_name: metric for metric in METRICS}
     for name, found in shown.items():
@@ -45,6 +45,7 @@ async def test_every_metric_has_a_value_of_a_real_component(tmp_path: Path) -> N
     assert shown["rawdaq_component_problem_number"] == [({"component": KEY}, 800.0)]
     kinds = {labels["kind"]: value for labels, value in shown["rawdaq_component_problems"]}
     assert kinds.items() >= {"no_data": 1.0, "gaps": 1.0, "overlaps": 1.0}.items()
+    assert shown["rawdaq_wrong_tokens_total"] == [({}, 3.0)]
     assert (shown["rawdaq_ask_seconds"], shown["rawdaq_configuration_mistakes"]) == ([({}, 0.25)], [({}, 2.0)])
 
 

@@ -113,6 +113,7 @@ def test_a_file_that_is_wrong_or_needs_a_restart_changes_nothing(
     assert reason in err
     station.write_text(text)
     assert said.run("reload", "Main") == (0, "OUT/Main: nothing to change\n", "")
+    assert "was changed" not in said.run("doctor", "Main")[1], "what it has is what the file says"
 
 
 def test_a_publisher_that_cannot_deliver_is_told(station: Path, said: Said) -> None:

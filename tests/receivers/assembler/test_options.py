@@ -22,6 +22,7 @@ Assembler:
     live: {class: ZMQTCPPublisher, ip: 127.0.0.1, port: 9004}
 """
 SLOTS = "slots: {192.0.2.101: 0, '192.0.2.102:9000': 1, '[2001:DB8::7]:9000': 2}"
+ALL = "ip: '::'"
 
 
 def check(folder: Path, *lines: str) -> str:
@@ -36,8 +37,11 @@ def check(folder: Path, *lines: str) -> str:
 
 
 def test_a_right_file_is_right(tmp_path: Path) -> None:
-    assert check(tmp_path, "format: raw", SLOTS, "window_s: 0.051", "max_wait_s: 0.5", "span_s: null") == ""
+    assert check(tmp_path, "format: raw", SLOTS, ALL, "window_s: 0.051", "max_wait_s: 0.5", "span_s: null") == ""
     assert check(tmp_path, "format: {raw: {type: int16, channels: [1, 2]}}", "slots: {by: octet, count: 32}") == ""
+    assert check(tmp_path, "format: raw", "slots: {127.0.0.1: 0, 192.0.2.101: 1}") == ""
+    assert check(tmp_path, "format: raw", SLOTS.replace("[2001:DB8::7]:9000", "[::1]:9000")) == ""
+    assert check(tmp_path, "format: raw", "slots: {192.0.2.1: 0}", "endpoints: ['tcp://192.0.2.7:9']") == ""
     assert check(tmp_path, "format: raw", "slots: {by: field, count: 1}", "endpoints: ['tcp://192.0.2.7:9']") == ""
 
 
@@ -69,6 +73,15 @@ def test_a_right_file_is_right(tmp_path: Path) -> None:
         (("format: raw", SLOTS, "multicast: [239.1.2.3]", "ip: 127.0.0.1"), "group 239.1.2.3 needs ip: '0.0.0.0'"),
         (("format: raw", SLOTS, "multicast: [239.1.2.3]", "transport: tcp"), "multicast is for datagrams"),
         (("format: raw", SLOTS, "interface: eth0"), "interface is where multicast groups are joined"),
+        (
+            ("format: raw", SLOTS),
+            "nothing arrives from 192.0.2.101, 192.0.2.102, 2001:db8::7: ip 127.0.0.1 hears only this machine; "
+            "set ip: '::', or the address of this machine's interface",
+        ),
+        (
+            ("format: raw", "slots: {by: octet, count: 32}", "ip: localhost", "senders: [192.0.2.0/24]"),
+            "nothing arrives from 192.0.2.0/24: ip localhost hears only",
+        ),
         (("format: raw", SLOTS, "endpoints: ['tcp://192.0.2.7:9']", "port: 4"), "leave out port"),
         (("format: raw", SLOTS, "endpoints: ['tcp://192.0.2.7:9']", "senders: [192.0.2.7]"), "leave them out"),
         (("format: raw", SLOTS, "endpoints: ['tcp://*:9']"), "`bind: true`"),
@@ -76,13 +89,19 @@ def test_a_right_file_is_right(tmp_path: Path) -> None:
             ("format: raw", "slots: {by: octet, count: 3}", "endpoints: ['tcp://192.0.2.7:9']"),
             "by: octet needs senders with addresses",
         ),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10}"), "names: is missing"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: 'HH{slots}'}"), "may have {slot} and {channel} in it"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: 'HH{slot.real}'}"), "may have {slot} and {channel}"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: 'HH{slot:x!}'}"), "cannot be filled in"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: HHZ}"), "two channels cannot be one stream"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: [[HHZ]]}"), "slot 1 has no code for its channel 0"),
-        (("format: raw", SLOTS, "streams: {rate_hz: 10, names: 'HHHH{slot}'}"), "channel 'HHHH0' is not 3"),
+        (("format: raw", SLOTS, ALL, "streams: {rate_hz: 10}"), "names: is missing"),
+        (
+            ("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: 'HH{slots}'}"),
+            "may have {slot} and {channel} in it",
+        ),
+        (
+            ("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: 'HH{slot.real}'}"),
+            "may have {slot} and {channel}",
+        ),
+        (("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: 'HH{slot:x!}'}"), "cannot be filled in"),
+        (("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: HHZ}"), "two channels cannot be one stream"),
+        (("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: [[HHZ]]}"), "slot 1 has no code for its channel 0"),
+        (("format: raw", SLOTS, ALL, "streams: {rate_hz: 10, names: 'HHHH{slot}'}"), "channel 'HHHH0' is not 3"),
         (
             ("format: raw", SLOTS, "ordered: false", "streams: {rate_hz: 10, names: 'HH{slot}'}"),
             "leave out `ordered: false`",

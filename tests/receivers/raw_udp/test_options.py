@@ -49,6 +49,9 @@ def test_every_option_is_accepted_by_the_station_file() -> None:
         == ""
     )
     assert problems(raw=True, port=0) == ""
+    for senders in (["192.0.2.7", "127.0.0.2"], ["::1"], ["0.0.0.0/0"]):
+        assert problems(raw=True, senders=senders) == ""
+    assert problems(raw=True, ip="device.example", senders=["192.0.2.7"]) == ""
 
 
 def test_its_ports_and_its_capture_are_for_it_alone_unless_it_joins_a_group() -> None:
@@ -85,6 +88,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "port": ({"port": 65_536}, "port"),
     "port and ports": ({"port": 9000, "ports": [9001]}, "either port or ports"),
     "ports": ({"ports": [9000, -1]}, "ports"),
+    "loopback": (
+        {"senders": ["192.0.2.7", "192.0.2.8", "192.0.2.9", "198.51.100.0/24"]},
+        "nothing arrives from 192.0.2.7, 192.0.2.8, 192.0.2.9 and 1 more: ip 127.0.0.1 hears only this machine; "
+        "set ip: 0.0.0.0, or the address of this machine's interface",
+    ),
+    "loopback of IPv6": ({"ip": "::1", "senders": ["2001:db8::/32"]}, "ip ::1 hears only this machine; set ip: '::'"),
     "sender": ({"senders": ["device"]}, "'device' is not an address or network"),
     "senders": ({"senders": "192.0.2.7"}, "senders"),
     "group": ({"multicast": ["192.0.2.7"]}, "'192.0.2.7' is not a multicast group"),

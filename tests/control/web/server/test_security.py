@@ -210,7 +210,9 @@ async def test_requests_with_a_wrong_token_are_counted_and_those_without_are_not
     async with asking(server) as http:
         for headers in ({}, {"Authorization": "Bearer no"}, RIGHT):
             await http.get("/api/v1/events", headers=headers)
+        metrics = await http.get("/api/v1/metrics", headers=RIGHT)
     assert server.wrong_tokens.count == before + 1
+    assert f"rawdaq_wrong_tokens_total {before + 1}.0" in metrics.text.splitlines()
 
 
 # ---------------------------------------------------------------------- WebSockets
