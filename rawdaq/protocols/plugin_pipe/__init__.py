@@ -1,1 +1,4 @@
-"""The pipe of a SeedLink plugin: `writer` makes what the plugin writes."""
+"""The pipe of a SeedLink plugin: `writer` makes the frames that the plugin writes.
+
+Nothing comes back on it, so there is no reader.
+"""
