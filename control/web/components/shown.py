@@ -163,8 +163,10 @@ def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, his
     row = about.row
     has_come = _count(said.get("packets")) > 0
     last = _text(said.get("last_sample"))
+    fields = verdict.fields()
+    fields |= {name: _count(said.get(name)) for name in _STREAM_COUNTS}
     return Stream(
-        **verdict.fields() | {name: _count(said.get(name)) for name in _STREAM_COUNTS},
+        **fields,
         id=str(selected),
         component=str(row["component"]),
         station=f"{selected.network}.{selected.station}",
