@@ -27,7 +27,7 @@ test: $(INSTALLED)  ## all tests, and whether those of the codecs reach every li
 
 coverage: $(INSTALLED)  ## how much of all code the tests reach, in six minutes
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --hypothesis-profile=thorough --cov --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95
 
 lint: $(INSTALLED)  ## style, types and who may import whom

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,13 @@ from hypothesis import HealthCheck, settings
 
 from tests.names import Names
 
-# What a busy machine is slow at is no failure.
-settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+# What a busy machine is slow at is no failure. Each run has other examples, so a few a run find in a week what many do.
+settings.register_profile("thorough", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=30)
+settings.load_profile("quick")
 
 _GRACE_S = 5.0  # a task, a thread or a child that is on its way out may take so long on a loaded machine
-_PROC = Path("/proc/self")
+_OPEN_FILES, _THREADS = "/proc/self/fd", "/proc/self/task"  # texts: this is looked up twice for each test
 _NOT_OURS = ("/dev/", "/proc/", sys.prefix)
 
 
@@ -33,6 +35,24 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.addinivalue_line("filterwarnings", "ignore:SelectableGroups dict interface:DeprecationWarning")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for tests here, and for examples in docstrings in the package only."""
+    collectors = yield
+    return [each for each in collectors if isinstance(each, pytest.Module)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among the thousands of tests: not while they are collected, and not while they run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _threads() -> set[str]:
@@ -44,19 +64,26 @@ def _threads() -> set[str]:
     }
 
 
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # a thread that has just ended, or a system without /proc
+        return []
+
+
 def _children() -> set[str]:
     found: set[str] = set()
-    for path in _PROC.glob("task/*/children"):
-        with contextlib.suppress(OSError):  # a thread that has just ended
-            found |= {f"child process {pid}" for pid in path.read_text().split()}
+    for thread in _listed(_THREADS):
+        with contextlib.suppress(OSError), open(f"{_THREADS}/{thread}/children") as children:
+            found |= {f"child process {pid}" for pid in children.read().split()}
     return found
 
 
 def _files() -> set[str]:
     found: set[str] = set()
-    for name in os.listdir(_PROC / "fd") if _PROC.exists() else ():
+    for name in _listed(_OPEN_FILES):
         try:
-            target = os.readlink(_PROC / "fd" / name)
+            target = os.readlink(f"{_OPEN_FILES}/{name}")
         except OSError:  # the descriptor that listed the folder
             continue
         # What a library keeps open among its own files (matplotlib: its fonts) is not left by a test.

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,12 @@ from tests.makers import START_NS, STREAM, packet
 
 LOG = logging.getLogger("rawdaq.test")
 SLOW = StreamId("XX", "DEMO", "00", "BHZ")
-LENGTH = 2 * Decimator(10).delay + 1  # samples that one output depends on
+
+
+@cache
+def length() -> int:
+    """Return how many samples one output depends on; the filter is designed by the first test that asks."""
+    return 2 * Decimator(10).delay + 1
 
 
 def decimation(**settings: Any) -> Decimation:
@@ -49,7 +55,7 @@ def test_a_decimated_stream_has_a_name_of_its_own() -> None:
     first, second = made[:2]
     whole, rest = divmod(decimator.delay, 100)
     assert first.start_ns == sources[whole].start_ns + rest * NS_PER_S // 100
-    assert (first.timing_quality, first.received_ns) == (whole, (LENGTH - 1) // 100 + 1)
+    assert (first.timing_quality, first.received_ns) == (whole, (length() - 1) // 100 + 1)
     assert second.start_ns == first.next_ns
     assert made[-1].end_ns <= sources[-1].end_ns - decimator.delay * NS_PER_S // 100
 
@@ -89,7 +95,7 @@ def test_a_run_of_packets_gives_what_its_packets_give_with_the_stamp_of_the_righ
 @pytest.mark.parametrize("shift_ns", [4_999_999, -4_999_999])
 def test_what_is_within_half_a_sample_interval_continues(shift_ns: int) -> None:
     sources = [each.replace(start_ns=each.start_ns + shift_ns * (index > 20)) for index, each in _numbered(40)]
-    assert joined(decimation().add(sources)).size == (4000 - LENGTH) // 10 + 1
+    assert joined(decimation().add(sources)).size == (4000 - length()) // 10 + 1
 
 
 def _numbered(count: int) -> list[tuple[int, Packet]]:
@@ -213,7 +219,7 @@ def test_integers_are_rounded_to_the_nearest_and_what_does_not_fit_is_refused(
     for value in (3e9, -3e9, np.nan):
         maker = decimation(type="int32")
         assert maker.add([each.replace(samples=np.full(100, value)) for _, each in _numbered(20)]) == []
-        assert shown(maker)["refused"] == 20 - (LENGTH - 1) // 100
+        assert shown(maker)["refused"] == 20 - (length() - 1) // 100
     assert caplog.text.count("does not fit into int32") == 3
 
 
@@ -293,7 +299,7 @@ async def test_a_receiver_publishes_and_counts_decimated_streams_as_streams_of_i
     assert len(sources) == 30
     assert [each.sequence for each in made] == list(range(len(made)))
     assert sources[0].sequence == (0 if numbers_packets else 900)
-    assert status["streams"][str(SLOW)]["samples"] == joined(made).size == (3000 - LENGTH) // 10 + 1
+    assert status["streams"][str(SLOW)]["samples"] == joined(made).size == (3000 - length()) // 10 + 1
     assert status["streams"][str(SLOW)]["gaps"] == 0
     assert status["decimation"]["slow"]["streams"] == {str(STREAM): str(SLOW)}
 
@@ -306,5 +312,5 @@ def test_a_gap_of_the_source_is_a_gap_of_the_decimated_stream_longer_by_the_filt
     (gap,) = [each for each in anomalies if each.stream == SLOW]
     assert str(gap).startswith("XX.DEMO.00.BHZ gap of ")
     spans_s = [(each.end_ns - each.start_ns) / NS_PER_S for each in anomalies]  # type: ignore[union-attr]
-    assert spans_s == [pytest.approx(2 + (LENGTH - 1) / 100, abs=0.1)]
+    assert spans_s == [pytest.approx(2 + (length() - 1) / 100, abs=0.1)]
     assert len(made) > 50

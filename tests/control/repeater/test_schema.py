@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Generator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -22,15 +22,21 @@ from rawdaq.control.rest.guard import Guard
 from rawdaq.control.rest.openapi import document
 from tests.control.repeater.repeaters import LOG, config, listening
 
-CHECKS: Any = [  # schemathesis is typed in part
-    import_module("schemathesis.checks").not_a_server_error,
-    *(
-        getattr(import_module("schemathesis.specs.openapi.checks"), name)
-        for name in ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
-    ),
-]
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 EXAMPLES = 5  # of each of ten requests, in each of two settings: some seconds
+
+
+@cache
+def makers() -> Any:
+    """Return Schemathesis; imported here, as it takes half a second of whoever collects the tests."""
+    return import_module("schemathesis")
+
+
+@cache
+def checks() -> list[Any]:
+    names = ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
+    of_documents = import_module("schemathesis.specs.openapi.checks")
+    return [import_module("schemathesis.checks").not_a_server_error, *(getattr(of_documents, name) for name in names)]
 
 
 @contextlib.contextmanager
@@ -64,7 +70,7 @@ def serving(folder: Path, *, compat: bool) -> Generator[str]:
 @pytest.mark.parametrize("compat", [False, True])
 def test_made_up_requests_find_no_bug(compat: bool, tmp_path: Path) -> None:
     with serving(tmp_path, compat=compat) as url, requests.Session() as session:
-        schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        schema: Any = makers().openapi.from_url(f"{url}/openapi.json")
         good = config("tcp://127.0.0.1:9", ("store", "strides", 1), ("std-det-writer", "send_every_nth", 1))
         for found in schema.get_all_operations():
             session.post(f"{url}/set_config_from_dict", json=good)
@@ -72,7 +78,7 @@ def test_made_up_requests_find_no_bug(compat: bool, tmp_path: Path) -> None:
             @settings(max_examples=EXAMPLES, database=None, suppress_health_check=SLOW, deadline=None)
             @given(case=found.ok().as_strategy())
             def ask(case: Any) -> None:
-                case.call_and_validate(session=session, checks=CHECKS)
+                case.call_and_validate(session=session, checks=checks())
 
             ask()
         assert session.get(f"{url}/alive").json() == {"response": "success"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
@@ -192,7 +192,6 @@ def test_an_explanation_is_not_sought_in_more_than_the_first_packets() -> None:
         assert (REASONS[type(raised.value)] == "other sample type") == is_explained
 
 
-@settings(max_examples=200)
 @given(
     st.binary(max_size=200) | st.integers(0, 58).flatmap(lambda cut: st.binary().map(lambda tail: wire()[:cut] + tail))
 )

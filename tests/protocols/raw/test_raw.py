@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -101,7 +101,6 @@ def test_both_sides_agree_on_every_version_however_the_bytes_are_cut(version: Ra
         assert same(pair.send(channel, 10**18, 42, samples, size), [as_block(channel, 10**18, quality, samples)])
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_a_device_sends_is_what_the_plugin_gets(data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(RawVersion))
@@ -144,7 +143,6 @@ SESSION = session(4)
 ANY_CUT = st.sampled_from([0, 1, 7])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), ANY_CUT, st.sampled_from(RawVersion))
 def test_arbitrary_bytes_raise_nothing_but_a_remote_error(data: bytes, size: int, version: RawVersion) -> None:
     survive(RawPlugin([1], version), data, size)
@@ -153,7 +151,6 @@ def test_arbitrary_bytes_raise_nothing_but_a_remote_error(data: bytes, size: int
     survive(RawDevice({1: ChannelFormat(1, Endianness.BIG, SampleType.INT8)}), version.line + data, size)
 
 
-@settings(deadline=None, max_examples=200)
 @given(data=st.data(), size=ANY_CUT)
 def test_a_mutated_session_raises_nothing_but_a_remote_error(data: st.DataObject, size: int) -> None:
     to_device, is_plugin = SESSION[0], data.draw(st.booleans())
@@ -167,7 +164,6 @@ def test_a_mutated_session_raises_nothing_but_a_remote_error(data: st.DataObject
     survive(plugin if is_plugin else device, bytes(wire), size)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400), ANY_CUT)
 def test_arbitrary_packets_raise_nothing_but_a_remote_error(data: bytes, size: int) -> None:
     start = SESSION[1][: SESSION[1].index(b"STARTING\n") + 9]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import RemoteProtocolError
@@ -170,7 +170,6 @@ def test_what_is_not_like_the_others_is_read_as_if_it_were_alone(name: str, befo
     both(b"".join([*packets[:before], FAULTS[name], *packets[before:]]), {1: INT32})
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_session_reads_the_same_both_ways(data: st.DataObject) -> None:
     formats = dict.fromkeys(range(data.draw(st.integers(1, 4))), INT32)

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import obspy.signal.trigger
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -52,9 +52,12 @@ def index(time_ns: int) -> int:
     return round((time_ns - START_NS) * RATE_HZ / NS_PER_S)
 
 
+def obspys() -> Any:
+    return import_module("obspy.signal.trigger")  # here, as it takes a second of whoever collects the tests
+
+
 def obspys_events(ratios: Any) -> Any:
-    triggers: Any = obspy.signal.trigger
-    return triggers.trigger_onset(ratios, 5.0, 1.5)
+    return obspys().trigger_onset(ratios, 5.0, 1.5)
 
 
 def ends(found: Sequence[Found | Together]) -> list[End]:
@@ -64,7 +67,7 @@ def ends(found: Sequence[Found | Together]) -> list[End]:
 def test_events_are_where_obspy_has_them_with_their_highest_ratio() -> None:
     samples = waveform()
     found = trigger().add(packets(samples))
-    ratios = obspy.signal.trigger.recursive_sta_lta(samples.astype(float), 10, 200)
+    ratios = obspys().recursive_sta_lta(samples.astype(float), 10, 200)
     expected = obspys_events(ratios)
     assert [[index(each.on_ns), index(each.time_ns) - 1] for each in ends(found)] == expected.tolist()
     assert len(ends(found)) == 2

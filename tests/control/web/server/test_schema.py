@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Generator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -17,16 +17,22 @@ from rawdaq.process.runtime_files import RuntimeFiles
 from tests.control.web.server.served import BEGIN_NS, HHZ, KEY, TOKEN, served
 from tests.helpers import until
 
-CHECKS: Any = [  # schemathesis is typed in part
-    import_module("schemathesis.checks").not_a_server_error,
-    *(
-        getattr(import_module("schemathesis.specs.openapi.checks"), name)
-        for name in ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
-    ),
-]
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 EXAMPLES = 2  # of each of seventeen requests
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "X-Rawdaq": "1"}
+
+
+@cache
+def makers() -> Any:
+    """Return Schemathesis; imported here, as it takes half a second of whoever collects the tests."""
+    return import_module("schemathesis")
+
+
+@cache
+def checks() -> list[Any]:
+    names = ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
+    of_documents = import_module("schemathesis.specs.openapi.checks")
+    return [import_module("schemathesis.checks").not_a_server_error, *(getattr(of_documents, name) for name in names)]
 
 
 @contextlib.contextmanager
@@ -64,7 +70,7 @@ def test_made_up_requests_find_no_bug(tmp_path: Path) -> None:
         OpenAPIV31SpecValidator(document).validate()
         assert document["paths"]["/api/v1/health"]["get"]["security"] == []
         assert len(document["paths"]) == 16
-        schema: Any = schemathesis.openapi.from_dict(document)
+        schema: Any = makers().openapi.from_dict(document)
         schema.config.update(base_url=url)
         for found in schema.get_all_operations():
             if not found.ok().path.endswith(("/stop", "/restart")):  # the component is this process
@@ -83,6 +89,6 @@ def ask(operation: Any, session: requests.Session) -> None:
             names: list[str] = list(case.path_parameters or {})
             for name in names:
                 case.path_parameters[name] = str(HHZ) if name == "id" and key == KEY else key
-            case.call_and_validate(session=session, headers=HEADERS, checks=CHECKS)
+            case.call_and_validate(session=session, headers=HEADERS, checks=checks())
 
     made_up()

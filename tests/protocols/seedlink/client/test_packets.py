@@ -41,7 +41,7 @@ V4_PACKETS: list[tuple[bytes, ClientEvent]] = [
     (v4_packet(7, "XX_ABC", b"{}", "JX"), DataPacket("XX_ABC", 7, b"{}", "J", "X")),
     (v4_packet(0, "", b"{}", "JI"), InfoReceived(None, b"{}")),
     (v4_packet(0, "", b"{}", "JE"), InfoReceived(None, b"{}", is_error=True)),
-    (v4_packet(1, "XX_ABC", bytes(65536)), DataPacket("XX_ABC", 1, bytes(65536))),
+    (v4_packet(1, "XX_ABC", bytes(4096)), DataPacket("XX_ABC", 1, bytes(4096))),
     (b"END", TransferEnded()),
     (b"ERROR UNEXPECTED no\r\n", InfoRefused(None, "ERROR UNEXPECTED no")),
 ]
@@ -57,6 +57,13 @@ def test_packets_are_the_same_however_they_are_cut(
     assert play.taken() == [event for _, event in cases]
     assert play.client.buffered_bytes == 0
     play.client.receive_eof()
+
+
+@pytest.mark.parametrize("size", [511, 1 << 20])
+def test_a_large_packet_is_the_same_however_it_is_cut(size: int) -> None:
+    play = streaming(V4, size)
+    play.say(v4_packet(1, "XX_ABC", bytes(range(256)) * 257))
+    assert play.taken() == [DataPacket("XX_ABC", 1, bytes(range(256)) * 257)]
 
 
 WRONG: list[tuple[SeedLinkVersion, bytes, type[RemoteProtocolError]]] = [
