@@ -17,9 +17,8 @@ FLAGS = [
 ]
 DEADLINE_MS = 30_000
 BLANK = "about:blank"
-SIZE = {"width": 1280, "height": 720}
 #: Options of a tab that can be another at each page.
-CHANGEABLE = ("viewport", "color_scheme")
+CHANGEABLE: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"}
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 #: What is checked by axe: the rules of WCAG 2.2 AA and what its authors advise.
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -141,7 +140,7 @@ class Tabs:
 
     async def new(self, script: str = "", **options: Any) -> Watched:
         """Return a tab in a context of its own, which runs a script before those of each page."""
-        context = await self._browser.new_context(**({"viewport": SIZE} | options))
+        context = await self._browser.new_context(**(CHANGEABLE | options))
         watched = Watched(await context.new_page(), "")
         watched.watch()
         await watched.page.add_init_script(script)
@@ -149,7 +148,7 @@ class Tabs:
 
     async def kept(self, script: str = "", **options: Any) -> Watched:
         """Return an empty tab that has perhaps been used; what can be changed in it is as for a new one."""
-        look = {"viewport": SIZE, "color_scheme": "light"} | options
+        look = CHANGEABLE | options
         key = repr((script, [(name, options[name]) for name in sorted(options) if name not in CHANGEABLE]))
         watched = self._kept.get(key)
         if watched is None or watched.page.is_closed():
