@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NoReturn, Self
 
 from coverage import Coverage
@@ -40,9 +41,9 @@ def run_cli(args: Sequence[str], *, cwd: Path | None = None) -> CompletedProcess
     return run(_command(args, cwd))
 
 
-def start_cli(args: Sequence[str]) -> "Process":
-    """Start ``[name, *arguments]`` of one of our commands with its output in pipes."""
-    return Process(_command(args))
+def start_cli(args: Sequence[str], more: Mapping[int, int] = MappingProxyType({})) -> "Process":
+    """Start ``[name, *arguments]`` of one of our commands with its output in pipes, and *more* descriptors."""
+    return Process(_command(args), more=more)
 
 
 def _command(args: Sequence[str], cwd: Path | None = None) -> Callable[[], int]:
@@ -73,13 +74,16 @@ class Process:
     Args:
         main: what it does.
         stdout: another descriptor for its stdout.
+        more: other descriptors, by their numbers there.
     """
 
-    def __init__(self, main: Callable[[], int], stdout: int | None = None) -> None:
+    def __init__(
+        self, main: Callable[[], int], stdout: int | None = None, more: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
         reading_out, out = os.pipe()
         reading_err, err = os.pipe()
         with open(os.devnull, "rb") as nothing:
-            self.pid = fork(main, {0: nothing.fileno(), 1: out if stdout is None else stdout, 2: err})
+            self.pid = fork(main, {0: nothing.fileno(), 1: out if stdout is None else stdout, 2: err, **more})
         os.close(out)
         os.close(err)
         self.stdout, self.stderr = open(reading_out), open(reading_err)
@@ -165,8 +169,11 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
         os.setsid()
         for target, source in descriptors.items():
             os.dup2(source, target)
-        first_other = max(descriptors) + 1
-        os.closerange(first_other, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))  # locks among them
+            os.set_inheritable(target, True)  # also where it was that number before
+        ends = [*sorted(descriptors), min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16)]
+        for last, following in pairwise(ends):
+            if last + 1 < following:  # an empty range is taken for all
+                os.closerange(last + 1, following)  # locks among them
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
         sys.stderr = open(2, "w", 1, closefd=False)
         sys.modules.pop("rawdaq_outside", None)  # a test may have changed it

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from rawdaq.archive.rotating import RotatingPublisher
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
+from rawdaq.disk.rotation import Rotation, _active
 from rawdaq.miniseed.file import RecordFile
 from rawdaq.miniseed.reader import read_record
 from rawdaq.publisher import Publisher
@@ -104,6 +106,27 @@ async def kill_raw_writer(publisher: RawWriter) -> None:
     await thread.submit(os.close, publisher._fd)
     thread.give_back()
     publisher._fd = -1
+
+
+async def kill_rotating(publisher: RotatingPublisher[Any]) -> None:
+    """End *publisher* as a kill does; files that wait to be finished stay as they are."""
+    publisher._late_sync.close()
+    thread, publisher._thread = publisher._thread, None
+    assert thread is not None
+    await thread.submit(_close_rotating, publisher.files)
+    thread.give_back()
+
+
+def _close_rotating(files: Rotation[Any]) -> None:
+    files._finisher._queue.put(None)
+    if files._finisher._thread is not None:
+        files._finisher._thread.join()
+    for complete in files._finisher._unfinished:
+        complete.file.close()
+    if files.current is not None:
+        files.current.close()
+    for path in [path for path in _active if path.parent == files._names.folder.resolve()]:
+        _active.discard(path)
 
 
 def archived(root: Path) -> dict[tuple[str, str], list[tuple[int, Any]]]:

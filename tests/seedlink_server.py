@@ -11,6 +11,7 @@ import termios
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +20,12 @@ import numpy.typing as npt
 import obspy
 
 from rawdaq.times import from_iso
+from tests import forks
 from tests.fake_device import Described, Session, wire
 from tests.helpers import DEADLINE_S, environment
 
 HEADER = struct.Struct("=i10s10s6i3i")
+TIMES = struct.Struct(">HHBBBxHH")  # of a record: year day hour minute second 0.1ms, and how many samples
 LOG, MSEED = 12, 13
 START_NS = from_iso("2026-11-20T23:59:30Z")
 RATE_HZ, SIZE = 100, 100
@@ -41,7 +44,7 @@ class Frame(NamedTuple):
 class Server:
     """What SeedLink has of a running plugin: the process and the reading end of its pipe."""
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | forks.Process"
     reader: int
     pending: bytes = b""
 
@@ -61,21 +64,21 @@ class Server:
 
     def take_samples(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """Read until there are *count* samples; return them by stream, in the order in which they came."""
-        parts: dict[str, list[Any]] = {}
-        expected_ns: dict[str, int] = {}
+        records: dict[tuple[str, bytes], list[bytes]] = {}
+        expected: dict[bytes, datetime] = {}
         for frame in self.frames():
             assert len(frame.payload) == 512
-            (trace,) = obspy.read(io.BytesIO(frame.payload), format="MSEED")
-            name: str = trace.id
-            assert name.startswith(f"{frame.station}.")
-            assert trace.stats.starttime.ns == expected_ns.get(name, trace.stats.starttime.ns)
-            expected_ns[name] = trace.stats.starttime.ns + trace.stats.npts * 10**9 // RATE_HZ
-            parts.setdefault(name, []).append(trace.data)
-            count -= trace.stats.npts
+            year, day, hour, minute, second, fraction, size = TIMES.unpack_from(frame.payload, 20)
+            start = datetime(year, 1, 1, hour, minute, second, 100 * fraction) + timedelta(day - 1)
+            name = frame.payload[8:20]
+            assert start == expected.get(name, start)
+            expected[name] = start + timedelta(seconds=size / RATE_HZ)
+            records.setdefault((frame.station, name), []).append(frame.payload)
+            count -= size
             if count <= 0:
                 break
         assert count == 0
-        return {name: np.concatenate(each) for name, each in parts.items()}
+        return dict(_samples(station, b"".join(each)) for (station, _), each in records.items())
 
     @property
     def waiting_bytes(self) -> int:
@@ -96,6 +99,14 @@ class Server:
         return self.process.wait(DEADLINE_S), said
 
 
+def _samples(station: str, records: bytes) -> tuple[str, npt.NDArray[Any]]:
+    """Return the stream and the samples of *records* of one stream without a gap."""
+    (trace,) = obspy.read(io.BytesIO(records), format="MSEED")
+    name: str = trace.id
+    assert name.startswith(f"{station}.")
+    return name, trace.data
+
+
 @contextmanager
 def seedlink(*words: str, env: dict[str, str] | None = None) -> Generator[Server]:
     """Run ``rawdaq-plugin WORDS rawdaq0`` exactly as the server does."""
@@ -113,6 +124,22 @@ def seedlink(*words: str, env: dict[str, str] | None = None) -> Generator[Server
         text=True,
     )
     os.close(writer)
+    with process, _served(process, reader) as server:
+        yield server
+
+
+@contextmanager
+def forked(*words: str) -> Generator[Server]:
+    """Do what `seedlink` does, as a fork of the test's own process: without bash, and without a new interpreter."""
+    reader, writer = os.pipe()
+    process = forks.start_cli(["rawdaq-plugin", *words, "rawdaq0"], {63: writer})
+    os.close(writer)
+    with process, _served(process, reader) as server:
+        yield server
+
+
+@contextmanager
+def _served(process: "subprocess.Popen[str] | forks.Process", reader: int) -> Generator[Server]:
     server = Server(process, reader)
     try:
         yield server

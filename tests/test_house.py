@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,8 @@ from tests.helpers import ROOT, environment
 
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
-MODULES = sorted(module.name for module in pkgutil.walk_packages(rawdaq.__path__, "rawdaq."))
+_WALKED = list(pkgutil.walk_packages(rawdaq.__path__, "rawdaq."))
+MODULES = sorted(module.name for module in _WALKED)
 ENTRY_POINTS = [
     (group, *re.split(r" = |:", line))
     for group in SETUP["options.entry_points"]
@@ -94,7 +95,7 @@ def _copy(target: Path) -> Path:
 
 def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
     listed = SETUP["options"]["packages"].split()
-    assert sorted(listed) == sorted(["rawdaq", *(name for name in MODULES if hasattr(import_module(name), "__path__"))])
+    assert sorted(listed) == sorted(["rawdaq", *(module.name for module in _WALKED if module.ispkg)])
 
 
 def _file(module: str) -> Path:
@@ -104,13 +105,20 @@ def _file(module: str) -> Path:
     return Path(spec.origin)
 
 
-def _imports(module: str) -> Iterator[str]:
-    """Yield the top-level name of each import in *module*, wherever it stands."""
-    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+def _nodes(module: str, words: Iterable[str]) -> Iterator[ast.AST]:
+    """Yield the nodes of *module*, if it has one of these *words* at all: to parse takes long."""
+    text = _file(module).read_text(encoding="utf-8")
+    if any(word in text for word in words):
+        yield from ast.walk(ast.parse(text))
+
+
+def _imports(module: str, names: Collection[str]) -> Iterator[str]:
+    """Yield those of the top-level *names* that *module* imports, wherever it does so."""
+    for node in _nodes(module, names):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from {alias.name.partition(".")[0] for alias in node.names} & {*names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.partition(".")[0]
+            yield from {node.module.partition(".")[0]} & {*names}
 
 
 PYTHON_MODULES = [module for module in MODULES if _file(module).suffix == ".py"]
@@ -120,8 +128,8 @@ def test_a_library_is_imported_in_its_home_only() -> None:
     strangers = {
         f"{module} imports {name}"
         for module in PYTHON_MODULES
-        for name in _imports(module)
-        if name in HOMES and not module.startswith(tuple(f"{home}." for home in HOMES[name].split()))
+        for name in _imports(module, HOMES)
+        if not module.startswith(tuple(f"{home}." for home in HOMES[name].split()))
     }
     assert strangers == set()
 
@@ -132,7 +140,7 @@ IMPORTERS = ["control.dump.servers", "control.handover", "publishers", "receiver
 
 def _runs(module: str) -> Iterator[str]:
     """Yield what in *module* runs, or imports, what may be found in data."""
-    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+    for node in _nodes(module, ("eval", "exec", "__import__", "import_module")):
         match node:
             case ast.Call(func=ast.Name(id="eval" | "exec" | "__import__" as name)):
                 yield name
@@ -140,7 +148,7 @@ def _runs(module: str) -> Iterator[str]:
                 yield name
             case _:
                 pass
-    yield from {"pickle", "marshal", "shelve", "dill"} & {*_imports(module)}
+    yield from _imports(module, ("pickle", "marshal", "shelve", "dill"))
 
 
 def test_nothing_that_is_found_in_data_is_run_or_imported() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import rawdaq
 from rawdaq.__main__ import COMMANDS
-from tests.helpers import ROOT, environment, run_cli
+from tests.forks import run_cli
+from tests.helpers import ROOT, environment
 
 
 def _python_m(*words: str) -> subprocess.CompletedProcess[str]:

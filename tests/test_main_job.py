@@ -15,7 +15,8 @@ import pytest
 
 from rawdaq.times import from_iso
 from tests.fake_device import Described, Session, device, wire
-from tests.helpers import run_cli, start_cli, wait_for
+from tests.forks import run_cli, start_cli
+from tests.helpers import wait_for
 
 START_NS = from_iso("2026-11-20T23:59:30Z")  # the run crosses midnight
 RATE_HZ = 62.5
@@ -103,15 +104,11 @@ def test_nine_channels_arrive_in_the_stream_and_in_the_archive_sample_for_sample
     with device(play) as port:
         write_station(tmp_path, port, live_port, names)
         control(tmp_path, "start", "receiver", "RawReceiver")
-        dump = start_cli(
-            [
-                *("rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}"),
-                *("--json", "--samples", "--count", str(total)),
-            ]
-        )
-        wait_for(lambda: "subscriber" in control(tmp_path, "logs", "RawReceiver"))
-        subscribed.set()
-        out, _ = dump.communicate(timeout=60)
+        connect = ("rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}")
+        with start_cli([*connect, "--json", "--samples", "--count", str(total)]) as dump:
+            wait_for(lambda: "subscriber" in control(tmp_path, "logs", "RawReceiver"))
+            subscribed.set()
+            out, _ = dump.communicate()
         wait_for(lambda: packets_arrived(tmp_path) == total)
         control(tmp_path, "stop", "RawReceiver")
 

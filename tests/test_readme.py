@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -16,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from rawdaq import config
+from rawdaq.config import registry
 from rawdaq.control import template
 from rawdaq.control.dump import command as dump
 from rawdaq.protocols.raw import RawPlugin, SampleBlock
 from rawdaq.streamer import Streamer
 from tests import fake_device, forks, seedlink_server
-from tests.helpers import DEADLINE_S, ROOT, command, environment, run_cli, wait_for
+from tests.helpers import DEADLINE_S, ROOT, command, environment, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BEHIND = ("station-file", "commands", "howto/sources", "howto/serve", "howto/seiscomp", "howto/own-package")
@@ -97,33 +97,26 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
     assert len(list((tmp_path / "archive").glob("*/XX/DEMO/HH?.D/XX.DEMO.00.HH?.D.*"))) >= 3
 
 
-def test_a_device_of_a_dozen_lines_serves_its_samples() -> None:
-    code = _block("README", "python", "feed_data")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 12
-    process = subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCED + code], env=environment(), stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        with socket.create_connection(("127.0.0.1", int(process.stdout.readline())), DEADLINE_S) as connection:
-            plugin, blocks = RawPlugin([1]), list[SampleBlock]()
-            while not blocks:
-                connection.sendall(plugin.data_to_send())
-                events = plugin.receive_data(connection.recv(65536))
-                blocks += [event for event in events if isinstance(event, SampleBlock)]
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert (blocks[0].channel, blocks[0].samples.dtype.name, blocks[0].samples.size) == (1, "int32", 100)
+def _first_block(port: str) -> SampleBlock:
+    """Return the first samples that a device sends."""
+    plugin, blocks = RawPlugin([1]), list[SampleBlock]()
+    with socket.create_connection(("127.0.0.1", int(port)), DEADLINE_S) as connection:
+        while not blocks:
+            connection.sendall(plugin.data_to_send())
+            events = plugin.receive_data(connection.recv(65536))
+            blocks += [event for event in events if isinstance(event, SampleBlock)]
+    return blocks[0]
 
 
-def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_edit(
+def test_the_own_device_of_a_dozen_lines_and_the_station_file_that_init_writes_meet_without_an_edit(
     tmp_path: Path, runtime_dir: Path
 ) -> None:
     init, *others = _block("README", "sh", "control-rawdaq init").splitlines(keepends=True)
+    code = _block("README", "python", "feed_data")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
     live_port = _free_port()
     with subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCED + _block("README", "python", "feed_data")],
+        [sys.executable, "-c", ANNOUNCED + code],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
@@ -131,6 +124,7 @@ def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_ed
         try:
             assert device.stdout is not None
             device_port = device.stdout.readline().strip()
+            block = _first_block(device_port)
             # Ports are changed for the test only; that they are the same by default is tested below.
             ports = f"sed -i 's/port: 65535/port: {device_port}/; s/port: 9004/port: {live_port}/' XX.MINE.yaml\n"
             _wrap(tmp_path, "rawdaq-dump", "--connect", f"tcp://127.0.0.1:{live_port}")
@@ -147,6 +141,7 @@ def test_the_own_device_and_the_station_file_that_init_writes_meet_without_an_ed
             )
         finally:
             device.kill()
+    assert (block.channel, block.samples.dtype.name, block.samples.size) == (1, "int32", 100)
     assert done.returncode == 0, done.stdout + done.stderr
     streams = {line.split()[0] for line in done.stdout.splitlines() if " lat=" in line}
     assert streams == {f"XX.MINE.00.{channel}" for channel in ("HHZ", "HHN", "HHE")}
@@ -189,14 +184,16 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
 ) -> None:
     _install(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_installed", registry._installed.__wrapped__)
     (tmp_path / "station.yaml").write_text(
         _block("howto/own-package", "yaml", "class: TextReceiver").replace("port: 7000", "port: 0")
     )
     control = ["control-rawdaq", "-c", str(tmp_path / "station.yaml")]
-    started = run_cli([*control, "start", "receiver", "Text"])
+    started = forks.run_cli([*control, "start", "receiver", "Text"])
     assert started.returncode == 0, started.stderr
     try:
-        port = int(run_cli([*control, "send", "Text", "port"]).stdout)
+        port = int(forks.run_cli([*control, "send", "Text", "port"]).stdout)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for stray in (b"hello", b"\xff", b"HHZ 1 100 99999999999", b"HHZ 1 0 5", b"HHZ 1795219199000000000 100"):
                 sender.sendto(stray, ("127.0.0.1", port))
@@ -204,9 +201,9 @@ def test_a_receiver_and_a_publisher_of_your_own_work(
             sender.sendto(b"HHZ 1795219200030000000 100 5 -3 8", ("127.0.0.1", port))
         peaks = tmp_path / "peaks.txt"
         wait_for(lambda: peaks.exists() and peaks.read_text())
-        assert "passed over b'hello'" in run_cli([*control, "logs", "Text"]).stdout
+        assert "passed over b'hello'" in forks.run_cli([*control, "logs", "Text"]).stdout
     finally:
-        stopped = run_cli([*control, "stop", "Text"])
+        stopped = forks.run_cli([*control, "stop", "Text"])
     assert stopped.returncode == 0, stopped.stderr
     assert peaks.read_text() == "XX.MINE..HHZ 1795219200030000000 8\n"
 

@@ -42,6 +42,7 @@ def _load(file: Path | None) -> "AlarmFile":
 @invocation.config_option
 def run(file: Path | None, log_level: str) -> int:
     """Watch until Ctrl-C or SIGTERM."""
+    from rawdaq.control.alarms.memory import Memory
     from rawdaq.control.alarms.run import Watch
     from rawdaq.control.status.asking import asker
     from rawdaq.process import log
@@ -49,12 +50,15 @@ def run(file: Path | None, log_level: str) -> int:
 
     rules = _load(file)
     ask = asker()
+    with invocation.runtime_files() as runtime:
+        runtime.prepare()
+        memory = Memory.of(runtime.folder, rules.path)
     log.configure(log_level)
 
     async def watch() -> None:
         stopped = asyncio.Event()
         with stopping_on_signal(stopped.set):
-            await Watch(rules, ask).run(stopped)
+            await Watch(rules, ask, memory=memory).run(stopped)
 
     asyncio.run(watch())
     return 0

@@ -52,6 +52,27 @@ class Alarm:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alarm that is raised, as it outlives a watch.
+
+    Attributes:
+        rule: the name of the rule.
+        when: the condition of the rule.
+        component: ``NET.STA.NAME``.
+        subject: as that of the alarm.
+        since_ns: since when values are bad.
+        told_ns: when it was told last.
+    """
+
+    rule: str
+    when: str
+    component: str
+    subject: str
+    since_ns: int
+    told_ns: int
+
+
 @dataclass(slots=True)
 class _Track:
     """One subject of a rule: since when it is bad or good, and what was told of it."""
@@ -63,6 +84,7 @@ class _Track:
     good_since_s: float | None = None
     is_raised: bool = False
     told_s: float = 0.0
+    told_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,26 @@ class Engine:
             if rule.is_bad(value.value)
         ]
 
+    def told(self, untold: Iterable[Alarm] = ()) -> list[Told]:
+        """Return the alarms that are raised, as far as all targets know: less what is yet *untold* of them."""
+        known = {key: (track.bad_since_ns, track.told_ns) for key, track in self._tracks.items() if track.is_raised}
+        for alarm in untold:
+            key = alarm.rule, alarm.component, alarm.subject
+            if alarm.change is Change.RAISED:
+                known.pop(key, None)
+            elif alarm.change is Change.CLEARED:
+                known[key] = alarm.since_ns, alarm.since_ns
+        return [Told(key[0], self._rules[key[0]].settings.when, *key[1:], *known[key]) for key in sorted(known)]
+
+    def restore(self, told: Iterable[Told], now_s: float, now_ns: int) -> None:
+        """Take *told*, which another engine returned, as raised, where the rule still is what it was."""
+        for each in told:
+            rule = self._rules.get(each.rule)
+            if rule is not None and rule.settings.when == each.when:
+                ago_s = max(0, now_ns - each.told_ns) / NS_PER_S
+                track = _Track(now_s, None, now_s, each.since_ns, None, True, now_s - ago_s, each.told_ns)
+                self._tracks[each.rule, each.component, each.subject] = track
+
     @property
     def raised(self) -> int:
         """How many alarms are raised."""
@@ -164,7 +206,7 @@ class Engine:
         if change is Change.CLEARED:
             del self._tracks[key]
         else:
-            track.is_raised, track.told_s = True, now_s
+            track.is_raised, track.told_s, track.told_ns = True, now_s, now_ns
         yield _alarm(change, key, rule, value, track.bad_since_ns, row)
 
     def _leave(self, seen: set[tuple[str, str, str]], rows: Mapping[str, Row], now_s: float) -> Iterable[Alarm]:

@@ -46,6 +46,7 @@ class Outlet:
         self._executor = ThreadPoolExecutor(1, f"alarm target {name}")
         self._tell = tell or teller(target, self._executor, log.getChild(name))
         self._waiting: deque[tuple[float, Alarm]] = deque()
+        self._being_told: list[tuple[float, Alarm]] = []
         self._notes: deque[str] = deque(maxlen=10)
         self._news = asyncio.Event()
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
@@ -63,6 +64,16 @@ class Outlet:
 
     def _is_too_old(self, at_s: float) -> bool:
         return time.monotonic() - at_s >= self._target.give_up_after_s
+
+    @property
+    def untold(self) -> list[Alarm]:
+        """What waits to be told, the oldest first."""
+        return [alarm for _, alarm in (*self._being_told, *self._waiting)]
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether alarms were given up, and no message that says so has arrived yet."""
+        return self._missing > 0
 
     def put_note(self, note: str) -> None:
         """Have a sentence about the alarms themselves told."""
@@ -92,6 +103,7 @@ class Outlet:
     async def _attempt(self) -> bool:
         """Tell all that waits by now, as one message; return whether that was possible."""
         sent, notes, missing = list(self._waiting), list(self._notes), self._missing
+        self._being_told = sent
         self._waiting.clear()
         self._notes.clear()
         self._missing = 0
@@ -107,6 +119,7 @@ class Outlet:
         except RawdaqError as error:
             self._fail(str(error))
         finally:
+            self._being_told = []
             if not is_told:
                 self._waiting.extendleft(reversed(sent))
                 self._notes.extendleft(reversed(notes))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from rawdaq.control.alarms.engine import Alarm, Engine
+from rawdaq.control.alarms.memory import Memory
 from rawdaq.control.alarms.outlet import Outlet
 from rawdaq.control.alarms.settings import AlarmFile
 from rawdaq.control.status.asking import Asked
@@ -29,10 +30,17 @@ class Watch:
         file: rules and targets.
         ask: asks all components; it blocks.
         make_outlet: makes the outlet of a target; only tests have another one.
+        memory: which alarms an earlier watch has told, and this one; None: that ends with it.
     """
 
-    def __init__(self, file: AlarmFile, ask: Callable[[], Asked], make_outlet: Callable[..., Outlet] = Outlet) -> None:
-        self._file, self._ask = file, ask
+    def __init__(
+        self,
+        file: AlarmFile,
+        ask: Callable[[], Asked],
+        make_outlet: Callable[..., Outlet] = Outlet,
+        memory: Memory | None = None,
+    ) -> None:
+        self._file, self._ask, self._memory = file, ask, memory
         self._mistakes: Sequence[str] = ()
         self._failure: str | None = None
         self.engine = Engine(file.rules)
@@ -44,6 +52,9 @@ class Watch:
     async def run(self, stopped: asyncio.Event) -> None:
         """Look and tell until *stopped* is set; then tell what still waits, in time."""
         rules, targets = len(self._file.rules), len(self._file.targets)
+        if self._memory is not None:
+            told = await asyncio.to_thread(self._memory.load)
+            self.engine.restore(told, time.monotonic(), time.time_ns())
         _LOG.info("watching %d rules of %s, telling %d targets", rules, self._file.path, targets)
         tasks = [asyncio.create_task(outlet.run(), name=f"target {name}") for name, outlet in self.outlets.items()]
         waiting = asyncio.create_task(self._rounds(stopped), name="rounds")
@@ -54,6 +65,7 @@ class Watch:
                 task.cancel()
             ended = await asyncio.gather(waiting, *tasks, return_exceptions=True)
             await asyncio.gather(*(outlet.aclose(_CLOSE_S) for outlet in self.outlets.values()))
+            await self._remember()
         for each in ended:
             if isinstance(each, Exception):  # a bug: what watches others must not go on half
                 raise each
@@ -62,10 +74,21 @@ class Watch:
         while not stopped.is_set():
             began_s = time.monotonic()
             await self.look()
+            await self._remember()
             left_s = began_s + self._file.general.check_every_s - time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, left_s)):
                     await stopped.wait()
+
+    async def _remember(self) -> None:
+        """Keep which alarms have been told, so that a watch that is started after this one does not repeat them."""
+        if self._memory is None:
+            return
+        outlets = self.outlets.values()
+        untold = [alarm for outlet in outlets for alarm in outlet.untold]
+        # Which ones a target has lost is not known: it gets all that is bad anew.
+        told = [] if any(outlet.has_lost for outlet in outlets) else self.engine.told(untold)
+        await asyncio.to_thread(self._memory.save, told)
 
     async def look(self) -> list[Alarm]:
         """Ask all components once; have told, and return, what has changed."""

@@ -107,9 +107,10 @@ def _content(description: str, models: Sequence[type[BaseModel]], schemas: Json)
     """Return a body of one of *models*, whose schemas are added to *schemas*."""
     references: list[Json] = []
     for model in models:
-        schema: Json = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {})
-        schemas[model.__name__] = schema
+        if model.__name__ not in schemas:  # the error's is the same in all the answers
+            schema: Json = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas[model.__name__] = schema
         references.append({"$ref": f"#/components/schemas/{model.__name__}"})
     chosen = references[0] if len(references) == 1 else {"anyOf": references}
     return {"description": description, "content": {"application/json": {"schema": chosen}}}

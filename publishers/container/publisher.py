@@ -2,20 +2,24 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from rawdaq import __version__
+from rawdaq.archive.found_objects import FileObjects
 from rawdaq.archive.rotating import RotatingPublisher, limits_of
 from rawdaq.container.errors import CompressionMissing
 from rawdaq.container.file import ContainerFile
 from rawdaq.container.format.compression import CompressionChoice, chosen
 from rawdaq.container.format.layout import BLOCK_HEADER_BYTES, ENTRY_BYTES
 from rawdaq.container.format.objects import Encoded, Item, encode
-from rawdaq.container.repair import recover_part
+from rawdaq.container.reader import ContainerReader
+from rawdaq.container.repair import RECOVERED_FROM, recover_part
 from rawdaq.disk.file_names import FileNames
 from rawdaq.disk.rotation import Room
 from rawdaq.errors import InvalidValue
@@ -32,9 +36,10 @@ class ContainerPublisher(RotatingPublisher[ContainerFile]):
 
     `rawdaq.container.ContainerReader` and ``control-rawdaq container`` read them, also while they grow. A packet of a
     waveform is stored with its header and its samples, as it goes over ZMQ, and is read as the same packet. Objects are
-    gathered for `flush_s`, and written as blocks that stand alone; a process that is killed loses no more than that,
-    and behind a journal nothing, though the last objects may be there twice then. A file is ``NAME.part`` while it is
-    written. What a crash leaves is repaired at the next start.
+    gathered for `flush_s`, and written as blocks that stand alone; a process that is killed loses no more than that.
+    Behind a journal nothing is lost, and each object is in the files once, also after ``kill -9``. The last objects are
+    written again only when their file was moved out of the folder before the next start, or when it follows one that a
+    power cut has torn. A file is ``NAME.part`` while it is written. What a crash leaves is repaired at the next start.
 
     Args:
         path: the folder; it is created.
@@ -87,11 +92,26 @@ class ContainerPublisher(RotatingPublisher[ContainerFile]):
 
     def create(self, part: Path) -> ContainerFile:
         """Return the new file *part*."""
-        return ContainerFile(part, {"publisher": self.name, "rawdaq": __version__}, self._compression, is_new=True)
+        about = {"publisher": self.name, "rawdaq": __version__, **self.stamp()}
+        return ContainerFile(part, about, self._compression, is_new=True)
 
     def recover_part(self, part: Path) -> Path | None:
         """Return *part*, cut after its last whole block and finished."""
         return recover_part(part, self.log)
+
+    def identity(self, item: Item) -> bytes | None:
+        """Return the bytes of *item* in a file; None when it cannot be stored."""
+        try:
+            return encode(item, 0).data
+        except InvalidValue:
+            return None
+
+    @contextmanager
+    def contents(self, path: Path) -> Generator[FileObjects]:
+        """Open the finished file *path* and return what it holds."""
+        with ContainerReader(path, self.log) as reader:
+            about = reader.info.about
+            yield FileObjects({} if RECOVERED_FROM in about else about, reader.end, partial(_identities, reader))
 
     def write(self, batch: Sequence[Item]) -> None:
         """Write *batch* in blocks, into one or several files."""
@@ -122,6 +142,14 @@ class ContainerPublisher(RotatingPublisher[ContainerFile]):
         if block.objects and self.files.current is not None:
             self.files.current.append(block.objects)
         self.note(len(block.objects), block.refused)
+
+
+def _identities(reader: ContainerReader, begin: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the objects from number *begin* on with their numbers; where blocks are lost, their numbers are too."""
+    lost = reader.end - len(reader)
+    for stored in reader.walk(max(0, begin - lost)):
+        if stored.number >= begin:
+            yield stored.number, encode(stored.item, 0).data
 
 
 class _Block:

@@ -1,16 +1,19 @@
 """Hdf5Publisher: readouts in HDF5 files that follow each other."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from rawdaq import __version__
+from rawdaq.archive.found_objects import FileObjects
 from rawdaq.archive.rotating import RotatingPublisher, limits_of
-from rawdaq.container.format.readouts import Readout, read_readout
+from rawdaq.container.format.readouts import Readout, read_readout, readout_identity
 from rawdaq.container.readout_file import Hdf5Compression, ReadoutFile, load_h5py, recover_readouts
+from rawdaq.container.stored_readouts import StoredReadouts
 from rawdaq.disk.file_names import FileNames
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.messages.message import Kind, Message
@@ -26,8 +29,11 @@ class Hdf5Publisher(RotatingPublisher[ReadoutFile]):
     Group ``/readouts`` has `number`, `epoch`, `time_ns`, `received_ns`, `reason`, `present` (a bit for each slot) and
     `data` [readouts, slots, channels(, samples)], NaN or 0 where a slot is absent; ``docs/hdf5.md`` has the layout. A
     file can be read while it is written, with ``h5py.File(path, "r", swmr=True)``; it is ``NAME.part`` then. What a
-    crash leaves is copied to a whole file at the next start, up to the last flush. A new file also begins with readout
-    number 1, and with a readout of another shape or unit. Messages of other kinds and waveforms are passed over.
+    crash leaves is copied to a whole file at the next start, up to the last flush. Behind a journal nothing is lost,
+    and each readout is in the files once, also after ``kill -9``. The last readouts are written again only when their
+    file was moved out of the folder before the next start, when it follows one that a power cut has torn, or when HDF5
+    could not go on with it. A new file also begins with readout number 1, and with a readout of another shape or unit.
+    Messages of other kinds and waveforms are passed over.
 
     Args:
         path: the folder; it is created.
@@ -84,12 +90,29 @@ class Hdf5Publisher(RotatingPublisher[ReadoutFile]):
         """Return the new file *part*, for readouts like the one that comes next."""
         if self._first is None:
             raise ComponentError("there is no readout that says what the file will hold")
-        about = {"rawdaq": __version__, "publisher": self.name}
+        again = sum(readout.layout == self._first.layout for readout in self._again)
+        about = {"rawdaq": __version__, "publisher": self.name, **self.stamp(again)}
         return ReadoutFile(part, self._first.layout, self._first.names, self._compression, about)
 
     def recover_part(self, part: Path) -> Path | None:
         """Return a copy of *part*, with the readouts up to its last flush."""
         return recover_readouts(part, self.log)
+
+    def identity(self, item: Any) -> bytes | None:
+        """Return what a file holds of *item*; None when that is no readout, or a wrong one."""
+        if not isinstance(item, Message) or item.kind is not Kind.READOUT:
+            return None
+        try:
+            readout = read_readout(item)
+        except InvalidValue:
+            return None
+        return readout_identity(item.topic, readout.numbers, readout.slots, readout.values)
+
+    @contextmanager
+    def contents(self, path: Path) -> Generator[FileObjects]:
+        """Open the finished file *path* and return what it holds."""
+        with StoredReadouts(path) as stored:
+            yield FileObjects(stored.about, len(stored), stored.identities)
 
     def write(self, batch: Sequence[Any]) -> None:
         """Write the readouts of *batch*, into one or several files."""

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from rawdaq.archive.found_objects import FileObjects, FoundObjects, ObjectMark, newest_first
 from rawdaq.disk.file_names import FileNames
 from rawdaq.disk.finishing import PartFile
 from rawdaq.disk.late_sync import LateSync
@@ -14,6 +16,8 @@ from rawdaq.disk.remedies import describe_write
 from rawdaq.disk.rotation import Rotation, RotationLimits
 from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.messages.message import Message
+from rawdaq.packet import Packet
 from rawdaq.publisher import NO_CURSOR_MARKS, CursorMarks, Publisher, PublisherUnavailable
 
 File = TypeVar("File", bound=PartFile)
@@ -24,6 +28,9 @@ _LOOK_S: Final = 3600.0  # a clock may be set meanwhile
 
 class RotatingPublisher(Publisher, Generic[File]):
     """Writes what it gets into files that follow each other; a subclass writes a batch into `files`.
+
+    Behind a journal each object is in them once, also after a crash: a subclass puts `stamp` into each new file, and
+    says by `identity` and `contents` what is to be recognised there; `rawdaq.archive.found_objects` does the rest.
 
     Args:
         names: of the files.
@@ -58,6 +65,10 @@ class RotatingPublisher(Publisher, Generic[File]):
         self._late_sync = LateSync(fsync_s, lambda: self._submit(self._sync), self.log)
         self._thread: DiskThread | None = None
         self._written = 0  # items of the batch that is being delivered
+        self._names = names
+        self._series: str | None = None  # of the numbers of its objects, see `ObjectMark`; None: there is no journal
+        self._next = self._delivered = 0  # numbers: of the next object, and up to the last batch that was acknowledged
+        self._found: FoundObjects | None = None
 
     @abstractmethod
     def create(self, part: Path) -> File:
@@ -75,6 +86,27 @@ class RotatingPublisher(Publisher, Generic[File]):
             OSError: the disk does not take the next object.
             ComponentError: there is no file for it.
         """
+
+    @abstractmethod
+    def identity(self, item: Packet | Message | bytes) -> bytes | None:
+        """Return what a file holds of *item*; None when it holds nothing of it."""
+
+    @abstractmethod
+    def contents(self, path: Path) -> AbstractContextManager[FileObjects]:
+        """Open the finished file *path* and return what it holds.
+
+        Raises:
+            RawdaqError: it cannot be read.
+            OSError: the disk refuses it.
+        """
+
+    def stamp(self, again: int = 0) -> dict[str, str | int]:
+        """Return what a new file has to say of itself, to be found after a crash.
+
+        Args:
+            again: how many of the objects before the next one are written into it once more.
+        """
+        return {} if self._series is None else ObjectMark(self._series, self._next - again).stamp
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> str | None:
@@ -115,6 +147,7 @@ class RotatingPublisher(Publisher, Generic[File]):
             raise PublisherUnavailable(describe_write(error, error.filename or self.path), self._written) from error
         except ComponentError as error:
             raise PublisherUnavailable(str(error), self._written) from error
+        self._delivered = self._next  # the batch is acknowledged when this returns, and no part of it before
         if self._fsync_s:
             self._late_sync.schedule()
 
@@ -129,19 +162,53 @@ class RotatingPublisher(Publisher, Generic[File]):
         """Take note that so many of the batch are in the file, cannot be stored at all, or are of no use here."""
         self._written += objects + refused + others
         self.refused += refused
+        self._next += objects
         self.files.note(objects)
 
+    async def recover(self, marks: CursorMarks, remember: Callable[[CursorMarks], None]) -> FoundObjects | None:
+        """Return the objects that are in files beyond the cursor: they are not written once more.
+
+        Raises:
+            PublisherUnavailable: the folder cannot be read, or the journal not be written.
+        """
+        mark = ObjectMark.unpack(marks)
+        if mark is None:
+            mark = ObjectMark.new()
+            await self._submit(remember, mark.pack())
+            found = None
+        else:
+            found = await self._submit(self._find, mark)
+        self._series = mark.series
+        self._next = self._delivered = mark.number if found is None else found.end
+        self._found = found
+        return None if found is None or found.is_over else found
+
+    def _find(self, mark: ObjectMark) -> FoundObjects:
+        try:
+            paths = newest_first(self._names.finished())
+        except OSError as error:
+            raise PublisherUnavailable(describe_write(error, self.path)) from error
+        return FoundObjects.read(paths, mark, self.contents, self.identity, self.log)
+
     async def settled(self, *, at_once: bool = False) -> CursorMarks:
-        """Return when all that is delivered is safe.
+        """Return the number of the first object that was not delivered by this call, when all before it is safe.
 
         Raises:
             PublisherUnavailable: the disk refuses that.
         """
+        marks = self._marks()
         if at_once:
             await self._submit(self._sync)
         elif self._fsync_s:
             await self._late_sync.covered()
-        return NO_CURSOR_MARKS
+        return marks
+
+    def _marks(self) -> CursorMarks:
+        if self._series is None:
+            return NO_CURSOR_MARKS
+        found = self._found
+        number = self._delivered if found is None or found.is_over else found.number
+        return ObjectMark(self._series, number).pack()
 
     async def watch(self) -> None:
         """Finish a file whose time is over though nothing comes."""

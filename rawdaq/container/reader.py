@@ -125,6 +125,12 @@ class ContainerReader(BlockSequence[Item]):
             len(self.damaged),
         )
 
+    @property
+    def end(self) -> int:
+        """The number that the next object would get: how many were written, those included that are lost."""
+        last = self._index.blocks[-1] if self._index.blocks else None
+        return last.first + last.objects if last else 0
+
     def _times(self, entry: Entry) -> tuple[int, int] | None:
         """Return the earliest and the latest time in a block; None when it is damaged."""
         if self._index.is_finished:

@@ -37,8 +37,8 @@ _ERRNO: Final = re.compile(r"errno = (\d+)")
 _NOT_WRITTEN: Final = 255  # what `reason` says where a write has failed
 _NOT_SWMR: Final = "not already open for SWMR writing"
 _REASON: Final = 4  # its place among the datasets
-_GROUP: Final = "/readouts"
-_HDF5_ERRORS: Final = (OSError, RuntimeError, ValueError)
+GROUP: Final = "/readouts"
+HDF5_ERRORS: Final = (OSError, RuntimeError, ValueError)
 
 
 class Hdf5Compression(StrEnum):
@@ -89,7 +89,7 @@ class ReadoutFile(OpenFile):
         layout: ReadoutLayout,
         names: Sequence[str],
         compression: Hdf5Compression,
-        about: Mapping[str, str],
+        about: Mapping[str, str | int],
     ) -> None:
         self.readouts = 0
         self.last: list[Readout] = []
@@ -110,9 +110,9 @@ class ReadoutFile(OpenFile):
             path.unlink(missing_ok=True)
             raise
 
-    def _make(self, names: Sequence[str], about: Mapping[str, str]) -> None:
+    def _make(self, names: Sequence[str], about: Mapping[str, str | int]) -> None:
         layout = self.layout
-        group = self._file.create_group(_GROUP)
+        group = self._file.create_group(GROUP)
         group.attrs.update({"layout": LAYOUT_VERSION, "reasons": list(REASONS), "topic": layout.topic, **about})
         station, _, component = layout.topic.partition(".")[2].rpartition(".")
         slot_names = list(names) if len(names) == layout.slots else [str(slot) for slot in range(layout.slots)]
@@ -173,7 +173,7 @@ class ReadoutFile(OpenFile):
             self._extend(self._datasets[_REASON], columns[_REASON], count)
             self._file.flush()
             self._stored_bytes = sum(each.id.get_storage_size() for each in self._datasets)
-        except _HDF5_ERRORS as error:
+        except HDF5_ERRORS as error:
             self.is_broken = True
             raise _system_error(error, self._path) from error
         self.readouts += count
@@ -211,7 +211,7 @@ class ReadoutFile(OpenFile):
             try:
                 self._file.flush()
                 self._file.close()
-            except _HDF5_ERRORS:
+            except HDF5_ERRORS:
                 self.is_broken = True  # nothing was missing in it; it is copied at the next start
             else:
                 self._file = None
@@ -234,7 +234,7 @@ def _close_without_writing(file: Any) -> None:
 
     A close that fails ends the whole process some time later, so what HDF5 still writes goes into nameless memory.
     """
-    with tempfile.TemporaryFile() as elsewhere, suppress(*_HDF5_ERRORS):
+    with tempfile.TemporaryFile() as elsewhere, suppress(*HDF5_ERRORS):
         os.dup2(elsewhere.fileno(), file.id.get_vfd_handle(), inheritable=False)
         file.close()
 
@@ -277,13 +277,13 @@ def copied(source: Path, rows: int | None = None) -> Path:
         raise ContainerError(f"{source} cannot be read as HDF5: {str(error)[:200]}") from error
     try:
         with opened, h5py.File(target, "w", libver=("v110", "v110")) as copy:
-            _copy(opened[_GROUP], copy.create_group(_GROUP), rows)
+            _copy(opened[GROUP], copy.create_group(GROUP), rows)
         fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
-    except _HDF5_ERRORS as error:
+    except HDF5_ERRORS as error:
         target.unlink(missing_ok=True)
         raise _system_error(error, target) from error
     return target
@@ -334,7 +334,7 @@ def _written(reasons: Any, count: int | None = None) -> int:
     """Return how many readouts were written to their end, of the first *count*; all where that cannot be read."""
     try:
         unwritten = reasons[:count] == _NOT_WRITTEN
-    except _HDF5_ERRORS:
+    except HDF5_ERRORS:
         return len(reasons)
     return int(np.argmax(unwritten)) if unwritten.any() else len(unwritten)
 
@@ -344,7 +344,7 @@ def _is_written(dataset: Any, begin: int, end: int) -> bool:
     try:
         where = dataset.id.get_chunk_info_by_coord((begin, *[0] * (dataset.ndim - 1)))
         dataset[begin:end]
-    except _HDF5_ERRORS:
+    except HDF5_ERRORS:
         return False
     return where.byte_offset is not None
 
@@ -369,8 +369,8 @@ def recover_readouts(part: Path, log: logging.Logger) -> Path | None:
         os.close(fd)
     h5py = load_h5py()
     with h5py.File(copy, "r") as found, h5py.File(part, "r", swmr=True) as opened:
-        count = len(found[_GROUP]["number"])
-        known = _written(opened[_GROUP]["reason"])
+        count = len(found[GROUP]["number"])
+        known = _written(opened[GROUP]["reason"])
     if count < known:
         aside = part.with_name(f".{part.name}{TORN}{time.time_ns()}")
         part.rename(aside)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rawdaq.container.file import ContainerFile
 from rawdaq.container.format.objects import Item
@@ -11,6 +11,9 @@ from rawdaq.container.reader import ContainerReader
 from rawdaq.container.sequence import describe
 from rawdaq.container.sof import SofReader
 from rawdaq.container.writer import ContainerWriter
+
+#: In what a copy says of itself: the name of the file that it was saved from.
+RECOVERED_FROM: Final = "recovered_from"
 
 
 def recover_part(part: Path, log: logging.Logger) -> Path | None:
@@ -54,7 +57,7 @@ def recover(reader: ContainerReader | SofReader, target: Path) -> Recovered:
     """
     about = reader.info.about if isinstance(reader, ContainerReader) else {}
     times = _Times()
-    about = {**about, "recovered_from": reader.path.name}
+    about = {**about, RECOVERED_FROM: reader.path.name}
     with ContainerWriter(target, about, flush_s=1e9, is_new=True, clock_ns=times) as writer:
         for item in times.of(reader):
             writer.write(item)

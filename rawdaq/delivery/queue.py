@@ -111,6 +111,14 @@ class DeliveryQueue(Generic[Item]):
         elif self.is_full:
             self._room.clear()
 
+    def set_limit(self, max_bytes: int) -> None:
+        """Hold up to *max_bytes* from now on; a wait for `room` ends when there is some."""
+        self.max_bytes = max_bytes
+        if not self.is_full:
+            self._room.set()
+        elif self.policy is _BLOCK and not self._is_ending:
+            self._room.clear()
+
     def put(self, items: Iterable[Item]) -> bool:
         """Add *items* in order; what the policy drops is counted by stream and logged once per outage.
 

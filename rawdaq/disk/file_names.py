@@ -90,3 +90,12 @@ class FileNames:
         if self.is_single:
             names = [name for name in names if name == f"{self._begin}{end}"]
         return [self.folder / name for name in sorted(names)]
+
+    def finished(self) -> list[Path]:
+        """Return the files in the folder that have such names, also renamed ones, and are not being written.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        names = os.listdir(self.folder)
+        return [self.folder / each for each in names if each.startswith(self._begin) and each.endswith(self._extension)]

@@ -134,9 +134,12 @@ class EntryEncoder:
         starts = np.array(run.starts_ns, "<i8").tobytes()
         head = _HEAD.pack(number, run.sequence, run.received_ns, quality)
         head += _COUNT.pack(len(run)) + starts
-        samples = np.ascontiguousarray(run.samples).reshape(-1).view("u1").data
+        samples = run.samples
+        if samples.strides[-1] != samples.itemsize:  # rows that can be seen as bytes
+            samples = np.ascontiguousarray(samples)
+        rows = samples.view(np.uint8)
         end_ns = _end_ns(run.starts_ns[-1], run.samples.shape[1], run.rate_hz)
-        return Entry(name, run.start_ns, max(run.start_ns, end_ns), samples, Form.RUN, facts, head)
+        return Entry(name, run.start_ns, max(run.start_ns, end_ns), rows, Form.RUN, facts, head)
 
     def _facts_of(self, item: Packet | PacketRun) -> _Facts:
         key = item.stream, item.rate_hz, item.dtype, item.marks

@@ -16,7 +16,7 @@ from rawdaq.errors import ComponentError
 _MACHINE_ID = Path("/etc/machine-id")
 
 #: The files that a runtime folder holds.
-SUFFIXES = (".pid", ".sock", ".end")
+SUFFIXES = (".pid", ".sock", ".end", ".alarms")
 
 
 def find_folders(environment: Mapping[str, str]) -> tuple[Path, Path]:

@@ -1,7 +1,7 @@
 """What is in a ring: a packet, how the store keeps it, and its bytes on the way to clients, made once for all."""
 
-import logging
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from rawdaq.errors import RawdaqError
@@ -19,7 +19,6 @@ _IN_ORDER, _REVERSED = 0, 1  # formats of entries: whether start and end are tho
 OVERHEAD_BYTES: Final = 44 + _HEAD.size
 
 _NOT_SENT: Final = b""
-_log = logging.getLogger("rawdaq.ring")
 
 
 class NewPacket(NamedTuple):
@@ -129,20 +128,24 @@ class RingPacket:
             self._as_v4 = self._v4_frame(head.format, head.subformat, self.data) if head is not None else _NOT_SENT
         return self._as_v4
 
-    def seedlink_4_as_3(self) -> bytes:
-        """Return it as miniSEED 3 for clients of SeedLink 4; empty when it cannot be that."""
+    def seedlink_4_as_3(self, failed: "Callable[[RingPacket, RawdaqError], None]") -> bytes:
+        """Return it as miniSEED 3 for clients of SeedLink 4; empty when it cannot be that.
+
+        Args:
+            failed: called with the reason when the record cannot be converted, once.
+        """
         if self._converted is None:
-            self._converted = self._convert()
+            self._converted = self._convert(failed)
         return self._converted
 
-    def _convert(self) -> bytes:
+    def _convert(self, failed: "Callable[[RingPacket, RawdaqError], None]") -> bytes:
         head = self.head
         if head is None or head.format == v4.Format.MINISEED_3:
             return self.seedlink_4()
         try:
             record = to_version_3(self.data)
         except RawdaqError as error:
-            _log.warning("packet %d of %s cannot be converted to miniSEED 3: %s", self.position, self.name, error)
+            failed(self, error)
             return _NOT_SENT
         return self._v4_frame(v4.Format.MINISEED_3, head.subformat, record)
 

@@ -5,14 +5,17 @@ import fcntl
 import logging
 import socket
 import struct
+import sys
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rawdaq.errors import RawdaqError
 from rawdaq.sockets.dialling import CONNECT_TIMEOUT_S, GOOD_S, Backoff, Connection, Dialler
@@ -21,23 +24,36 @@ from rawdaq.sockets.remedies import why_not_connected
 
 _READ_BYTES = 1 << 21  # a connection that is behind takes megabytes with one system call
 
+_KEPT_BLOCKS = 6  # so many are looked at again
+
 
 class _Memory:
     """What all connections of a thread read into, one after the other.
 
-    A small read is copied out of it; one that fills more than half of it takes it away, and the next gets a new one. So
-    nothing that was read is ever overwritten, packets that wait hold at most twice what was read with them, and a quiet
-    connection, of thousands, holds nothing.
+    A small read is copied out of it; one that fills more than half of it takes it away, and the next gets another one:
+    one that nothing refers to any more, or a new one, which the system gives page by page. So nothing that is still
+    wanted is overwritten, packets that wait hold at most twice what was read with them, and a quiet connection, of
+    thousands, holds nothing.
     """
 
     def __init__(self) -> None:
-        self.block = np.empty(_READ_BYTES, np.uint8).data  # a page that was never read into costs nothing
+        self._given: deque[npt.NDArray[np.uint8]] = deque([_new_block()], _KEPT_BLOCKS)
+        self._unused_refs = sys.getrefcount(self._given[0])
+        self.block = self._given[0].data
 
     def give_away(self, size_bytes: int) -> memoryview:
         """Return the *size_bytes* that were read, read-only; what follows is read elsewhere."""
         chunk = self.block[:size_bytes].toreadonly()
-        self.block = np.empty(_READ_BYTES, np.uint8).data
+        self._given.rotate(-1)
+        if sys.getrefcount(self._given[0]) != self._unused_refs:
+            self._given.append(_new_block())
+            self._given.rotate(1)
+        self.block = self._given[0].data
         return chunk
+
+
+def _new_block() -> npt.NDArray[np.uint8]:
+    return np.empty(_READ_BYTES, np.uint8)  # a page that was never read into costs nothing
 
 
 _of_thread = threading.local()

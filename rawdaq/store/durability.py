@@ -3,34 +3,24 @@
 A disk that refuses a sync may have dropped what it was given, and the next sync then succeeds without it.
 """
 
-import io
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from rawdaq.store.errors import DiskGone, typed_errors
 from rawdaq.store.folder import File, Folder
-from rawdaq.store.format.drafts import Piece
 from rawdaq.store.segments.segment import Segment
 
 _LARGE_BYTES = 16 << 10
+_CHUNK_BYTES = 16 << 20
 
-
-class Memory(NamedTuple):
-    """Where the bytes of a group are held.
-
-    Args:
-        data: the bytes.
-        buffer: what they are in, to be used again when they are on the disk; None: they are few.
-    """
-
-    data: bytes | memoryview
-    buffer: io.BytesIO | None
-
-
-NO_MEMORY = Memory(b"", None)
+Memory: TypeAlias = npt.NDArray[np.uint8]
+NO_MEMORY: Memory = np.empty(0, np.uint8)
 
 
 class Group(NamedTuple):
@@ -79,23 +69,23 @@ class Durability:
         self._lock = threading.Lock()  # held while the disk works
         self._state = threading.Lock()  # held for moments
         self._groups: deque[Group] = deque()
-        self._free: list[io.BytesIO] = []  # what the last sync has set free
+        self._chunk = NO_MEMORY  # what is left of it
         self._files: dict[Segment, File] = {}
         self._is_folder_changed = False
         self._must_rewrite = False
 
-    def memory(self, pieces: Iterable[Piece], size_bytes: int) -> Memory:
-        """Return *pieces* joined, where much is joined in memory that was used before.
+    def memory(self, size_bytes: int) -> Memory:
+        """Return an array of *size_bytes*; several are parts of one that is so large that it gets large pages.
 
-        New memory comes from the system page by page, which costs more than the rest of a write.
+        Memory that comes from the system in pages of 4 KB costs more than all the rest of a write.
         """
-        if size_bytes < _LARGE_BYTES:
-            return Memory(b"".join(pieces), None)
+        if not _LARGE_BYTES <= size_bytes <= _CHUNK_BYTES:
+            return np.empty(size_bytes, np.uint8)
         with self._state:
-            buffer = self._free.pop() if self._free else io.BytesIO()
-        buffer.seek(0)
-        buffer.writelines(pieces)
-        return Memory(buffer.getbuffer()[:size_bytes], buffer)
+            if self._chunk.size < size_bytes:
+                self._chunk = np.empty(_CHUNK_BYTES, np.uint8)
+            memory, self._chunk = self._chunk[:size_bytes], self._chunk[size_bytes:]
+        return memory
 
     def add(self, group: Group, new_file: File | None = None) -> None:
         """Hold what was written.
@@ -110,7 +100,7 @@ class Durability:
                 self._files[group.segment] = new_file
                 self._is_folder_changed = True
             self._groups.append(group)
-            self.waiting_bytes += len(group.memory.data)
+            self.waiting_bytes += group.memory.size
 
     def holds(self, segment: Segment) -> bool:
         """Return whether something in *segment* is not known to be on the disk."""
@@ -151,14 +141,11 @@ class Durability:
     def _forget(self, groups: list[Group]) -> None:
         """Hold nothing more of what is on the disk, but the file that is written."""
         with self._state:
-            self._free.clear()
             for group in groups:
                 self._groups.popleft()
-                data, buffer = group.memory
-                self.waiting_bytes -= len(data)
-                if buffer is not None and isinstance(data, memoryview):
-                    data.release()
-                    self._free.append(buffer)
+                self.waiting_bytes -= group.memory.size
+            if not self._groups:
+                self._chunk = NO_MEMORY
             self._keep({groups[-1].segment, *(group.segment for group in self._groups)})
         self.position, self.limit, self.synced_ns = groups[-1].position, groups[-1].limit, self._clock()
 

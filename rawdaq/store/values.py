@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from rawdaq.times import to_iso
 
@@ -12,6 +15,10 @@ MAX_FACTS_BYTES = 4096
 MAX_FORMAT = 255
 
 
+#: What is written: bytes, or an array of bytes of two dimensions.
+Content: TypeAlias = bytes | memoryview | npt.NDArray[np.uint8]
+
+
 class Entry(NamedTuple):
     """What is appended: a body that the store does not look into, its stream and its time.
 
@@ -19,7 +26,7 @@ class Entry(NamedTuple):
         stream: the name of the stream, up to 255 bytes as UTF-8.
         start_ns: its first instant.
         end_ns: its last instant, not before the first.
-        body: the content, bytes one after the other.
+        body: the content: bytes one after the other, or rows of bytes of an array, which need not be.
         format: a number from 0 to 255 that says how to read the body.
         facts: what does not change from entry to entry; kept once per segment and stream, not with each entry.
         head: what the content begins with, where it is in two pieces: they are joined when they are written.
@@ -28,7 +35,7 @@ class Entry(NamedTuple):
     stream: str
     start_ns: int
     end_ns: int
-    body: bytes | memoryview
+    body: Content
     format: int = 0
     facts: bytes = b""
     head: bytes = b""
@@ -36,7 +43,8 @@ class Entry(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """How long the content is."""
-        return len(self.head) + len(self.body)
+        body = self.body
+        return len(self.head) + (len(body) if isinstance(body, bytes) else body.nbytes)
 
 
 class Stored(NamedTuple):

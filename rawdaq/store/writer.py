@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue
@@ -12,7 +13,7 @@ from rawdaq.store.durability import Durability, Group
 from rawdaq.store.errors import DiskFull, DiskGone, typed_errors, unavailable
 from rawdaq.store.folder import File, Folder
 from rawdaq.store.format.control import Boot, pack_limit
-from rawdaq.store.format.drafts import Draft, Piece
+from rawdaq.store.format.drafts import Draft
 from rawdaq.store.format.frames import Kind
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.segment import ENDLESS, Segment
@@ -183,20 +184,15 @@ class Writer:
         place = self._place
         if place is not None and not self._skips:
             draft = self._draft(place.table, entries, cursors, limit)
-            headers, pieces = draft.close()
-            if place.offset + sum(map(len, pieces)) <= self._segment_bytes:
+            if place.offset + draft.size_bytes <= self._segment_bytes:
                 self._remove_begun()
-                self._put(place, draft, headers, pieces, limit)
+                self._put(place, [draft], limit)
                 self._parts.book.written(cursors)
                 return
             if place.segment.first == self.next_position:  # nothing in it uses up a position: no two files of one name
                 self.next_position += 1
         place = self._fresh = self._fresh or self._begin(bool(entries))
-        head = self._head(limit)
-        draft = self._draft(place.table, entries, cursors, 0)
-        headers, pieces = draft.close()
-        head_headers, head_pieces = head.close()
-        self._put(place, draft, head_headers + headers, head_pieces + pieces, limit)
+        self._put(place, [self._head(limit), self._draft(place.table, entries, cursors, 0)], limit)
         self._fresh = self._begun = None
         self._skips = False
         self._parts.book.written(cursors)
@@ -244,15 +240,17 @@ class Writer:
                 self._parts.folder.retire(self._begun)
             self._fresh = self._begun = None
 
-    def _put(self, place: Place, draft: Draft, headers: bytes, pieces: Sequence[Piece], limit: int) -> None:
-        """Write *pieces*; when that has worked, let them be read."""
-        durability, catalog = self._parts.durability, self._parts.catalog
-        size = sum(map(len, pieces))
+    def _put(self, place: Place, drafts: Sequence[Draft], limit: int) -> None:
+        """Write *drafts*; when that has worked, let them be read."""
+        durability, catalog, draft = self._parts.durability, self._parts.catalog, drafts[-1]
+        size = sum(each.size_bytes for each in drafts)
         if size > MAX_GROUP_BYTES:
             raise InvalidValue(f"group of {size} bytes, limit is {MAX_GROUP_BYTES}")
         if durability.waiting_bytes and durability.waiting_bytes + size > _MAX_WAITING_BYTES:
             durability.sync()
-        memory = durability.memory(pieces, size)
+        memory, headers = durability.memory(size), b""
+        for each, at in zip(drafts, accumulate((each.size_bytes for each in drafts), initial=0), strict=False):
+            headers += each.write(memory[at : at + each.size_bytes])
         self._write_bytes(place, memory.data)
         for declared in draft.declared:
             place.table.declare(declared)
@@ -272,7 +270,7 @@ class Writer:
         self.next_position = self._previous_end = draft.position
         catalog.end = End(place.segment, self._place.offset, draft.position, draft.position)
 
-    def _write_bytes(self, place: Place, data: Piece) -> None:
+    def _write_bytes(self, place: Place, data: memoryview) -> None:
         """Write *data*; when that fails, clean up behind it, and see whether it failed because the folder has gone."""
         try:
             if self._is_torn:

@@ -15,9 +15,11 @@ import pytest
 
 from rawdaq.control.jsonl import build, read_configuration
 from rawdaq.errors import InvalidValue
+from tests import forks
 from tests.datalink_links import serving
 from tests.datalink_server import Server
-from tests.helpers import DEADLINE_S, command, environment, run_cli, wait_for
+from tests.forks import run_cli
+from tests.helpers import DEADLINE_S, environment, wait_for
 
 
 def configuration(
@@ -33,15 +35,25 @@ def configuration(
 
 
 @contextmanager
-def archiving(words: list[str]) -> Generator["subprocess.Popen[bytes]"]:
-    """Run an archiver; interrupt it at the end."""
-    process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE)
-    try:
+def archiving_as_they_do(file: Path) -> Generator[None]:
+    """Run the original; interrupt it at the end."""
+    words = [sys.executable, "-m", "simpledali.dali2jsonl", "-c", str(file)]
+    with subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE) as process:
+        try:
+            yield
+            process.send_signal(signal.SIGINT)
+            process.wait(DEADLINE_S)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@contextmanager
+def archiving(file: Path, *words: str) -> Generator[forks.Process]:
+    """Run our archiver; interrupt it at the end."""
+    with forks.start_cli(["rawdaq-jsonl", "-c", str(file), *words]) as process:
         yield process
         process.send_signal(signal.SIGINT)
-        process.wait(DEADLINE_S)
-    finally:
-        process.kill()
         process.communicate()
 
 
@@ -70,9 +82,7 @@ def test_the_files_are_those_of_dali2jsonl_line_by_line(tmp_path: Path) -> None:
     with serving(capacity=5000, packet_size=4096) as (server, _):
         for folder in (theirs, ours):
             folder.mkdir()
-        their_words = [sys.executable, "-m", "simpledali.dali2jsonl", "-c", str(configuration(theirs, server))]
-        our_words = command("rawdaq-jsonl", "-c", str(configuration(ours, server)), "-v")
-        with archiving(their_words), archiving(our_words):
+        with archiving_as_they_do(configuration(theirs, server)), archiving(configuration(ours, server), "-v"):
             wait_for(lambda: sum(session.is_streaming for session in server.sessions) == 2)
             fill(server, 500)
             wait_for(lambda: sum(map(len, content(theirs).values())) > 100)
@@ -89,13 +99,11 @@ def test_earliest_misses_nothing_and_a_restart_repeats_nothing(tmp_path: Path) -
     path = tmp_path / "out" / "all.jsonl"
     with serving(capacity=5000, packet_size=4096) as (server, _):
         more = "programname='me'\nusername='myself'\nprocessid=7\narchitecture='pc'"
-        words = command(
-            "rawdaq-jsonl", "-c", str(configuration(tmp_path, server, more, pattern="all.jsonl")), "--earliest"
-        )
+        file = configuration(tmp_path, server, more, pattern="all.jsonl")
         for end, is_killed in ((10, False), (20, True), (30, False)):
             for at in range(end - 10, end):
                 server.put("XX_A__LOG/JSON", at, at, b"%d" % at)
-            with archiving(words) as process:
+            with archiving(file, "--earliest") as process:
                 wait_for(partial(has_lines, path, end))
                 if is_killed:
                     process.kill()

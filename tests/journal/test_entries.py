@@ -29,7 +29,7 @@ marks = st.none() | st.builds(Marks, st.integers(0, 4), st.integers(0, 255), st.
 
 
 def stored(entry: Entry, position: int = 7) -> Stored:
-    body = entry.head + entry.body
+    body = entry.head + (entry.body.tobytes() if isinstance(entry.body, np.ndarray) else bytes(entry.body))
     return Stored(position, entry.stream, entry.start_ns, entry.end_ns, body, entry.format, entry.facts)
 
 

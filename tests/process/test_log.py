@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rawdaq.process import log
 from rawdaq.process.log import LineFormatter
-from tests.helpers import environment
+from tests import forks
 
 
 def _record(text: str, *args: object) -> logging.LogRecord:
@@ -19,10 +21,15 @@ def _record(text: str, *args: object) -> logging.LogRecord:
 
 def _run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run *code* in a process of its own: logging belongs to the whole process."""
-    command = [sys.executable, "-c", f"import logging, os, sys\nfrom rawdaq.process import log\n{code}"]
-    return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=True
-    )
+
+    def main() -> int:
+        os.chdir(folder)
+        exec(code, {"log": log, "logging": logging, "os": os, "sys": sys})
+        return 0
+
+    done = forks.run(main)
+    done.check_returncode()
+    return done
 
 
 def test_a_line_has_utc_time_level_logger_and_text() -> None:
@@ -167,7 +174,10 @@ def test_while_the_system_log_is_away_lines_go_to_standard_error(tmp_path: Path)
 
 
 def test_warnings_of_the_interpreter_become_log_lines(tmp_path: Path) -> None:
-    done = _run("import warnings\nlog.configure('INFO')\nwarnings.warn('old thing')\n", tmp_path)
+    done = _run(
+        "import warnings\nwarnings.simplefilter('default')\nlog.configure('INFO')\nwarnings.warn('old thing')\n",
+        tmp_path,
+    )
     assert "WARNING py.warnings" in done.stderr
     assert "old thing" in done.stderr
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.ring import tail
 from rawdaq.ring.packets import NewPacket, RingPacket
 from rawdaq.ring.ring import WriteFailed
@@ -297,7 +297,11 @@ async def test_writers_of_more_than_waits_at_most_get_room_when_some_of_it_is_wr
         assert not one.is_full
 
 
+def _unexpected(packet: RingPacket, error: RawdaqError) -> None:
+    raise error
+
+
 @pytest.mark.parametrize("data", [record(0) + bytes(512), record(0)[:-1]])
 def test_what_is_not_one_whole_record_is_sent_to_nobody_by_seedlink(data: bytes) -> None:
     odd = RingPacket(7, name(STREAMS[0]), 0, 0, 0, data)
-    assert (odd.head, odd.seedlink_3(), odd.seedlink_4(), odd.seedlink_4_as_3()) == (None, b"", b"", b"")
+    assert (odd.head, odd.seedlink_3(), odd.seedlink_4(), odd.seedlink_4_as_3(_unexpected)) == (None, b"", b"", b"")

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator
 
+import numpy as np
 import pytest
 
 from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol, waiting_bytes
@@ -166,3 +168,22 @@ async def test_a_read_that_fills_half_of_the_memory_takes_it_away_and_a_small_on
     assert [isinstance(chunk, bytes) for chunk in chunks] == [True, False, True, False, True]
     assert all(set(chunk) == {index} for index, chunk in enumerate(chunks))
     assert all(memoryview(chunk).readonly for chunk in chunks)
+
+
+async def test_memory_that_nothing_refers_to_any_more_is_read_into_again() -> None:
+    held: deque[memoryview] = deque(maxlen=2)
+    seen: set[int] = set()
+
+    class Keeper(DialledProtocol):
+        def received(self, chunk: bytes | memoryview) -> None:
+            held.append(memoryview(chunk)[10:])
+
+    protocol = Keeper()
+    for index in range(20):
+        buffer = protocol.get_buffer(-1)
+        buffer[:] = bytes([index]) * len(buffer)
+        seen.add(np.frombuffer(buffer, np.uint8).ctypes.data)
+        del buffer
+        protocol.buffer_updated(len(protocol.get_buffer(-1)))
+        assert [each[-1] for each in held] == list(range(max(0, index - 1), index + 1))
+    assert len(seen) < 10

@@ -1,5 +1,6 @@
 """Readouts as their messages have them: what is checked before it goes into a file."""
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ REASONS: Final = ("complete", "active", "timer", "newer", "full", "epoch", "stop
 LATE: Final = 0x80
 
 _TYPES: Final = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_NUMBERS: Final = struct.Struct("<QIqqB")
 _MAX_SLOTS: Final = 1 << 16
 _MAX_ROW_BYTES: Final = 1 << 28
 
@@ -62,6 +64,22 @@ class Readout(NamedTuple):
     values: npt.NDArray[Any]
     numbers: tuple[int, int, int, int, int]
     names: Sequence[str]
+
+
+def readout_identity(
+    topic: str, numbers: Sequence[int], slots: Sequence[int] | npt.NDArray[Any], values: npt.NDArray[Any]
+) -> bytes:
+    """Return bytes that two readouts share only where a file holds the same of both.
+
+    Args:
+        topic: of the message.
+        numbers: as `Readout.numbers`.
+        slots: those that are there.
+        values: of these.
+    """
+    words = np.asarray(slots, "<u4").tobytes()
+    little = np.asarray(values, values.dtype.newbyteorder("<"))
+    return b"".join((topic.encode(), b"\0", _NUMBERS.pack(*numbers), words, little.tobytes()))
 
 
 def read_readout(message: Message) -> Readout:

@@ -35,9 +35,12 @@ from rawdaq.store.store import SEGMENT_BYTES, Store
 from rawdaq.store.values import Entry, Report, Stored
 from rawdaq.times import NS_PER_DAY, to_iso
 
-#: What waits to be written; more is only there while the disk does not take it.
+#: What waits to be written; it is read from the device no earlier, so that it is still in the processor's cache then.
 _MAX_PACKETS = 100_000
-_MAX_BYTES = 32_000_000
+_MAX_BYTES = 4_000_000
+#: What may wait while the disk takes nothing, for so long that a device would notice.
+_MAX_STALLED_BYTES = 32_000_000
+_STALLED_S = 0.05
 #: Of one group: what is written together is in memory twice.
 _GROUP_BYTES = 1_000_000
 _GATHER_S = 0.002
@@ -239,6 +242,7 @@ class Journal:
     async def _append(self, entries: Sequence[Entry]) -> range:
         """Return the positions of *entries* when they are written, however long the disk or a full journal takes."""
         backoff = Backoff(0.1, _RETRY_MAX_S)
+        stalled = asyncio.get_running_loop().call_later(_STALLED_S, self.queue.set_limit, _MAX_STALLED_BYTES)
         while True:
             try:
                 positions = await self.store.append(entries)
@@ -249,6 +253,9 @@ class Journal:
                 if self._outage.is_on:
                     self._log.warning("the journal takes data again after %.1f s", self._outage.elapsed_s)
                     self._outage.clear()
+                stalled.cancel()
+                if self.queue.max_bytes != _MAX_BYTES:
+                    self.queue.set_limit(_MAX_BYTES)
                 return positions
             await asyncio.sleep(backoff.next_s())
 

@@ -85,7 +85,7 @@ class RingService:
         self._tls = tls
         self._rules, self._log, self._clock = rules, log, clock
         self._serving: Serving | None = None
-        self._seedlink_views, self._datalink_views = SeedLinkViews(), DataLinkViews()
+        self._seedlink_views, self._datalink_views = SeedLinkViews(log), DataLinkViews()
         self._ports: list[Port] = []
         self._pages: set[asyncio.Task[None]] = set()
 
@@ -196,6 +196,7 @@ class RingService:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_CHECK_S)
+            self._seedlink_views.unconverted.check()
             for peer in list(serving.peers):
                 peer.check(loop.time(), self._clock())
 
@@ -217,6 +218,7 @@ class RingService:
             await self._end_clients(serving)
             serving.sender.close()
             serving.refusals.log(at_once=True)
+            self._seedlink_views.unconverted.check(at_once=True)
         self._ports.clear()
         self._serving = None
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rawdaq.control.alarms.conditions import CONDITIONS
-from rawdaq.control.alarms.engine import Alarm, Change, Engine
+from rawdaq.control.alarms.engine import Alarm, Change, Engine, Told
 from rawdaq.control.alarms.settings import RuleSettings
 from rawdaq.control.health.problem import Row
 from rawdaq.times import NS_PER_S
@@ -52,6 +52,39 @@ def test_an_alarm_is_raised_after_a_time_and_cleared_after_another() -> None:
     assert bench.changes(59, late(10)) == []
     assert bench.changes(1, late(10)) == ["cleared"]
     assert bench.engine.raised == 0
+
+
+def test_what_was_told_outlives_an_engine() -> None:
+    first = Bench(raise_after_s=0, clear_after_s=5, remind_every_s=100)
+    (alarm,) = first.step(0, late(11))
+    (told,) = first.engine.told()
+    assert (told.subject, told.since_ns, told.told_ns) == ("XX.A..HHZ", NOW_NS, NOW_NS)
+    second = Bench(raise_after_s=0, clear_after_s=5, remind_every_s=100)
+    second.engine.restore([told], second.now_s + 60, NOW_NS + 60 * NS_PER_S)
+    assert second.changes(99, late(11)) == []
+    (lasts,) = second.step(1, late(11))
+    assert (lasts.change, lasts.since_ns) == (Change.LASTS, alarm.since_ns)
+    assert second.changes(1, late(1)) == []
+    assert second.changes(5, late(1)) == ["cleared"]
+    assert second.engine.told() == []
+
+
+def test_what_is_not_told_yet_is_told_by_the_next_engine() -> None:
+    bench = Bench(raise_after_s=0, clear_after_s=0)
+    raised = bench.step(0, late(11))
+    assert bench.engine.told(raised) == []
+    told = bench.engine.told()
+    cleared = bench.step(1, late(1))
+    assert bench.engine.told() == []
+    assert bench.engine.told(cleared) == told
+
+
+def test_a_rule_that_has_become_another_one_or_is_gone_knows_nothing_of_before() -> None:
+    bench = Bench(raise_after_s=0)
+    told = [Told("r", "no_data", KEY, "", NOW_NS, NOW_NS), Told("gone", "latency_s", KEY, "XX.A..HHZ", NOW_NS, NOW_NS)]
+    bench.engine.restore(told, bench.now_s, NOW_NS)
+    assert bench.engine.raised == 0
+    assert bench.changes(0, late(11)) == ["raised"]
 
 
 def test_what_is_bad_for_a_moment_is_not_told() -> None:

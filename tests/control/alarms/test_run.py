@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rawdaq.control.alarms import outlet as outlets
+from rawdaq.control.alarms.memory import Memory
 from rawdaq.control.alarms.notice import Notice
 from rawdaq.control.alarms.outlet import Outlet
 from rawdaq.control.alarms.run import Watch
@@ -152,7 +153,8 @@ class Bench:
         }
         targets = {name: LogTarget(kind="log") for name in self.told}
         file = AlarmFile(tmp_path / "alarms.yaml", GeneralSettings(check_every_s=0.1), rules, targets)
-        self.watch = Watch(file, self.ask, self._outlet)
+        self.memory = Memory(tmp_path / "memory.alarms")
+        self.watch = Watch(file, self.ask, self._outlet, self.memory)
 
     def _outlet(
         self, name: str, target: Target, machine: str, log: logging.Logger, fail: Callable[[Outlet, str], None]
@@ -216,6 +218,56 @@ async def test_a_watch_that_sees_nothing_says_so_once(tmp_path: Path, caplog: py
     assert "components can be asked again" in caplog.text
 
 
+async def test_another_watch_does_not_repeat_what_was_told_and_clears_it(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.show(11.0, 800)
+    async with first.running():
+        await until(lambda: first.told["good"].texts and len(first.told["bad"].texts) == 2)
+    second = Bench(tmp_path)
+    second.show(1.0, 800)
+    async with second.running():
+        await until(lambda: second.told["good"].texts and second.told["bad"].texts)
+    for told in second.told.values():
+        assert [(each.change, each.rule) for notice in told.notices for each in notice.alarms] == [("cleared", "late")]
+
+
+async def test_another_watch_tells_what_a_target_has_not_got(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.show(11.0, 800)
+    first.told["bad"].error = TargetFailed("the line is dead")
+    async with first.running():
+        await until(lambda: first.told["good"].texts and first.told["bad"].attempts)
+    assert first.memory.load() == []
+    second = Bench(tmp_path)
+    second.show(11.0, 800)
+    async with second.running():
+        await until(lambda: len(second.told["bad"].texts) == 2)
+
+
+async def test_a_clear_that_a_target_has_not_got_comes_from_the_next_watch(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.show(11.0)
+    async with first.running():
+        await until(lambda: first.told["good"].texts and first.told["bad"].texts)
+        first.told["bad"].error = TargetFailed("the line is dead")
+        first.show(1.0)
+        await until(lambda: len(first.told["good"].texts) == 2 and first.told["bad"].attempts > 1)
+    second = Bench(tmp_path)
+    second.show(1.0)
+    async with second.running():
+        await until(lambda: second.told["bad"].texts)
+    assert [each.change for notice in second.told["bad"].notices for each in notice.alarms] == ["cleared"]
+
+
+async def test_when_a_target_has_lost_alarms_another_watch_tells_all(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.show(11.0)
+    async with first.running():
+        await until(lambda: first.told["good"].texts and first.told["bad"].texts)
+        first.watch.outlets["bad"]._missing = 1
+    assert first.memory.load() == []
+
+
 async def test_a_bug_in_a_target_ends_the_watch(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.told["good"].error = KeyError("a bug")
@@ -238,7 +290,7 @@ def test_a_component_that_is_killed_is_told_to_a_web_server_and_its_cure_too(
 ) -> None:
     monkeypatch.setattr(rows, "_STATUS_TIMEOUT_S", 0.3)
     with web() as server:
-        _alarms(station, server.url)
+        memory = Memory.of(runtime.folder, _alarms(station, server.url))
         assert said.run("start", "all")[0] == 0
         assert said.run("alarms", "list")[:2] == (0, "down  problem_number, tells chat: nothing is bad now\n")
         with forks.start_cli(["control-rawdaq", "alarms", "run"]) as watch:
@@ -248,8 +300,14 @@ def test_a_component_that_is_killed_is_told_to_a_web_server_and_its_cure_too(
             said.run("send", "Main", "break")
             os.waitpid(running.pid, 0)
             wait_for(lambda: len(server.posted) == 1)
+            wait_for(memory.load)
+            watch.terminate()
+            assert watch.wait() == 0
+        with forks.start_cli(["control-rawdaq", "alarms", "run"]) as watch:
+            wait_for(lambda: "watching 1 rules" in watch.stderr.readline())
             assert said.run("start", "all")[0] == 0
             wait_for(lambda: len(server.posted) == 2)
+            wait_for(lambda: not memory.load())  # it knows that this one was told
             watch.terminate()
             assert watch.wait() == 0
     raised, cleared = (json.loads(body)["alarms"] for _, _, body in server.posted)

@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -241,6 +242,14 @@ async def test_stream_that_miniseed_cannot_name_is_reported_once(tmp_path: Path)
     assert path.read_bytes() == b""
 
 
+@pytest.fixture(scope="module")
+def drawing() -> None:
+    """Load here, and once, what processes that draw load: they are forks of this one."""
+    import_module("obspy")
+    import_module("matplotlib.pyplot")
+
+
+@pytest.mark.usefixtures("drawing")
 async def test_picture_is_drawn_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "live.png"
     _, _, status = await dump([packet(index, sequence=index) for index in range(3)], "--plot", str(path))
@@ -248,6 +257,7 @@ async def test_picture_is_drawn_at_the_end(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("drawing")
 def test_picture_of_nothing_fails(tmp_path: Path) -> None:
     result = run_cli(
         ["rawdaq-dump", "--connect", "tcp://127.0.0.1:1", "--seconds", "0.1", "--plot", str(tmp_path / "x.png")]
@@ -256,6 +266,7 @@ def test_picture_of_nothing_fails(tmp_path: Path) -> None:
     assert result.stderr.endswith("x.png is not drawn: nothing arrived\n")
 
 
+@pytest.mark.usefixtures("drawing")
 @pytest.mark.parametrize("option", ["--write", "--plot"])
 def test_file_that_cannot_be_written_fails_at_once(tmp_path: Path, option: str) -> None:
     path = tmp_path / "absent" / "live.png"
@@ -353,10 +364,14 @@ def test_wrong_option_ends_with_status_2(args: list[str], text: str) -> None:
 
 
 def test_help_shows_every_option_and_loads_nothing_slow() -> None:
-    module = [sys.executable, "-m", "rawdaq.control.dump.command", "--help"]
-    text = subprocess.run(module, env=environment(), capture_output=True, text=True, timeout=60, check=True).stdout
+    code = (
+        "import sys, rawdaq.control.dump.command as command\n"
+        "command.main(['--help'], standalone_mode=False)\n"
+        "print({'zmq', 'rich', 'pymseed', 'obspy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
     options = ("--connect", "--stream", "--count", "--seconds", "--json", "--samples", "--stats", "--write", "--plot")
-    assert [option for option in options if option not in text] == []
-    code = "import sys, rawdaq.control.dump.command; print({'zmq', 'rich', 'pymseed', 'obspy'} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60)
-    assert loaded.stdout.strip() == "set()"
+    assert [option for option in options if option not in done.stdout] == []
+    assert done.stdout.splitlines()[-1] == "set()"

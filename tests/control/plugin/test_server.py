@@ -1,4 +1,7 @@
-"""rawdaq-plugin as SeedLink runs it: by bash, with descriptor 63 and the plugin's name at the end."""
+"""rawdaq-plugin as SeedLink runs it: by bash, with descriptor 63 and the plugin's name at the end.
+
+Where it does not matter who started it, it is a fork of the test's own process.
+"""
 
 import json
 import os
@@ -20,6 +23,7 @@ from tests.seedlink_server import (
     RATE_HZ,
     SIZE,
     Server,
+    forked,
     noise,
     packets,
     playing,
@@ -73,7 +77,7 @@ def test_a_server_that_stops_reading_under_load_gets_every_sample_once_and_in_or
 
     with device(play) as port:
         file = write_station(tmp_path, port, ", queue_packets: 20")
-        with seedlink("--config", str(file), "--component", "One") as server:
+        with forked("--config", str(file), "--component", "One") as server:
             wait_for(lambda: server.waiting_bytes > NEARLY_FULL_BYTES)
             wait_for(lambda: sent > 200)
             arrived = server.take_samples(len(samples))
@@ -88,7 +92,7 @@ def test_several_components_share_the_process_and_the_pipe(tmp_path: Path) -> No
     with device(playing(packets(1, data[0]))) as first, device(playing(packets(1, data[1]))) as other:
         second = f"Two:\n  Receiver: {{class: RawReceiver, port: {other}, channels: {{1: HHN}}}}\n  Publishers:\n"
         second += "    seedlink: {class: SeedLinkPluginPublisher, flush_after_s: 0.05}\n"
-        with seedlink("--config", str(write_station(tmp_path, first, second=second))) as server:
+        with forked("--config", str(write_station(tmp_path, first, second=second))) as server:
             arrived = server.take_samples(400 * SIZE)
             server.process.terminate()
             status, said = server.end()
@@ -127,7 +131,7 @@ def test_a_device_that_goes_away_does_not_end_it() -> None:
         if session.number == 2:
             await session.until_closed()
 
-    with device(play) as port, seedlink(*short(port, "-r", "0", "--log-level", "DEBUG")) as server:
+    with device(play) as port, forked(*short(port, "-r", "0", "--log-level", "DEBUG")) as server:
         assert server.take_samples(6 * SIZE)["XX.DEMO.00.HHZ"].tolist() == samples.tolist()
         server.process.terminate()
         status, said = server.end()
@@ -139,7 +143,7 @@ def test_a_device_that_goes_away_does_not_end_it() -> None:
 def test_a_server_that_never_reads_again_does_not_keep_it_alive(tmp_path: Path) -> None:
     with device(playing(packets(1, noise(1500 * SIZE)))) as port:
         file = write_station(tmp_path, port, second="  Daemon: {stop_timeout_s: 0.2}\n")
-        with seedlink("--config", str(file)) as server:
+        with forked("--config", str(file)) as server:
             wait_for(lambda: server.waiting_bytes > NEARLY_FULL_BYTES)
             server.process.terminate()
             status, said = server.end()
@@ -153,7 +157,7 @@ def test_a_closed_pipe_ends_it_also_while_nothing_is_to_be_written() -> None:
         await session.handshake({1: Described(str(RATE_HZ))})
         await session.until_closed()
 
-    with device(play) as port, seedlink(*short(port)) as server:
+    with device(play) as port, forked(*short(port)) as server:
         assert server.process.stderr is not None
         wait_for(lambda: "the device sends" in server.process.stderr.readline())  # type: ignore[union-attr]
         server.close()
@@ -184,7 +188,7 @@ def test_a_plugin_waits_for_its_predecessor_that_is_just_stopping(runtime_dir: P
     (settings,) = config.load(write_station(tmp_path, 9)).components
     with ExitStack() as predecessor:
         predecessor.enter_context(_hold(runtime_dir, settings.key))
-        with seedlink("--config", str(settings.file)) as server:
+        with forked("--config", str(settings.file)) as server:
             assert server.process.stderr is not None
             waiting = f"waiting for the process {os.getpid()}, which still runs it, to end"
             wait_for(lambda: waiting in server.process.stderr.readline())  # type: ignore[union-attr]

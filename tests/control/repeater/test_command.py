@@ -15,9 +15,12 @@ import pytest
 import zmq
 from click.testing import CliRunner
 
+from rawdaq.control.processes import children
 from rawdaq.control.repeater import command
+from tests import forks
 from tests.control.repeater.repeaters import WRITER, file_content, send, source
-from tests.helpers import run_cli, start_cli, wait_for
+from tests.forks import run_cli
+from tests.helpers import start_cli, wait_for
 
 
 def changes(*args: str) -> dict[str, Any]:
@@ -76,16 +79,27 @@ def test_without_options_nothing_is_said() -> None:
 
 
 @contextmanager
-def running(*args: str) -> Generator[subprocess.Popen[str]]:
-    process = start_cli(["control-rawdaq", "repeater", *args])
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+def running(*args: str) -> Generator[forks.Process]:
+    with forks.start_cli(["control-rawdaq", "repeater", *args]) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
 
 
-def logged(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+@contextmanager
+def interpreting(*args: str) -> Generator["subprocess.Popen[str]"]:
+    """Do what `running` does, with an interpreter of its own."""
+    with start_cli(["control-rawdaq", "repeater", *args]) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+
+
+def logged(process: "subprocess.Popen[str] | forks.Process", pattern: str) -> re.Match[str]:
     """Return the first match in the lines that come."""
     assert process.stderr is not None
     for line in process.stderr:
@@ -101,7 +115,7 @@ def test_a_repeater_is_driven_from_outside_with_a_token(context: Any, tmp_path: 
     with source(context) as (sender, address):
         (tmp_path / "beam.json").write_text(json.dumps(file_content(address)))
         options = ["--config-file", str(tmp_path / "beam.json"), "--port", "0", "--token-file", str(token)]
-        with running(*options) as process:
+        with interpreting(*options) as process:
             url = logged(process, r"serving REST on (\S+)")[1]
             assert httpx.get(f"{url}/get_state").status_code == 401
             with httpx.Client(base_url=url, headers={"Authorization": "Bearer secret"}) as http:
@@ -154,8 +168,8 @@ def test_a_token_file_must_be_ours_alone(mode: int, content: str | None, text: s
     if content is not None:
         token.write_text(content)
         token.chmod(mode)
-    with pytest.raises(click.UsageError, match=text):
-        command._token(token)
+    done = run_cli(["control-rawdaq", "repeater", "--token-file", str(token)])
+    assert (done.returncode, text in done.stderr) == (2, True)
 
 
 def test_without_rest_a_writer_output_cannot_run(tmp_path: Path) -> None:
@@ -178,8 +192,9 @@ Repeater:
 
 
 def test_the_same_outputs_in_a_station_file_run_like_any_component(
-    context: Any, tmp_path: Path, runtime_dir: Path
+    context: Any, tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(children, "spawn", forks.spawn)
     with source(context) as (sender, address):
         file = tmp_path / "station.yaml"
         file.write_text(STATION.format(address=address))

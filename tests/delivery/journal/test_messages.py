@@ -23,7 +23,7 @@ class MustKeepMessages(MustKeep):
 
 
 def stored(entry: Entry) -> Stored:
-    body = entry.head + entry.body
+    body = entry.head + bytes(entry.body)
     return Stored(7, entry.stream, entry.start_ns, entry.end_ns, body, entry.format, entry.facts)
 
 
@@ -36,7 +36,7 @@ def test_a_message_comes_back_as_it_was() -> None:
 
 def test_an_entry_that_is_no_message_is_refused() -> None:
     entry = EntryEncoder().encode(MESSAGES[0], 0, 5)
-    whole = entry.head + entry.body
+    whole = entry.head + bytes(entry.body)
     a_list = whole[:25] + b"\3\0\0\0[1]"
     for body in (whole[:20], whole[:27], whole.replace(b'{"rawdaq"', b'["rawdaq"'), a_list):
         with pytest.raises(EntryUnreadable):

@@ -13,9 +13,10 @@ from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
 from rawdaq.publisher import CursorMarks, OverflowPolicy, PublisherUnavailable
+from rawdaq.store.async_store import AsyncStore
 from rawdaq.times import NS_PER_DAY
 from tests.fanouts import HHN, LOG, Keeper
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.journals import MustKeep, journalled
 from tests.makers import STREAM, packet
 from tests.store.faults import FaultyDisk
@@ -273,3 +274,27 @@ async def test_status_says_how_much_there_is_and_how_far_each_publisher_is(
         assert status["cursors"]["slow"]["behind_s"] == pytest.approx(9.99)
         slow.gate.set()
     assert status_of(fanout) == {"path": str(tmp_path), "is_open": False}
+
+
+async def test_more_may_wait_while_the_disk_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.delivery.journal.journal._MAX_BYTES", 2000)
+    monkeypatch.setattr("rawdaq.delivery.journal.journal._STALLED_S", 0.01)
+    gate, append = asyncio.Event(), AsyncStore.append
+
+    async def append_later(self: AsyncStore, *arguments: Any) -> range:
+        await gate.wait()
+        return await append(self, *arguments)
+
+    monkeypatch.setattr(AsyncStore, "append", append_later)
+    archive = MustKeep("archive")
+    async with journalled(tmp_path, [archive]) as fanout:
+        assert fanout.journal is not None
+        queue = fanout.journal.queue
+        rooms = [fanout.put([packet(index)]) for index in range(10)]
+        assert not all(rooms)
+        await asyncio.wait_for(fanout.room(), DEADLINE_S)
+        rooms = [fanout.put([packet(index)]) for index in range(10, 20)]
+        assert all(rooms)
+        gate.set()
+        await until(lambda: len(archive.kept) == 20)
+        await until(lambda: queue.max_bytes == 2000)

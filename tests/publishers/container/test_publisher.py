@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from rawdaq.archive.found_objects import ObjectMark
 from rawdaq.container import ContainerReader
 from rawdaq.container.format.objects import Item
+from rawdaq.container.repair import recover
 from rawdaq.disk.rotation import Rotation
 from rawdaq.errors import ComponentError
 from rawdaq.messages.message import Message
-from rawdaq.publisher import PublisherUnavailable
+from rawdaq.publisher import CursorMarks, PublisherUnavailable
 from rawdaq.publishers.container import ContainerPublisher
 from tests import forks
 from tests.container.files import ITEMS, MULTIPART, Clock, event, same, written
@@ -226,3 +228,77 @@ def test_a_killed_process_loses_nothing_that_was_delivered(tmp_path: Path, after
     assert len(found) >= 7 * told.stat().st_size
     assert found == [packet(number, 10) for number in range(len(found))]
     assert not [*folder.glob("*.part")]
+
+
+class Marks:
+    """What a journal keeps for a publisher."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, bytes] = {}
+
+    def remember(self, marks: CursorMarks) -> None:
+        self.kept |= marks
+
+    @property
+    def number(self) -> int:
+        mark = ObjectMark.unpack(self.kept)
+        assert mark is not None
+        return mark.number
+
+
+async def test_the_mark_of_a_batch_that_is_not_whole_is_that_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, marks = Disk(tmp_path, monkeypatch), Marks()
+    publisher = await opened(tmp_path, block_kb=1, compression="none")
+    assert await publisher.recover({}, marks.remember) is None
+    assert marks.number == 0
+    await publisher.deliver([b"one"])
+    disk.room_bytes = 2000
+    with pytest.raises(PublisherUnavailable) as caught:
+        await publisher.deliver([bytes([number]) * 700 for number in range(5)])
+    assert caught.value.delivered > 0
+    marks.remember(await publisher.settled(at_once=True))
+    assert marks.number == 1
+    disk.room_bytes = None
+    await publisher.deliver([bytes([number]) * 700 for number in range(caught.value.delivered, 5)])
+    marks.remember(await publisher.settled(at_once=True))
+    assert marks.number == 6
+    await publisher.aclose()
+
+
+async def test_what_is_left_of_a_damaged_file_is_recognised_and_a_saved_copy_of_it_is_not(tmp_path: Path) -> None:
+    marks = Marks()
+    publisher = await opened(tmp_path, compression="none")
+    await publisher.recover({}, marks.remember)
+    items = [b"zero", b"one", b"two", b"three"]
+    for item in items:
+        await publisher.deliver([item])
+    await publisher.aclose()
+    [path] = tmp_path.glob("*.rdc")
+    path.write_bytes(path.read_bytes().replace(b"one", b"One"))
+    with ContainerReader(path) as reader:
+        recover(reader, tmp_path / "Events_copy.rdc")
+
+    async def found(number: int) -> list[bytes]:
+        mark = ObjectMark.unpack(marks.kept)
+        assert mark is not None
+        again = await opened(tmp_path)
+        known = await again.recover(mark._replace(number=number).pack(), marks.remember)
+        await again.aclose()
+        return [] if known is None else [item for item in items[number:] if not known.rest(item, is_new=False)]
+
+    assert await found(0) == [b"zero"]
+    assert await found(1) == []
+    assert await found(2) == [b"two", b"three"]
+    assert publisher.identity(Message("~log", {"bad": object()})) is None
+
+
+async def test_a_folder_that_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
+    marks = Marks()
+    publisher = await opened(tmp_path / "a")
+    await publisher.recover({}, marks.remember)
+    (tmp_path / "a").rmdir()
+    with pytest.raises(PublisherUnavailable, match="create the folder"):
+        await publisher.recover(marks.kept, marks.remember)
+    await publisher.aclose()

@@ -236,6 +236,28 @@ async def test_a_disk_that_refuses_what_hdf5_writes_costs_no_readout(tmp_path: P
     assert len(files) == 2
 
 
+async def test_what_goes_into_another_file_after_a_failure_is_recognised_by_its_number(tmp_path: Path) -> None:
+    kept: dict[bytes, bytes] = {}
+
+    async def fill() -> None:
+        publisher = await opened(tmp_path, compression="none")
+        await publisher.recover({}, kept.update)
+        (tmp_path / "marks").write_bytes(kept[b"objects"])
+        await publisher.deliver([large(number) for number in range(2, 102)])
+        with file_size_limit(20_000), pytest.raises(PublisherUnavailable):
+            await publisher.deliver([large(number) for number in range(102, 400)])
+        await publisher.deliver([large(number) for number in range(102, 105)])
+        await publisher.aclose()
+
+    in_process(fill)
+    publisher = await opened(tmp_path)
+    known = await publisher.recover({b"objects": (tmp_path / "marks").read_bytes()}, kept.update)
+    await publisher.aclose()
+    assert known is not None
+    assert len(numbers(tmp_path)) == 2
+    assert [number for number in range(2, 110) if not known.rest(large(number), is_new=False)] == [*range(2, 105)]
+
+
 async def test_a_file_that_cannot_be_finished_is_made_whole_at_the_next_start(tmp_path: Path) -> None:
     async def fill() -> None:
         publisher = await opened(tmp_path, compression="none")

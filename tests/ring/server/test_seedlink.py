@@ -1,12 +1,16 @@
 """SeedLink from a ring, as strict clients of both versions see it."""
 
 import json
+import logging
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.reader import read_record
+from rawdaq.ring.packets import RingPacket
+from rawdaq.ring.server.seedlink.unconverted import Unconverted
 from tests.helpers import until
 from tests.ring.records import STREAMS, name, packet, packets, record, start_ns
 from tests.ring.rings import feed, ring, serving
@@ -187,6 +191,51 @@ async def test_filter_3_converts_and_a_format_excludes(tmp_path: Path) -> None:
         async with seedlink(port(publisher), 4) as wire:
             await wanting(wire, "STATION XX_AAA", "SELECT *.3D", "DATA ALL")
             assert "station" not in await wire.info_4("ID")  # no packet came before the answer
+
+
+async def test_records_that_cannot_be_converted_are_logged_once_and_then_their_number(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with serving(tmp_path / "ring") as publisher:
+        first = publisher.service.ring.reader.end
+        good = [packet(number, STREAMS[0]) for number in range(6)]
+        await feed(publisher, [good[0], *(each._replace(data=_damaged(each.data)) for each in good[1:5]), good[5]])
+        async with seedlink(port(publisher), 4) as wire, seedlink(port(publisher), 4) as other:
+            await wanting(wire, "STATION XX_AAA", "SELECT 00_H_H_Z:3", "DATA ALL")
+            assert [each.sequence for each in await wire.records(2)] == [first, first + 5]
+            await wanting(other, "STATION XX_AAA", "DATA ALL")
+            assert len(await other.records(6)) == 6
+    logged = [message for message in caplog.messages if "miniSEED 3" in message]
+    assert logged[0].startswith(f"packet {first + 1} of {name(STREAMS[0])} cannot be converted to miniSEED 3, and does")
+    assert logged[1].startswith("could not be converted to miniSEED 3 either: 3 packets in ")
+    assert len(logged) == 2
+
+
+def _damaged(data: bytes) -> bytes:
+    """Return a record that says that its samples are doubles, for which it has no room."""
+    return data[:52] + b"\5" + data[53:]
+
+
+def test_what_cannot_be_converted_is_two_lines_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = [0.0]
+    unconverted = Unconverted(logging.getLogger("rawdaq.ring"), lambda: now_s[0])
+    odd, error = RingPacket(7, name(STREAMS[0]), 0, 0, 0, b""), RawdaqError("no")
+    for second in range(122):
+        now_s[0] = float(second)
+        for _ in range(10):
+            unconverted.note(odd, error)
+        unconverted.check()
+    assert ["packet 7" in each for each in caplog.messages] == [True, False] * 2
+    assert f"either: 609 packets in 60.0 s ({name(STREAMS[0])}: 609)" in caplog.messages[1]
+    now_s[0] = 300.0
+    unconverted.check()
+    caplog.clear()
+    unconverted.note(odd, error)
+    now_s[0] = 400.0
+    unconverted.check()
+    unconverted.check(at_once=True)
+    assert len(caplog.messages) == 1, "one alone has no extent"
 
 
 async def test_info_of_both_versions_says_what_is_held_at_any_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,12 +80,24 @@ def test_an_entry_that_cannot_be_stored_is_refused_with_the_reason(wrong: Entry,
 def test_a_group_marks_its_last_entry_alone() -> None:
     draft = Draft(5, {}, 0)
     draft.add_entries([Entry("a", 0, 1, b"x"), Entry("b", 0, 1, b"yy")])
-    headers, pieces = draft.close()
+    memory = np.empty(draft.size_bytes, np.uint8)
+    headers = draft.write(memory)
     marks = frames.column(frames.as_rows(headers), "kind") & frames.LAST_OF_GROUP
     assert marks.tolist() == [0, 0, 0, 0, 0, frames.LAST_OF_GROUP]  # each stream is declared twice
     assert draft.position == 7
-    assert sum(map(len, pieces)) == len(headers) + 3 + 4 * len(pack_declaration(Declared("a", b"")))
-    assert Draft(5, {}, 0).close() == (b"", [])
+    assert draft.size_bytes == len(headers) + 3 + 4 * len(pack_declaration(Declared("a", b"")))
+    assert memory.tobytes().endswith(headers[-frames.HEADER_BYTES :] + b"yy")
+    assert Draft(5, {}, 0).write(memory[:0]) == b""
+
+
+def test_rows_of_an_array_are_written_one_after_the_other() -> None:
+    table = np.arange(60, dtype=np.uint8).reshape(5, 12)
+    as_bytes, as_rows = Draft(5, {}, 0), Draft(5, {}, 0)
+    as_bytes.add_entries([Entry("a", 0, 1, table[1:, 3:9].tobytes(), head=b"h")])
+    as_rows.add_entries([Entry("a", 0, 1, table[1:, 3:9], head=b"h")])
+    memories = [np.empty(each.size_bytes, np.uint8) for each in (as_bytes, as_rows)]
+    assert as_bytes.write(memories[0]) == as_rows.write(memories[1])
+    assert memories[0].tobytes() == memories[1].tobytes()
 
 
 @given(NAMES, st.binary(max_size=60))

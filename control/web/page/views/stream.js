@@ -35,6 +35,7 @@ class Stream {
     this.stretch = stretchOf(place.query);
     this.gain = Number(place.query.gain) || 1;
     this.isPaused = false;
+    this.isKnown = false; // to the server, which has nothing of a stream that it does not know
     this.build(element, WINDOWS.some(([s]) => s === Number(place.query.window)) ? Number(place.query.window) : 60);
     this.live = this.stretch ? null : new Live(app, this.sheet, { table: (table) => this.showTable(table) });
     this.sheet.layout = () => this.refill();
@@ -43,7 +44,6 @@ class Stream {
     app.state.look({ streams: [this.id] });
     this.end = app.state.onChange(() => this.update());
     this.timer = setInterval(() => this.askLatency(), ASK_MS);
-    this.askLatency();
     this.update();
     this.sheet.measure();
   }
@@ -141,9 +141,15 @@ class Stream {
   update() {
     const stream = this.app.state.streams.get(this.id);
     if (!stream) {
+      this.isKnown = false;
       this.mark.hidden = true;
       if (this.app.state.isThere && !this.app.state.isWaiting) setText(this.why, "There is no such stream now.");
       return;
+    }
+    if (!this.isKnown) {
+      this.isKnown = true;
+      this.askLatency();
+      this.fill();
     }
     this.mark.hidden = false;
     this.mark.show(stream.condition);
@@ -156,6 +162,7 @@ class Stream {
   }
 
   async askLatency() {
+    if (!this.isKnown) return;
     try {
       const { latency } = await get(`streams/${encodeURIComponent(this.id)}`);
       this.latency.replaceChildren(latencyLine(latency, now()));
@@ -166,7 +173,12 @@ class Stream {
 
   refill() {
     this.live?.want([this.id]);
+    this.fill();
+  }
+
+  fill() {
     this.filling?.abort();
+    if (!this.isKnown) return;
     this.filling = new AbortController();
     fillFromArchive(this.sheet, [this.id], {
       signal: this.filling.signal,

@@ -1,6 +1,7 @@
 """Speaks SeedLink with one client: its requests become places in the ring, its questions answers."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
@@ -24,6 +25,7 @@ from rawdaq.protocols.seedlink import (
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
 from rawdaq.ring.server.seedlink.starts import Starts
+from rawdaq.ring.server.seedlink.unconverted import Unconverted
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
 from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, TooManyRefused, printable
 
@@ -35,9 +37,17 @@ ViewKey = tuple[SeedLinkVersion, bool, tuple[tuple[str, object], ...]]
 
 
 class SeedLinkViews:
-    """The views of all clients; those who ask for the same share one."""
+    """The views of all clients; those who ask for the same share one.
 
-    def __init__(self) -> None:
+    Args:
+        log: where it is logged what a client cannot get.
+
+    Attributes:
+        unconverted: records that cannot be what clients ask for.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self.unconverted = Unconverted(log)
         self._views: WeakValueDictionary[ViewKey, SeedLinkView] = WeakValueDictionary()
 
     def get(self, version: SeedLinkVersion, requests: Sequence[StationRequest], is_websocket: bool) -> SeedLinkView:
@@ -45,7 +55,7 @@ class SeedLinkViews:
         key = version, is_websocket, tuple((each.station, each.selectors) for each in requests)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = SeedLinkView(version, requests, is_websocket)
+            view = self._views[key] = SeedLinkView(version, requests, is_websocket, self.unconverted)
         return view
 
 

@@ -9,6 +9,7 @@ from rawdaq.protocols.seedlink.selectors import SUBFORMATS, matches_glob
 from rawdaq.ring.names import SeedName, seed_name
 from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.sending import MAX_REMEMBERED, Client, Follower, View
+from rawdaq.ring.server.seedlink.unconverted import Unconverted
 from rawdaq.sockets.server.websocket import message_frame
 from rawdaq.times import NS_PER_S
 
@@ -70,12 +71,20 @@ class SeedLinkView(View):
         version: what they speak.
         requests: what they ask for; where each of them begins does not matter here.
         is_websocket: whether each packet is a message.
+        unconverted: counts records that cannot be what is asked for.
     """
 
-    def __init__(self, version: SeedLinkVersion, requests: Sequence[StationRequest], is_websocket: bool) -> None:
+    def __init__(
+        self,
+        version: SeedLinkVersion,
+        requests: Sequence[StationRequest],
+        is_websocket: bool,
+        unconverted: Unconverted,
+    ) -> None:
         self._is_v4 = version is SeedLinkVersion.V4
         self._selection = Selection(requests)
         self._is_websocket = is_websocket
+        self._unconverted = unconverted
         self._may_send: dict[str, bool] = {}
         self._choices: dict[tuple[str, str], Choice | None] = {}
 
@@ -117,7 +126,7 @@ class SeedLinkView(View):
         if not self._is_v4:
             data = packet.seedlink_3()
         elif choice.filter == TO_VERSION_3:
-            data = packet.seedlink_4_as_3()
+            data = packet.seedlink_4_as_3(self._unconverted.note)
         else:
             data = packet.seedlink_4()
         return message_frame(data) if self._is_websocket and data else data

@@ -141,11 +141,18 @@ class MadeUpServer:
         found = [one for one in self.contents.streams.values() if one["number"]]
         return self._refusal(request) or JSONResponse({"time": text_of(now_ms()), "streams": found})
 
+    def _no_stream(self, request: Request) -> Response | None:
+        if request.path_params["id"] in self.contents.streams:
+            return None
+        return JSONResponse({"error": "there is no such stream", "remedy": "/streams lists them"}, 404)
+
     async def _stream(self, request: Request) -> Response:
+        if (refusal := self._refusal(request) or self._no_stream(request)) is not None:
+            return refusal
         found = self.contents.streams[request.path_params["id"]]
         minutes = [0.2 + (k * 37 % 11) / 20 if k % 50 else None for k in range(700)]
         latency = {"begin": text_of(now_ms() - 700 * 60_000), "minutes_s": minutes}
-        return self._refusal(request) or JSONResponse(found | {"latency": latency})
+        return JSONResponse(found | {"latency": latency})
 
     async def _columns(self, request: Request) -> Response:
         start, end = (
@@ -157,7 +164,8 @@ class MadeUpServer:
         block = self._block_of_columns(
             0, request.path_params["id"], start, min(end, now_ms(), self.archive_to_ms), step_ms, count
         )
-        return self._refusal(request) or Response(block, media_type="application/octet-stream")
+        refusal = self._refusal(request) or self._no_stream(request)
+        return refusal or Response(block, media_type="application/octet-stream")
 
     async def _events(self, request: Request) -> Response:
         return self._refusal(request) or JSONResponse({"events": self.contents.events, "is_complete": True})

@@ -253,6 +253,21 @@ async def test_a_stream_that_is_gone_is_not_well(open_page: Open) -> None:
     await state.wait_for(state="hidden")
 
 
+async def test_of_a_stream_that_is_unknown_nothing_is_asked_until_it_is_there(open_page: Open) -> None:
+    made_up = demo()
+    one = made_up.contents.streams.pop("XX.DEMO.00.HHZ")
+    watched = await open_page(made_up, "/s/XX.DEMO/00.HHZ")
+    asked: list[str] = []
+    watched.page.on("request", lambda request: asked.append(request.url))
+    await watched.page.get_by_text("There is no such stream now").wait_for()
+    await watched.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert not [url for url in asked if "/streams/" in url]
+    made_up.contents.streams["XX.DEMO.00.HHZ"] = one
+    async with watched.page.expect_response("**/streams/XX.DEMO.00.HHZ/columns*"):
+        made_up.tell()
+    await watched.page.locator(".latency-line svg, .latency-line canvas").first.wait_for()
+
+
 async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
     watched = await open_page(MadeUpServer(Contents.of([])))
     script = """async () => {
