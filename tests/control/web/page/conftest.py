@@ -1,74 +1,102 @@
-"""A browser, and servers of the page for it."""
+"""A browser, and a server of the page for it."""
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser
 from starlette.applications import Starlette
 
-from tests.control.web.page.browsers import Watched, browser
+from tests.control.web.page.browsers import Tabs, Watched, browser
 from tests.control.web.page.made_up_server import TOKEN, MadeUpServer
+from tests.helpers import until
 
 Open = Callable[..., Awaitable[Watched]]
 OpenUrl = Callable[..., Awaitable[Watched]]
-Serve = Callable[[Starlette], Awaitable[str]]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", name="chromium")
-async def _chromium() -> AsyncIterator[Browser]:
+class Site:
+    """A server for all tests of a worker, whose address tabs remember; it shows one application after another.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, listening: socket.socket) -> None:
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self._listening = listening
+        self._app = Starlette()
+        config = uvicorn.Config(self._app, log_config=None, log_level="warning", ws="websockets-sansio", lifespan="off")
+        self._server = uvicorn.Server(config)
+
+    def show(self, app: Starlette) -> None:
+        """From now on, answer as an application does."""
+        self._app.router.routes[:] = app.routes
+
+    async def serve(self) -> None:
+        """Serve until `stop` is called."""
+        await self._server.serve([self._listening])
+
+    def stop(self) -> None:
+        """Let `serve` end."""
+        self._server.should_exit = True
+
+    async def hang_up(self) -> None:
+        """Close the connections that tabs keep open."""
+        connections = self._server.server_state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        await until(lambda: not connections)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", name="tabs")
+async def _tabs() -> AsyncIterator[Tabs]:
     async with browser() as running:
-        yield running
+        yield Tabs(running)
 
 
-@asynccontextmanager
-async def served(app: Starlette) -> AsyncGenerator[str]:
-    """Serve an application; yields its address."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session", name="site")
+async def _site() -> AsyncIterator[Site]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, log_level="warning", ws="websockets-sansio", lifespan="off")
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve([listening]))
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
+        site = Site(listening)
+        serving = asyncio.create_task(site.serve())
+        yield site
+        site.stop()
         await serving
 
 
-@pytest_asyncio.fixture(loop_scope="session", name="serve")
-async def _serve() -> AsyncIterator[Serve]:
-    """Serve applications, until the pages that the test opened are closed."""
-    async with AsyncExitStack() as stack:
-        yield lambda app: stack.enter_async_context(served(app))
-
-
 @pytest_asyncio.fixture(loop_scope="session", name="open_url")
-async def _open_url(chromium: Browser, serve: Serve) -> AsyncIterator[OpenUrl]:
-    """Open an address, or what an application serves, in a context of its own; fail when something went wrong in it."""
+async def _open_url(tabs: Tabs, site: Site) -> AsyncIterator[OpenUrl]:
+    """Open an address, or what an application serves; fail when something went wrong in it.
+
+    Only one page is open at a time, but for those that have a clock.
+    """
     opened: list[Watched] = []
-    async with AsyncExitStack() as stack:
+    own: list[Watched] = []
 
-        async def open_url(
-            where: Starlette | str, path: str = "/", *, has_clock: bool = False, script: str = "", **options: Any
-        ) -> Watched:
-            url = where if isinstance(where, str) else await serve(where)
-            size: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}}
-            context = await chromium.new_context(**(size | options))
-            stack.push_async_callback(context.close)
-            watched = Watched(await context.new_page(), url)
-            watched.watch()
-            opened.append(watched)
-            if has_clock:  # time goes on by itself, and the test can wind it forward
-                await watched.page.clock.install()
-            await watched.page.add_init_script(script)
-            await watched.page.goto(url + path)
-            return watched
+    async def open_url(
+        where: Starlette | str, path: str = "/", *, has_clock: bool = False, script: str = "", **options: Any
+    ) -> Watched:
+        watched = await (tabs.new if has_clock else tabs.kept)(script, **options)
+        opened.append(watched)
+        if has_clock:  # time goes on by itself, and the test can wind it forward
+            own.append(watched)
+            await watched.page.clock.install()
+        if isinstance(where, Starlette):
+            site.show(where)
+        watched.url = where if isinstance(where, str) else site.url
+        await watched.page.goto(watched.url + path)
+        return watched
 
-        yield open_url
-    assert [line for watched in opened for line in watched.wrong] == []
+    yield open_url
+    for watched in opened:
+        await (watched.close if watched in own else watched.leave)()
+    await site.hang_up()
+    wrong = [line for watched in opened for line in watched.forget()]
+    assert wrong == []
 
 
 @pytest_asyncio.fixture(loop_scope="session", name="open_page")
@@ -76,8 +104,6 @@ async def _open_page(open_url: OpenUrl) -> Open:
     """Open a view of a made-up server, as from the address that the command prints."""
 
     async def open_page(made_up: MadeUpServer, path: str = "/", *, token: str = TOKEN, **options: Any) -> Watched:
-        watched = await open_url(made_up.url or made_up.app, f"{path}#token={token}", **options)
-        made_up.url = watched.url
-        return watched
+        return await open_url(made_up.app, f"{path}#token={token}", **options)
 
     return open_page

@@ -115,7 +115,8 @@ def signal(name: str, first: int, count: int, stride: int = 1) -> npt.NDArray[np
     noise = ((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
     seconds = number / RATE_HZ + seed % 97
     swell = np.sin(seconds * 2 * np.pi / (5 + seed % 4))
-    values: npt.NDArray[np.int32] = np.round(1000 * (noise + 0.5 * swell)).astype(np.int32)
+    # Whatever part of it is drawn first, 1250 is the scale.
+    values: npt.NDArray[np.int32] = np.round(1000 * (noise + 0.38 * swell)).astype(np.int32)
     return values
 
 

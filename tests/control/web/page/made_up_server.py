@@ -41,7 +41,6 @@ class MadeUpServer:
     Attributes:
         contents: what it says; tests change it, then call `tell`.
         commands: what was posted: path and body.
-        url: where it is, once it is served.
         is_refusing: whether connections are closed as soon as they come.
     """
 
@@ -49,7 +48,6 @@ class MadeUpServer:
         self.contents = contents
         self.commands: list[tuple[str, Json]] = []
         self.is_refusing = False
-        self.url = ""
         self.live_from_ms = 0.0  # nothing before it is in the memory
         self.archive_to_ms = math.inf  # nothing after it is in the archive
         self._open: set[WebSocket] = set()
@@ -97,12 +95,15 @@ class MadeUpServer:
     # ------------------------------------------------------------------ files and REST
 
     async def _index(self, _: Request) -> Response:
-        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": CSP})
+        headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-store"}
+        return FileResponse(PAGE / "index.html", headers=headers)
 
     async def _file(self, request: Request) -> Response:
         path = PAGE / request.path_params["name"]
         kind = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}.get(path.suffix)
-        return FileResponse(path, media_type=kind) if path.is_file() else Response(status_code=404)
+        # Files do not change while tests run, and what a tab keeps need not be sent again.
+        headers = {"Cache-Control": "max-age=3600"}
+        return FileResponse(path, headers=headers, media_type=kind) if path.is_file() else Response(status_code=404)
 
     def _refusal(self, request: Request) -> Response | None:
         if request.headers.get("authorization") == f"Bearer {TOKEN}":

@@ -51,7 +51,7 @@ async def test_a_thousand_stations_the_worst_first(open_page: Open) -> None:
     "options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
 )
 async def test_the_overview_is_for_everybody(open_page: Open, options: dict[str, object]) -> None:
-    watched = await open_page(MadeUpServer(Contents.network(24, now_ms=now_ms())), **options)
+    watched = await open_page(MadeUpServer(Contents.network(12, now_ms=now_ms())), **options)
     await watched.page.locator(".tiles li").first.wait_for()
     assert not await watched.is_too_wide()
     assert await watched.axe() == []
@@ -104,6 +104,7 @@ async def test_a_wrong_token_shows_nothing_and_asks_for_the_right_one(open_page:
     await page.get_by_label("token", exact=True).fill("made-up")
     await page.get_by_role("button", name="Use it").click()
     await page.get_by_role("heading", name="DEMO/RawReceiver").wait_for()
+    watched.forgive("401 (Unauthorized)")  # a request may have gone before the connection was refused
 
 
 async def test_a_command_is_asked_for_and_answered_in_words(open_page: Open) -> None:

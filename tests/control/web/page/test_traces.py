@@ -34,25 +34,18 @@ def runs(painted: list[bool]) -> list[tuple[bool, int]]:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_three_traces_are_drawn_in_the_colours_of_the_page(open_page: Open, scheme: str) -> None:
-    watched = await open_page(demo(), STATION, color_scheme=scheme)
-    for slot in EACH:
-        await watched.until_painted(slot, 0.95)
-    background = await watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert await watched.corner() == await watched.colour("--page")
-    assert background == f"rgb{await watched.colour('--page')}"
-    assert (sum(await watched.colour("--page")) < 200) == (scheme == "dark")
-    assert await watched.page.locator("main .half").first.text_content() == "±1250"
-    assert await watched.axe() == []
-
-
-async def test_the_scheme_changes_while_the_page_is_open(open_page: Open) -> None:
-    watched = await open_page(demo(), STATION, color_scheme="light")
-    await watched.until_painted(FIRST, 0.9)
-    await watched.page.emulate_media(color_scheme="dark")
-    await watched.until_painted(FIRST, 0.9)  # the trace's colour is that of the dark scheme now
-    assert await watched.corner() == await watched.colour("--page")
+async def test_three_traces_are_drawn_in_the_colours_of_the_page(open_page: Open) -> None:
+    watched = await open_page(demo(), STATION, color_scheme="dark")
+    for scheme in ("dark", "light"):  # the scheme changes while the page is open
+        await watched.page.emulate_media(color_scheme=scheme)
+        for slot in EACH:
+            await watched.until_painted(slot, 0.95)
+        background = await watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert await watched.corner() == await watched.colour("--page")
+        assert background == f"rgb{await watched.colour('--page')}"
+        assert (sum(await watched.colour("--page")) < 200) == (scheme == "dark")
+        assert await watched.page.locator("main .half").first.text_content() == "±1250"
+        assert await watched.axe() == []
 
 
 async def test_a_gap_stays_empty_and_is_marked(open_page: Open) -> None:
@@ -101,16 +94,6 @@ async def test_what_comes_into_the_archive_late_closes_the_seam_to_live_samples(
     assert not any(await watched.painted(FIRST, "--gap"))
 
 
-async def test_the_axis_lies_below_the_traces(open_page: Open) -> None:
-    watched = await open_page(MadeUpServer(Contents.network(3, now_ms=now_ms())), "/traces")
-    await watched.until_painted("li:first-child .slot", 0.95)
-    slot = await watched.page.locator("li .slot").first.bounding_box()
-    axis = await watched.page.locator(".axis").bounding_box()
-    assert slot is not None
-    assert axis is not None
-    assert (slot["x"], slot["width"]) == (axis["x"], axis["width"])
-
-
 async def test_states_of_health_come_after_seismograms(open_page: Open) -> None:
     made_up = demo()
     slow = "XX.DEMO..VXL"
@@ -122,12 +105,17 @@ async def test_states_of_health_come_after_seismograms(open_page: Open) -> None:
     assert await names.all_text_contents() == ["00.HHZ", "00.HHE", "00.HHN", "VXL"]
 
 
-async def test_three_hundred_traces(open_page: Open) -> None:
+async def test_three_hundred_traces_have_an_axis_below_them(open_page: Open) -> None:
     made_up = MadeUpServer(Contents.network(300, now_ms=now_ms()))
     watched = await open_page(made_up, "/traces", viewport={"width": 1900, "height": 1060})
     await watched.page.wait_for_function("() => document.querySelectorAll('.slot').length === 300")
     await watched.until_painted("li:first-child .slot", 0.95)
     await watched.until_painted("li:nth-child(100) .slot", 0.95)
+    slot = await watched.page.locator("li .slot").first.bounding_box()
+    axis = await watched.page.locator(".axis").bounding_box()
+    assert slot is not None
+    assert axis is not None
+    assert (slot["x"], slot["width"]) == (axis["x"], axis["width"])
     await watched.page.locator("li:nth-child(300) .slot").scroll_into_view_if_needed()
     await watched.until_painted("li:nth-child(300) .slot", 0.95)
     await watched.page.get_by_role("button", name="10 min").click()
@@ -154,16 +142,17 @@ async def test_a_phone_shows_traces_below_their_labels(open_page: Open) -> None:
     assert await watched.axe() == []
 
 
-@pytest.mark.parametrize("address", ["2026-11-27", "2026-11-27?row=15&gain=4&centre=0&clip=1"])
-async def test_a_helicorder_of_any_day_has_its_gaps(open_page: Open, address: str) -> None:
+async def test_a_helicorder_of_any_day_has_its_gaps(open_page: Open) -> None:
     made_up = demo()
     made_up.contents.gaps = [(1_795_788_120_000, 1_795_788_840_000)]  # 2026-11-27, from 14:02 to 14:14
-    watched = await open_page(made_up, f"{STATION}/00.HHZ/{address}", viewport={"width": 700, "height": 700})
-    await watched.page.get_by_text("to 14:1").wait_for()
-    gaps = await watched.page.locator(".gaps li").all_text_contents()
-    assert len(gaps) == 1
-    assert re.fullmatch(r"14:0(1:5|2:0)\d to 14:1(3:5|4:0)\d, 00:1(1:5|2:0)\d", gaps[0])
-    assert await watched.page.locator(".drum .rows li").count() == 24
+    watched = await open_page(made_up, f"{STATION}/00.HHZ/2026-11-27", viewport={"width": 700, "height": 700})
+    for search in ("", "?row=15&gain=4&centre=0&clip=1"):
+        await watched.page.goto(f"{watched.url}{STATION}/00.HHZ/2026-11-27{search}")
+        await watched.page.get_by_text("to 14:1").wait_for()
+        gaps = await watched.page.locator(".gaps li").all_text_contents()
+        assert len(gaps) == 1
+        assert re.fullmatch(r"14:0(1:5|2:0)\d to 14:1(3:5|4:0)\d, 00:1(1:5|2:0)\d", gaps[0])
+        assert await watched.page.locator(".drum .rows li").count() == 24
     assert await watched.axe() == []
     await watched.page.keyboard.press("]")
     await watched.page.get_by_role("heading", name="2026-11-28").wait_for()
