@@ -3,11 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+from rawdaq.errors import InvalidValue
 
 if TYPE_CHECKING:
     from rawdaq.config import ConfigError
@@ -53,6 +56,17 @@ names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME.
 def print_error(text: str) -> None:
     """Print *text* to standard error, after the name of the program."""
     click.echo(f"{PROGRAM}: {text}".encode(errors="backslashreplace"), err=True)
+
+
+@contextmanager
+def refusing(param_hint: str | None = None) -> Generator[None]:
+    """Turn an invalid value into wrong usage, of an option where one is named: one line, and exit status 2."""
+    try:
+        yield
+    except InvalidValue as error:
+        if param_hint is None:
+            raise click.UsageError(str(error)) from error
+        raise click.BadParameter(str(error), param_hint=param_hint) from error
 
 
 def print_json(value: object) -> None:

@@ -33,7 +33,10 @@ def _last_lines(opened: BinaryIO, count: int, begin: int) -> list[str]:
 
 def size_bytes(file: Path) -> int:
     """Return the size of *file*, 0 when there is none."""
-    return file.stat().st_size if file.exists() else 0
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def follow(file: Path, begin: int) -> Generator[str]:

@@ -5,13 +5,12 @@ A subclass names its sockets in ``__init__`` (`setup_udp`, `setup_stream`, `conn
 """
 
 import asyncio
-import functools
 import logging
 import os
 import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
@@ -44,8 +43,7 @@ from rawdaq.streams.topics import Topics
 from rawdaq.streams.trigger.messages import EventTrigger
 
 if TYPE_CHECKING:
-    import zmq
-    import zmq.asyncio
+    pass
 
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
@@ -78,7 +76,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         silent_after_s: seconds without a packet after which a stream is silent; None: five packet intervals as
             observed, at least 10 s.
         numbers_packets: False when packets come with sequence numbers that must be kept.
-        shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
         decimation: streams of a lower rate that are published too, by names for `status`; set it before it is run.
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
         state_of_health: makes streams of its own state; None: there are none.
@@ -95,7 +92,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     last_end: LastEnd | None = LastEnd.STOPPED
     silent_after_s: float | None = None
     numbers_packets: bool = True
-    shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
     decimation: Mapping[str, DecimationSettings] = MappingProxyType({})
     journal: JournalSettings | None = None
     state_of_health: StateOfHealth | None = None
@@ -140,13 +136,6 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
             except RuntimeError:
                 self._loop = asyncio.new_event_loop()
         return self._loop
-
-    @functools.cached_property
-    def _context(self) -> "zmq.asyncio.Context":
-        """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
-        from rawdaq.sockets.zeromq.context import context_of
-
-        return context_of(self.shared_context)
 
     async def publish(self, data: Packet | Message | bytes | memoryview | Iterable[Published]) -> None:
         """Hand packets (one, or better many at once), plain bytes or messages to the publishers.

@@ -115,25 +115,10 @@ class RingServer(ReceiverServer):
         trusted: NetworkList | None = None,
         name: str = "RingServer",
     ) -> None:
+        options = dict(locals())
         super().__init__("", 0, publishers, name)
         self.refusals = Refusals(self.log, what="record")
-        self.service = make_service(
-            self.log,
-            f"rawdaq/{__version__}",
-            path,
-            max_gb,
-            sync_s,
-            seedlink,
-            datalink,
-            tls,
-            organization,
-            packet_bytes,
-            max_clients,
-            max_per_address,
-            read,
-            write,
-            trusted,
-        )
+        self.service = make_service(self.log, f"rawdaq/{__version__}", options)
         self._raw = raw
         self._published: int | None = None  # up to this number
         self._lowest_rate_hz = 100.0

@@ -117,10 +117,6 @@ class StaLtaTrigger(ReceiverServer):
         shown["lost"] = {str(stream): missing for stream, missing in self.messages.lost.items()}
         return shown | self.messages.refusals.report()
 
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
-        return zmq.Context(self._context)
-
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
         """Publish the events that the packets of a burst begin and end."""
         packets: list[Packet] = []

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rawdaq.config.channels import station_streams
 from rawdaq.config.settings import StationSettings
-from rawdaq.errors import InvalidValue, LocalProtocolError
+from rawdaq.errors import InvalidValue
 from rawdaq.events.clock import ClockState
 from rawdaq.events.formats import format_class
 from rawdaq.events.inputs import HostName, Inputs, Megabytes, Port, Senders, Transport, ZmqAddresses, ZmqPattern
@@ -91,10 +91,7 @@ class TimestampReceiver(EventServer):
         topics: list[str] = [],  # noqa: B006 - it is never changed
         name: str = "TimestampReceiver",
     ) -> None:
-        options: dict[str, Any] = {"format": format, "expression": expression, "time": time, "counter": counter}
-        options |= {"quality": quality, "device": device, "baud": baud, "transport": transport, "ip": ip}
-        options |= {"port": port, "ports": ports, "host": host, "senders": senders, "endpoints": endpoints}
-        options |= {"receive_buffer_mb": receive_buffer_mb, "pattern": pattern, "bind": bind, "topics": topics}
+        options = dict(locals())
         inputs = Inputs.of(options)
         super().__init__(publishers, station, name, inputs, _factory(options, inputs))
         self.clock = ClockState()
@@ -110,11 +107,6 @@ class TimestampReceiver(EventServer):
         _factory(options, Inputs.of(options))
         stream = _stream(station, options["stream"])
         return [] if stream is None else [stream]
-
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
-        """Return the ports and addresses that others connect to, and the serial line."""
-        return Inputs.of(options).exclusive()
 
     def complete(self, header: dict[str, Any], event: Event) -> None:
         """Add the offset of this machine's clock."""
@@ -153,12 +145,7 @@ def _factory(options: Mapping[str, Any], inputs: Inputs) -> Callable[[], EventFo
         ComponentError: the format needs a library that is not installed, or is a plug-in that cannot be loaded.
     """
     make = _format_of(options)
-    made = make()
-    if inputs.is_stream:
-        try:
-            made.frames()
-        except LocalProtocolError as error:
-            raise InvalidValue(f"{error}: use datagrams or ZMQ") from None
+    inputs.check_format(make())
     return make
 
 

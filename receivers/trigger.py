@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rawdaq.config.settings import StationSettings
-from rawdaq.errors import InvalidValue, LocalProtocolError
+from rawdaq.errors import InvalidValue
 from rawdaq.events.formats import format_class
 from rawdaq.events.inputs import (
     HostName,
@@ -89,10 +89,7 @@ class TriggerReceiver(EventServer):
         topics: list[str] = [],  # noqa: B006 - it is never changed
         name: str = "TriggerReceiver",
     ) -> None:
-        options: dict[str, Any] = {"layout": layout, "format": format, "type": type, "counter": counter, "time": time}
-        options |= {"publish": publish, "source": source, "length": length, "transport": transport, "ip": ip}
-        options |= {"port": port, "ports": ports, "host": host, "senders": senders, "endpoints": endpoints}
-        options |= {"receive_buffer_mb": receive_buffer_mb, "pattern": pattern, "bind": bind, "topics": topics}
+        options = dict(locals())
         inputs = Inputs.of(options)
         super().__init__(publishers, station, name, inputs, _factory(options, inputs))
 
@@ -106,11 +103,6 @@ class TriggerReceiver(EventServer):
         _factory(options, Inputs.of(options))
         return []
 
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
-        """Return the ports and addresses that others connect to."""
-        return Inputs.of(options).exclusive()
-
 
 def _factory(options: Mapping[str, Any], inputs: Inputs) -> Callable[[], EventFormat]:
     """Return what makes a format, which has been made once: so it is known that it can be.
@@ -122,11 +114,7 @@ def _factory(options: Mapping[str, Any], inputs: Inputs) -> Callable[[], EventFo
     make = _format_of(options)
     if not inputs.is_stream and options["length"] is not None:
         raise InvalidValue("length is for transport: tcp; datagrams and ZMQ messages have one of their own: remove it")
-    if inputs.is_stream:
-        try:
-            make().frames()
-        except LocalProtocolError as error:
-            raise InvalidValue(f"{error}: use datagrams or ZMQ") from None
+    inputs.check_format(make())
     return make
 
 

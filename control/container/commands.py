@@ -110,15 +110,12 @@ def cat(file: Path, start: int, count: int | None, from_: str | None, to: str | 
 
 
 def _times(begin: str | None, end: str | None) -> tuple[int, int] | None:
-    from rawdaq.errors import InvalidValue
     from rawdaq.times import from_iso
 
     if begin is None and end is None:
         return None
-    try:
+    with invocation.refusing():
         return from_iso(begin) if begin else -(1 << 63), from_iso(end) if end else 1 << 63
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _lines(

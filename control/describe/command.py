@@ -20,13 +20,11 @@ def describe(name: str | None, as_json: bool) -> int:
     """
     from rawdaq.control import invocation
     from rawdaq.control.describe import text, words
-    from rawdaq.errors import ComponentError, InvalidValue
+    from rawdaq.errors import ComponentError
 
     if name is not None:
-        try:
+        with invocation.refusing():
             found = words.find(name)
-        except InvalidValue as error:
-            raise click.UsageError(str(error)) from error
         shown = [text.details(each, _width()) for each in found]
         click.echo(_json(found) if as_json else "\n\n".join(shown))
         return 0

@@ -95,10 +95,10 @@ def frames(
     from rawdaq.protocols.array import HeaderForm
 
     faults = Faults(lose, swap, duplicate, restart_after, malformed)
-    kind = next(each for each in HeaderForm if each.lower() == form.lower())
+    kind = HeaderForm(form)
     try:
         images = made_up(shape, dtype) if folder is None else from_folder(folder)
-        with stop_event() as stop, Detector(address, mode.lower(), connect, stop) as detector:
+        with stop_event() as stop, Detector(address, mode, connect, stop) as detector:
             click.echo(f"frames from {detector.address}")
             sys.stdout.flush()  # for a program that waits for the address at the other end of a pipe
             if not no_wait:

@@ -8,7 +8,8 @@ stdout has only data.
 import errno
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from click.core import ParameterSource
 
 from rawdaq.control.dump.messages.command import MessageOptions, check_alone, dump_messages, message_options
 from rawdaq.control.handover import HandsOver, handover
-from rawdaq.control.invocation import drop_output, version_option
+from rawdaq.control.invocation import drop_output, refusing, version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 # ZMQ, numpy and rich are imported where they are used, so that --help does not wait for them.
@@ -122,7 +123,7 @@ def main(
     default from 127.0.0.1 and the ports 9001, 9005, 9002, 9004 and 9006, or of a journal with --from. Container files
     are shown by control-rawdaq container.
     """
-    from rawdaq.control.dump.run import DumpRun, report
+    from rawdaq.control.dump.run import DumpRun
     from rawdaq.process.signals import stop_event
 
     is_chosen = click.get_current_context().get_parameter_source("addresses") is ParameterSource.COMMANDLINE
@@ -130,28 +131,36 @@ def main(
     check_alone(messages, stream=streams, info=item, samples=with_samples, **written)
     if files and is_chosen:
         raise click.UsageError("--from reads files, --connect a publisher; choose one")
-    with stop_event() as stop:
-        try:
-            if messages.kinds:
-                where = addresses if is_chosen else None
-                if not dump_messages(messages, where, files, stop, count, seconds, as_json=as_json, as_table=as_table):
-                    sys.exit(1)
-                return None
-            if item is not None:
-                return _show_info(addresses, item, as_json)
-            # First, because a file that is read must not be overwritten.
-            opened = _open_files(files, streams, record_file, picture) if files else None
-            views = [_view(as_json, with_samples, as_table), *_file_views(record_file, picture, is_live=not files)]
-            run = DumpRun(views, stop, count, seconds)
-            with opened or _live_reader(addresses, streams, run) as reader:
-                run.run(reader)
-            if not run.packets:
+    with stop_event() as stop, _reporting():
+        if messages.kinds:
+            where = addresses if is_chosen else None
+            if not dump_messages(messages, where, files, stop, count, seconds, as_json=as_json, as_table=as_table):
                 sys.exit(1)
-        except BrokenPipeError:
-            drop_output()
-        except (RawdaqError, OSError) as error:
-            report(_with_remedy(error) if isinstance(error, OSError) else str(error))
+            return
+        if item is not None:
+            return _show_info(addresses, item, as_json)
+        # First, because a file that is read must not be overwritten.
+        opened = _open_files(files, streams, record_file, picture) if files else None
+        views = [_view(as_json, with_samples, as_table), *_file_views(record_file, picture, is_live=not files)]
+        run = DumpRun(views, stop, count, seconds)
+        with opened or _live_reader(addresses, streams, run) as reader:
+            run.run(reader)
+        if not run.packets:
             sys.exit(1)
+
+
+@contextmanager
+def _reporting() -> Generator[None]:
+    """Report what goes wrong in one line, and end with status 1; a reader of the output that closes it ends quietly."""
+    from rawdaq.control.dump.run import report
+
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output()
+    except (RawdaqError, OSError) as error:
+        report(_with_remedy(error) if isinstance(error, OSError) else str(error))
+        sys.exit(1)
 
 
 def _with_remedy(error: OSError) -> str:
@@ -185,10 +194,8 @@ def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
         raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT or datalink://HOST:PORT")
     if item not in server.items:
         raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
-    try:
+    with refusing("--connect"):
         lines = server.info(addresses[0], item, as_json)
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
     for line in lines:
         click.echo(line)
 
@@ -197,20 +204,16 @@ def _live_reader(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun
     server = _server(addresses)
     if server is None:
         return _subscriber(addresses, streams, run)
-    try:
+    with refusing("--connect"):
         return server.reader(addresses[0], streams)
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
 
 
 def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun") -> "Subscriber":
     from rawdaq.subscriber import Subscriber
 
     subscriber = Subscriber(addresses, streams, on_loss=run.note_loss)
-    try:
+    with refusing("--connect"):
         subscriber.open()
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
     return subscriber
 
 
@@ -253,10 +256,8 @@ def _file_views(record_file: Path | None, picture: Path | None, *, is_live: bool
     if picture is not None:
         from rawdaq.control.dump.files import Picture
 
-        try:
+        with refusing("--plot"):
             views.append(Picture(picture))
-        except InvalidValue as error:
-            raise click.BadParameter(str(error), param_hint="--plot") from error
     if record_file is not None:  # last, because it replaces an old file
         from rawdaq.control.dump.files import MiniSeedFile
 

@@ -68,9 +68,9 @@ def frames(
 
     expected = _expected(expect)
     count = count or (None if expected is None else len(expected))
-    kind = next(each for each in HeaderForm if each.lower() == form.lower())
+    kind = HeaderForm(form)
     try:
-        reader = FrameReader(address, binds=bind, subscribes=mode.lower() == "sub", form=kind, header_part=header_part)
+        reader = FrameReader(address, binds=bind, subscribes=mode == "sub", form=kind, header_part=header_part)
         file = None if path is None else frame_file(path)
     except (InvalidValue, ValueError) as error:
         raise click.UsageError(str(error)) from error

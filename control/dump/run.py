@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import click
 
@@ -34,6 +34,9 @@ OPTIONS = {
 }
 
 
+Came = TypeVar("Came")
+
+
 class Arrival(NamedTuple):
     """A packet and the facts of its arrival.
 
@@ -55,18 +58,21 @@ class Arrival(NamedTuple):
         return None if self.now_ns is None else self.now_ns - self.packet.end_ns
 
 
-class View:
-    """Shows or keeps packets."""
+class Shows(Generic[Came]):
+    """Shows or keeps what comes."""
 
-    def show(self, arrival: Arrival) -> None:
-        """Show or keep one packet."""
+    def show(self, came: Came, /) -> None:
+        """Show or keep one."""
         raise NotImplementedError
 
     def tick(self, now_s: float) -> None:
         """Do what is due; called several times a second with a monotonic clock."""
 
     def close(self) -> None:
-        """Finish: no more packets arrive."""
+        """Finish: no more arrive."""
+
+
+View = Shows[Arrival]
 
 
 def report(text: str) -> None:

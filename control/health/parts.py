@@ -30,6 +30,16 @@ def count(entry: Row, key: str) -> float:
     return number(entry.get(key)) or 0
 
 
+def readers(publisher: Row) -> int | None:
+    """Return how many clients or subscribers a publisher has; None where it has none by its nature."""
+    for key in ("client_count", "consumers", "peers"):
+        found = publisher.get(key)
+        if isinstance(found, int) and not isinstance(found, bool):
+            return found
+    subscribers = publisher.get("subscribers")
+    return len(subscribers) if isinstance(subscribers, list) else None
+
+
 def past_ns(seconds: JsonValue, now_ns: int) -> int | None:
     """Return the time that lies *seconds* before *now_ns*; None when that is no number.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rawdaq.control.health.parts import number
+from rawdaq.control.health.parts import number, readers
 from rawdaq.control.health.problem import Row
 
 _PREFIX = "rawdaq_"
@@ -74,14 +74,6 @@ def _is_there(key: str) -> Value:
     return value
 
 
-def _clients(shown: Row) -> float | None:
-    for key in ("client_count", "consumers", "peers"):
-        if (found := number(shown.get(key))) is not None:
-            return found
-    subscribers = shown.get("subscribers")
-    return float(len(subscribers)) if isinstance(subscribers, list) else None
-
-
 def _open_files(shown: Row) -> float | None:
     found = number(shown.get("open_files"))
     return found if found is not None and found >= 0 else None
@@ -127,7 +119,7 @@ PUBLISHERS = (
     Metric("publisher_dropping", "Whether the full queue drops data now.", _flag("dropping"), PUBLISHER),
     Metric("publisher_written_bytes_total", "Bytes written to files.", _key("written_bytes"), PUBLISHER),
     Metric("publisher_sent_bytes_total", "Bytes sent to subscribers.", _key("sent_bytes"), PUBLISHER),
-    Metric("publisher_clients", "Clients or subscribers that are connected.", _clients, PUBLISHER),
+    Metric("publisher_clients", "Clients or subscribers that are connected.", readers, PUBLISHER),
     Metric("publisher_client_lag_seconds", "How far the slowest client is behind.", _key("lag_s"), PUBLISHER),
     Metric("publisher_behind_packets", "Packets that the journal holds for it.", _key("behind_packets"), PUBLISHER),
     Metric("publisher_behind_seconds", "Time from the next of these to the newest.", _key("behind_s"), PUBLISHER),

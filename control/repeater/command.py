@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rawdaq.control.invocation import PROGRAM, print_error
+from rawdaq.control.invocation import PROGRAM, print_error, refusing
 
 if TYPE_CHECKING:
     from rawdaq.control.repeater.config import Config
@@ -94,6 +94,7 @@ def repeater(
     file, and be started like any component.
     """
     from rawdaq.control.repeater.config_file import FileReader
+    from rawdaq.control.rest.token_file import read_token
     from rawdaq.process import log
 
     folder = config_folder or (Path(config_file).resolve().parent if config_file else Path())
@@ -102,7 +103,8 @@ def repeater(
     log.configure(log_level.upper())
     if no_rest:
         return asyncio.run(_run(_configured(files, config_file, changes), files))
-    token = _token(token_file)
+    with refusing():
+        token = None if token_file is None else read_token(token_file)
     return asyncio.run(_serve(files, config_file, changes, (host, port), token, is_compatible=compat))
 
 
@@ -153,16 +155,6 @@ def _name(files: "FileReader", config_file: str) -> str:
     """Return how a configuration file is called in its folder."""
     path = Path(config_file).resolve()
     return str(path.relative_to(files.folder)) if path.is_relative_to(files.folder) else str(path)
-
-
-def _token(file: Path | None) -> str | None:
-    from rawdaq.control.rest.token_file import read_token
-    from rawdaq.errors import InvalidValue
-
-    try:
-        return None if file is None else read_token(file)
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
 
 
 async def _run(config: "Config", files: "FileReader") -> int:

@@ -99,14 +99,11 @@ def _refuse_options(context: click.Context) -> None:
 def _write_template(station: str | None) -> int:
     from rawdaq.config import DEMO_FILE
     from rawdaq.control import template
-    from rawdaq.errors import InvalidValue
 
     if station is None:
         raise click.UsageError("Missing argument '[NET.STA]', or --device HOST:PORT.")
-    try:
+    with invocation.refusing():
         file = template.write(station, DEMO_FILE, Path())
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
     click.echo(f"{file} is written. {_next(file)}")
     return 0
 
@@ -120,9 +117,8 @@ def _fit(station: str | None, wanted: _Wanted, as_json: bool) -> int:
     from rawdaq.control import template
     from rawdaq.control.setup import codes, device, report
     from rawdaq.control.setup import station as stations
-    from rawdaq.errors import InvalidValue
 
-    try:
+    with invocation.refusing():
         _check(station, wanted)
         found = asyncio.run(device.ask(*wanted.address, wanted.channels, wanted.seconds))
         kinds = _by_channel([(None, "broadband"), *wanted.sensors], found.formats)
@@ -130,8 +126,6 @@ def _fit(station: str | None, wanted: _Wanted, as_json: bool) -> int:
         named = codes.propose(rates_hz, kinds, _by_channel(wanted.codes, found.formats))
         rows = stations.rows(found, named, kinds)
         written = _write(station, wanted, found, rows) if station is not None else {}
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
     warnings = stations.warnings(found, named)
     if as_json:
         shown = {"host": found.host, "port": found.port, "version": str(found.version)}

@@ -70,7 +70,7 @@ def web(
     it, unless --listen says otherwise. docs/web.md describes its interface for programs.
     """
     from rawdaq.control.rest.guard import is_loopback
-    from rawdaq.control.rest.token_file import new_token, write_token
+    from rawdaq.control.rest.token_file import new_token, read_token, write_token
     from rawdaq.process import log
 
     for host in hosts:
@@ -80,7 +80,8 @@ def web(
     if (cert is None) != (key is None):
         raise click.UsageError("--cert and --key belong together; give both, or none")
     service = _service()
-    given = _given_token(token_file)
+    with invocation.refusing():
+        given = None if token_file is None else read_token(token_file)
     log.configure(log_level.upper())
     logger = logging.getLogger("rawdaq.web")
     settings = service.Settings(
@@ -141,16 +142,6 @@ def _check_far(listen: Sequence[str], names: Sequence[str], token_file: Path | N
 def _name(address: str) -> str:
     """Return how a browser writes *address*."""
     return f"[{address.strip('[]').lower()}]" if address.count(":") > 1 else address.lower()
-
-
-def _given_token(file: Path | None) -> str | None:
-    from rawdaq.control.rest.token_file import read_token
-    from rawdaq.errors import InvalidValue
-
-    try:
-        return None if file is None else read_token(file)
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _tls(cert: Path | None, key: Path | None) -> "ssl.SSLContext | None":

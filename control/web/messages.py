@@ -1,4 +1,4 @@
-"""Every JSON message of the WebSockets; ``docs/web.md`` has an example of each."""
+"""Every JSON message of the WebSockets after the first of each side; ``docs/web.md`` has an example of each."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,32 +9,6 @@ from rawdaq.control.web.models import ComponentDetail, Event, Level, LogLine, Pr
 MAX_PATTERNS = 3000
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]
 Patterns = Annotated[list[Pattern], Field(max_length=MAX_PATTERNS)]
-
-# ---------------------------------------------------------------------- the first message, all of them
-
-
-class TokenMessage(Taken):
-    """The first message of a client, within 2 s."""
-
-    token: Annotated[str, Field(max_length=256)]
-
-
-class Welcome(BaseModel):
-    """The first message of the server.
-
-    Attributes:
-        time: of this machine's clock.
-        version: of rawdaq.
-    """
-
-    time: Time
-    version: str
-
-
-class WelcomeMessage(BaseModel):
-    """The answer to a right token."""
-
-    welcome: Welcome
 
 
 class ProblemMessage(BaseModel):

@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from rawdaq.control.logs import size_bytes
 from rawdaq.control.rest.routes import Refused, Socket, mistakes_of
 from rawdaq.control.web import log
 from rawdaq.control.web.components.known import Known
@@ -248,7 +248,7 @@ class _Log:
         if known is None:
             raise Refused(404, f"the component {self._key} is there no more")
         file, note = log.place_of(known.target, self._runtime)
-        end = await asyncio.to_thread(_size_bytes, file)
+        end = await asyncio.to_thread(size_bytes, file)
         piece = await asyncio.to_thread(log.read_back, file, request.lines, request.level, end)
         await socket.send(LogMessage(lines=piece.lines, note=note, skipped=0).model_dump_json())
         follower, is_in = log.Follower(file, end), True
@@ -260,10 +260,3 @@ class _Log:
             if lines or note:
                 message = LogMessage(lines=lines[too_many:], note=note, skipped=too_many)
                 await socket.send(message.model_dump_json())
-
-
-def _size_bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

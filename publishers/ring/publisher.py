@@ -87,25 +87,10 @@ class RingPublisher(Publisher):
         name: str = "RingPublisher",
         logger: logging.Logger | None = None,
     ) -> None:
+        options = locals() | {"packet_bytes": max(packet_bytes, length)}
         super().__init__(name, logger)
         self.record_format = RecordFormat(format, length, encoding, flush_after_s)
-        self.service = make_service(
-            self.log,
-            f"rawdaq/{__version__}",
-            path,
-            max_gb,
-            sync_s,
-            seedlink,
-            datalink,
-            tls,
-            organization,
-            max(packet_bytes, length),
-            max_clients,
-            max_per_address,
-            read,
-            write,
-            trusted,
-        )
+        self.service = make_service(self.log, f"rawdaq/{__version__}", options)
         self._version, self._length = format, length
         self._has_v3 = seedlink is not None
 

@@ -9,6 +9,8 @@
     └── CredentialExposed   a password would leave this machine unencrypted
 """
 
+from dataclasses import dataclass
+
 from rawdaq.errors import RawdaqError
 
 
@@ -16,6 +18,7 @@ class DataLinkError(RawdaqError):
     """The root of these errors."""
 
 
+@dataclass(eq=False, repr=False)
 class ServerRefused(DataLinkError):
     """The server answered with ERROR.
 
@@ -24,15 +27,14 @@ class ServerRefused(DataLinkError):
         text: the server's words.
     """
 
-    def __init__(self, command: str, text: str) -> None:
-        super().__init__(command, text)
-        self.command, self.text = command, text
+    command: str
+    text: str
 
     def __str__(self) -> str:
-        """Return both."""
         return f"the server refused {self.command}: {self.text or 'it does not say why'}"
 
 
+@dataclass(eq=False, repr=False)
 class ConnectionLost(DataLinkError):
     """There is no connection to the server.
 
@@ -41,12 +43,10 @@ class ConnectionLost(DataLinkError):
         reason: why, with the remedy where there is one.
     """
 
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(address, reason)
-        self.address, self.reason = address, reason
+    address: str
+    reason: str
 
     def __str__(self) -> str:
-        """Return both."""
         return f"{self.address}: {self.reason}"
 
 
@@ -64,22 +64,20 @@ class NoAnswer(DataLinkError, TimeoutError):
         self.address, self.what, self.timeout_s = address, what, timeout_s
 
     def __str__(self) -> str:
-        """Return all of it."""
         return f"{self.address}: no {self.what} within {self.timeout_s:g} s"
 
 
+@dataclass(eq=False, repr=False)
 class CredentialExposed(DataLinkError):
     """A password or token would be sent without encryption to another machine."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(address)
-        self.address = address
+    address: str
 
     def __str__(self) -> str:
-        """Return the address and the remedy."""
         return f"{self.address} is not encrypted: passwords and tokens are sent to tls:// and wss:// addresses only"
 
 
+@dataclass(eq=False, repr=False)
 class WriteInterrupted(DataLinkError):
     """Not all packets of a call arrived for sure.
 
@@ -88,10 +86,8 @@ class WriteInterrupted(DataLinkError):
         reason: what went wrong.
     """
 
-    def __init__(self, packet_ids: list[int], reason: str) -> None:
-        super().__init__(packet_ids, reason)
-        self.packet_ids, self.reason = packet_ids, reason
+    packet_ids: list[int]
+    reason: str
 
     def __str__(self) -> str:
-        """Return how many arrived, and the reason."""
         return f"{len(self.packet_ids)} packets are acknowledged, then: {self.reason}"

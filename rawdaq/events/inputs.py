@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import InvalidValue, LocalProtocolError
+from rawdaq.protocols.events import EventFormat
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.networks import check_network, sender_mistakes
-from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 HostName = Annotated[str, AfterValidator(check_host)]
@@ -18,16 +19,8 @@ Transport = Literal["udp", "tcp"]
 ZmqPattern = Literal["sub", "pull"]
 
 
-def _check_addresses(addresses: list[str]) -> list[str]:
-    for address in addresses:
-        check_zmq_address(address)
-    if len(set(addresses)) < len(addresses):
-        raise ValueError("one address is there twice; remove one")
-    return addresses
-
-
 Senders = list[Annotated[str, AfterValidator(check_network)]]
-ZmqAddresses = Annotated[list[str], AfterValidator(_check_addresses)]
+ZmqAddresses = Annotated[list[str], AfterValidator(check_zmq_addresses)]
 Megabytes = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -116,6 +109,18 @@ class Inputs:
         if self.host is not None:
             return []
         return [f"{self.transport.upper()} port {port} of {self.ip}" for port in self.ports if port]
+
+    def check_format(self, made: EventFormat) -> None:
+        """Check that messages of a format can be found in what comes.
+
+        Raises:
+            InvalidValue: it is a stream of bytes, and the format has only whole messages.
+        """
+        if self.is_stream:
+            try:
+                made.frames()
+            except LocalProtocolError as error:
+                raise InvalidValue(f"{error}: use datagrams or ZMQ") from None
 
     @property
     def is_stream(self) -> bool:

@@ -67,6 +67,11 @@ class EventServer(ReceiverServer):
         self._has_missed = asyncio.Event()
         self._add_inputs(inputs)
 
+    @classmethod
+    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the ports and addresses that others connect to, and the serial line."""
+        return Inputs.of(options).exclusive()
+
     def _add_inputs(self, inputs: Inputs) -> None:
         if inputs.endpoints:
             kind = zmq.PULL if inputs.pattern == "pull" else zmq.SUB
@@ -97,10 +102,6 @@ class EventServer(ReceiverServer):
             self.take_chunk(endpoint, sender, frames, chunk)
 
         self.add_endpoint(SerialEndpoint(sender, inputs.baud, take, self.log))
-
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
-        return zmq.Context(self._context)
 
     # ----------------------------------------------------------------------------------- what the endpoints call
 

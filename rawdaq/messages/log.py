@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from rawdaq.messages.message import Kind, Message, topic_of
-from rawdaq.protocols.json_header import wrong_value
+from rawdaq.protocols.json_header import text_value, whole_number, wrong_value
 from rawdaq.times import from_calendar, to_iso
 
 _TOPIC = topic_of(Kind.LOG)
@@ -57,12 +57,12 @@ class LogRecord:
         """
         if "message" not in header:
             raise wrong_value(header, "message", "text")
-        texts = {key: _text(header, key) for key in ("name", "message", "component", "host", "file", "exception")}
+        texts = {key: text_value(header, key) for key in ("name", "message", "component", "host", "file", "exception")}
         return cls(
-            time_ns=_whole(header, "time_ns", now_ns, _FIRST_NS, _END_NS),
+            time_ns=whole_number(header, "time_ns", now_ns, _FIRST_NS, _END_NS),
             level=_level(header),
-            pid=_whole(header, "pid", 0, 0, 1 << 63),
-            line=_whole(header, "line", 0, 0, 1 << 63),
+            pid=whole_number(header, "pid"),
+            line=whole_number(header, "line"),
             **texts,
         )
 
@@ -93,37 +93,19 @@ class LogRecord:
         >>> print(LogRecord(1795219200123000000, 17, "daq.trigger", "started", "XX.DEMO.Triggers").text())
         2026-11-21T00:00:00.123Z Level 17 daq.trigger [XX.DEMO.Triggers] started
         """
-        component = f" [{_one_line(self.component)}]" if self.component else ""
-        name = f" {_one_line(self.name)}" if self.name else ""
-        line = f"{to_iso(self.time_ns, 3)} {self.level_name}{name}{component} {_one_line(self.message)}"
+        component = f" [{one_line(self.component)}]" if self.component else ""
+        name = f" {one_line(self.name)}" if self.name else ""
+        line = f"{to_iso(self.time_ns, 3)} {self.level_name}{name}{component} {one_line(self.message)}"
         if not self.exception:
             return line
         return "\n".join([line, *(f"    {each}" for each in self.exception.splitlines())])
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return *text* such that it cannot begin a line, or move a terminal's cursor."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
-def _text(header: Mapping[str, Any], key: str) -> str:
-    value = header.get(key, "")
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise wrong_value(header, key, "text")
-    return value
-
-
-def _whole(header: Mapping[str, Any], key: str, default: int, low: int, end: int) -> int:
-    value = header.get(key)
-    if value is None:
-        return default
-    if type(value) is not int or not low <= value < end:
-        raise wrong_value(header, key, f"a whole number in {low}..{end - 1}")
-    return value
 
 
 def _level(header: Mapping[str, Any]) -> int:

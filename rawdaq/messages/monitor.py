@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, cast
 
 from rawdaq.messages.message import Kind, Message, topic_of
-from rawdaq.protocols.json_header import wrong_value
+from rawdaq.protocols.json_header import whole_number, wrong_value
 from rawdaq.times import from_calendar
 
 TOPIC: Final = topic_of(Kind.MONITOR)
@@ -15,6 +15,9 @@ OFFLINE: Final = "offline"
 
 _END_NS: Final = from_calendar(2200, 1, 0, 0, 0)
 _MAX_NAME: Final = 200  # characters
+
+#: Fields of a report that are counts, in the header as in the report.
+_COUNTS: Final = "pid streams silent gaps overlaps dropped refused waiting waiting_bytes memory_bytes".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +106,19 @@ class ComponentReport:
         return cls(
             name=name,
             host=_text(header, "host", ""),
-            pid=_whole(header, "pid", 0),
-            time_ns=_whole(header, "time_ns", now_ns, _END_NS),
+            time_ns=whole_number(header, "time_ns", now_ns, end=_END_NS),
             state=_text(header, "state", "running"),
-            since_ns=_whole(header, "since_ns", 0, _END_NS) or None,
+            since_ns=whole_number(header, "since_ns", end=_END_NS) or None,
             has_data=header.get("data") is True or ("data" not in header and bool(rate)),
             packets_per_s=rate,
             samples_per_s=_number(header, "samples_per_s"),
             messages_per_s=_number(header, "messages_per_s"),
-            streams=_whole(header, "streams", 0),
-            silent=_whole(header, "silent", 0),
-            gaps=_whole(header, "gaps", 0),
-            overlaps=_whole(header, "overlaps", 0),
-            dropped=_whole(header, "dropped", 0),
-            refused=_whole(header, "refused", 0),
-            waiting=_whole(header, "waiting", 0),
-            waiting_bytes=_whole(header, "waiting_bytes", 0),
             latency_s=_number(header, "latency_s"),
             uptime_s=_number(header, "uptime_s"),
             cpu_percent=_number(header, "cpu_percent"),
-            memory_bytes=_whole(header, "memory_bytes", 0),
             problems=_texts(header, "problems"),
             values=header,
+            **{key: whole_number(header, key) for key in _COUNTS},
         )
 
     @classmethod
@@ -160,12 +154,3 @@ def _number(header: Mapping[str, Any], key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise wrong_value(header, key, "a number")
     return float(value)
-
-
-def _whole(header: Mapping[str, Any], key: str, default: int, end: int = 1 << 63) -> int:
-    value = header.get(key)
-    if value is None:
-        return default
-    if type(value) is not int or not 0 <= value < end:
-        raise wrong_value(header, key, f"a whole number in 0..{end - 1}")
-    return value

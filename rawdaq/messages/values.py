@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rawdaq.messages.message import Message
 from rawdaq.protocols.array import decode as decode_array
-from rawdaq.protocols.json_header import wrong_value
+from rawdaq.protocols.json_header import text_value, whole_number, wrong_value
 
 _INT64 = 1 << 63
 _MAX_SLOT = 1 << 20
@@ -56,13 +56,13 @@ class ReceivedEvent:
         header = message.header
         return cls(
             component=message.component,
-            type=_text(header, "type"),
+            type=text_value(header, "type"),
             time_ns=_whole_or_none(header, "time_ns"),
-            ps=_whole(header, "ps", 0, 1000),
+            ps=whole_number(header, "ps", end=1000),
             device_ns=_whole_or_none(header, "device_ns"),
-            source=_text(header, "source"),
+            source=text_value(header, "source"),
             counter=_whole_or_none(header, "counter"),
-            missed=_whole(header, "missed"),
+            missed=whole_number(header, "missed"),
             backwards=bool(header.get("backwards")),
             fields=_mapping(header, "fields"),
             payload=bytes(message.payload),
@@ -96,7 +96,7 @@ class Telemetry:
             MessageMalformed: it carries none; the text says why.
         """
         header = message.header
-        time_ns = _whole(header, "time_ns", message.received_ns)
+        time_ns = whole_number(header, "time_ns", message.received_ns)
         return cls(message.component, time_ns, _mapping(header, "values"), _mapping(header, "units"), message)
 
 
@@ -150,15 +150,15 @@ class ReadoutArray:
             raise wrong_value(header, "shape", f"[rows, channels(, samples)] with rows for {len(slots)} slots")
         return cls(
             component=message.component,
-            number=_whole(header, "number"),
-            epoch=_whole(header, "epoch"),
-            time_ns=_whole(header, "time_ns", message.received_ns, low=-_INT64),
+            number=whole_number(header, "number"),
+            epoch=whole_number(header, "epoch"),
+            time_ns=whole_number(header, "time_ns", message.received_ns, low=-_INT64),
             received_ns=message.received_ns,
             slots=slots,
-            expected=_whole(header, "expected", len(slots)),
-            reason=_text(header, "reason"),
+            expected=whole_number(header, "expected", len(slots)),
+            reason=text_value(header, "reason"),
             is_late=bool(header.get("late")),
-            unit=_text(header, "unit"),
+            unit=text_value(header, "unit"),
             scale=_number(header, "scale", 1.0),
             offset=_number(header, "offset", 0.0),
             data=data,
@@ -183,26 +183,8 @@ def _slots(header: Mapping[str, Any]) -> tuple[int, ...]:
     raise wrong_value(header, "slots", "a list of whole numbers, ascending")
 
 
-def _text(header: Mapping[str, Any], key: str) -> str:
-    value = header.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise wrong_value(header, key, "text")
-    return value
-
-
-def _whole(header: Mapping[str, Any], key: str, default: int = 0, end: int = _INT64, low: int = 0) -> int:
-    value = header.get(key)
-    if value is None:
-        return default
-    if type(value) is not int or not low <= value < end:
-        raise wrong_value(header, key, f"a whole number in {low}..{end - 1}")
-    return value
-
-
 def _whole_or_none(header: Mapping[str, Any], key: str) -> int | None:
-    return None if header.get(key) is None else _whole(header, key, low=-_INT64)
+    return None if header.get(key) is None else whole_number(header, key, low=-_INT64)
 
 
 def _number(header: Mapping[str, Any], key: str, default: float) -> float:

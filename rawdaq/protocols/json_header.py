@@ -33,6 +33,34 @@ def read_header(frame: Frame, max_bytes: int = MAX_HEADER_BYTES) -> dict[str, An
     return cast("dict[str, Any]", header)
 
 
+def whole_number(header: Mapping[str, Any], key: str, default: int = 0, low: int = 0, end: int = 1 << 63) -> int:
+    """Return the whole number that *key* has in *header*, *default* where there is none.
+
+    Raises:
+        HeaderValueWrong: it is something else, or not in *low*..*end* - 1.
+    """
+    value = header.get(key)
+    if value is None:
+        return default
+    if type(value) is not int or not low <= value < end:
+        raise wrong_value(header, key, f"a whole number in {low}..{end - 1}")
+    return value
+
+
+def text_value(header: Mapping[str, Any], key: str) -> str:
+    """Return the text that *key* has in *header*, none where there is none.
+
+    Raises:
+        HeaderValueWrong: it is something else.
+    """
+    value = header.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise wrong_value(header, key, "text")
+    return value
+
+
 def wrong_value(header: Mapping[str, Any], key: str, rule: str) -> HeaderValueWrong:
     """Return the error that names the value of *key* in *header*, and what would be right."""
     value = repr(header[key]) if key in header else "missing"

@@ -242,10 +242,6 @@ class ZmtpPeer:
         """Queue a subscription, in the form that every version 3 understands."""
         self.send_message([b"\x01" + topic])
 
-    def send_cancel(self, topic: bytes) -> None:
-        """Queue the end of a subscription."""
-        self.send_message([b"\x00" + topic])
-
     def _take_greeting(self) -> Iterable[Event] | None:
         # An older peer waits after its first eleven bytes, so we judge what has come.
         head = bytes(self._buffer[:11])

@@ -1,15 +1,20 @@
 """How a receiver names its sockets, and those that listen, by UDP or TCP, with a remedy where they cannot be bound."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.remedies import cannot_listen
+
+if TYPE_CHECKING:
+    import zmq
+    import zmq.asyncio
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -98,7 +103,10 @@ class SocketSetup:
 
     Attributes:
         endpoints: the sockets, in the order in which they were named.
+        shared_context: the zmq context of a process that runs many; None: each server has its own, with its threads.
     """
+
+    shared_context: ClassVar["zmq.Context[zmq.Socket[bytes]] | None"] = None
 
     def __init__(self, ip: str, port: int, log: logging.Logger) -> None:
         self.ip = ip
@@ -106,6 +114,19 @@ class SocketSetup:
         self.log = log
         self.endpoints: list[Endpoint] = []
         self._setup = False
+
+    @functools.cached_property
+    def _context(self) -> "zmq.asyncio.Context":
+        """The asyncio zmq context, for a receiver's own sockets; closed with the server."""
+        from rawdaq.sockets.zeromq.context import context_of
+
+        return context_of(self.shared_context)
+
+    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
+        """Return the same context for sockets without futures, each of which would cost 20 µs."""
+        import zmq
+
+        return zmq.Context(self._context)
 
     def setup_udp(
         self, factory: Callable[[], P], ip: str | None = None, port: int | None = None

@@ -1,12 +1,15 @@
 """The journal of a component read like a stream: its packets in the order in which they came, up to its end."""
 
+import contextlib
 import logging
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.journal.entries import EntryUnreadable
+from rawdaq.journal.entries import Item as Entry
 from rawdaq.journal.folder import is_journal, items
 from rawdaq.messages.message import Kind, Message
 from rawdaq.packet import Packet
@@ -14,7 +17,7 @@ from rawdaq.store.errors import StoreUnavailable
 from rawdaq.store.inspect import StoreView
 from rawdaq.store.values import Loss
 from rawdaq.stream_id import StreamId, check_patterns
-from rawdaq.subscriber.reader import PacketReader
+from rawdaq.subscriber.reader import Item, ItemReader, PacketReader
 
 
 def open_journal(path: Path, on_loss: Callable[[Loss], None]) -> StoreView:
@@ -29,7 +32,74 @@ def open_journal(path: Path, on_loss: Callable[[Loss], None]) -> StoreView:
     return StoreView.of(path, on_loss)
 
 
-class JournalReader(PacketReader):
+class JournalItems(ItemReader[Item]):
+    """Reads what a journal holds, also while its component runs; the iteration ends at the newest item.
+
+    What is damaged is logged with its extent.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+    _view: StoreView | None = None
+    _items: Iterator[Item] = iter(())
+
+    def open(self) -> None:
+        """Look at the folder; a second time does nothing.
+
+        Raises:
+            InvalidValue: there is no journal in it.
+            StoreUnavailable: it cannot be read.
+        """
+        if self._view is None and not self._is_closed:
+            self._view = open_journal(self.path, self._note_loss)
+            self._items = self._wanted(self._view)
+
+    def _note_loss(self, loss: Loss) -> None:
+        self._log.warning("%s", loss)
+
+    def _wanted(self, view: StoreView) -> Iterator[Item]:
+        for item in items(view):
+            if isinstance(item, EntryUnreadable):
+                self._log.warning("%s", item)
+            else:
+                yield from self._made(item)
+
+    @abstractmethod
+    def _made(self, item: Entry) -> Iterable[Item]:
+        """Return what is read of *item*."""
+
+    @abstractmethod
+    def _count(self, item: Item) -> None:
+        """Count *item*, which is read now."""
+
+    def receive(self, timeout_s: float | None = None) -> Item | None:
+        """Return the next one, or None at the end of the journal or when this was closed.
+
+        Raises:
+            RawdaqError: it cannot be read.
+        """
+        self._begin()
+        try:
+            self.open()
+            item = None if self._is_closed else next(self._items, None)
+        except StoreUnavailable as error:
+            raise RawdaqError(str(error)) from error
+        finally:
+            self._end()
+        if item is None:
+            self.has_ended = True
+        else:
+            self._count(item)
+        return item
+
+    def _release(self) -> None:
+        if self._view is not None:
+            self._view.close()
+
+
+class JournalReader(PacketReader, JournalItems[Packet]):
     """Reads the packets of a journal, also while its component runs; the iteration ends at the newest one.
 
     Packets have the numbers, qualities and reception times that they had when they came. Messages are left out, and so
@@ -53,8 +123,6 @@ class JournalReader(PacketReader):
         self.path = Path(path)
         self._plain = 0
         self.messages: Counter[Kind] = Counter()
-        self._view: StoreView | None = None
-        self._packets: Iterator[Packet] | None = None
         self._passed_over: set[str] = set()
 
     @property
@@ -67,59 +135,22 @@ class JournalReader(PacketReader):
         """Names of streams that no pattern selects."""
         return sorted(self._passed_over)
 
-    def open(self) -> None:
-        """Look at the folder; a second time does nothing.
-
-        Raises:
-            InvalidValue: there is no journal in it.
-            RawdaqError: it cannot be read.
-        """
-        if self._view is not None or self._is_closed:
-            return
-        self._view = open_journal(self.path, self._note_loss)
-        self._packets = self._read(self._view)
-
     def _note_loss(self, loss: Loss) -> None:
-        self._log.warning("%s", loss)
-        try:
+        super()._note_loss(loss)
+        with contextlib.suppress(InvalidValue):
             self.lost[StreamId.parse(loss.stream or "")] += loss.entries
-        except InvalidValue:
-            return
 
-    def _read(self, view: StoreView) -> Iterator[Packet]:
-        for item in items(view):
-            if isinstance(item, EntryUnreadable):
-                self._log.warning("%s", item)
-            elif isinstance(item, bytes):
-                self._plain += 1
-            elif isinstance(item, Message):
-                self.messages[item.kind] += 1
-            elif item.stream.matches(self.streams):
-                yield from (item,) if isinstance(item, Packet) else item
-            else:
-                self._passed_over.add(str(item.stream))
+    def _made(self, item: Entry) -> Iterable[Packet]:
+        if isinstance(item, bytes):
+            self._plain += 1
+        elif isinstance(item, Message):
+            self.messages[item.kind] += 1
+        elif item.stream.matches(self.streams):
+            return (item,) if isinstance(item, Packet) else item
+        else:
+            self._passed_over.add(str(item.stream))
+        return ()
 
-    def receive(self, timeout_s: float | None = None) -> Packet | None:
-        """Return the next packet, or None at the end of the journal or when this was closed.
-
-        Raises:
-            RawdaqError: it cannot be read.
-        """
-        self._begin()
-        try:
-            self.open()
-            packet = None if self._is_closed or self._packets is None else next(self._packets, None)
-        except StoreUnavailable as error:
-            raise RawdaqError(str(error)) from error
-        finally:
-            self._end()
-        if packet is None:
-            self.has_ended = True
-            return None
-        self.size_bytes += len(packet.data)
-        self.received[packet.stream] += 1
-        return packet
-
-    def _release(self) -> None:
-        if self._view is not None:
-            self._view.close()
+    def _count(self, item: Packet) -> None:
+        self.size_bytes += len(item.data)
+        self.received[item.stream] += 1

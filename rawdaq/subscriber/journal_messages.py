@@ -2,23 +2,17 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from rawdaq.errors import RawdaqError
-from rawdaq.journal.entries import EntryUnreadable
-from rawdaq.journal.folder import items
+from rawdaq.journal.entries import Item as Entry
 from rawdaq.messages.message import Kind, Message
 from rawdaq.messages.order import FrameOrder
 from rawdaq.sockets.refusals import Refusals
-from rawdaq.store.errors import StoreUnavailable
-from rawdaq.store.inspect import StoreView
-from rawdaq.store.values import Loss
-from rawdaq.subscriber.journal import open_journal
-from rawdaq.subscriber.reader import ItemReader
+from rawdaq.subscriber.journal import JournalItems
 
 
-class JournalMessages(ItemReader[Message]):
+class JournalMessages(JournalItems[Message]):
     """Reads what is no waveform of a journal, also while its component runs; the iteration ends at the newest message.
 
     Packets and plain bytes are passed over. What is damaged is logged with its extent.
@@ -42,58 +36,20 @@ class JournalMessages(ItemReader[Message]):
         self.refusals = Refusals(self._log, what="message")
         self._order = FrameOrder()
         self.lost = self._order.lost
-        self._view: StoreView | None = None
-        self._messages: Iterator[Message] = iter(())
 
     @property
     def malformed(self) -> int:
         """How many messages carry nothing of their kind."""
         return self.refusals.by_reason.total()
 
-    def open(self) -> None:
-        """Look at the folder; a second time does nothing.
+    def _made(self, item: Entry) -> Iterable[Message]:
+        return (item,) if isinstance(item, Message) and item.kind in self.kinds else ()
 
-        Raises:
-            InvalidValue: there is no journal in it.
-            StoreUnavailable: it cannot be read.
-        """
-        if self._view is None and not self._is_closed:
-            self._view = open_journal(self.path, self._log_loss)
-            self._messages = self._read(self._view)
-
-    def _log_loss(self, loss: Loss) -> None:
-        self._log.warning("%s", loss)
-
-    def _read(self, view: StoreView) -> Iterator[Message]:
-        for item in items(view):
-            if isinstance(item, EntryUnreadable):
-                self._log.warning("%s", item)
-            elif isinstance(item, Message) and item.kind in self.kinds:
-                yield item
-
-    def receive(self, timeout_s: float | None = None) -> Message | None:
-        """Return the next message, or None at the end of the journal or when this was closed.
-
-        Raises:
-            RawdaqError: it cannot be read.
-        """
-        self._begin()
-        try:
-            self.open()
-            message = None if self._is_closed else next(self._messages, None)
-        except StoreUnavailable as error:
-            raise RawdaqError(str(error)) from error
-        finally:
-            self._end()
-        if message is None:
-            self.has_ended = True
-            return None
-        self.size_bytes += message.size_bytes
-        self.received[message.topic] += 1
-        self._order.missing("", message)
-        return message
+    def _count(self, item: Message) -> None:
+        self.size_bytes += item.size_bytes
+        self.received[item.topic] += 1
+        self._order.missing("", item)
 
     def _release(self) -> None:
-        if self._view is not None:
-            self._view.close()
+        super()._release()
         self.refusals.log(at_once=True)

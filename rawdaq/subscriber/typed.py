@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypedDict, TypeVar, Unpack
 
 from rawdaq.errors import InvalidValue
 from rawdaq.messages.frames import decode
@@ -48,6 +48,15 @@ class MessageLoss(NamedTuple):
     address: str
 
 
+class Options(TypedDict, total=False):
+    """What all of these subscribers may be given by name, see `NamedSubscriber`."""
+
+    timeout_s: float | None
+    high_water_mark: int
+    on_loss: Callable[[MessageLoss], None] | None
+    logger: logging.Logger | None
+
+
 class _KindSubscriber(LiveReader[Value]):
     """Reads messages of some kinds from one or more publishers.
 
@@ -55,10 +64,10 @@ class _KindSubscriber(LiveReader[Value]):
         addresses: one or more addresses of publishers.
         kinds: of messages.
         names: shell-style patterns; what they select is said by the subclass.
-        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
-        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
-        on_loss: called for every jump of ``frame``, before the message that came after it.
-        logger: where malformed messages are logged.
+        timeout_s: see `NamedSubscriber`, as the following ones.
+        high_water_mark: see there.
+        on_loss: see there.
+        logger: see there.
 
     Attributes:
         received: messages that were read so far, by topic; also those that no name selects.
@@ -70,10 +79,11 @@ class _KindSubscriber(LiveReader[Value]):
         addresses: str | Iterable[str],
         kinds: Iterable[Kind],
         names: str | Iterable[str],
-        timeout_s: float | None,
-        high_water_mark: int,
-        on_loss: Callable[[MessageLoss], None] | None,
-        logger: logging.Logger | None,
+        *,
+        timeout_s: float | None = None,
+        high_water_mark: int = 10_000,
+        on_loss: Callable[[MessageLoss], None] | None = None,
+        logger: logging.Logger | None = None,
     ) -> None:
         super().__init__(addresses, timeout_s, high_water_mark, logger)
         self.kinds = tuple(kinds)
@@ -121,10 +131,7 @@ class MessageSubscriber(_KindSubscriber[Message]):
     Args:
         addresses: one or more addresses of publishers, like ``tcp://127.0.0.1:9001``.
         kinds: ``readout``, ``event``, ``telemetry``, ``log``, ``monitor``; none means all.
-        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
-        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
-        on_loss: called for every jump of ``frame``, before the message that came after it.
-        logger: where malformed messages are logged.
+        options: the other ones of `NamedSubscriber`.
 
     Raises:
         InvalidValue: no address, one that ZMQ does not understand (on opening), or a kind that is none.
@@ -134,14 +141,10 @@ class MessageSubscriber(_KindSubscriber[Message]):
         self,
         addresses: str | Iterable[str],
         kinds: str | Iterable[str] = (),
-        *,
-        timeout_s: float | None = None,
-        high_water_mark: int = 10_000,
-        on_loss: Callable[[MessageLoss], None] | None = None,
-        logger: logging.Logger | None = None,
+        **options: Unpack[Options],
     ) -> None:
         wanted = [_kind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds)] or list(Kind)
-        super().__init__(addresses, wanted, (), timeout_s, high_water_mark, on_loss, logger)
+        super().__init__(addresses, wanted, (), **options)
 
     def _value(self, message: Message) -> Message:
         return message
@@ -163,13 +166,9 @@ class _OneKindSubscriber(_KindSubscriber[Value]):
         self,
         addresses: str | Iterable[str],
         names: str | Iterable[str] = (),
-        *,
-        timeout_s: float | None = None,
-        high_water_mark: int = 10_000,
-        on_loss: Callable[[MessageLoss], None] | None = None,
-        logger: logging.Logger | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(addresses, [self._KIND], names, timeout_s, high_water_mark, on_loss, logger)
+        super().__init__(addresses, [self._KIND], names, **options)
 
 
 class NamedSubscriber(_OneKindSubscriber[Value]):
@@ -234,10 +233,7 @@ class LogSubscriber(_KindSubscriber[LogRecord]):
         addresses: one or more addresses of publishers.
         names: shell-style patterns of the logger's name, or of the component's; none means all.
         level: the least severe ones that are read.
-        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
-        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
-        on_loss: called for every jump of ``frame``, before the message that came after it.
-        logger: where malformed messages are logged.
+        options: the other ones of `NamedSubscriber`.
 
     Raises:
         InvalidValue: no address, or one that ZMQ does not understand (on opening).
@@ -249,12 +245,9 @@ class LogSubscriber(_KindSubscriber[LogRecord]):
         names: str | Iterable[str] = (),
         *,
         level: int = 0,
-        timeout_s: float | None = None,
-        high_water_mark: int = 10_000,
-        on_loss: Callable[[MessageLoss], None] | None = None,
-        logger: logging.Logger | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(addresses, [Kind.LOG], names, timeout_s, high_water_mark, on_loss, logger)
+        super().__init__(addresses, [Kind.LOG], names, **options)
         self.level = level
 
     def _value(self, message: Message) -> LogRecord | None:
@@ -269,10 +262,7 @@ class MonitorSubscriber(_OneKindSubscriber[ComponentReport]):
     Args:
         addresses: one or more addresses of publishers.
         names: shell-style patterns of the component's name; none means all.
-        timeout_s: an iteration ends when nothing came for so long; None waits until `close`.
-        high_water_mark: messages that may wait here before the publisher keeps (and later drops) them.
-        on_loss: called for every jump of ``frame``, before the message that came after it.
-        logger: where malformed messages are logged.
+        options: the other ones of `NamedSubscriber`.
 
     Raises:
         InvalidValue: no address, or one that ZMQ does not understand (on opening).

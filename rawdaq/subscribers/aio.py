@@ -10,7 +10,7 @@ from typing import Any, Final
 import zmq
 
 from rawdaq.outage import Outage
-from rawdaq.subscribers.inbox import MAX_MESSAGES, REMIND_S, Inbox, Subscription, Unpack
+from rawdaq.subscribers.inbox import MAX_MESSAGES, REMIND_S, HasInbox, Inbox, Subscription, Unpack
 
 _CHECK_S: Final = 1.0  # the connection is looked after this often
 _TURN: Final = 100  # messages that are unpacked before other tasks run
@@ -32,7 +32,7 @@ def loop_of_this_thread() -> asyncio.AbstractEventLoop:
             return loop
 
 
-class AsyncSubscriber:
+class AsyncSubscriber(HasInbox):
     """Reads all messages of a publisher in an event loop, as ssdaq's does; it receives from its construction on.
 
     ::
@@ -90,21 +90,6 @@ class AsyncSubscriber:
             self._loop.add_reader(descriptor, self._read)
         self._next: asyncio.Handle = self._loop.call_soon(self._read)
 
-    @property
-    def received(self) -> int:
-        """Messages that came."""
-        return self._inbox.received
-
-    @property
-    def malformed(self) -> int:
-        """Messages for which `unpack` has raised an exception."""
-        return self._inbox.malformed
-
-    @property
-    def dropped(self) -> int:
-        """Objects that went because too many waited."""
-        return self._inbox.dropped
-
     def _read(self) -> None:
         """Take what has come, and come back: at once where more is there."""
         self._next.cancel()
@@ -153,10 +138,6 @@ class AsyncSubscriber:
             self._waiting.append(waiter)
             await waiter
         return taken[0]
-
-    def empty(self) -> bool:
-        """Return whether no object waits."""
-        return not self._inbox
 
     async def close(self, hard: bool = True) -> None:
         """Read no more; `get_data` returns None after the last object. A second time does nothing.

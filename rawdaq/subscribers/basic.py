@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import zmq
 
-from rawdaq.subscribers.inbox import MAX_MESSAGES, Inbox, Subscription, Unpack
+from rawdaq.subscribers.inbox import MAX_MESSAGES, HasInbox, Inbox, Subscription, Unpack
 
 _CHECK_MS: Final = 1000  # the connection is looked after this often
 _TURN: Final = 1000  # messages that are unpacked before anything else is looked at
 
 
-class BasicSubscriber(threading.Thread):
+class BasicSubscriber(HasInbox, threading.Thread):
     """Reads all messages of a publisher in a thread, as ssdaq's does.
 
     ::
@@ -63,21 +63,6 @@ class BasicSubscriber(threading.Thread):
         self._is_closed = self._is_hard = False
         self._subscription: Subscription | None = None
         self._wakes: tuple[socket.socket, ...] = ()  # of these the first is readable when the second is closed
-
-    @property
-    def received(self) -> int:
-        """Messages that came."""
-        return self._inbox.received
-
-    @property
-    def malformed(self) -> int:
-        """Messages for which `unpack` has raised an exception."""
-        return self._inbox.malformed
-
-    @property
-    def dropped(self) -> int:
-        """Objects that went because too many waited."""
-        return self._inbox.dropped
 
     def start(self) -> None:
         """Connect, or bind, and begin to read.
@@ -146,10 +131,6 @@ class BasicSubscriber(threading.Thread):
                     raise queue.Empty
                 self._changed.wait(left_s)
         return taken[0]
-
-    def empty(self) -> bool:
-        """Return whether no object waits."""
-        return not self._inbox
 
     def close(self, hard: bool = True) -> None:
         """Read no more; `get_data` returns None after the last object.

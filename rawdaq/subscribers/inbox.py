@@ -157,5 +157,30 @@ class Inbox:
         return ()
 
 
+class HasInbox:
+    """What a subscriber says of its inbox."""
+
+    _inbox: Inbox
+
+    @property
+    def received(self) -> int:
+        """Messages that came."""
+        return self._inbox.received
+
+    @property
+    def malformed(self) -> int:
+        """Messages for which `unpack` has raised an exception."""
+        return self._inbox.malformed
+
+    @property
+    def dropped(self) -> int:
+        """Objects that went because too many waited."""
+        return self._inbox.dropped
+
+    def empty(self) -> bool:
+        """Return whether no object waits."""
+        return not self._inbox
+
+
 def _start(message: Received) -> bytes:
     return (message if isinstance(message, bytes) else message[0])[:32]

@@ -87,7 +87,7 @@ class ArrayAssembler(AssemblyReceiver):
         reset_parts: Annotated[int, Field(ge=1, le=1000)] = 3,
         name: str = "ArrayAssembler",
     ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        options = dict(locals())
         _check(options)
         self.rows = _Rows(streams)
         self.grid = Grid(round(block_s * NS_PER_S), tolerance, rate_hz)
@@ -119,10 +119,6 @@ class ArrayAssembler(AssemblyReceiver):
     def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
         """Return the addresses that peers connect to."""
         return exclusive_addresses(options["endpoints"]) if options["bind"] else []
-
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures."""
-        return zmq.Context(self._context)
 
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
         """Take the samples of messages that were read together."""

@@ -121,7 +121,7 @@ class ReadoutAssembler(AssemblyReceiver):
         capture_files: Annotated[int, Field(ge=1, le=1000)] = 10,
         name: str = "ReadoutAssembler",
     ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        options = dict(locals())
         plan = Plan.of(station, options)
         super().__init__(ip, _DEFAULT_PORT if port is None else port, publishers, name, plan.rules)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
@@ -186,12 +186,6 @@ class ReadoutAssembler(AssemblyReceiver):
         )
         for address in options["endpoints"]:
             self.add_endpoint(ZmqEndpoint(address, how, self._plain_context, self._take_frames, self.log))
-
-    def _plain_context(self) -> Any:
-        """Return the receiver's ZMQ context for sockets without futures."""
-        import zmq
-
-        return zmq.Context(self._context)
 
     async def serve(self) -> None:
         """Serve as every receiver does, with the capture open.

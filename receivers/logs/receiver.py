@@ -75,9 +75,6 @@ class LogReceiver(ReceiverServer):
         listening = [f"tcp://{host_port(options['ip'], options['port'])}"] if options["port"] else []
         return [*listening, *exclusive_addresses(options["endpoints"])]
 
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        return zmq.Context(self._context)
-
     # What connections call.
 
     def admit(self, connection: LogConnection) -> bool:

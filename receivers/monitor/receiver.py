@@ -68,9 +68,6 @@ class MonitorReceiver(ReceiverServer):
         ip: str = "0.0.0.0" if options["ip"] == "*" else options["ip"]
         return [f"tcp://{host_port(ip, options['port'])}"] if options["port"] else []
 
-    def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        return zmq.Context(self._context)
-
     def _take(self, endpoint: ZmqEndpoint, burst: list[list[bytes]]) -> None:
         now_s, now_ns = time.monotonic(), time.time_ns()
         messages: list[Message] = []

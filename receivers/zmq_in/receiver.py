@@ -22,7 +22,7 @@ from rawdaq.receivers.zmq_in.frames import FrameInput
 from rawdaq.receivers.zmq_in.messages import MessageInput, check_wanted
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
-from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages
 
@@ -32,14 +32,6 @@ _Reader = Callable[[ZmqEndpoint, list[bytes], int], Sequence[Packet]]
 _Taker = Callable[[ZmqEndpoint, list[Any]], None]
 
 _FRAMES_WAITING, _MESSAGES_WAITING = 16, 10_000  # in a socket; frames may have megabytes
-
-
-def _check_addresses(addresses: list[str]) -> list[str]:
-    for address in addresses:
-        check_zmq_address(address)
-    if len(set(addresses)) < len(addresses):
-        raise ValueError("one address is there twice; remove one")
-    return addresses
 
 
 class ZMQReceiver(ReceiverServer):
@@ -80,7 +72,7 @@ class ZMQReceiver(ReceiverServer):
         publishers: Sequence[Publisher],
         station: StationSettings,
         *,
-        endpoints: Annotated[list[str], Field(min_length=1), AfterValidator(_check_addresses)],
+        endpoints: Annotated[list[str], Field(min_length=1), AfterValidator(check_zmq_addresses)],
         pattern: Literal["sub", "pull"] = "sub",
         bind: bool = False,
         streams: list[str] = [],  # noqa: B006 - it is never changed
@@ -152,9 +144,8 @@ class ZMQReceiver(ReceiverServer):
         return bool(options["pattern"] == "sub")
 
     def _plain_context(self) -> "zmq.Context[zmq.Socket[bytes]]":
-        """Return the receiver's ZMQ context for sockets without futures, each of which would cost 20 µs."""
         self._context.set(zmq.IO_THREADS, self._io_threads)  # a context that runs already keeps those that it has
-        return zmq.Context(self._context)
+        return super()._plain_context()
 
     async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate."""

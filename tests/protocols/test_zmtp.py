@@ -75,7 +75,7 @@ def test_two_peers_agree_on_everything(size: int) -> None:
     publisher, subscriber = ZmtpPeer(SocketType.XPUB), ZmtpPeer(SocketType.SUB, 1 << 20)
     assert feed(subscriber, publisher.data_to_send(), size) == [Ready(SocketType.XPUB)]
     subscriber.send_subscribe(b"XX.")
-    subscriber.send_cancel(b"YY.")
+    subscriber.send_message([b"\0YY."])
     assert feed(publisher, subscriber.data_to_send(), size) == [
         Ready(SocketType.SUB),
         Subscribed(b"XX."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rawdaq.errors import InvalidValue
+from rawdaq.control.invocation import refusing
 
 if TYPE_CHECKING:
     import threading
@@ -136,11 +136,9 @@ def _live(addresses: Sequence[str] | None, kinds: "Sequence[Kind]", run: "Messag
     from rawdaq.control.dump.messages.run import addresses_of
     from rawdaq.subscriber import MessageSubscriber
 
-    try:
+    with refusing("--connect"):
         reader = MessageSubscriber(addresses or addresses_of(kinds), kinds, on_loss=run.note_loss)
         reader.open()
-    except InvalidValue as error:
-        raise click.BadParameter(str(error), param_hint="--connect") from error
     return reader
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rawdaq.control.dump.messages.run import MessageView
 from rawdaq.control.dump.messages.values import Shown
 from rawdaq.control.dump.views import print_line
-from rawdaq.messages.log import LogRecord
+from rawdaq.messages.log import LogRecord, one_line
 from rawdaq.messages.monitor import ComponentReport
 from rawdaq.messages.values import ReadoutArray, ReceivedEvent, Telemetry
 from rawdaq.times import NS_PER_S, to_iso
@@ -44,13 +44,13 @@ class TextLines(MessageView):
             case LogRecord():
                 return shown.value.text()
             case ComponentReport():
-                return _clean(_report_line(shown.value))
+                return one_line(_report_line(shown.value))
             case ReceivedEvent():
-                return _clean(_event_line(shown, shown.value))
+                return one_line(_event_line(shown, shown.value))
             case ReadoutArray():
-                return _clean(self._readout_line(shown, shown.value))
+                return one_line(self._readout_line(shown, shown.value))
             case Telemetry():
-                return _clean(_telemetry_line(shown, shown.value))
+                return one_line(_telemetry_line(shown, shown.value))
 
     def _readout_line(self, shown: Shown, readout: ReadoutArray) -> str:
         values = readout.data.astype(float) * readout.scale + readout.offset
@@ -191,10 +191,3 @@ def _ranges(slots: Any) -> str:
         else:
             found.append([slot, slot])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found) or "none"
-
-
-def _clean(line: str) -> str:
-    """Return *line* such that what a peer sent cannot move a terminal's cursor."""
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)

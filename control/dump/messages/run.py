@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from rawdaq.control.dump.messages.values import Shown, value_of
-from rawdaq.control.dump.run import Losses, report, report_unanswered
+from rawdaq.control.dump.run import Losses, Shows, report, report_unanswered
 from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Kind
 from rawdaq.protocols.message_errors import MessageMalformed
@@ -22,18 +22,7 @@ _PATIENCE_S = 2.0  # a publisher that runs has answered by then
 PORTS = {Kind.LOG: 9001, Kind.EVENT: 9002, Kind.READOUT: 9004, Kind.MONITOR: 9005, Kind.TELEMETRY: 9006}
 
 
-class MessageView:
-    """Shows messages."""
-
-    def show(self, shown: Shown) -> None:
-        """Show one message."""
-        raise NotImplementedError
-
-    def tick(self, now_s: float) -> None:
-        """Do what is due; called several times a second with a monotonic clock."""
-
-    def close(self) -> None:
-        """Finish: no more messages arrive."""
+MessageView = Shows[Shown]
 
 
 class MessageRun:

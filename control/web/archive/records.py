@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.archive.reading import ArchiveReader, records
+from rawdaq.control.logs import size_bytes
 from rawdaq.control.rest.routes import Refused
 from rawdaq.control.web.components.shown import ArchivePlace
 from rawdaq.stream_id import StreamId
@@ -51,7 +52,7 @@ async def collect(stream: StreamId, start_ns: int, end_ns: int, places: Iterable
 def _collect(stream: StreamId, start_ns: int, end_ns: int, places: list[ArchivePlace]) -> Records:
     for place in places:
         files = ArchiveReader(Path(place.path), place.layout).files(stream, start_ns, end_ns)
-        if sum(map(_size_bytes, files)) > MAX_BYTES:  # of which only a part may be wanted
+        if sum(map(size_bytes, files)) > MAX_BYTES:  # of which only a part may be wanted
             total = sum(map(len, _records(files, stream, start_ns, end_ns)))
             if total > MAX_BYTES:
                 raise Refused(413, f"these are {total} bytes, more than {MAX_BYTES}; ask for a shorter time")
@@ -75,10 +76,3 @@ def _records(files: Iterable[Path], stream: StreamId, start_ns: int, end_ns: int
     for file in files:
         with suppress(OSError):  # it was removed just now
             yield from records(file, stream, start_ns, end_ns)
-
-
-def _size_bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

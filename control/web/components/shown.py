@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from rawdaq.config import ComponentSettings
+from rawdaq.control.health.parts import entries, number, readers
 from rawdaq.control.health.problem import Health, Row, Severity
 from rawdaq.control.web.components.history import StreamHistory
 from rawdaq.control.web.live.hub import Source
@@ -32,6 +33,7 @@ _NO_LIVE = (
     "{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 9004}"
 )
 _SUBSCRIBED = {"ZMQTCPPublisher", "ZMQPublisher"}
+_STREAM_COUNTS = ("packets", "samples", "bytes", "gaps", "overlaps", "backwards", "rate_mismatches")
 _PUBLISHER_KEYS = {"class", "state", "paused_reason", "problem", "delivered", "waiting", "waiting_bytes", "dropped"}
 
 
@@ -51,7 +53,7 @@ def stream_id(name: str) -> StreamId | None:
 
 def said_of_streams(row: Row) -> dict[StreamId, Row]:
     """Return what a component says of its streams."""
-    found = parts(row.get("streams"))
+    found = entries(row.get("streams"))
     return {stream: said for name, said in found.items() if (stream := stream_id(name)) is not None}
 
 
@@ -111,14 +113,14 @@ class Answered(NamedTuple):
 def component(about: Answered) -> Component:
     """Return a component in a list."""
     row = about.row
-    publishers = parts(row.get("publishers"))
+    publishers = entries(row.get("publishers"))
     streams = {str(each): said for each, said in said_of_streams(row).items()}
     named = row.get("publishers")
-    slow = {name for each in parts(row.get("decimation")).values() for name in _values(each.get("streams"))}
+    slow = {name for each in entries(row.get("decimation")).values() for name in _values(each.get("streams"))}
     latencies = [
         value
         for name, each in streams.items()
-        if name not in slow and (value := _number(each.get("latency_s"))) is not None and _count(each.get("packets"))
+        if name not in slow and (value := number(each.get("latency_s"))) is not None and _count(each.get("packets"))
     ]
     return Component(
         **about.verdict.fields(),
@@ -133,10 +135,10 @@ def component(about: Answered) -> Component:
         group=_text(row.get("group")),
         pid=_count_or_none(row.get("pid")),
         file=_text(row.get("file")),
-        uptime_s=_number(row.get("uptime_s")),
+        uptime_s=number(row.get("uptime_s")),
         streams=sorted(streams),
         latency_s=max(latencies, default=None),
-        readers=sum(_readers(each) or 0 for each in publishers.values()),
+        readers=sum(readers(each) or 0 for each in publishers.values()),
         dropped=sum(_count(each.get("dropped")) for each in publishers.values()),
         gaps=sum(_count(each.get("gaps")) for each in streams.values()),
         waiting=sum(_count(each.get("waiting")) for each in publishers.values()),
@@ -161,31 +163,26 @@ def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, his
     row = about.row
     has_come = _count(said.get("packets")) > 0
     last = _text(said.get("last_sample"))
+    fields = verdict.fields()
+    fields |= {name: _count(said.get(name)) for name in _STREAM_COUNTS}
     return Stream(
-        **verdict.fields(),
+        **fields,
         id=str(selected),
         component=str(row["component"]),
         station=f"{selected.network}.{selected.station}",
         rate_hz=_rate(said) if has_come else None,
         sample_type=_text(said.get("sample_type")) or "",
         last_sample=f"{last.removesuffix('Z')}000Z" if last else None,
-        age_s=_number(said.get("age_s")),
-        latency_s=_number(said.get("latency_s")) if has_come else None,
-        latency_max_s=_number(said.get("latency_max_s")) if has_come else None,
-        silent_s=_number(said.get("silent_s")),
+        age_s=number(said.get("age_s")),
+        latency_s=number(said.get("latency_s")) if has_come else None,
+        latency_max_s=number(said.get("latency_max_s")) if has_come else None,
+        silent_s=number(said.get("silent_s")),
         clock=_text(said.get("clock")),
         timing_quality=_count_or_none(said.get("timing_quality")),
-        packets=_count(said.get("packets")),
-        samples=_count(said.get("samples")),
-        bytes=_count(said.get("bytes")),
-        gaps=_count(said.get("gaps")),
-        gap_s=_number(said.get("gap_s")) or 0.0,
+        gap_s=number(said.get("gap_s")) or 0.0,
         gaps_hour=max(history.gaps_of(_HOUR), _count(said.get("gaps_last_hour"))),
         gaps_day=max(history.gaps_of(_DAY), _count(said.get("gaps_last_hour"))),
-        overlaps=_count(said.get("overlaps")),
-        overlap_s=_number(said.get("overlap_s")) or 0.0,
-        backwards=_count(said.get("backwards")),
-        rate_mismatches=_count(said.get("rate_mismatches")),
+        overlap_s=number(said.get("overlap_s")) or 0.0,
         has_live=source(selected, said, about).address is not None,
         has_archive=any(selected.matches(each.streams) for each in archives(about.settings)),
     )
@@ -202,7 +199,7 @@ def details(about: Answered) -> dict[str, Any]:
     receiver = about.row.get("receiver")
     said: Row = receiver if isinstance(receiver, dict) else {}
     endpoints = said.get("endpoints")
-    publishers = parts(about.row.get("publishers"))
+    publishers = entries(about.row.get("publishers"))
     journal, disks = about.row.get("journal"), about.row.get("disks")
     return {
         "endpoints": [_endpoint(each) for each in endpoints if isinstance(each, dict)]
@@ -238,7 +235,7 @@ def _publisher(name: str, said: Row, settings: ComponentSettings | None) -> Publ
         waiting_bytes=_count(said.get("waiting_bytes")),
         dropped=_count(said.get("dropped")),
         address=live_address(said, name, settings) or _text(said.get("address")),
-        readers=_readers(said),
+        readers=readers(said),
         folder=_text(said.get("path")),
         more={key: value for key, value in said.items() if key not in _PUBLISHER_KEYS},
     )
@@ -301,7 +298,7 @@ def source(selected: StreamId, said: Row, about: Answered) -> Source:
     patterns = {each.name: each.streams for each in settings.publishers} if settings else {}
     addresses = (
         address
-        for name, each in parts(row.get("publishers")).items()
+        for name, each in entries(row.get("publishers")).items()
         if selected.matches(patterns.get(name, ())) and (address := live_address(each, name, settings))
     )
     address = next(addresses, None)
@@ -316,7 +313,7 @@ def source(selected: StreamId, said: Row, about: Answered) -> Source:
 
 def _why_no_live(row: Row) -> str:
     """Return why streams of a component cannot be shown live."""
-    state, publishers = str(row.get("state")), parts(row.get("publishers"))
+    state, publishers = str(row.get("state")), entries(row.get("publishers"))
     if state not in ("running", "paused"):
         return f"it is {state}"
     if not publishers:
@@ -330,35 +327,16 @@ def _why_no_live(row: Row) -> str:
 # ---------------------------------------------------------------------- values of JSON
 
 
-def parts(value: object) -> Mapping[str, Row]:
-    """Return those entries of a dictionary that are dictionaries."""
-    if not isinstance(value, dict):
-        return {}
-    return {key: entry for key, entry in cast("Row", value).items() if isinstance(entry, dict)}
-
-
 def _values(value: object) -> list[str]:
     return list(map(str, cast("Row", value).values())) if isinstance(value, dict) else []
 
 
-def _readers(said: Row) -> int | None:
-    for key in ("client_count", "consumers", "peers"):
-        if (found := _count_or_none(said.get(key))) is not None:
-            return found
-    subscribers = said.get("subscribers")
-    return len(subscribers) if isinstance(subscribers, list) else None
-
-
 def _rate(said: Row) -> float | None:
-    return _number(said.get("rate_hz")) or None
+    return number(said.get("rate_hz")) or None
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _count_or_none(value: object) -> int | None:

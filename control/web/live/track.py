@@ -24,24 +24,6 @@ _REMEMBERED_PACKETS = 64  # while two subscribers overlap, each brings the same 
 _PIECE_VALUES = 1 << 16  # of a block of the past
 
 
-class Track(Protocol):
-    """A stream in one form.
-
-    Attributes:
-        about: its entry in the table.
-    """
-
-    about: LiveStream
-
-    def take(self) -> bytes:
-        """Return blocks of what has come since the last call."""
-        ...
-
-    def past(self, since_ns: int) -> "Past":
-        """Return what there is since *since_ns* and was taken already."""
-        ...
-
-
 class Past(Protocol):
     """What a new viewer gets first; read bit by bit, so that it takes no memory."""
 

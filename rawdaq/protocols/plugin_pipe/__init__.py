@@ -1,9 +1,4 @@
-"""The pipe of a SeedLink plugin: `PipeWriter` is the plugin's side, `PipeReader` the server's.
+"""The pipe of a SeedLink plugin: `writer` makes the frames that the plugin writes.
 
-`format` has the frames, `errors` what can be wrong with them.
+Nothing comes back on it, so there is no reader.
 """
-
-from rawdaq.protocols.plugin_pipe.reader import PipeReader
-from rawdaq.protocols.plugin_pipe.writer import PipeWriter
-
-__all__ = ["PipeReader", "PipeWriter"]

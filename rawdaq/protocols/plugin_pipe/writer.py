@@ -1,11 +1,13 @@
-"""The frames that a plugin of SeisComP's SeedLink server writes to its pipe, and a reader of them.
+"""The frames that a plugin of SeisComP's SeedLink server writes to its pipe.
 
 A frame is a header of 60 bytes in the machine's own byte order and a payload of at most 4000 bytes. Nothing comes
-back: `PipeWriter` is the plugin's side, `PipeReader` the server's.
+back.
 """
 
 import functools
+import struct
 from collections import deque
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -13,60 +15,35 @@ import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.packet import Samples
-from rawdaq.protocols.plugin_pipe.errors import (
-    BadFrameQuality,
-    BadFrameSize,
-    ImpossibleFrameTime,
-    PipeCut,
-    UnknownFrameType,
-)
-from rawdaq.protocols.plugin_pipe.format import (
-    ATOMIC_BYTES,
-    HEADER,
-    LINE_END,
-    MAX_GAP,
-    MAX_ID_BYTES,
-    MAX_LOG_BYTES,
-    MAX_SAMPLES,
-    MSEED_BYTES,
-    UNKNOWN_QUALITY,
-    FlushFrame,
-    FrameType,
-    GapFrame,
-    LogFrame,
-    MseedFrame,
-    PipeEvent,
-    SamplesFrame,
-)
-from rawdaq.protocols.plugin_pipe.reader import PipeReader
 from rawdaq.times import Calendar, sample_time, to_calendar
 
-__all__ = [
-    "ATOMIC_BYTES",
-    "HEADER",
-    "MAX_ID_BYTES",
-    "MAX_LOG_BYTES",
-    "MAX_SAMPLES",
-    "MSEED_BYTES",
-    "BadFrameQuality",
-    "BadFrameSize",
-    "FlushFrame",
-    "FrameType",
-    "GapFrame",
-    "ImpossibleFrameTime",
-    "LogFrame",
-    "MseedFrame",
-    "PipeCut",
-    "PipeEvent",
-    "PipeReader",
-    "PipeWriter",
-    "SamplesFrame",
-    "UnknownFrameType",
-    "Write",
-    "frame_records",
-]
+#: The C structure: type, station, channel, year, day of year, hour, minute, second, microsecond, correction in
+#: microseconds, timing quality, data size. No padding: all that is not text has 4 bytes.
+HEADER = struct.Struct("=i10s10s6i3i")
 
+MAX_ID_BYTES = 10  # the server compares no more, so a longer identifier could name another station
+MAX_SAMPLES = 1000  # of 4 bytes; the server ends a plugin that sends a longer frame
+MAX_LOG_BYTES = 448  # CR LF included
+MSEED_BYTES = 512
+
+#: What Linux writes to a pipe at once or not at all (its PIPE_BUF); every frame is shorter.
+ATOMIC_BYTES = 4096
+
+MAX_GAP = 2**31 - 1
+UNKNOWN_QUALITY = -1
+LINE_END = b"\r\n"
 _NO_TIME = Calendar(0, 0, 0, 0, 0, 0)
+
+
+class FrameType(IntEnum):
+    """What a frame is; the values are the wire's."""
+
+    SAMPLES = 8
+    CONTINUED = 9
+    GAP = 10
+    FLUSH = 11
+    LOG = 12
+    MSEED = 13
 
 
 class Write(NamedTuple):
@@ -165,15 +142,6 @@ class PipeWriter:
             when = _calendar(sample_time(start_ns, first, rate_hz) if rate_hz else start_ns)
             frames.append(_frame(FrameType.SAMPLES, ids, when, quality, len(payload) // 4, payload))
         self._queue(frames)
-
-    def send_continued(self, station: str, channel: str, samples: Samples) -> None:
-        """Queue any number of integer samples that follow those that the channel got before.
-
-        Raises:
-            LocalProtocolError: an identifier or samples that no frame can carry.
-        """
-        ids = _identifiers(station, channel)
-        self._queue([_continued(ids, payload) for _, payload in _payloads(samples)])
 
     def send_gap(self, station: str, channel: str, missing_samples: int) -> None:
         """Queue that *missing_samples* are missing.

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
 from rawdaq.ring.ring import Ring
 from rawdaq.ring.server.service import RingService
-from rawdaq.ring.server.settings import ANYBODY, LOOPBACK, ListenSettings, Networks, Rules, TlsSettings, check_networks
+from rawdaq.ring.server.settings import ANYBODY, LOOPBACK, ListenSettings, Networks, Rules, check_networks
 from rawdaq.sockets.endpoint import host_port
 
 _BYTES_PER_GB: Final = 1_000_000_000
@@ -21,35 +20,22 @@ MaxClients = Annotated[int, Field(ge=1, le=100_000)]
 NetworkList = Annotated[list[str], AfterValidator(check_networks)]
 
 
-def make_service(
-    log: logging.Logger,
-    program: str,
-    path: Path,
-    max_gb: float,
-    sync_s: float,
-    seedlink: ListenSettings | None,
-    datalink: ListenSettings | None,
-    tls: TlsSettings | None,
-    organization: str,
-    packet_bytes: int,
-    max_clients: int,
-    max_per_address: int,
-    read: Sequence[str] | None,
-    write: Sequence[str] | None,
-    trusted: Sequence[str] | None,
-) -> RingService:
-    """Return a ring and its servers, not open yet."""
+def make_service(log: logging.Logger, program: str, options: Mapping[str, Any]) -> RingService:
+    """Return the ring and the servers that *options* describe, not open yet; *program* is what they call themselves."""
+
+    def networks(name: str, default: Sequence[str]) -> Networks:
+        return Networks(default if options[name] is None else options[name])
+
+    limits = {name: options[name] for name in ("organization", "packet_bytes", "max_clients", "max_per_address")}
     rules = Rules(
         program=program,
-        organization=organization,
-        packet_bytes=packet_bytes,
-        max_clients=max_clients,
-        max_per_address=max_per_address,
-        readers=Networks(ANYBODY if read is None else read),
-        writers=Networks(LOOPBACK if write is None else write),
-        trusted=Networks(LOOPBACK if trusted is None else trusted),
+        readers=networks("read", ANYBODY),
+        writers=networks("write", LOOPBACK),
+        trusted=networks("trusted", LOOPBACK),
+        **limits,
     )
-    return RingService(Ring(path, round(max_gb * _BYTES_PER_GB), sync_s, log), seedlink, datalink, tls, rules, log)
+    ring = Ring(options["path"], round(options["max_gb"] * _BYTES_PER_GB), options["sync_s"], log)
+    return RingService(ring, options["seedlink"], options["datalink"], options["tls"], rules, log)
 
 
 def refusal(options: Mapping[str, Any]) -> str | None:

@@ -72,19 +72,9 @@ class HttpServer:
         return self._protocol.state is State.OPEN
 
     @property
-    def is_within_message(self) -> bool:
-        """Whether a message has begun that is not whole yet."""
-        return bool(self._parts)
-
-    @property
     def path(self) -> str | None:
         """The path that was asked for, with its query; None before there is a request."""
         return None if self._request is None else self._request.path
-
-    @property
-    def wants_websocket(self) -> bool:
-        """Whether the request asks for a WebSocket."""
-        return self._request is not None and "websocket" in self._request.headers.get("Upgrade", "").lower()
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent by now."""

@@ -39,6 +39,19 @@ def check_zmq_address(address: str) -> str:
     return address
 
 
+def check_zmq_addresses(addresses: list[str]) -> list[str]:
+    """Return *addresses* when all are of ZMQ, and each is there once.
+
+    Raises:
+        ValueError: that is not so.
+    """
+    for address in addresses:
+        check_zmq_address(address)
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("one address is there twice; remove one")
+    return addresses
+
+
 def exclusive_addresses(addresses: Iterable[str]) -> list[str]:
     """Return those of *addresses* that only one socket can bind, with ``0.0.0.0`` for ``*``.
 

@@ -168,8 +168,8 @@ def test_a_token_file_must_be_ours_alone(mode: int, content: str | None, text: s
     if content is not None:
         token.write_text(content)
         token.chmod(mode)
-    with pytest.raises(click.UsageError, match=text):
-        command._token(token)
+    done = run_cli(["control-rawdaq", "repeater", "--token-file", str(token)])
+    assert (done.returncode, text in done.stderr) == (2, True)
 
 
 def test_without_rest_a_writer_output_cannot_run(tmp_path: Path) -> None:
