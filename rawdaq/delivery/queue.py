@@ -18,6 +18,7 @@ from rawdaq.packet import Packet
 from rawdaq.publisher import OverflowPolicy
 
 _SINGLE = (Packet, bytes)
+_TURNS = 2  # of the loop, until it has polled the sockets and called their readers
 _BLOCK = OverflowPolicy.BLOCK  # Python 3.11 finds the members of an enum slowly
 
 
@@ -220,6 +221,12 @@ class DeliveryQueue(Generic[Item]):
     def _has_enough(self) -> bool:
         """Whether so much waits that a batch need not grow; well below the limits, where the receiver would wait."""
         return self._bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
+
+    async def comes_soon(self, within_s: float) -> bool:
+        """Return whether more waits, or comes in the next turns of the loop; these take no longer than *within_s*."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return self.waiting > 0
 
     def wake(self) -> None:
         """End the wait in `take`, which may return an empty batch."""

@@ -28,7 +28,6 @@ MAX_BYTES = 4_000_000
 _RECORDS_AT_ONCE = 32
 _BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
-_TURNS = 2  # of the loop, until it has polled the sockets and called their readers
 
 
 class Ledger(Protocol):
@@ -179,14 +178,13 @@ class RecordWriter:
             self.queue.wake()
 
     async def _may_hold(self) -> bool:
-        """Whether full records may wait for more: the next turns of the loop bring some, and it is not for long."""
+        """Whether full records may wait for more: that comes soon, and it is not for long."""
         now_ns = self._clock_ns()
         self._holding_since_ns = self._holding_since_ns or now_ns
-        if now_ns - self._holding_since_ns > _HOLD_NS:
+        left_ns = self._holding_since_ns + _HOLD_NS - now_ns
+        if left_ns < 0:
             return False
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        return len(self.queue) > 0
+        return await self.queue.comes_soon(left_ns / NS_PER_S)
 
     def _add(self, batch: list[Published]) -> list[RecordRun]:
         """Return the records that *batch* fills; what cannot be a record is counted."""

@@ -233,7 +233,8 @@ def test_samples_that_were_given_may_be_reused() -> None:
 @pytest.mark.parametrize("length_bytes", [512, 4096])
 def test_a_record_leaves_soon_after_it_is_full_also_when_the_signal_has_become_lively(length_bytes: int) -> None:
     random = np.random.default_rng(1)
-    quiet, lively = random.integers(-2, 3, 20_000), random.integers(-(1 << 20), 1 << 20, 20_000)
+    # Some three records of the one, and some of the other.
+    quiet, lively = random.integers(-2, 3, 5 * length_bytes), random.integers(-(1 << 20), 1 << 20, length_bytes)
     samples = np.concatenate([quiet, lively]).astype("i4")
     maker, end, last = RecordMaker(RecordFormat(length_bytes=length_bytes, flush_after_s=1e6)), 0, 0
     for index, packet in enumerate(packets(samples, size=1)):

@@ -70,6 +70,7 @@ async def test_archive_of_what_was_played_holds_the_same_samples_and_times(
     made.insert(3, text_record())
     (tmp_path / "day").write_bytes(b"".join(made))
     archive = MiniSeedPublisher(tmp_path / "archive", version=2 if version == 3 else 3)
+    archive.gather_s = 0.0
     await FileReplayer([archive], STATION, files=str(tmp_path / "day"), speed="max").serve()
     with FileSubscriber(tmp_path / "archive") as subscriber:
         kept = list(subscriber)

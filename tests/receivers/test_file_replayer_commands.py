@@ -257,7 +257,7 @@ async def test_progress_is_shown_to_who_watches(path: Path, monkeypatch: pytest.
 STATION_FILE = """\
 station: {network: XX, code: DEMO}
 Play:
-  Receiver: {class: FileReplayer, files: a.mseed, speed: 30, rename: {"*": "ZZ.*.*.*"}}
+  Receiver: {class: FileReplayer, files: a.mseed, speed: 60, rename: {"*": "ZZ.*.*.*"}}
   Publishers:
     archive: {class: MiniSeedPublisher, path: archive}
 """
@@ -290,7 +290,7 @@ async def test_in_the_foreground_it_shows_a_bar_and_ends_with_status_0(path: Pat
         asyncio.get_running_loop().remove_reader(ours)
         os.close(ours)
         os.close(theirs)
-    assert b"speed 30" in shown
+    assert b"speed 60" in shown
     assert b"left" in shown
     with FileSubscriber(path.parent / "archive") as subscriber:
         kept = list(subscriber)

@@ -89,8 +89,12 @@ class Journal:
     def add(self, publisher: Publisher, name: str, clock_ns: Callable[[], int]) -> Outlet:
         """Put *publisher* behind this journal, before it is opened."""
         outlet = Outlet(publisher, name, self._log, clock_ns)
-        self.outlets.append(outlet)
+        self._follow(outlet)
         return outlet
+
+    def _follow(self, outlet: Outlet) -> None:
+        outlet.queue.is_written_to = lambda: self.queue.waiting > 0
+        self.outlets.append(outlet)
 
     def check(self, coming: Iterable[Publisher]) -> None:
         """Refuse publishers that this journal cannot have while it is open.
@@ -111,7 +115,7 @@ class Journal:
     def admit(self, outlet: Outlet) -> None:
         """Put a new publisher behind this journal, which is open: it goes on where its cursor is."""
         outlet.open(self.store)
-        self.outlets.append(outlet)
+        self._follow(outlet)
 
     @property
     def targets(self) -> list[Worker]:

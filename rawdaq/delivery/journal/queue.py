@@ -1,5 +1,7 @@
 """The queue of a publisher behind a journal: what just came from memory, what memory cannot hold from the disk."""
 
+import asyncio
+import contextlib
 import itertools
 import logging
 from collections import deque
@@ -42,6 +44,7 @@ class JournalQueue(DeliveryQueue[Item]):
         moved: called when something was acknowledged, or left out.
         enter: see `Enter`; None: what is acknowledged is delivered.
         read_count: how many packets it has read from the journal.
+        is_written_to: returns whether something waits to be written to the journal.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class JournalQueue(DeliveryQueue[Item]):
         self.moved: Callable[[], None] = lambda: None
         self.enter: Enter | None = None
         self.read_count = 0
+        self.is_written_to: Callable[[], bool] = lambda: False
         self._selection = selection
         self._messages = messages
         self._log = log
@@ -190,6 +194,17 @@ class JournalQueue(DeliveryQueue[Item]):
             self._bytes -= size_bytes(item)
             self._next = place.position
         self._empty.clear()
+
+    async def comes_soon(self, within_s: float) -> bool:
+        """Return whether more waits, or comes within *within_s*: what is being written is followed by that."""
+        if await super().comes_soon(within_s):
+            return True
+        if self.is_behind or not self.is_written_to():
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._filled.wait()
+        return self.waiting > 0
 
     async def take(self, gather_bytes: int = 0, gather_s: float = 0.0) -> list[Item]:
         """Return all that waits in memory as one batch, or the next that the journal has.

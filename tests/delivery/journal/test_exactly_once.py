@@ -25,7 +25,7 @@ from tests.helpers import until
 from tests.journals import archived, journalled, kill_archive, kill_raw_writer
 from tests.makers import START_NS, STREAM
 
-EXAMPLES = int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "20"))
 MIDNIGHT_NS = START_NS + NS_PER_DAY
 
 

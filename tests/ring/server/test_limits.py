@@ -123,9 +123,11 @@ QUESTIONS = (b"INFO STREAMS\r\n", b"INFO ID\r\n", b"HELLO\r\n", framed("INFO STR
 async def test_one_that_asks_for_ever_and_reads_nothing_is_read_no_more_then_cut(
     tmp_path: Path, question: bytes
 ) -> None:
-    async with serving(tmp_path / "ring", change={"slow_s": 0.3}) as publisher:
+    async with serving(tmp_path / "ring", change={"slow_s": 0.1}) as publisher:
         await feed(publisher, packets(0, 4))
         stuck = socket.socket()
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         stuck.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(stuck, ("127.0.0.1", port(publisher)))

@@ -42,9 +42,9 @@ def obspys_band(values: Floats) -> Any:
     return whole.filter("bandpass", freqmin=1.0, freqmax=8.0, corners=4).data
 
 
-def test_a_day_in_any_pieces_is_as_obspy_has_it_on_the_whole() -> None:
-    values = signal(86_400 * 20)
-    sizes = np.random.default_rng(3).integers(0, 5000, 700).tolist()
+def test_hours_in_any_pieces_are_as_obspy_has_it_on_the_whole() -> None:
+    values = signal(3 * 3600 * 20)
+    sizes = np.random.default_rng(3).integers(0, 5000, 100).tolist()
     ratios = in_pieces(StaLta(10, 600), values, sizes)
     assert np.allclose(ratios, obspys(values, 10, 600), rtol=1e-12, atol=0)
     assert ratios.max() > 5
