@@ -24,6 +24,7 @@ def _run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
     def main() -> int:
         os.chdir(folder)
+        logging.captureWarnings(False)  # as it is in a new process
         exec(code, {"log": log, "logging": logging, "os": os, "sys": sys})
         return 0
 
