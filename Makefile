@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in ha
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
 
 # Watched by coverage everything takes twice as long, so only the codecs are, by their own tests, which must reach all.
-test: $(INSTALLED)  ## all tests, and whether those of the codecs reach every line of them; about three minutes on two cores
+test: $(INSTALLED)  ## all tests, and whether those of the codecs reach every line of them; under three minutes on two cores
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore=tests/protocols --ignore=rawdaq/protocols
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov=rawdaq/protocols --cov-report= tests/protocols rawdaq/protocols
