@@ -272,7 +272,7 @@ SMALL: Sequence[Step] = [
 def test_a_kill_behind_any_step_costs_nothing_and_repeats_nothing(kind: type[Files], is_repeated: bool) -> None:
     for at in range(len(SMALL) + 1):
         kill = Kill(is_delivered=at % 2 == 0, torn=at, is_finished=at % 3 > 0)
-        again = [kill, Put("readout", 1), kill] if is_repeated else []
+        again: list[Step] = [kill, Put("readout", 1), kill] if is_repeated else []
         run(kind, [*SMALL[:at], kill, *again, *SMALL[at:]])
 
 
