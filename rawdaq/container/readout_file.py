@@ -36,6 +36,7 @@ _OVERHEAD_BYTES: Final = 1 << 14
 _ERRNO: Final = re.compile(r"errno = (\d+)")
 _NOT_WRITTEN: Final = 255  # what `reason` says where a write has failed
 _NOT_SWMR: Final = "not already open for SWMR writing"
+_CHECKSUM_BYTES: Final = 4  # of Fletcher's sum, behind a chunk
 _REASON: Final = 4  # its place among the datasets
 GROUP: Final = "/readouts"
 HDF5_ERRORS: Final = (OSError, RuntimeError, ValueError)
@@ -299,14 +300,33 @@ def _copy(source: Any, target: Any, rows: int | None) -> None:
             fillvalue=dataset.fillvalue,
         )  # fmt: skip
         for begin, end in _steps(dataset, count, _COPY_BYTES):
-            made[begin:end] = dataset[begin:end]
+            try:
+                made[begin:end] = dataset[begin:end]
+            except HDF5_ERRORS:
+                for first, last in _steps(dataset, end, 1, begin):
+                    made[first:last] = _rows(dataset, first, last)
 
 
-def _steps(dataset: Any, count: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+def _rows(dataset: Any, begin: int, end: int) -> Any:
+    """Return rows of one chunk; where its checksum is wrong what stands in it, if nothing is compressed.
+
+    A chunk is written again with each readout that comes to it. A kill may cut such a write short, behind which the
+    chunk has its old bytes: those of readouts that were written before are the same in both.
+    """
+    try:
+        return dataset[begin:end]
+    except HDF5_ERRORS:
+        if dataset.compression is not None:
+            raise
+        _, data = dataset.id.read_direct_chunk((begin, *[0] * (dataset.ndim - 1)))
+        return np.frombuffer(data[:-_CHECKSUM_BYTES], dataset.dtype).reshape(dataset.chunks)[: end - begin]
+
+
+def _steps(dataset: Any, count: int, size_bytes: int, first: int = 0) -> Iterator[tuple[int, int]]:
     """Yield where pieces of a dataset begin and end that are whole chunks, of about so many bytes."""
     row_bytes = max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
     rows = max(1, size_bytes // row_bytes // dataset.chunks[0]) * dataset.chunks[0]
-    for begin in range(0, count, rows):
+    for begin in range(first, count, rows):
         yield begin, min(begin + rows, count)
 
 
@@ -333,9 +353,10 @@ def readable(group: Any) -> int:
 def _written(reasons: Any, count: int | None = None) -> int:
     """Return how many readouts were written to their end, of the first *count*; all where that cannot be read."""
     try:
-        unwritten = reasons[:count] == _NOT_WRITTEN
+        rows = [_rows(reasons, *step) for step in _steps(reasons, len(reasons) if count is None else count, 1)]
     except HDF5_ERRORS:
         return len(reasons)
+    unwritten = np.concatenate([np.empty(0, np.uint8), *rows]) == _NOT_WRITTEN
     return int(np.argmax(unwritten)) if unwritten.any() else len(unwritten)
 
 
@@ -343,7 +364,7 @@ def _is_written(dataset: Any, begin: int, end: int) -> bool:
     """Return whether a chunk is there: HDF5 reads zeros in place of one that is not."""
     try:
         where = dataset.id.get_chunk_info_by_coord((begin, *[0] * (dataset.ndim - 1)))
-        dataset[begin:end]
+        _rows(dataset, begin, end)
     except HDF5_ERRORS:
         return False
     return where.byte_offset is not None

@@ -6,6 +6,7 @@ none replaced. See ``docs/decisions/file-rotation.md``.
 
 import errno
 import fcntl
+import itertools
 import logging
 import os
 import sys
@@ -131,6 +132,9 @@ class Rotation(Generic[File]):
     def _recover_part(self, part: Path) -> None:
         if _key(part) in _active:
             return
+        if self._has_name(part):
+            part.unlink(missing_ok=True)
+            return
         try:
             whole = self._recover(part)
         except (BlockingIOError, FileNotFoundError):
@@ -146,6 +150,13 @@ class Rotation(Generic[File]):
         if whole != part:
             part.unlink(missing_ok=True)
         self._log.warning("%s was not finished by the last run: it is whole now, as %s", part, name.name)
+
+    def _has_name(self, part: Path) -> bool:
+        """Return whether *part* is a finished file under its old name, which a kill has kept from being removed."""
+        if part.stat().st_nlink == 1:
+            return False
+        names = itertools.takewhile(Path.exists, self._free(part.with_name(part.name.removesuffix(PART))))
+        return any(name.samefile(part) for name in names)
 
     def _free(self, wanted: Path) -> Iterator[Path]:
         """Yield *wanted*, and names like it should that be taken meanwhile."""

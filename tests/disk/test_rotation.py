@@ -192,6 +192,14 @@ def test_a_file_that_another_process_writes_is_left_alone(tmp_path: Path) -> Non
     assert files(tmp_path)["Events_2026-11-29_120000-2.txt"] == b"ours\n"
 
 
+def test_a_file_that_a_kill_has_left_with_both_names_is_finished_once(tmp_path: Path) -> None:
+    (tmp_path / "Events_1.txt").write_bytes(b"of another run")
+    (tmp_path / "Events_1.txt.part").write_bytes(b"some")
+    (tmp_path / "Events_1-2.txt").hardlink_to(tmp_path / "Events_1.txt.part")
+    rotation(tmp_path)
+    assert files(tmp_path) == {"Events_1.txt": b"of another run", "Events_1-2.txt": b"some"}
+
+
 def test_what_a_crash_left_is_finished_or_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "Events_1.txt.part").write_bytes(b"some")
     (tmp_path / "Events_1.txt").write_bytes(b"old")

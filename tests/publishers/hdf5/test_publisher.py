@@ -304,6 +304,24 @@ def test_a_killed_process_loses_nothing_that_was_delivered(tmp_path: Path, after
     assert not [path for path in folder.iterdir() if path.suffix != ".h5"]
 
 
+@pytest.mark.parametrize("name", ["number", "epoch", "time_ns", "received_ns", "reason", "present", "data"])
+async def test_a_chunk_of_which_a_kill_has_cut_the_last_write_short_is_read_even_so(tmp_path: Path, name: str) -> None:
+    async def fill() -> None:
+        publisher = await opened(tmp_path, compression="none")
+        await publisher.deliver([readout(number) for number in range(2, 12)])
+        os._exit(0)
+
+    in_process(fill)
+    with H5PY.File(tmp_path / "Run_001.h5.part", "r", swmr=True) as file:
+        dataset = file["readouts"][name]
+        where = dataset.id.get_chunk_info_by_coord((0,) * dataset.ndim)
+    with (tmp_path / "Run_001.h5.part").open("r+b") as part:
+        part.seek(where.byte_offset + where.size - 4)
+        part.write(b"sums")
+    await (await opened(tmp_path)).aclose()
+    assert numbers(tmp_path) == [[*range(2, 12)]]
+
+
 async def test_unfinished_files_without_readouts_are_removed_and_others_stay(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -159,8 +159,7 @@ async def test_a_viewer_that_is_too_slow_learns_what_it_missed_and_one_that_take
             await client.station.feed(50, BEGIN_NS, rate_hz=400.0, packet_s=50)
             await until(lambda: memory._samples.count == client.station._indices[HHZ] - 200)
         talk.socket.transport.resume_reading()
-        await talk.read_until(lambda: len(talk.told) == 2)
-        assert talk.told[1]["skipped_s"] > 0
+        await talk.read_until(lambda: any(each.get("skipped_s", 0) > 0 for each in talk.told[1:]))
         last = client.station._indices[HHZ] - 1
         await talk.read_until(lambda: talk.blocks[0][-1][2][-1] == last)
         monkeypatch.setattr(rest_sockets, "_STUCK_S", 0.05)
