@@ -8,11 +8,13 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rawdaq.archive.already_there import AlreadyThere
+from rawdaq.archive.coverage import Coverage
 from rawdaq.archive.extent import Extent
 from rawdaq.archive.file import ArchiveFile
 from rawdaq.archive.file_cache import FileCache
@@ -252,7 +254,19 @@ class Archive:
     def _not_there_yet(self, file: ArchiveFile, runs: Sequence[RecordRun]) -> list[RecordRun]:
         """Return what of *runs* is not in *file* yet: samples may come again, as when a file is played twice."""
         now_ns = self._clock_ns()
-        return [part for run in runs for part in self._already_there.missing(run, file.coverage, now_ns)]
+        missing = [part for run in runs for part in self._already_there.missing(run, file.coverage, now_ns)]
+        return [part for run in missing for part in self._not_beside_yet(run, file, now_ns)]
+
+    def _not_beside_yet(self, run: RecordRun, file: ArchiveFile, now_ns: int) -> list[RecordRun]:
+        """Return what of *run* is not in the files before and after *file* either: cut elsewhere, it went there."""
+        runs = [run]
+        for name in self._layout.paths_beside(run, now_ns):
+            path = self._root / name
+            with suppress(OSError):  # missing, or unreadable, which holds nothing up
+                if path != file.path:
+                    coverage = Coverage(path, path.stat().st_size)
+                    runs = [part for each in runs for part in self._already_there.missing(each, coverage, now_ns)]
+        return runs
 
     def retry_held(self, *, at_once: bool = False) -> None:
         """Try to write what is held; unless *at_once*, not more often than every 5 s."""

@@ -34,6 +34,7 @@ _HEADER_LETTERS = frozenset("DqLrR")
 _DAY_LETTERS = frozenset("nslcYyjD")
 #: How long a letter stays the same; the others do so for a day or more.
 _UNITS_NS: Mapping[str, int] = {"H": 3600 * NS_PER_S, "M": 60 * NS_PER_S, "S": NS_PER_S, "F": 100_000}
+_MOST_SAMPLES_A_BYTE = 2  # of a record: STEIM2 has up to seven in four bytes
 _MAX_CACHED = 10_000  # paths: a day of a large network
 
 
@@ -139,6 +140,23 @@ class ArchiveLayout:
                 self._paths.clear()
             path = self._paths[key] = self.path(next(iter(run)), now_ns)
         return path
+
+    def paths_beside(self, run: RecordRun, now_ns: int) -> list[str]:
+        """Return the files in which records may have times of *run*: that of its time, and those before and after.
+
+        Records before reach into its time, and it reaches into those after.
+        """
+        if self._needs_header or not run.rate_hz:
+            return []
+        record, unit_ns = next(iter(run)), self._unit_ns
+        into_ns = run.start_ns % unit_ns
+        begin_ns = run.start_ns - into_ns
+        found = [run.start_ns]
+        if into_ns < _MOST_SAMPLES_A_BYTE * run.length_bytes * NS_PER_S / run.rate_hz:
+            found.append(begin_ns - 1)
+        if run.end_ns >= begin_ns + unit_ns:
+            found.append(begin_ns + unit_ns)
+        return [self.path(record._replace(start_ns=start_ns), now_ns).path for start_ns in found]
 
     def day_pattern(self, record: Record, now_ns: int) -> str:
         """Return a glob pattern of all files that hold records of the stream and the day of *record*.

@@ -75,6 +75,14 @@ def test_a_part_that_is_missing_is_written(tmp_path: Path, have: tuple[int, int]
     assert np.array_equal(archived(tmp_path), NOISE)
 
 
+@pytest.mark.parametrize("first", [0, 60, 333])
+def test_records_cut_elsewhere_at_midnight_are_recognised_in_the_other_file(tmp_path: Path, first: int) -> None:
+    start_ns = START_NS - 15 * NS_PER_S  # midnight is after 1500 samples
+    assert write(tmp_path, noise(start_ns=start_ns)) == 0
+    assert write(tmp_path, noise(first, start_ns=start_ns)) == 6000 - first
+    assert sum(len(trace.data) for trace in (each for path in tmp_path.rglob("*.D.*") for each in read(path))) == 6000
+
+
 def test_a_hole_in_the_archive_is_filled(tmp_path: Path) -> None:
     write(tmp_path, [*noise(0, 2000), *noise(2003, 6000)])
     assert write(tmp_path, noise()) == 5997
