@@ -133,12 +133,16 @@ class ArchiveLayout:
         """Return the file for the records of *run*, which are all of one unit of time."""
         if self._needs_header:
             return self.path(next(iter(run)), now_ns)
-        key = run.stream, run.starts_ns[0] // self._unit_ns
+        return self._path_at(run, run.start_ns, now_ns)
+
+    def _path_at(self, run: RecordRun, start_ns: int, now_ns: int) -> ArchivePath:
+        """Return the file for a record like those of *run* that begins at *start_ns*, where no header is needed."""
+        key = run.stream, start_ns // self._unit_ns
         path = self._paths.get(key)
         if path is None:
             if len(self._paths) >= _MAX_CACHED:
                 self._paths.clear()
-            path = self._paths[key] = self.path(next(iter(run)), now_ns)
+            path = self._paths[key] = self.path(next(iter(run))._replace(start_ns=start_ns), now_ns)
         return path
 
     def paths_beside(self, run: RecordRun, now_ns: int) -> list[str]:
@@ -148,7 +152,7 @@ class ArchiveLayout:
         """
         if self._needs_header or not run.rate_hz:
             return []
-        record, unit_ns = next(iter(run)), self._unit_ns
+        unit_ns = self._unit_ns
         into_ns = run.start_ns % unit_ns
         begin_ns = run.start_ns - into_ns
         found = [run.start_ns]
@@ -156,7 +160,7 @@ class ArchiveLayout:
             found.append(begin_ns - 1)
         if run.end_ns >= begin_ns + unit_ns:
             found.append(begin_ns + unit_ns)
-        return [self.path(record._replace(start_ns=start_ns), now_ns).path for start_ns in found]
+        return [self._path_at(run, start_ns, now_ns).path for start_ns in found]
 
     def day_pattern(self, record: Record, now_ns: int) -> str:
         """Return a glob pattern of all files that hold records of the stream and the day of *record*.
