@@ -17,7 +17,7 @@ from rawdaq.stream_id import StreamId
 #: The packaged station, which connects to a device on this machine.
 DEMO_FILE = Path(__file__).parents[1] / "control" / "demo.yaml"
 
-#: Stands beside station files and is none; see `rawdaq.control.alarms`.
+#: Stands beside station files and is no station file; see `rawdaq.control.alarms`.
 ALARMS_FILE = "alarms.yaml"
 
 
