@@ -42,7 +42,7 @@ _MAX_BYTES = 4_000_000
 _MAX_STALLED_BYTES = 32_000_000
 _STALLED_S = 0.05
 #: Of one group: what is written together is in memory twice.
-_GROUP_BYTES = 1_000_000
+_GROUP_BYTES = 4_000_000
 _GATHER_S = 0.002
 #: How long a publisher that is busy, not away, may keep the others waiting before it is given the journal to read.
 _PATIENCE_S = 0.25
