@@ -1,4 +1,4 @@
-"""Looks after all components: finds them, asks them, and tells who waits what has changed.
+"""Looks after all components: finds them, asks them, and reports what has changed to those that wait for it.
 
 Those at which somebody looks are asked every 2 s, others every 10 s; large ones for all that they say only every 30 s.
 """

@@ -1,6 +1,6 @@
 """A stream as viewers see it: its memory, and a track for each form in which somebody looks at it.
 
-A track has a number that stands for it in blocks. What it gives is made once, whoever looks.
+A track has a number that stands for it in blocks. What it gives is made once for all who look.
 """
 
 from collections import deque

@@ -29,6 +29,7 @@ class Helicorder {
     Object.assign(this, { app, id: streamOf(place), day: place.day });
     this.dayMs = Date.parse(`${place.day}T00:00:00Z`);
     this.isToday = dayOf(now()) === place.day;
+    this.isKnown = false; // to the server, which has nothing of a stream that it does not know
     const rowMin = ROWS.some(([minutes]) => minutes === Number(place.query.row)) ? Number(place.query.row) : 60;
     this.build(element, rowMin, place.query);
     if (this.isToday) {
@@ -36,9 +37,13 @@ class Helicorder {
       this.live.want([this.id]);
       this.timer = setInterval(() => this.load(now() - RECENT_MS), REFRESH_MS);
     }
+    app.state.look({ streams: [this.id] });
+    this.end = app.state.onChange(() => this.update());
+    this.update();
   }
 
   close() {
+    this.end();
     clearInterval(this.timer);
     this.loading?.abort();
     this.live?.close();
@@ -103,6 +108,14 @@ class Helicorder {
     return h("label", { class: "check" }, box, text);
   }
 
+  update() {
+    const { state } = this.app;
+    const wasKnown = this.isKnown;
+    this.isKnown = state.streams.has(this.id);
+    if (this.isKnown && !wasKnown) this.load(this.dayMs);
+    else if (!this.isKnown && state.isThere && !state.isWaiting) setText(this.note, "There is no such stream now.");
+  }
+
   refill() {
     this.showRows();
     this.live?.want([this.id]);
@@ -112,8 +125,9 @@ class Helicorder {
   /** Fetches the day from a time on, piece by piece. */
   async load(fromMs) {
     this.loading?.abort();
-    const { signal } = (this.loading = new AbortController());
     const { columnMs } = this.drum;
+    if (!this.isKnown || columnMs === null) return; // `update` and `refill` come back to it
+    const { signal } = (this.loading = new AbortController());
     const columnAt = (ms) => Math.floor(ms / columnMs + 1e-6);
     const end = columnAt(Math.min(this.dayMs + DAY_MS, now()));
     const step = Math.ceil(PIECE_MS / columnMs);

@@ -149,7 +149,7 @@ class Overview {
     this.update();
   }
 
-  // What no message tells: mistakes in station files, and which stations of a shared component have problems.
+  // What is in no message: mistakes in station files, and which stations of a shared component have problems.
   async ask() {
     const isFirst = !this.hasAsked;
     this.hasAsked = true;
