@@ -80,12 +80,19 @@ def report(text: str) -> None:
     click.echo(f"rawdaq-dump: {text}", err=True)
 
 
-class ReportHandler(logging.Handler):
+class _ReportHandler(logging.Handler):
     """Reports log lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Report the line."""
         report(record.getMessage())
+
+
+def reporting_logger() -> logging.Logger:
+    """Return the logger of what readers have to say, which is reported."""
+    logger = logging.getLogger("rawdaq.dump")
+    logger.handlers = [_ReportHandler()]
+    return logger
 
 
 class DumpRun:

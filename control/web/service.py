@@ -73,7 +73,7 @@ class WebServer:
         self._log = log
         self._asker = Asker(runtime)
         self.watch = Watch(Catalog(settings.config, runtime), self._asker, log)
-        self.hub = Hub(self.watch, settings.history_s, log)
+        self.hub = Hub(self.watch.sources, settings.history_s, log)
         self._orders = Orders(self.watch, self._asker, runtime, log)
         self.wrong_tokens = WrongTokens(log)
         answers = self.watch, self.hub, self._orders, runtime, self.wrong_tokens

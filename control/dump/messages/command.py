@@ -1,6 +1,5 @@
 """``rawdaq-dump --logs --monitor --events --readouts --telemetry``: the options, and what they start."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -143,14 +142,12 @@ def _live(addresses: Sequence[str] | None, kinds: "Sequence[Kind]", run: "Messag
 
 
 def _stored(files: Sequence[str], kinds: "Sequence[Kind]") -> "JournalMessages":
-    from rawdaq.control.dump.run import ReportHandler
+    from rawdaq.control.dump.run import reporting_logger
     from rawdaq.subscriber.journal_messages import JournalMessages
 
     if len(files) > 1:
         raise click.UsageError("messages are read from one journal; give its folder to one --from")
-    logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [ReportHandler()]
-    reader = JournalMessages(files[0], kinds, logger=logger)
+    reader = JournalMessages(files[0], kinds, logger=reporting_logger())
     reader.open()
     return reader
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rawdaq.config import registry
-from rawdaq.config.hooks import receiver_hooks
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.health.rule import health
 from rawdaq.control.machine.sources import Source, said_of_streams, source
 from rawdaq.control.names import Target
+from rawdaq.control.processes.groups import streams_of
 from rawdaq.control.status.rows import row as row_of
 from rawdaq.control.web.components import shown
 from rawdaq.control.web.components.history import StreamHistory
@@ -210,8 +209,6 @@ def _expected(target: Target) -> list[StreamId]:
     if target.settings is None:
         return []
     try:
-        hooks = receiver_hooks(registry.receiver_class(target.settings.receiver.class_name))
+        return streams_of(target.settings)
     except ComponentError:  # a class that cannot be imported: its component says so when it is started
         return []
-    sources = hooks.streams(target.settings.station, target.settings.receiver.options)
-    return sources + [name for each in target.settings.decimation.values() for name in each.names(sources).values()]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from rawdaq.config import ComponentSettings
-from rawdaq.control.health.parts import entries, number, readers
+from rawdaq.control.health.parts import entries, items, number, part, readers
 from rawdaq.control.health.problem import Health, Row, Severity
 from rawdaq.control.machine.sources import live_address, said_of_streams, source
 from rawdaq.control.web.components.history import StreamHistory
@@ -171,19 +171,14 @@ def latency(history: StreamHistory) -> LatencyHistory:
 
 def details(about: Answered) -> dict[str, Any]:
     """Return the fields of `ComponentDetail` that `Component` does not have, but its streams."""
-    receiver = about.row.get("receiver")
-    said: Row = receiver if isinstance(receiver, dict) else {}
-    endpoints = said.get("endpoints")
+    said = part(about.row, "receiver")
     publishers = entries(about.row.get("publishers"))
-    journal, disks = about.row.get("journal"), about.row.get("disks")
     return {
-        "endpoints": [_endpoint(each) for each in endpoints if isinstance(each, dict)]
-        if isinstance(endpoints, list)
-        else [],
+        "endpoints": [_endpoint(each) for each in items(said.get("endpoints"))],
         "receiver_more": {key: value for key, value in said.items() if key != "endpoints"},
         "publisher_list": [_publisher(name, each, about.settings) for name, each in publishers.items()],
-        "journal": journal if isinstance(journal, dict) else None,
-        "disks": disks if isinstance(disks, dict) else {},
+        "journal": part(about.row, "journal") or None,
+        "disks": part(about.row, "disks"),
     }
 
 
