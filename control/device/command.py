@@ -1,6 +1,5 @@
 """``rawdaq-device``: a test device that speaks RAW and plays a real seismogram, a file or a sine."""
 
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -205,7 +204,7 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
     configure("INFO")
     with _usage_errors(), stop_event() as stop:
         udp = None if target is None else parse_address(target)
-        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _print_now))
+        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, click.echo))
 
 
 def _programme(
@@ -232,12 +231,6 @@ def _announce(programme: "Programme", first_line: str) -> None:
     for track in programme.tracks:
         channel, rate = track.channel, rate_text(track.rate_hz)
         click.echo(f"  channel {channel.id:<5} {rate} Hz {channel.sample_type} {channel.endianness}  {track.name}")
-    sys.stdout.flush()  # a program at the other end of a pipe may wait for the address
-
-
-def _print_now(text: str) -> None:
-    click.echo(text)
-    sys.stdout.flush()
 
 
 def _start_time(programme: "Programme", epoch: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """A SeedLink server in ``rawdaq-dump``: its records as packets, and what it says of itself as tables."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rawdaq.control.dump.run import reporting_logger
 from rawdaq.control.dump.servers import Server, time_text
@@ -53,10 +53,6 @@ def _connection_lines(document: InfoDocument) -> Iterator[str]:
         yield f"{client.host}:{client.port}  since {time_text(client.connected_ns)}  {client.client or '-'}  {sent}"
 
 
-def _capability_lines(document: InfoDocument) -> Iterator[str]:
-    yield from document.capabilities
-
-
 def _format_lines(document: InfoDocument) -> Iterator[str]:
     for name, kind, subformats in document.formats:
         yield f"format {name}  {kind}  ({', '.join(f'{letter}: {text}' for letter, text in subformats)})"
@@ -64,13 +60,13 @@ def _format_lines(document: InfoDocument) -> Iterator[str]:
         yield f"filter {name}  {text}"
 
 
-_LINES: dict[InfoItem, Callable[[InfoDocument], Iterator[str]]] = {
+_LINES: dict[InfoItem, Callable[[InfoDocument], Iterable[str]]] = {
     InfoItem.ID: _id_lines,
     InfoItem.STATIONS: _station_lines,
     InfoItem.STREAMS: _stream_lines,
     InfoItem.GAPS: _gap_lines,
     InfoItem.CONNECTIONS: _connection_lines,
-    InfoItem.CAPABILITIES: _capability_lines,
+    InfoItem.CAPABILITIES: lambda document: document.capabilities,
     InfoItem.FORMATS: _format_lines,
 }
 

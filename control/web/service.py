@@ -102,8 +102,8 @@ class WebServer:
         """
         await self._server.open()
 
-    def begin(self) -> None:
-        """Look after the components from now on."""
+    async def serve(self) -> None:
+        """Look after the components, and answer until `stop`; call it after `open`."""
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.watch.run(), name="watch of components"),
@@ -111,10 +111,6 @@ class WebServer:
         ]
         for task in self._tasks:
             task.add_done_callback(self._note_end)
-
-    async def serve(self) -> None:
-        """Answer until `stop`; call it after `open`."""
-        self.begin()
         try:
             await self._server.serve()
         finally:

@@ -140,7 +140,7 @@ class _Changes:
         streams = {name: known for name, known in watch.by_stream().items() if _is_wanted(name, request)}
         keys, names = {known.key for known in shown}, set(streams)
         more_details = [watch.known[key] for key in request.details if key in watch.known]
-        events = [] if is_all else watch.new_events(self._event)
+        events = [] if is_all else watch.events.after(self._event)
         message = Changes(
             time=iso(time.time_ns()),
             is_all=is_all,

@@ -1,7 +1,7 @@
 """What the page gets of a component: from its entry in ``status --json`` to the models; no I/O, no clock."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from rawdaq.config import ComponentSettings
 from rawdaq.control.health.parts import entries, items, number, part, readers
@@ -91,7 +91,7 @@ def component(about: Answered) -> Component:
     publishers = entries(row.get("publishers"))
     streams = {str(each): said for each, said in said_of_streams(row).items()}
     named = row.get("publishers")
-    slow = {name for each in entries(row.get("decimation")).values() for name in _values(each.get("streams"))}
+    slow = {str(name) for each in entries(row.get("decimation")).values() for name in part(each, "streams").values()}
     latencies = [
         value
         for name, each in streams.items()
@@ -145,7 +145,7 @@ def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, his
         id=str(selected),
         component=str(row["component"]),
         station=f"{selected.network}.{selected.station}",
-        rate_hz=_rate(said) if has_come else None,
+        rate_hz=number(said.get("rate_hz")) or None if has_come else None,
         sample_type=_text(said.get("sample_type")) or "",
         last_sample=f"{last.removesuffix('Z')}000Z" if last else None,
         age_s=number(said.get("age_s")),
@@ -240,14 +240,6 @@ def archives(settings: ComponentSettings | None) -> list[ArchivePlace]:
 
 
 # ---------------------------------------------------------------------- values of JSON
-
-
-def _values(value: object) -> list[str]:
-    return list(map(str, cast("Row", value).values())) if isinstance(value, dict) else []
-
-
-def _rate(said: Row) -> float | None:
-    return number(said.get("rate_hz")) or None
 
 
 def _text(value: object) -> str | None:
