@@ -1,5 +1,6 @@
 """Finds and loads station files: one, or all of a folder, or the one that a command line or the environment names."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -90,6 +91,15 @@ def station_files(folder: Path) -> list[Path]:
     """Return the files of *folder* that are named like station files, by name; an empty list when it is no folder."""
     found = (file for file in folder.glob("*.y*ml") if file.suffix in (".yaml", ".yml"))
     return sorted(file for file in found if file.name != ALARMS_FILE)
+
+
+def tcp_ports(folder: Path) -> set[int]:
+    """Return the TCP ports that the valid station files of *folder* listen on."""
+    ports: set[int] = set()
+    for file in station_files(folder):
+        with contextlib.suppress(ConfigError):
+            ports |= {port for claimed in _read(file)[1] if (port := claimed.claim.tcp_port) is not None}
+    return ports
 
 
 def _duplicates(files: list[StationFile]) -> Iterator[Problem]:

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from rawdaq.control.machine.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
 from rawdaq.control.web.live.blocks import block, drawn_type
-from rawdaq.control.web.live.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
 from rawdaq.control.web.live.samples import Run, SampleRing
 from rawdaq.control.web.messages import LiveStream
 from rawdaq.packet import Packet

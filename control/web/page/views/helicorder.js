@@ -7,6 +7,7 @@ import { button, choice, h, link, setText } from "../dom/h.js";
 import { DAY_MS, Drum } from "../draw/drum.js";
 import { columnsOf } from "../draw/history.js";
 import { Live } from "../draw/live.js";
+import { scaled } from "./tracepage.js";
 
 const ROWS = [
   [15, "15 min"],
@@ -19,10 +20,7 @@ const REFRESH_MS = 60000;
 const RECENT_MS = 2 * HOUR_MS; // what the archive may have got since
 const MOST_GAPS = 20;
 
-export function open(app, element, place) {
-  const view = new Helicorder(app, element, place);
-  return { close: () => view.close(), larger: (by) => view.larger(by), next: (by) => view.nextDay(by) };
-}
+export const open = (app, element, place) => new Helicorder(app, element, place);
 
 class Helicorder {
   constructor(app, element, place) {
@@ -190,7 +188,7 @@ class Helicorder {
   }
 
   larger(by) {
-    this.drum.gain = Math.min(1024, Math.max(1 / 1024, this.drum.gain * by));
+    this.drum.gain = scaled(this.drum.gain, by);
     this.app.router.change({ gain: this.drum.gain === 1 ? null : this.drum.gain });
     this.drum.draw();
   }
@@ -209,7 +207,8 @@ class Helicorder {
     this.app.router.go(this.addressOf(day));
   }
 
-  nextDay(by) {
+  /** Goes to a day before or after. */
+  next(by) {
     this.goTo(dayOf(this.dayMs + by * DAY_MS));
   }
 }
