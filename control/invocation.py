@@ -214,6 +214,6 @@ def find_one(name: str, runtime: "RuntimeFiles") -> "Target":
 
 
 def drop_output() -> None:
-    """Let nothing more be printed: whoever read the output has closed it."""
+    """Let nothing more be printed: the reader of the output has closed it."""
     # Python flushes stdout once more when it exits, and would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -105,7 +105,7 @@ def _writers(targets: Sequence["Target"], *, is_all: bool) -> list["Target"]:
     """Return those of *targets* that are writers.
 
     Raises:
-        UsageError: one that was named is none, or there is none at all.
+        UsageError: one that was named is no writer, or there is no writer at all.
     """
     writers = [target for target in targets if _is_writer(target)]
     others = [target.title for target in targets if target not in writers]

@@ -5,20 +5,26 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rawdaq.config import StationSettings
+from rawdaq.config.files import tcp_ports
 from rawdaq.errors import ComponentError, InvalidValue
 
 _DEMO_CODES = "network: XX, code: DEMO"
+_DEMO_PORT = "port: 9004"
+_PORTS = (9004, *range(9010, 65535))  # 9005 and 9006 are usual for messages
 
 
-def text(station: str, demo: Path) -> str:
-    """Return the packaged *demo* with the codes of *station*.
+def text(station: str, demo: Path, folder: Path) -> str:
+    """Return the packaged *demo* with the codes of *station*, and a port that no other station of *folder* has.
 
     Raises:
         InvalidValue: *station* is not NET.STA.
     """
     settings = codes(station)
     # In quotes, because YAML reads the network NO as false.
-    return demo.read_text().replace(_DEMO_CODES, f'network: "{settings.network}", code: "{settings.code}"')
+    named = demo.read_text().replace(_DEMO_CODES, f'network: "{settings.network}", code: "{settings.code}"')
+    taken = tcp_ports(folder)
+    port = next(port for port in _PORTS if port not in taken)
+    return named.replace(_DEMO_PORT, f"port: {port}")
 
 
 def codes(station: str) -> StationSettings:
@@ -42,7 +48,7 @@ def write(station: str, demo: Path, folder: Path) -> Path:
         InvalidValue: *station* is not NET.STA.
         ComponentError: the file is there already, or cannot be written.
     """
-    content = text(station, demo)
+    content = text(station, demo, folder)
     return write_new(file_of(station, folder), content)
 
 

@@ -82,8 +82,8 @@ class RingServer(ReceiverServer):
         datalink: where DataLink is served and written; with the address of `seedlink` one port serves both.
         tls: ``{certificate: FILE, key: FILE}`` for TLS on the same ports; ``required: true`` takes nothing else.
         raw: publish whole records as plain bytes; archives and rings of the same format take them as they are.
-        sync_s: how long after it was written a record survives a power cut; 0: before a writer is told that it is
-            there. A killed process loses nothing in any case.
+        sync_s: how long after it was written a record survives a power cut; 0: before its writer gets
+            its answer. A killed process loses nothing in any case.
         organization: who runs the server, for clients that ask.
         packet_bytes: the largest data that a DataLink client may write.
         max_clients: how many clients may be connected.

@@ -83,7 +83,7 @@ class StaLtaTrigger(ReceiverServer):
 
     @classmethod
     def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
-        """Return no stream: events are none.
+        """Return no stream: events belong to none.
 
         Raises:
             InvalidValue: options that do not go together; the text says why.
@@ -105,7 +105,7 @@ class StaLtaTrigger(ReceiverServer):
         await super().serve()
 
     async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate; at the stop tell the ends of events that are on."""
+        """Log what was refused, at a bounded rate; at the stop publish the ends of events that are on."""
         try:
             await self.messages.refusals.log_regularly()
         finally:

@@ -95,7 +95,7 @@ class TriggerReceiver(EventServer):
 
     @classmethod
     def streams(cls, station: StationSettings, options: Mapping[str, Any]) -> list[StreamId]:
-        """Return no stream: events are none.
+        """Return no stream: events belong to none.
 
         Raises:
             InvalidValue: options that do not go together; the text says why.

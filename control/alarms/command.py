@@ -1,4 +1,4 @@
-"""``control-rawdaq alarms``: watches all components, and tells people when something is wrong."""
+"""``control-rawdaq alarms``: watches all components, and notifies people when something is wrong."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ _file_option = click.option(
 
 @click.group()
 def alarms() -> None:
-    """Tell people when a component, a stream, a disk or a publisher is not as it should be.
+    """Notify people when a component, a stream, a disk or a publisher is not as it should be.
 
     Rules and targets stand in alarms.yaml beside the station files, as docs/alarms.md says.
     """
@@ -91,7 +91,7 @@ def check(file: Path | None, as_json: bool) -> int:
 @_file_option
 @invocation.config_option
 def test(targets: Sequence[str], file: Path | None) -> int:
-    """Tell all targets, or TARGET, that this is a test; say which could be told.
+    """Send a test message to all targets, or to TARGET; print which of them took it.
 
     Exit status 1: one could not.
     """
@@ -110,7 +110,7 @@ def test(targets: Sequence[str], file: Path | None) -> int:
 
 
 async def _tell_all(found: "AlarmFile", names: Sequence[str], machine: str) -> dict[str, str | None]:
-    """Return for each target why it could not be told; None when it was."""
+    """Return for each target why it took no message; None when it took one."""
     import logging
 
     from rawdaq.control.alarms.notice import Notice
@@ -133,7 +133,7 @@ async def _tell_all(found: "AlarmFile", names: Sequence[str], machine: str) -> d
 def list_(file: Path | None, as_json: bool) -> int:
     """List the rules, and what is bad by each of them now.
 
-    Nobody is told, and nothing is waited for: an alarm is raised when it stays so.
+    Nothing is sent, and nothing is waited for: an alarm is raised when it stays so.
     """
     from rawdaq.control.alarms.engine import Engine
     from rawdaq.control.status.asking import asker
@@ -151,7 +151,7 @@ def list_(file: Path | None, as_json: bool) -> int:
     for name, rule in found.rules.items():
         own = [alarm for alarm in bad if alarm.rule == name]
         told = ", ".join(rule.to or found.targets)
-        click.echo(f"{name}  {rule.when}, tells {told}: {f'{len(own)} bad now' if own else 'nothing is bad now'}")
+        click.echo(f"{name}  {rule.when}, notifies {told}: {f'{len(own)} bad now' if own else 'nothing is bad now'}")
         for alarm in own:
             click.echo(f"  {alarm.text}")
     for mistake in asked.mistakes:

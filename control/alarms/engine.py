@@ -1,4 +1,4 @@
-"""When an alarm is raised, told again and cleared: state between one look at all components and the next.
+"""When an alarm is raised, repeated and cleared: state between one look at all components and the next.
 
 It asks nothing and reads no clock.
 """
@@ -27,7 +27,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something to be told.
+    """Something to be sent.
 
     Attributes:
         change: what has become of it.
@@ -62,7 +62,7 @@ class Told:
         component: ``NET.STA.NAME``.
         subject: as that of the alarm.
         since_ns: since when values are bad.
-        told_ns: when it was told last.
+        told_ns: when it was sent last.
     """
 
     rule: str
@@ -75,7 +75,7 @@ class Told:
 
 @dataclass(slots=True)
 class _Track:
-    """One subject of a rule: since when it is bad or good, and what was told of it."""
+    """One subject of a rule: since when it is bad or good, and what was sent of it."""
 
     seen_s: float
     value: float | None = None
@@ -128,7 +128,7 @@ class Engine:
         self._tracks: dict[tuple[str, str, str], _Track] = {}
 
     def step(self, rows: Sequence[Row], now_s: float, now_ns: int) -> list[Alarm]:
-        """Return what is to be told after a look at all components.
+        """Return what is to be sent after a look at all components.
 
         Args:
             rows: the status of each, see `rawdaq.control.status.rows.statuses`.
@@ -157,7 +157,7 @@ class Engine:
         ]
 
     def told(self, untold: Iterable[Alarm] = ()) -> list[Told]:
-        """Return the alarms that are raised, as far as all targets know: less what is yet *untold* of them."""
+        """Return the alarms that are raised, as far as all targets know: less what is *untold*, which still waits."""
         known = {key: (track.bad_since_ns, track.told_ns) for key, track in self._tracks.items() if track.is_raised}
         for alarm in untold:
             key = alarm.rule, alarm.component, alarm.subject
@@ -232,7 +232,7 @@ def _rule(name: str, settings: RuleSettings) -> _Rule:
 
 
 def _change(track: _Track, rule: RuleSettings, now_s: float) -> Change | None:
-    """Return what is to be told of *track* now."""
+    """Return what is to be sent of *track* now."""
     if track.good_since_s is not None:
         return Change.CLEARED if now_s - track.good_since_s >= rule.clear_after_s else None
     if not track.is_raised:

@@ -1,4 +1,4 @@
-"""Which alarms were told, in a file: a watch that is started again tells of what is still bad only when it is due."""
+"""Which alarms were sent, in a file: a watch that is started again repeats what is still bad only when it is due."""
 
 import hashlib
 import logging
@@ -44,7 +44,7 @@ class Memory:
             return []
         except (OSError, ValidationError) as error:
             why = _why(error)
-            _LOG.warning("%s is ignored (%s): what is bad now is told as if it were new", self.path, why)
+            _LOG.warning("%s is ignored (%s): what is bad now is sent as if it were new", self.path, why)
             return []
         return list(self._kept)
 
@@ -56,7 +56,7 @@ class Memory:
             self._write(_CONTENT.dump_json(list(told)))
         except OSError as error:
             if not self._failing.is_on:
-                lost = "after a restart what is bad is told once more"
+                lost = "after a restart what is bad is sent once more"
                 self._failing.log("%s cannot be written: %s; %s", self.path, _why(error), lost)
             return
         if self._failing.is_on:

@@ -1,4 +1,4 @@
-"""What targets get: all that is to be told at one time, as JSON, as an e-mail, and as lines."""
+"""What targets get: all that is sent at one time, as JSON, as an e-mail, and as lines."""
 
 import json
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ _MAX_SHOWN = 200  # alarms in one notice; the rest is counted
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is told to one target at one time.
+    """What is sent to one target at one time.
 
     Attributes:
         machine: where it comes from.
         time_ns: when it was made.
-        alarms: what is told.
+        alarms: what is raised, repeated or cleared.
         missing: how many alarms before these were lost because the target failed for too long.
         note: something of the alarms themselves, such as a target that fails; None without.
     """

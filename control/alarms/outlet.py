@@ -1,4 +1,4 @@
-"""One target, what waits for it, and the task that tells it: again after a failure, and not for ever."""
+"""One target, what waits for it, and the task that sends it: again after a failure, and not for ever."""
 
 import asyncio
 import contextlib
@@ -20,15 +20,15 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
 class Outlet:
-    """Tells one target.
+    """Sends to one target.
 
     Args:
         name: of the target.
         target: its settings.
         machine: where messages come from.
         log: where failures are logged.
-        on_failure: called with a sentence when telling begins to fail, and when alarms are given up.
-        tell: tells the target once; by default as its kind is told.
+        on_failure: called with a sentence when sending begins to fail, and when alarms are given up.
+        tell: sends a notice once; by default as the kind of the target takes it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Outlet:
         self.is_log = isinstance(target, LogTarget)
 
     def put(self, alarms: list[Alarm]) -> None:
-        """Have *alarms* told; the oldest that wait are given up when there are too many."""
+        """Have *alarms* sent; the oldest that wait are given up when there are too many."""
         now_s = time.monotonic()
         self._waiting += [(now_s, alarm) for alarm in alarms]
         self._give_up(lambda at_s: len(self._waiting) > _MAX_WAITING, "there are too many")
@@ -67,7 +67,7 @@ class Outlet:
 
     @property
     def untold(self) -> list[Alarm]:
-        """What waits to be told, the oldest first."""
+        """What waits to be sent, the oldest first."""
         return [alarm for _, alarm in (*self._being_told, *self._waiting)]
 
     @property
@@ -76,7 +76,7 @@ class Outlet:
         return self._missing > 0
 
     def put_note(self, note: str) -> None:
-        """Have a sentence about the alarms themselves told."""
+        """Have a sentence about the alarms themselves sent."""
         self._notes.append(note)
         self._news.set()
 
@@ -90,7 +90,7 @@ class Outlet:
             self._on_failure(self, f"{lost} alarms for the target {self.name} are given up: {why}")
 
     async def run(self) -> None:
-        """Tell what comes, until cancelled."""
+        """Send what comes, until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -101,7 +101,7 @@ class Outlet:
                     self._give_up(self._is_too_old, f"it has failed for {self._target.give_up_after_s:g} s")
 
     async def _attempt(self) -> bool:
-        """Tell all that waits by now, as one message; return whether that was possible."""
+        """Send all that waits by now, as one message; return whether that was possible."""
         sent, notes, missing = list(self._waiting), list(self._notes), self._missing
         self._being_told = sent
         self._waiting.clear()
@@ -114,7 +114,7 @@ class Outlet:
             await self._tell(Notice(self._machine, time.time_ns(), alarms, missing, note))
             is_told = True
         except PartlyTold as error:
-            is_told = True  # who has got it must not get it again
+            is_told = True  # those that have got it must not get it again
             self._on_failure(self, str(error))
         except RawdaqError as error:
             self._fail(str(error))
@@ -130,17 +130,17 @@ class Outlet:
 
     def _succeed(self) -> None:
         if self.is_failing:
-            self._log.warning("the target %s can be told again", self.name)
+            self._log.warning("the target %s takes messages again", self.name)
         self.is_failing = False
         self._backoff.reset()
 
     def _fail(self, reason: str) -> None:
         if not self.is_failing:
-            self._on_failure(self, f"the target {self.name} cannot be told: {reason}; it is tried again")
+            self._on_failure(self, f"the target {self.name} takes no message: {reason}; it is tried again")
         self.is_failing = True
 
     async def tell_once(self, notice: Notice) -> str | None:
-        """Tell *notice* now; return why that failed, None when it did not."""
+        """Send *notice* now; return why that failed, None when it did not."""
         try:
             await self._tell(notice)
         except RawdaqError as error:
@@ -148,11 +148,11 @@ class Outlet:
         return None
 
     async def aclose(self, timeout_s: float) -> None:
-        """Tell what still waits, once and in time; log what cannot be told."""
+        """Send what still waits, once and in time; log what cannot be sent."""
         if (self._waiting or self._notes) and not self.is_failing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._attempt()
         if self._waiting:
-            self._log.error("%d alarms for the target %s were not told", len(self._waiting), self.name)
+            self._log.error("%d alarms for the target %s were not sent", len(self._waiting), self.name)
         self._executor.shutdown(wait=False, cancel_futures=True)

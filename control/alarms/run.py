@@ -1,4 +1,4 @@
-"""Looks at all components again and again, and tells targets what has changed; one dead target holds up none."""
+"""Looks at all components again and again, and sends targets what has changed; one dead target holds up none."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class Watch:
         file: rules and targets.
         ask: asks all components; it blocks.
         make_outlet: makes the outlet of a target; only tests have another one.
-        memory: which alarms an earlier watch has told, and this one; None: that ends with it.
+        memory: which alarms an earlier watch has sent, and this one; None: that ends with it.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Watch:
         }
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Look and tell until *stopped* is set; then tell what still waits, in time."""
+        """Look and send until *stopped* is set; then send what still waits, in time."""
         rules, targets = len(self._file.rules), len(self._file.targets)
         if self._memory is not None:
             told = await asyncio.to_thread(self._memory.load)
             self.engine.restore(told, time.monotonic(), time.time_ns())
-        _LOG.info("watching %d rules of %s, telling %d targets", rules, self._file.path, targets)
+        _LOG.info("watching %d rules of %s, with %d targets", rules, self._file.path, targets)
         tasks = [asyncio.create_task(outlet.run(), name=f"target {name}") for name, outlet in self.outlets.items()]
         waiting = asyncio.create_task(self._rounds(stopped), name="rounds")
         try:
@@ -81,7 +81,7 @@ class Watch:
                     await stopped.wait()
 
     async def _remember(self) -> None:
-        """Keep which alarms have been told, so that a watch that is started after this one does not repeat them."""
+        """Keep which alarms have been sent, so that a watch that is started after this one does not repeat them."""
         if self._memory is None:
             return
         outlets = self.outlets.values()
@@ -91,7 +91,7 @@ class Watch:
         await asyncio.to_thread(self._memory.save, told)
 
     async def look(self) -> list[Alarm]:
-        """Ask all components once; have told, and return, what has changed."""
+        """Ask all components once; have sent, and return, what has changed."""
         try:
             asked = await asyncio.to_thread(self._ask)
         except RawdaqError as error:
@@ -108,7 +108,7 @@ class Watch:
         return alarms
 
     def _note_failure(self, reason: str | None) -> None:
-        """Tell everybody, once, that nobody can be asked; a watch that sees nothing must say so."""
+        """Report to all targets, once, that no component can be asked; a watch that sees nothing must say so."""
         if reason is not None and self._failure is None:
             self._tell_others(None, f"components cannot be asked: {reason}")
         elif reason is None and self._failure is not None:
@@ -116,7 +116,7 @@ class Watch:
         self._failure = reason
 
     def _tell_others(self, failing: Outlet | None, note: str) -> None:
-        """Log a failure, and tell it to the targets that do not fail."""
+        """Log a failure, and send it to the targets that do not fail."""
         _LOG.error("%s", note)
         for outlet in self.outlets.values():
             if outlet is not failing and not outlet.is_failing and not outlet.is_log:

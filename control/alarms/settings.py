@@ -1,4 +1,4 @@
-"""What ``alarms.yaml`` may say: rules, and targets that are told."""
+"""What ``alarms.yaml`` may say: rules, and targets that are notified."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ TARGETS: Mapping[str, type[Target]] = {
 
 
 class RuleSettings(Settings):
-    """One rule: what is measured, where, which values are bad, and who is told.
+    """One rule: what is measured, where, which values are bad, and who is notified.
 
     Attributes:
         when: the condition.
@@ -129,7 +129,7 @@ class RuleSettings(Settings):
         clear_at: a value must come back to this to be good again; by default to the limit.
         raise_after_s: for how long values must be bad before the alarm is raised.
         clear_after_s: for how long values must be good before it is cleared.
-        remind_every_s: how often an alarm that lasts is told again; 0: never.
+        remind_every_s: how often an alarm that lasts is sent again; 0: never.
         components: patterns of ``NET.STA.NAME``; none: all.
         streams: patterns of streams; none: all.
         publishers: patterns of publishers' names; none: all.

@@ -1,4 +1,4 @@
-"""How each kind of target is told: one attempt, which ends in time, and raises why it failed."""
+"""How each kind of target gets a notice: one attempt, which ends in time, and raises why it failed."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ Tell = Callable[[Notice], Awaitable[None]]
 
 
 class TargetFailed(RawdaqError):
-    """A target could not be told; the text says why."""
+    """A target took no notice; the text says why."""
 
 
 class PartlyTold(TargetFailed):
@@ -35,11 +35,11 @@ class PartlyTold(TargetFailed):
 
 
 def teller(target: Target, executor: ThreadPoolExecutor, log: logging.Logger) -> Tell:
-    """Return a coroutine function that tells *target* a notice, once.
+    """Return a coroutine function that sends *target* a notice, once.
 
     Args:
         target: the target.
-        executor: its own thread, so that one that hangs does not keep others from being told.
+        executor: its own thread, so that one that hangs does not hold up the others.
         log: of a target of the kind log.
     """
     if isinstance(target, LogTarget):

@@ -245,7 +245,7 @@ class Dash(App[None]):
     async def _follow_values(self) -> None:
         try:
             await self._source.run(self.show)
-        except Exception as error:  # it is told when the terminal is as it was
+        except Exception as error:  # it is printed when the terminal is as it was
             self.failure = error
             self.exit()
 

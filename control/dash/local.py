@@ -12,15 +12,15 @@ from rawdaq.control.dash.values.from_status import component
 from rawdaq.control.dash.values.past import Past
 from rawdaq.control.dash.values.trace import MAX_TRACES, Traces
 from rawdaq.control.health.disks import with_disks
-from rawdaq.control.health.problem import Health, Row
+from rawdaq.control.health.problem import Row
+from rawdaq.control.machine.asking import Asker
+from rawdaq.control.machine.catalog import Catalog
+from rawdaq.control.machine.feed import MAX_PUBLISHERS, Feed
+from rawdaq.control.machine.log import LogLine as LogText
+from rawdaq.control.machine.log import place_of, read_back
+from rawdaq.control.machine.sources import said_of_streams, source
 from rawdaq.control.names import Target
 from rawdaq.control.status.rows import row as row_of
-from rawdaq.control.web.components.asking import Asker
-from rawdaq.control.web.components.catalog import Catalog
-from rawdaq.control.web.components.shown import Answered, Verdict, said_of_streams, source
-from rawdaq.control.web.live.feed import MAX_PUBLISHERS, Feed
-from rawdaq.control.web.log import place_of, read_back
-from rawdaq.control.web.models import LogLine as LogText
 from rawdaq.errors import CommandError, ComponentError, NoAnswer
 from rawdaq.packet import Packet
 from rawdaq.process.runtime_files import RuntimeFiles
@@ -31,7 +31,6 @@ _PATIENCE_S = 0.8  # one that has not answered by then is shown as it was; its a
 _LIST_S = 2.0
 _DISKS_S = 30.0
 _MOST_OF_A_CORE = 0.06  # of asking: where that costs more, it is done more rarely
-_NO_VERDICT = Verdict(Health(), None, is_stopped=False)
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -157,9 +156,8 @@ class LocalSource:
             target = self._targets.get(key)
             if target is None:
                 continue
-            about = Answered(row, target.settings, _NO_VERDICT, None, None, None)
             for stream, said in said_of_streams(row).items():
-                found = source(stream, said, about)
+                found = source(stream, said, row, target.settings)
                 count += found.address is not None
                 if found.address is None:
                     self._notes[str(stream)] = found.reason

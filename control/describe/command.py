@@ -55,7 +55,7 @@ def _json(subjects: "list[Subject]") -> str:
 def schema() -> int:
     """Print the JSON schema of a station file, for editors.
 
-    It knows every installed class. What only `check` can tell, such as two channels of one name, is not in it.
+    It knows every installed class. What only `check` can find, such as two channels of one name, is not in it.
     """
     from rawdaq.control import invocation
     from rawdaq.control.describe.schema import station_schema

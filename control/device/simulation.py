@@ -24,7 +24,7 @@ def from_plan(file: Path, name: str, given: Mapping[str, Any]) -> ComponentSetti
         given: what the command line says instead of the plan.
 
     Raises:
-        ConfigError: the plan is wrong; each mistake is told with its line.
+        ConfigError: the plan is wrong; each mistake is named with its line.
     """
     document = read(file)
     options: dict[str, Any] = {}

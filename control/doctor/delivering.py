@@ -34,7 +34,7 @@ def _of_publisher(name: str, shown: Row, packets: float) -> Iterator[Finding]:
         yield wrong(Check.PUBLISHERS, f"{name} has refused {refused:g} packets that it cannot carry", remedy)
     if dropped := count(shown, "dropped"):
         remedy = "what it delivers to was too slow or away; a journal keeps what has to wait"
-        if not shown.get("dropping"):  # that it drops now is told
+        if not shown.get("dropping"):  # that it drops now is reported already
             yield wrong(Check.PUBLISHERS, f"{name} has dropped {dropped:g} packets since it started", remedy)
     idle = packets and not count(shown, "delivered") and not count(shown, "waiting")
     if idle and shown.get("state") == "running":

@@ -10,6 +10,7 @@ from rawdaq.control.invocation import drop_output, version_option
 from rawdaq.errors import InvalidValue, RawdaqError
 
 if TYPE_CHECKING:
+    from rawdaq.control.dump.frame_files import FrameFile
     from rawdaq.control.dump.frames import Arrival
 
 
@@ -76,28 +77,42 @@ def frames(
         raise click.UsageError(str(error)) from error
     except (RawdaqError, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-    def show(came: "Arrival") -> None:
-        if file is not None:
-            file.write(came)
-        if not quiet:
-            click.echo(came.json() if as_json else came.line())
-            if with_headers and not as_json:
-                click.echo(came.header())
-
+    output = _Output(file, as_json=as_json, with_headers=with_headers, quiet=quiet)
     try:
         with stop_event() as stop:
-            reader.read(stop, count, seconds, show)
+            reader.read(stop, count, seconds, output.take)
     except BrokenPipeError:
         drop_output()
     except (RawdaqError, OSError) as error:
         raise click.ClickException(str(error)) from error
     finally:
-        if file is not None:
-            file.close()
+        output.close()
     click.echo(reader.stats.summary(), err=True)
     if not reader.stats.frames or (expected is not None and reader.stats.order != expected):
         sys.exit(1)
+
+
+class _Output:
+    """Where frames go: lines, and a file when there is one."""
+
+    def __init__(self, file: "FrameFile | None", *, as_json: bool, with_headers: bool, quiet: bool) -> None:
+        self._file = file
+        self._as_json, self._with_headers, self._quiet = as_json, with_headers and not as_json, quiet
+
+    def take(self, came: "Arrival") -> None:
+        """Write a frame that came."""
+        if self._file is not None:
+            self._file.write(came)
+        if self._quiet:
+            return
+        click.echo(came.json() if self._as_json else came.line())
+        if self._with_headers:
+            click.echo(came.header())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _expected(text: str | None) -> list[int] | None:

@@ -17,7 +17,7 @@ def items(value: JsonValue) -> list[Row]:
 
 
 def number(value: JsonValue) -> float | None:
-    """Return *value* when it is a number; None when it is none, as a truth value is.
+    """Return *value* when it is a number; None when it is not one; a truth value is no number.
 
     >>> number(5), number(0.5), number(True), number("5")
     (5, 0.5, None, None)
@@ -51,7 +51,7 @@ def past_ns(seconds: JsonValue, now_ns: int) -> int | None:
 
 
 def time_ns(text: JsonValue) -> int | None:
-    """Return the time that *text* is; None when it is none, as of another version.
+    """Return the time that *text* is; None when it is no time, as of another version.
 
     >>> time_ns("2026-11-21T00:00:00Z"), time_ns("yesterday"), time_ns(None)
     (1795219200000000000, None, None)

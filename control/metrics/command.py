@@ -77,7 +77,7 @@ def _serve(scrapes: "Scrapes", host: str, port: int) -> None:
     from rawdaq.control.metrics.server import MetricsServer
     from rawdaq.process.signals import stop_event
 
-    scrapes.answer()  # what keeps all scrapes from being answered is told now
+    scrapes.answer()  # what keeps all scrapes from being answered is reported now
     with MetricsServer(scrapes, host, port) as server, stop_event() as stopped:
         thread = threading.Thread(target=server.serve_forever, args=[_POLL_S], name="metrics")
         thread.start()

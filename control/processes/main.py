@@ -79,7 +79,7 @@ class Process:
         logs: the logs of the components of a shared process.
         log_level: the least severe messages that are shown; None: what the settings of each component say.
         log_format: how log lines are written; None: as the settings of each component say.
-        notifier: tells the service manager that started the process; by default there is none.
+        notifier: reports to the service manager that started the process; by default there is none.
         ends_together: whether one that fails stops the others.
         needs_commands: whether a component that cannot be asked by `control-rawdaq` fails; else it runs on.
         may_run_twice: whether a component runs although another process runs it too; else it fails.
@@ -317,7 +317,7 @@ def run_here(
 ) -> int:
     """Run *component* in this process, which logs to standard error; return the exit status.
 
-    A service manager that runs it is told how it is; see `rawdaq.process.systemd.notify`.
+    It reports its state to a service manager that runs it; see `rawdaq.process.systemd.notify`.
 
     Raises:
         ComponentError: the runtime folder cannot be used.

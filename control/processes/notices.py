@@ -34,7 +34,7 @@ def status_line(servers: Collection[ReceiverServer]) -> str:
 
 
 async def announce(notifier: Notifier, servers: Collection[ReceiverServer], count: int) -> None:
-    """Tell the manager when all *servers* run, if they are *count*, and how they are, until cancelled."""
+    """Report to the manager when all *servers* run, if they are *count*, and their state, until cancelled."""
 
     async def say_ready() -> None:
         if len(servers) < count:  # one could not be built, which ends the process or has to be seen

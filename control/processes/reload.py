@@ -20,7 +20,7 @@ _LOG = logging.getLogger("rawdaq.process")
 
 
 class Logged(Protocol):
-    """How a process was told to log: a `rawdaq.control.processes.main.Process`."""
+    """How a process logs: a `rawdaq.control.processes.main.Process`."""
 
     log_level: str | None
     log_format: LogForm | None
@@ -33,7 +33,7 @@ class Reloading:
     Args:
         server: the component.
         settings: what it was built of.
-        process: how it logs, and whom it tells.
+        process: how it logs, and where it reports.
     """
 
     def __init__(self, server: ReceiverServer, settings: ComponentSettings, process: Logged) -> None:

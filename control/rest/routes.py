@@ -176,7 +176,7 @@ def validated(model: type[M], value: object, what: str) -> M:
     """Return *value* as *model*.
 
     Raises:
-        Refused: it is none; the text says which of its entries, and why.
+        Refused: it cannot be; the text says which of its entries is wrong, and why.
     """
     try:
         return model.model_validate(value)

@@ -168,7 +168,7 @@ class _Client:
 
 
 def _token(text: str) -> str | None:
-    """Return the token of a first message; None when it is none."""
+    """Return the token of a first message; None when it has none."""
     try:
         message: Any = json.loads(text)
     except (ValueError, RecursionError):

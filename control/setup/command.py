@@ -194,7 +194,7 @@ def _write(station: str, wanted: _Wanted, found: "Device", rows: "Sequence[Row]"
     contents = {
         template.file_of(station, Path()): (
             "the station file",
-            stations.text(station, DEMO_FILE, found, named, wanted.place),
+            stations.text(station, DEMO_FILE, Path(), found, named, wanted.place),
         )
     }
     xml, sc = wanted.files["stationxml"], wanted.files["scml"]

@@ -42,7 +42,7 @@ class _Part:
         return self._left.pop(key, default)
 
     def number(self, key: str) -> float | None:
-        """Return the number of *key*; what is none is noted."""
+        """Return the number of *key*; another value is noted."""
         value = self.take(key)
         try:
             return None if value is None else float(value)

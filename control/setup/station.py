@@ -94,13 +94,17 @@ def _warnings(code: str, rate_hz: float, seen: Observed) -> Iterator[str]:
         yield f"all its samples are {seen.least:.6g}: is its sensor connected?"
 
 
-def text(station: str, demo: Path, device: Device, codes: Mapping[int, str], place: Mapping[str, object]) -> str:
+def text(
+    station: str, demo: Path, folder: Path, device: Device, codes: Mapping[int, str], place: Mapping[str, object]
+) -> str:
     """Return the station file of *station* for *device*: the packaged *demo* with its channels, and where it is.
+
+    It is for *folder*, as in `template.text`.
 
     Raises:
         InvalidValue: *station* is not NET.STA.
     """
-    made = template.text(station, demo)
+    made = template.text(station, demo, folder)
     coordinates = "".join(f", {key}: {place[name]}" for name, key in _COORDINATES.items() if name in place)
     made = made.replace(_DEMO_LOCATION, f"{_DEMO_LOCATION.removesuffix('}')}{coordinates}}}", 1)
     width = max(len(code) for code in codes.values()) + 2

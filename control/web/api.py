@@ -10,10 +10,10 @@ from typing import cast
 from pydantic import BaseModel
 
 from rawdaq import __version__
+from rawdaq.control.machine import log
 from rawdaq.control.metrics.exposition import exposition
 from rawdaq.control.rest.routes import Api, Asked, Content, Handler, Json, Refused, Route, SocketRoute, validated
 from rawdaq.control.rest.wrong_tokens import WrongTokens
-from rawdaq.control.web import log
 from rawdaq.control.web.archive import records
 from rawdaq.control.web.archive.columns import MAX_SPAN_NS, Grid, PastColumns
 from rawdaq.control.web.components.known import Known
@@ -30,6 +30,7 @@ from rawdaq.control.web.models import (
     Health,
     Log,
     LogLevelBody,
+    LogLine,
     NoBody,
     Problem,
     StreamDetail,
@@ -226,7 +227,7 @@ class PageApi:
             piece = await asyncio.to_thread(log.read_back, file, query.lines, query.level, query.before)
         except OSError as error:
             raise Refused(404, f"{file} cannot be read: {error.strerror}") from error
-        return Log(lines=piece.lines, before=piece.begin or None, file=str(file), note=note)
+        return Log(lines=list(map(LogLine.of, piece.lines)), before=piece.begin or None, file=str(file), note=note)
 
     def _order(self, command: Command, summary: str) -> Route:
         body = LogLevelBody if command == "log-level" else NoBody

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from rawdaq.control import invocation
 if TYPE_CHECKING:
     import ssl
     from types import ModuleType
+
+    from rawdaq.process.runtime_files import RuntimeFiles
 
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -69,13 +70,10 @@ def web(
     It prints the address to open in a browser, and runs until Ctrl-C or SIGTERM. Only programs of this machine reach
     it, unless --listen says otherwise. docs/web.md describes its interface for programs.
     """
-    from rawdaq.control.rest.guard import is_loopback
-    from rawdaq.control.rest.token_file import new_token, read_token, write_token
+    from rawdaq.control.rest.token_file import new_token, read_token
     from rawdaq.process import log
 
-    for host in hosts:
-        if not is_loopback(host):
-            raise click.UsageError(f"--host {host} is no loopback address; --listen {host} lets other machines in")
+    _check_near(hosts)
     _check_far(listen, names, token_file)
     if (cert is None) != (key is None):
         raise click.UsageError("--cert and --key belong together; give both, or none")
@@ -98,27 +96,67 @@ def web(
     if listen and settings.tls is None:
         logger.warning("the token can be read on the network: nothing is encrypted; give --cert and --key")
     name = names[0] if names else ("localhost" if listen and listen[0] in _ALL else (hosts or listen or _LOOPBACK)[0])
-    with invocation.runtime_files() as runtime, ExitStack() as stack:
+    with invocation.runtime_files() as runtime:
+        invitation = _Invitation(_name(name), settings.token, token_file, runtime)
+        try:
+            status: int = asyncio.run(service.run(settings, runtime, logger, invitation.give))
+        finally:
+            invitation.take_back()
+    return status
 
-        def opened(url: str) -> None:
-            scheme, port_text = url.partition(":")[0], url.rpartition(":")[2]
-            address = f"{scheme}://{_name(name)}:{port_text}/"
-            if given is not None:
-                click.echo(f"{address} (with #token= and the token in {token_file} after it)")
-                return
-            runtime.prepare()
-            file = runtime.folder / f"web.{port_text}.token"
-            write_token(file, settings.token)
-            stack.callback(file.unlink, missing_ok=True)
-            click.echo(f"{address}#token={settings.token}")
 
-        status: int = asyncio.run(service.run(settings, runtime, logger, opened))
-        return status
+class _Invitation:
+    """The address that a person opens, as it is printed once the server listens.
+
+    A token that this start has made is in it, and in a file of the runtime folder for as long as the server runs.
+
+    Args:
+        host: how browsers call this machine.
+        token: what the server asks for.
+        token_file: where a person has it; None: it was made by this start.
+        runtime: where it is kept then.
+    """
+
+    def __init__(self, host: str, token: str, token_file: Path | None, runtime: "RuntimeFiles") -> None:
+        self._host, self._token, self._token_file, self._runtime = host, token, token_file, runtime
+        self._kept: Path | None = None
+
+    def give(self, url: str) -> None:
+        """Print it, for a server that listens at *url*."""
+        from rawdaq.control.rest.token_file import write_token
+
+        scheme, port = url.partition(":")[0], url.rpartition(":")[2]
+        address = f"{scheme}://{self._host}:{port}/"
+        if self._token_file is not None:
+            click.echo(f"{address} (with #token= and the token in {self._token_file} after it)")
+            return
+        self._runtime.prepare()
+        self._kept = self._runtime.folder / f"web.{port}.token"
+        write_token(self._kept, self._token)
+        click.echo(f"{address}#token={self._token}")
+
+    def take_back(self) -> None:
+        """Remove the file."""
+        if self._kept is not None:
+            self._kept.unlink(missing_ok=True)
 
 
 def _loopback_beside(listen: Sequence[str]) -> list[str]:
     """Return the loopback addresses to listen on besides *listen*; all addresses of a kind have its loopback too."""
     return [each for each, every in zip(_LOOPBACK, _ALL, strict=True) if every not in listen]
+
+
+def _check_near(hosts: Sequence[str]) -> None:
+    """Refuse addresses that other machines reach.
+
+    Raises:
+        click.UsageError: the text says which option is for them.
+    """
+    from rawdaq.control.rest.guard import is_loopback
+
+    for host in hosts:
+        if not is_loopback(host):
+            raise click.UsageError(f"--host {host} is no loopback address; --listen {host} lets other machines in")
 
 
 def _check_far(listen: Sequence[str], names: Sequence[str], token_file: Path | None) -> None:

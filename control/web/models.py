@@ -6,9 +6,11 @@ Times are texts, ISO 8601 UTC with nanoseconds; None stands for what is not know
 ``NET.STA.NAME``, a stream by ``NET.STA.LOC.CHA``.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from rawdaq.control.machine import log
 
 #: ISO 8601 UTC with nanoseconds, such as ``2026-11-29T12:06:13.250000000Z``.
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -377,6 +379,11 @@ class LogLine(BaseModel):
     level: str | None
     logger: str | None
     text: str
+
+    @classmethod
+    def of(cls, line: log.LogLine) -> Self:
+        """Return *line* as JSON has it."""
+        return cls(**line._asdict())
 
 
 class Log(BaseModel):

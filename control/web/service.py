@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rawdaq.control.machine.asking import Asker
+from rawdaq.control.machine.catalog import Catalog
 from rawdaq.control.rest.app import application
 from rawdaq.control.rest.files import PageFiles
 from rawdaq.control.rest.guard import Guard
 from rawdaq.control.rest.server import RestServer
 from rawdaq.control.rest.wrong_tokens import WrongTokens
 from rawdaq.control.web.api import PageApi
-from rawdaq.control.web.components.asking import Asker
-from rawdaq.control.web.components.catalog import Catalog
 from rawdaq.control.web.components.orders import Orders
 from rawdaq.control.web.components.watch import Watch
 from rawdaq.control.web.live.hub import Hub

@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rawdaq.control.logs import size_bytes
+from rawdaq.control.machine import log
+from rawdaq.control.machine.sources import stream_id
 from rawdaq.control.rest.routes import Refused, Socket, mistakes_of
-from rawdaq.control.web import log
 from rawdaq.control.web.components.known import Known
-from rawdaq.control.web.components.shown import iso, stream_id
+from rawdaq.control.web.components.shown import iso
 from rawdaq.control.web.components.watch import Watch
 from rawdaq.control.web.live.hub import Hub
 from rawdaq.control.web.live.viewer import Viewer
 from rawdaq.control.web.messages import Changes, ChangesRequest, LiveRequest, LogMessage, LogRequest, ProblemMessage
-from rawdaq.control.web.models import Problem
+from rawdaq.control.web.models import LogLine, Problem
 from rawdaq.errors import InvalidValue
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.stream_id import check_patterns
@@ -250,7 +251,7 @@ class _Log:
         file, note = log.place_of(known.target, self._runtime)
         end = await asyncio.to_thread(size_bytes, file)
         piece = await asyncio.to_thread(log.read_back, file, request.lines, request.level, end)
-        await socket.send(LogMessage(lines=piece.lines, note=note, skipped=0).model_dump_json())
+        await socket.send(LogMessage(lines=list(map(LogLine.of, piece.lines)), note=note, skipped=0).model_dump_json())
         follower, is_in = log.Follower(file, end), True
         while True:
             raw, skipped_bytes = await follower.next_lines()
@@ -258,5 +259,5 @@ class _Log:
             too_many = max(0, len(lines) - _MAX_LINES)
             note = f"{skipped_bytes} bytes came too fast to be shown" if skipped_bytes else None
             if lines or note:
-                message = LogMessage(lines=lines[too_many:], note=note, skipped=too_many)
+                message = LogMessage(lines=list(map(LogLine.of, lines[too_many:])), note=note, skipped=too_many)
                 await socket.send(message.model_dump_json())

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.journal.pieces import parts
+from rawdaq.journal.pieces import rest
 from rawdaq.messages.message import Message
-from rawdaq.packet import Packet, PacketRun
+from rawdaq.packet import Packet
 from rawdaq.protocols.message import sample_bytes
-
-Item = Packet | PacketRun | Message | bytes
+from rawdaq.publisher import KnownItem
 
 _VALUE_BYTES = 16
 
@@ -106,14 +105,9 @@ class FoundBytes:
             self._pieces[-1].place.size + len(self._pieces[-1].data),
         )
 
-    def rest(self, item: Item, is_new: bool) -> list[tuple[int, Item]]:
+    def rest(self, item: KnownItem, is_new: bool) -> list[tuple[int, KnownItem]]:
         """Return what of *item* is not there, with the index of its first sample."""
-        if not isinstance(item, PacketRun):
-            return [] if self._has(item) else [(0, item)]
-        for index, packet in enumerate(item):
-            if not self._has(packet):
-                return [*parts(item, index * packet.size, item.size)]
-        return []
+        return rest(item, self._has)
 
     def _has(self, item: Packet | Message | bytes) -> bool:
         """Return whether *item* comes next; the search ends where it does not."""

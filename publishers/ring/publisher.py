@@ -50,8 +50,8 @@ class RingPublisher(Publisher):
         length: bytes of a record, the longest one of miniSEED 3; clients of SeedLink 3 get those of 512 bytes only.
         encoding: of the records, as `RecordFormat` has it.
         flush_after_s: how long a sample waits at most for its record to fill.
-        sync_s: how long after it was written a record survives a power cut; 0: before a writer is told that it is
-            there. A killed process loses nothing in any case.
+        sync_s: how long after it was written a record survives a power cut; 0: before its writer gets
+            its answer. A killed process loses nothing in any case.
         organization: who runs the server, for clients that ask.
         packet_bytes: the largest data that a DataLink client may write.
         max_clients: how many clients may be connected.

@@ -222,9 +222,13 @@ class SeedLinkPluginPublisher(Publisher):
         if self.record_format is None or self._is_writing or not self._pipe.is_pipe:
             return False
         pieces: list[bytes] = []
+        size_bytes = 0
         try:
             for run in batch:
                 if isinstance(run, RecordRun):
+                    size_bytes += len(run.data)
+                    if size_bytes > ATOMIC_BYTES:
+                        return False
                     pieces.append(frame_records((self._keys.get(run.stream) or self._key(run.stream))[0], run.data))
             data = b"".join(pieces)
             return len(data) <= ATOMIC_BYTES and self._pipe.connect() and self._pipe.write_now(data)

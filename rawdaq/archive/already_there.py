@@ -48,7 +48,7 @@ class AlreadyThere:
 
     Args:
         record_format: of records that are made anew because an archive has a part of them.
-        log: where that is told, once when it begins for a stream and once, with its extent, by `close`.
+        log: where that is logged, once when it begins for a stream and once, with its extent, by `close`.
 
     Attributes:
         samples: how many samples were there already.
@@ -177,7 +177,7 @@ def _samples_there(new: RecordInfo, samples: Samples, archived: Sequence[_Decode
 
 
 def _shifts(nearest: int, rate_hz: float) -> Iterator[int]:
-    """Yield *nearest*, then its neighbours where the microseconds of miniSEED 2 do not tell which sample is meant."""
+    """Yield *nearest*, then its neighbours where the microseconds of miniSEED 2 leave open which sample is meant."""
     yield nearest
     for distance in range(1, ceil(rate_hz / 1e6) + 1 if rate_hz > _SURE_HZ else 1):
         yield nearest - distance

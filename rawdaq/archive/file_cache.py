@@ -45,7 +45,7 @@ class FileCache:
         self._folder = MountedFolder(root)
         self._surplus: str | None = None  # key of a file whose descriptor is left to others
         self._is_limit_logged = False
-        self._damaged: set[Path] = set()  # files whose bad first bytes were told
+        self._damaged: set[Path] = set()  # files whose bad first bytes were logged
 
     def __len__(self) -> int:
         return len(self._files)

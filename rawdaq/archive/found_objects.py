@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rawdaq.errors import RawdaqError
-from rawdaq.journal.pieces import parts
+from rawdaq.journal.pieces import rest
 from rawdaq.messages.message import Message
-from rawdaq.packet import Packet, PacketRun
+from rawdaq.packet import Packet
 from rawdaq.publisher import CursorMarks, KnownItem
 
 SERIES: Final = "series"
@@ -154,12 +154,7 @@ class FoundObjects:
 
     def rest(self, item: KnownItem, is_new: bool) -> list[tuple[int, KnownItem]]:
         """Return what of *item* is in no file, with the index of its first sample."""
-        if not isinstance(item, PacketRun):
-            return [] if self._has(item) else [(0, item)]
-        for index, packet in enumerate(item):
-            if not self._has(packet):
-                return [*parts(item, index * packet.size, item.size)]
-        return []
+        return rest(item, self._has)
 
     def _has(self, item: Packet | Message | bytes) -> bool:
         """Return whether *item* comes next, or nothing is to be written of it; the search ends where it does not."""

@@ -65,8 +65,11 @@ class Document:
 
     def add(self, where: Where, text: str) -> None:
         """Note a problem with the key at *where*, or with the nearest key around it."""
-        line = next((self.lines[where[:end]] for end in range(len(where), -1, -1) if where[:end] in self.lines), None)
-        self.problems.append(Problem(self.file, line, dotted(where), text))
+        self.problems.append(Problem(self.file, self.line_of(where), dotted(where), text))
+
+    def line_of(self, where: Where) -> int | None:
+        """Return the line of the key at *where*, or of the nearest key around it; None when there is none."""
+        return next((self.lines[where[:end]] for end in range(len(where), -1, -1) if where[:end] in self.lines), None)
 
     def add_mistakes(self, where: Where, mistakes: list[Mistake]) -> None:
         """Note *mistakes* in the values below *where*."""

@@ -48,7 +48,7 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such address.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:

@@ -39,10 +39,12 @@ BLOCK_NAMES = ("Receiver", "Publishers", "Journal", "Decimation", "Trigger", "St
 FORMER_DECIMATION = "Previews"
 
 
-class _Claimed(NamedTuple):
+class Claimed(NamedTuple):
     """Something exclusive that a receiver or a publisher has, such as a port or an archive.
 
     Attributes:
+        file: the station file.
+        line: in it, from 1; None when that is not known.
         where: the receiver or the publisher.
         words: what it has.
         claim: this, as claims are compared.
@@ -50,24 +52,35 @@ class _Claimed(NamedTuple):
         patterns: its patterns of streams.
     """
 
+    file: Path
+    line: int | None
     where: Where
     words: str
     claim: Claim
     streams: frozenset[StreamId] | None
     patterns: Sequence[str] = ()
 
-    def excludes(self, other: "_Claimed") -> bool:
+    def excludes(self, other: "Claimed") -> bool:
         """Whether *other* has the same thing without sharing it."""
         if not self.claim.excludes(other.claim):
             return False
-        if dotted(self.where) == dotted(other.where):  # where words are equal the name is there twice: told elsewhere
+        is_same_file = self.file == other.file
+        if is_same_file and dotted(self.where) == dotted(other.where):  # where words are equal the name is there twice
             return self.words != other.words
         if self.streams is None or other.streams is None:
             return True
         # Publishers of one component share its streams, known or not, unless their patterns have nothing in common.
         are_apart = self.patterns and other.patterns and not can_meet(self.patterns, other.patterns)
-        is_shared = self.where[0] == other.where[0] and not are_apart
+        is_shared = is_same_file and self.where[0] == other.where[0] and not are_apart
         return is_shared or not self.streams.isdisjoint(other.streams)
+
+    def problem(self, other: "Claimed") -> str:
+        """Return what is wrong when *other*, which comes before this, has the same thing."""
+        owner = dotted(other.where)
+        if other.file != self.file:
+            owner += f" of {other.file}:{other.line}" if other.line else f" of {other.file}"
+        shared = "" if other.words == self.words else f", with {other.words}"
+        return f"{self.words} is what {owner} has already{shared}; give each its own"
 
 
 class _Entry(BaseModel):
@@ -104,12 +117,16 @@ class StationReader:
     Args:
         document: the content of the file.
         folder: the base of relative paths in it.
+
+    Attributes:
+        claims: what the file claims for its components, in its order.
     """
 
     def __init__(self, document: Document, folder: Path) -> None:
         self._document = document
         self._folder = folder
-        self._claimed: dict[str, list[_Claimed]] = {}
+        self.claims: list[Claimed] = []
+        self._claimed: dict[str, list[Claimed]] = {}
 
     def read(self) -> tuple[StationSettings | None, list[ComponentSettings]]:
         """Return the valid settings; the document holds the problems of the others."""
@@ -289,13 +306,13 @@ class StationReader:
     ) -> None:
         if words is None:
             return
-        made = _Claimed(where, words, Claim.of(words), streams, patterns)
+        document = self._document
+        made = Claimed(document.file, document.line_of(where), where, words, Claim.of(words), streams, patterns)
         before = self._claimed.setdefault(made.claim.thing, [])
         if other := next((each for each in before if each.excludes(made)), None):
-            shared = "" if other.words == words else f", with {other.words}"
-            problem = f"{words} is what {dotted(other.where)} has already{shared}; give each its own"
-            self._document.add(where, problem)
+            document.add(where, made.problem(other))
         before.append(made)
+        self.claims.append(made)
 
     def _options(
         self, where: Where, kind: registry.Kind, entry: _Entry

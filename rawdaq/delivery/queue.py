@@ -63,6 +63,7 @@ class DeliveryQueue(Generic[Item]):
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._in_flight = 0
+        self._taken = 0, 0  # packets, records or messages, and bytes, of what was taken
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -201,6 +202,7 @@ class DeliveryQueue(Generic[Item]):
         self._filled.clear()
         batch = list(itertools.islice(self._items, self._in_flight, None))
         self._in_flight = len(self._items)
+        self._taken = self.waiting, self._bytes
         return batch
 
     async def _gather(self, enough_bytes: int, gather_s: float) -> None:
@@ -239,12 +241,19 @@ class DeliveryQueue(Generic[Item]):
 
     def acknowledge(self, count: int) -> None:
         """Forget the first *count* items of what was taken: they are delivered."""
-        for _ in range(count):
-            item = self._items.popleft()
-            done = count_of(item)
-            self.waiting -= done
-            self._bytes -= size_bytes(item)
-            self.delivered_count += done
+        done, done_bytes = taken, taken_bytes = self._taken
+        if count != self._in_flight:  # usually it is all, which was added up before
+            first = list(itertools.islice(self._items, count))
+            done, done_bytes = sum(map(count_of, first)), sum(map(size_bytes, first))
+        if count == len(self._items):
+            self._items.clear()
+        else:
+            for _ in range(count):
+                self._items.popleft()
+        self._taken = taken - done, taken_bytes - done_bytes
+        self.waiting -= done
+        self._bytes -= done_bytes
+        self.delivered_count += done
         self._in_flight -= count
         if not self._items:
             self._empty.set()

@@ -31,7 +31,7 @@ _HOLD_NS = NS_PER_S // 10  # so long at most
 
 
 class Ledger(Protocol):
-    """What is told of the records that are made."""
+    """What takes note of the records that are made."""
 
     def made(self, runs: Sequence[RecordRun]) -> None:
         """Note that *runs* are made, before they are delivered."""
@@ -50,7 +50,7 @@ class RecordWriter:
     Attributes:
         targets: as the argument.
         queue: as the argument.
-        ledger: what is told of all records, if anything.
+        ledger: what takes note of all records, if anything.
         selection: what none of the publishers wants is left out.
         is_dead: whether the task has ended with an error.
         name: of its task.

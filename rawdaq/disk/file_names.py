@@ -35,7 +35,7 @@ class FileNames:
         is_single: whether there is one name only.
 
     Raises:
-        InvalidValue: a name would lead into another folder, or the pattern is none.
+        InvalidValue: a name would lead into another folder, or the pattern is invalid.
     """
 
     def __init__(self, folder: Path, prefix: str, suffix: str | None, extension: str) -> None:

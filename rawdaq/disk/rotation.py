@@ -258,7 +258,7 @@ class Rotation(Generic[File]):
             OSError: the disk refuses that.
         """
         file, path = complete.file, complete.file.path
-        if complete.is_moved is None:  # a closed file cannot tell
+        if complete.is_moved is None:  # a closed file cannot be asked
             complete.is_moved = not file.is_in_place()
         size_bytes = file.size_bytes
         file.finish()
@@ -303,7 +303,7 @@ class Rotation(Generic[File]):
         }
 
     def close(self) -> None:
-        """Finish all files; those that the disk refuses are told, and repaired at the next start."""
+        """Finish all files; those that the disk refuses are logged, and repaired at the next start."""
         self.complete()
         for refused in self._finisher.close():
             _active.discard(_key(refused.file.path))

@@ -254,7 +254,7 @@ class EventServer(ReceiverServer):
         self._backwards.clear()
 
     def cmd_sources(self) -> dict[str, dict[str, object]]:
-        """Show by sender how many events came, what is missing, and what is none."""
+        """Show by sender how many events came, what is missing, and what was refused."""
         return self.sources.status()
 
     def receiver_status(self) -> dict[str, object]:

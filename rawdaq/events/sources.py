@@ -1,4 +1,4 @@
-"""What came from each sender: its events, what is missing of them, and what is none."""
+"""What came from each sender: its events, what is missing of them, and what was refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -10,7 +10,7 @@ JSON. The body, little-endian::
     message  u32 bytes of the header | the header as JSON | the payload; its stream is the topic
     bytes    the bytes
 
-``number`` counts all packets that a journal has got, so that two entries tell how many lie between them.
+``number`` counts all packets that a journal has got, so that two entries show how many lie between them.
 """
 
 import json
@@ -54,7 +54,7 @@ _FORMS = frozenset(Form)
 
 
 class EntryUnreadable(RawdaqError):
-    """An entry is none that this version of rawdaq has written.
+    """This version of rawdaq has not written the entry.
 
     Args:
         position: of the entry.

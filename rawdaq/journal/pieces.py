@@ -1,5 +1,8 @@
 """Parts of packets and of runs by the index of their samples: what is left of one of which some was delivered."""
 
+from collections.abc import Callable
+
+from rawdaq.messages.message import Message
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.times import sample_time
 
@@ -23,6 +26,23 @@ def parts(item: Packet | PacketRun, begin: int, end: int) -> list[tuple[int, Pac
     if last * size < end:
         found.append((last * size, _part(_packet(item, last), 0, end - last * size)))
     return found
+
+
+def rest(
+    item: Packet | PacketRun | Message | bytes, is_known: Callable[[Packet | Message | bytes], bool]
+) -> list[tuple[int, Packet | PacketRun | Message | bytes]]:
+    """Return *item* from its first packet on that is not known, each part with the index of its first sample.
+
+    Args:
+        item: what comes next.
+        is_known: says of one packet after the other, or of all that is no run, whether it was delivered.
+    """
+    if not isinstance(item, PacketRun):
+        return [] if is_known(item) else [(0, item)]
+    for index, packet in enumerate(item):
+        if not is_known(packet):
+            return [*parts(item, index * packet.size, item.size)]
+    return []
 
 
 def nothing_of(item: Packet | PacketRun) -> Packet:

@@ -25,8 +25,8 @@ class SocketLogHandler(logging.Handler):
         logging.getLogger().addHandler(SocketLogHandler("127.0.0.1", 10001))
 
     Logging never waits and never raises, whatever happens to the network: records wait in a queue, and when that is
-    full the newest are dropped, counted, and told by a record of their own once the receiver is back. The connection
-    comes back by itself. What the system had already taken when a connection broke may be lost.
+    full the newest are dropped, counted, and reported by a record of their own once the receiver is back. The
+    connection comes back by itself. What the system had already taken when a connection broke may be lost.
 
     Args:
         host: where the receiver listens.

@@ -34,7 +34,7 @@ def record_line(record: logging.LogRecord, component: str) -> bytes:
 
 
 def dropped_line(count: int, away_s: float, component: str) -> bytes:
-    """Return the line that tells how many records were dropped, and for how long nothing could be sent."""
+    """Return the line that says how many records were dropped, and for how long nothing could be sent."""
     away = f": the receiver was away for {away_s:.1f} s" if away_s else ": they came faster than they could be sent"
     values: dict[str, object] = {
         "time_ns": time.time_ns(),

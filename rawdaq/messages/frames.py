@@ -21,7 +21,7 @@ _MAX_NAME = 256  # characters
 
 @dataclass(eq=False, repr=False)
 class TopicWrong(MessageMalformed):
-    """The topic is none of a message."""
+    """No message has such a topic."""
 
     reason = "unknown topic"
 
@@ -59,7 +59,7 @@ def decode(frames: Sequence[Frame]) -> Message:
     """Return the message that *frames* carry.
 
     Raises:
-        MessageMalformed: it is none of ours; the subclass carries the numbers.
+        MessageMalformed: it is not one of ours; the subclass carries the numbers.
     """
     topic = topic_in(frames)
     header = read_header(frames[1], MAX_HEADER_BYTES)

@@ -1,4 +1,4 @@
-"""Log records by TCP: one JSON object a line; what is none is told with its reason, and the next line is read.
+"""Log records by TCP: one JSON object a line; what is no record is refused with its reason, and the next line is read.
 
 Nothing here waits or reads: bytes go in, records and refusals come out.
 """
@@ -12,7 +12,7 @@ from rawdaq.protocols.message_errors import MessageMalformed
 
 #: What one line may have: bounds what a peer can make us hold.
 MAX_LINE_BYTES: Final = 1 << 16
-#: What a sender of pickles is told.
+#: What a sender of pickles reads.
 NOT_PICKLE: Final = "rawdaq takes one JSON object a line, not pickles: use rawdaq.log.SocketLogHandler(host, port)"
 
 _PICKLE_LENGTH_BYTES: Final = 4

@@ -73,7 +73,7 @@ class Message:
     Args:
         topic: ``~readout.NET.STA.NAME``, ``~event.NET.STA.NAME``, ``~telemetry.NET.STA.NAME``, ``~log`` or
             ``~monitor``; `topic_of` makes one.
-        header: keys and values that JSON has, numpy's included; a number that is none (NaN, infinite) becomes null.
+        header: keys and values that JSON has, numpy's included; NaN and infinite numbers become null.
         payload: bytes that belong to it, such as the samples of a readout; they are kept, not copied.
 
     Attributes:

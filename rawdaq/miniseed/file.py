@@ -19,7 +19,7 @@ from rawdaq.miniseed.reader import (
     record_length,
 )
 
-#: Told what is wrong with a piece of a file.
+#: Called with what is wrong with a piece of a file.
 OnProblem = Callable[[Path, str], None]
 
 _CHUNK_BYTES = 1 << 18  # of one read while walking: 512 records of the common length

@@ -195,7 +195,7 @@ def to_packet(info: RecordInfo, content: RecordContent, received_ns: int = 0) ->
         received_ns: when it arrived.
 
     Raises:
-        InvalidValue: no stream can have its name, or its rate is none.
+        InvalidValue: no stream can have its name, or its rate.
     """
     if content.samples is None:
         return None

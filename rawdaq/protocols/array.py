@@ -267,7 +267,7 @@ def time_in(header: Mapping[str, Any], key: str, unit: TimeUnit) -> int:
     It may be a number since 1970 in *unit*, ISO 8601 text, or seconds and nanoseconds as ``{"sec": ..., "ns": ...}``.
 
     Raises:
-        HeaderValueWrong: it is none of these, or outside the years that there are.
+        HeaderValueWrong: it is not one of these, or outside the years that there are.
     """
     time_ns = _time(header.get(key), unit)
     if time_ns is None or not _FIRST_NS <= time_ns < _LAST_NS:

@@ -98,7 +98,7 @@ def parse(line: str) -> Sentence:
     """Return the sentence of a line without its end.
 
     Raises:
-        NotNmea: it is none.
+        NotNmea: it is no sentence.
         ChecksumWrong: it was changed on its way.
     """
     match = _SENTENCE.fullmatch(line) if len(line) <= MAX_SENTENCE else None

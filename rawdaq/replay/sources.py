@@ -297,7 +297,7 @@ def open_source(path: Path, names: StreamNames, problems: Problems, has_texts: b
     Args:
         path: the file.
         names: selects and renames the streams.
-        problems: told what is wrong with the file.
+        problems: called with what is wrong with the file.
         has_texts: return records that hold no waveform, such as texts, as they are; by default they are left out.
     """
     try:

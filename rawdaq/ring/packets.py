@@ -99,7 +99,7 @@ class RingPacket:
 
     @property
     def head(self) -> RecordHead | None:
-        """What the record says of itself; None when SeedLink cannot send it: it is none, or not whole."""
+        """What the record says of itself; None when SeedLink cannot send it: it is no record, or not whole."""
         if self._head is False:
             self._head = self._read_head()
         return self._head  # type: ignore[return-value]  # it was read

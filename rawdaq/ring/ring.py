@@ -72,7 +72,7 @@ class Ring:
     Args:
         path: the folder; it is made when it is missing.
         max_bytes: how large it may be on the disk.
-        sync_s: how long after it was written a packet survives a power cut; 0: before its writer is told.
+        sync_s: how long after it was written a packet survives a power cut; 0: before its writer gets its answer.
         log: where losses and failures of the disk are logged.
         clock: the time in nanoseconds.
 

@@ -19,7 +19,7 @@ MAX_REMEMBERED: Final = 100_000
 
 
 class Client(Protocol):
-    """Whoever gets packets."""
+    """What gets packets."""
 
     @property
     def is_full(self) -> bool:

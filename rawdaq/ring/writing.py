@@ -37,7 +37,7 @@ class _Ticket:
 
 
 class RingWriter:
-    """Writes what is put, in order, and tells the writers when it is as safe as it is to be.
+    """Writes what is put, in order, and confirms to the writers when it is as safe as it is to be.
 
     Args:
         store: an open one.
@@ -107,9 +107,9 @@ class RingWriter:
             self._is_wanted.clear()
 
     async def confirm(self) -> None:
-        """Tell writers when what they brought is synced, until cancelled; only needed where that is to be waited for.
+        """Confirm to writers what is synced, until cancelled; only needed where they wait for that.
 
-        All that one sync has covered is told at once.
+        All that one sync has covered is confirmed at once.
         """
         while True:
             await self._has_unsafe.wait()
@@ -163,12 +163,12 @@ class RingWriter:
         return group
 
     def _finish(self, end: int) -> None:
-        """Tell those whose packets are all written, or let them wait for the sync."""
+        """Confirm to those whose packets are all written, or let them wait for the sync."""
         while self._tickets and self._tickets[0].is_written:
             self._tell(self._tickets.popleft(), end)
 
     def _tell(self, ticket: _Ticket, end: int) -> None:
-        """Tell a writer how it went, of what was written below *end* when that is safe."""
+        """Answer a writer, of what was written below *end* when that is safe."""
         if self._is_synced and ticket.numbers:
             self._unsafe.append((end, ticket))
             self._has_unsafe.set()

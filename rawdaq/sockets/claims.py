@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 _EVERY = ("*", "")
+_TCP = "tcp port "
 _PORT = re.compile(r"(tcp|udp)://(?P<host>.*):(?P<port>\d+)|(TCP|UDP) port (?P<of_port>\d+)(?: of (?P<of_host>.+))?")
 
 
@@ -31,6 +32,11 @@ class Claim(NamedTuple):
             return cls(words)
         transport = match[1] or match[4].lower()
         return cls(f"{transport} port {match['port'] or match['of_port']}", _plain(match["host"] or match["of_host"]))
+
+    @property
+    def tcp_port(self) -> int | None:
+        """The port, where it is one of TCP."""
+        return int(self.thing.removeprefix(_TCP)) if self.thing.startswith(_TCP) else None
 
     def excludes(self, other: "Claim") -> bool:
         """Whether one of the two cannot be had beside the other."""

@@ -75,11 +75,11 @@ class Trimmer:
         self._lock = threading.Lock()
 
     def trim(self, now_ns: int, room_bytes: int = 0) -> None:
-        """Remove what is too much or too old, and what nobody needs when the disk is nearly full.
+        """Remove what is too old, and what nobody needs when the disk is nearly full.
 
         Args:
             now_ns: the time.
-            room_bytes: how much more is to be written.
+            room_bytes: how much more is to be written; what is too much then is removed, too.
 
         Raises:
             StoreUnavailable: the disk refuses.
@@ -87,7 +87,7 @@ class Trimmer:
         with self._lock, typed_errors(self._folder.path):
             self._look_for_space()
             while (oldest := self._removable()) is not None:
-                is_full = self._is_full(room_bytes)
+                is_full = room_bytes > 0 and self._is_full(room_bytes)
                 if not (is_full or self.is_low or self._is_old(oldest, now_ns)):
                     return
                 behind = self._behind(oldest)

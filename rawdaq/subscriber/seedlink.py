@@ -75,7 +75,7 @@ class SeedLinkAddress:
         """Return the address that *text* is; several selectors of a station are joined by ``+``.
 
         Raises:
-            InvalidValue: it is none.
+            InvalidValue: it is no address.
         """
         match = _ADDRESS.fullmatch(text)
         port = int(match["port"] or DEFAULT_PORT) if match else 0

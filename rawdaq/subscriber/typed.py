@@ -134,7 +134,7 @@ class MessageSubscriber(_KindSubscriber[Message]):
         options: the other ones of `NamedSubscriber`.
 
     Raises:
-        InvalidValue: no address, one that ZMQ does not understand (on opening), or a kind that is none.
+        InvalidValue: no address, one that ZMQ does not understand (on opening), or an unknown kind.
     """
 
     def __init__(

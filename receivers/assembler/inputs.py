@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         self._origin = self._intake.origin(host, port)
 
     def data_received(self, data: bytes) -> None:
-        """Take the messages that are whole; a sender whose bytes are none is disconnected."""
+        """Take the messages that are whole; a sender whose bytes are no messages is disconnected."""
         origin, transport = self._origin, self._transport
         if origin is None or transport is None:
             return

@@ -29,7 +29,7 @@ def sender_key(text: str) -> str:
     ('192.0.2.101', '[2001:db8::1]:9000', 'tcp://192.0.2.7:9004')
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     if "://" in text:
         return text

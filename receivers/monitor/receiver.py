@@ -119,7 +119,7 @@ def _header(parts: Sequence[bytes]) -> dict[str, Any]:
     """Return the keys of a report, of a component or of any program.
 
     Raises:
-        MessageMalformed: it is none; the text says why.
+        MessageMalformed: it is no report; the text says why.
     """
     topic = topic_in(parts)
     if topic != TOPIC:

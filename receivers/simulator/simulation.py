@@ -67,7 +67,7 @@ class Source:
         self._rate_hz = rate_hz
 
     def skip_to(self, elapsed_ns: int) -> None:
-        """Go on at *elapsed_ns* with the number that is next, as a device does that was told to pause."""
+        """Go on at *elapsed_ns* with the number that is next, as a device does after a pause."""
         self._anchor = max(elapsed_ns, self._anchor[0]), self.number
 
     def _measured_ns(self, number: int) -> int:

@@ -36,7 +36,7 @@ class SqlSource(Source):
         """Load SQLAlchemy and the driver of the database.
 
         Raises:
-            ComponentError: one of them is not installed, or the address is none.
+            ComponentError: one of them is not installed, or the address is invalid.
         """
         sqlalchemy = _sqlalchemy()
         try:

@@ -18,7 +18,7 @@ def check_wanted(topics: list[str]) -> list[str]:
     """Return beginnings of topics that can be; a pydantic validator.
 
     Raises:
-        ValueError: one of them is none; the text says which, and what would be right.
+        ValueError: one of them cannot be; the text says which, and what would be right.
     """
     for topic in topics:
         if not _WANTED.fullmatch(topic):

@@ -110,6 +110,17 @@ def test_the_good_files_of_a_folder_are_there_in_spite_of_the_others(tmp_path: P
     assert config.load_good(tmp_path / "a.yaml") == (good, ())
 
 
+def test_files_of_a_folder_share_an_archive_unless_they_have_a_stream_in_common(tmp_path: Path) -> None:
+    archive = _with_publishers((ONE, f"a: {{class: Publisher, archive: {tmp_path}/x}}"))
+    for name in ("A", "B"):
+        station_file(tmp_path, archive.replace("code: A", f"code: {name}"), f"{name}.yaml")
+    assert len(config.load_all(tmp_path)) == 2
+    station_file(tmp_path, archive.replace("M0", "Again"), "C.yaml")
+    _, problems = config.load_good(tmp_path)
+    assert [(problem.file.name, problem.key) for problem in problems] == [("C.yaml", "Again.Publishers.a")]
+    assert f"is what M0.Publishers.a of {tmp_path}/A.yaml:2 has already; give each its own" in problems[0].text
+
+
 def test_a_folder_without_a_station_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no station file"):
         config.load_all(tmp_path)

@@ -98,6 +98,19 @@ def test_init_writes_a_file_to_begin_with_and_never_over_another(
     assert (tmp_path / "NO.HERE.yaml").read_text() == text
 
 
+def test_init_of_another_station_of_a_folder_takes_a_port_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "XX.WRONG.yaml").write_text("what: this")
+    for station in ("XX.ONE", "XX.TWO", "XX.THREE"):
+        assert said.run("init", station)[0] == 0
+    (tmp_path / "XX.WRONG.yaml").unlink()
+    live = [file.components[0].publishers[0].options["port"] for file in config.load_all(tmp_path)]
+    assert sorted(live) == [9004, 9010, 9011]
+    assert said.run("check", ".")[0] == 0
+
+
 def test_init_in_a_folder_that_takes_no_file_is_reported_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match=r"cannot be written: Not a directory; run init in a folder that you may"):
         template.write("XX.HERE", config.DEMO_FILE, config.DEMO_FILE)

@@ -14,7 +14,7 @@ from rawdaq.delivery.journal.journal import Journal
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.packet import Packet
 from rawdaq.process.tasks import Tasks
-from rawdaq.publisher import OverflowPolicy, Publisher, PublisherUnavailable
+from rawdaq.publisher import NO_CURSOR_MARKS, CursorMarks, OverflowPolicy, Publisher, PublisherUnavailable
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.stream_id import StreamId
 from tests.fanouts import LOG, Keeper, RecordKeeper
@@ -212,6 +212,29 @@ async def test_with_a_journal_a_changed_publisher_goes_on_at_its_cursor(kind: ty
     else:
         assert samples(stays.kept) == change.count * packet(0).size
         assert samples(content) == change.count * packet(0).size
+
+
+class _SafeAtOnce(MustKeep):
+    """Delivers what is safe only much later, unless that is asked for at once."""
+
+    async def settled(self, *, at_once: bool = False) -> CursorMarks:
+        if not at_once:
+            await asyncio.Event().wait()
+        return NO_CURSOR_MARKS
+
+
+async def test_a_publisher_that_leaves_with_its_cursor_behind_leaves_nothing_to_be_delivered_twice(
+    tmp_path: Path,
+) -> None:
+    before, after = _SafeAtOnce("one"), MustKeep("one")
+    async with changing(before, journal=Journal(settings(tmp_path / "journal"), LOG)) as change:
+        change.put(20)
+        await until(lambda: len(before.kept) == 20)
+        assert await change.change(["one"], []) == []
+        assert await change.change([], [after]) == []
+    content = numbers([*before.kept, *after.kept])
+    assert content == sorted(set(content))
+    assert content[-1] == packet(change.count - 1).start_ns
 
 
 async def test_what_waits_for_a_changed_publisher_is_in_the_journal(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawdaq.journal.pieces import nothing_of, parts
+from rawdaq.journal.pieces import nothing_of, parts, rest
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.times import sample_time
-from tests.makers import START_NS, STREAM
+from tests.makers import START_NS, STREAM, message
 
 
 def made(count: int, size: int) -> Packet | PacketRun:
@@ -47,3 +47,22 @@ def test_nothing_of_an_item_is_an_empty_packet_where_it_ends() -> None:
     for item in (made(1, 5), made(4, 5)):
         nothing = nothing_of(item)
         assert (nothing.size, nothing.start_ns, nothing.dtype) == (0, item.next_ns, item.dtype)
+
+
+def test_the_rest_of_an_item_begins_with_its_first_packet_that_is_not_known() -> None:
+    run = made(4, 5)
+    asked: list[int] = []
+
+    def is_known(packet: object) -> bool:
+        assert isinstance(packet, Packet)
+        asked.append(packet.sequence)
+        return packet.sequence != 8
+
+    ((index, part),) = rest(run, is_known)
+    assert isinstance(part, PacketRun)
+    assert (index, part.samples.ravel().tolist()) == (5, list(range(5, 20)))
+    assert asked == [7, 8]  # an order ends where it is broken: what comes behind is not looked for
+    assert rest(run, lambda _: True) == []
+    for item in (made(1, 5), message(), b"bytes"):
+        assert rest(item, lambda _: False) == [(0, item)]
+        assert rest(item, lambda _: True) == []

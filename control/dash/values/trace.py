@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.control.web.live.columns import ColumnRing
+from rawdaq.control.machine.columns import ColumnRing
 from rawdaq.packet import Packet
 from rawdaq.times import NS_PER_S
 

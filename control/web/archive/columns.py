@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rawdaq.archive.reading import ArchiveReader, segments, size_bytes
+from rawdaq.control.machine.columns import Columns, Extremes, extremes
 from rawdaq.control.rest.routes import Refused
 from rawdaq.control.web.components.shown import ArchivePlace
-from rawdaq.control.web.live.blocks import Columns, block
-from rawdaq.control.web.live.columns import Extremes, extremes
+from rawdaq.control.web.live.blocks import block
 from rawdaq.control.web.live.samples import Run
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S

@@ -7,11 +7,11 @@ from rawdaq.config import registry
 from rawdaq.config.hooks import receiver_hooks
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.health.rule import health
+from rawdaq.control.machine.sources import Source, said_of_streams, source
 from rawdaq.control.names import Target
 from rawdaq.control.status.rows import row as row_of
 from rawdaq.control.web.components import shown
 from rawdaq.control.web.components.history import StreamHistory
-from rawdaq.control.web.live.hub import Source
 from rawdaq.control.web.models import ComponentDetail, Coordinates, Stream, StreamDetail
 from rawdaq.errors import CommandError, ComponentError, NoAnswer
 from rawdaq.protocols.command import Result
@@ -144,7 +144,7 @@ class Known:
             self._judge(now_ns)
 
     def _remember(self, now_ns: int) -> None:
-        for stream, said in shown.said_of_streams(self.answered.row).items():
+        for stream, said in said_of_streams(self.answered.row).items():
             name = str(stream)
             latency_s, gaps, packets = said.get("latency_s"), said.get("gaps"), said.get("packets")
             history = self.histories.setdefault(name, StreamHistory())
@@ -159,7 +159,7 @@ class Known:
     def show(self, version: int) -> bool:
         """Make what the page gets; return whether anything has changed."""
         has_changed = self.shown.update(shown.component(self.answered).model_dump(), version)
-        said = shown.said_of_streams(self.answered.row)
+        said = said_of_streams(self.answered.row)
         for name in self.streams.keys() - set(map(str, said)):
             has_changed = True
             del self.streams[name]
@@ -201,8 +201,8 @@ class Known:
 
     def sources(self) -> Mapping[StreamId, Source]:
         """Return where its streams come from."""
-        said = shown.said_of_streams(self.answered.row)
-        return {stream: shown.source(stream, each, self.answered) for stream, each in said.items()}
+        row, settings = self.answered.row, self.answered.settings
+        return {stream: source(stream, said, row, settings) for stream, said in said_of_streams(row).items()}
 
 
 def _expected(target: Target) -> list[StreamId]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rawdaq.config import ComponentSettings
+from rawdaq.control.machine.asking import Asker
 from rawdaq.control.names import Target
 from rawdaq.control.processes import children
 from rawdaq.control.processes.groups import running_groups
@@ -14,7 +15,6 @@ from rawdaq.control.processes.jobs import Results
 from rawdaq.control.processes.start import start
 from rawdaq.control.processes.stop import stop
 from rawdaq.control.rest.routes import Refused
-from rawdaq.control.web.components.asking import Asker
 from rawdaq.control.web.components.known import Known
 from rawdaq.control.web.components.watch import Watch
 from rawdaq.control.web.models import Command, Done

@@ -1,6 +1,7 @@
 """Where stations are: as their station file says, or a StationXML file beside it."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,9 +17,10 @@ _XML = (".xml", ".stationxml")
 
 
 class Places:
-    """Coordinates of stations; files are read again when they change."""
+    """Coordinates of stations; files are read again when they change. Any thread may ask."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._of_files: dict[Path, tuple[tuple[int, int], Mapping[str, Coordinates]]] = {}
 
     def of(self, components: Iterable[ComponentSettings]) -> dict[str, Coordinates]:
@@ -36,7 +38,8 @@ class Places:
             else:
                 wanted.setdefault(component.file.parent, set()).add(str(station))
         for folder, stations in wanted.items():
-            known = self._of_folder(folder)
+            with self._lock:
+                known = self._of_folder(folder)
             found |= {station: known[station] for station in stations if station in known and station not in found}
         return found
 

@@ -1,15 +1,13 @@
 """What the page gets of a component: from its entry in ``status --json`` to the models; no I/O, no clock."""
 
-import functools
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from rawdaq.config import ComponentSettings
 from rawdaq.control.health.parts import entries, number, readers
 from rawdaq.control.health.problem import Health, Row, Severity
+from rawdaq.control.machine.sources import live_address, said_of_streams, source
 from rawdaq.control.web.components.history import StreamHistory
-from rawdaq.control.web.live.hub import Source
 from rawdaq.control.web.models import (
     Component,
     Condition,
@@ -20,19 +18,11 @@ from rawdaq.control.web.models import (
     Stream,
     Time,
 )
-from rawdaq.errors import InvalidValue
 from rawdaq.stream_id import StreamId
 from rawdaq.times import to_iso
 
-_NAMES = 10_000  # remembered
 _HOUR = 60
 _DAY = 1440
-_EVERYWHERE = re.compile(r"^tcp://(0\.0\.0\.0|\*|\[::\]):")
-_NO_LIVE = (
-    "it has no live publisher; add one to its station file, such as live: "
-    "{class: ZMQTCPPublisher, ip: 127.0.0.1, port: 9004}"
-)
-_SUBSCRIBED = {"ZMQTCPPublisher", "ZMQPublisher"}
 _STREAM_COUNTS = ("packets", "samples", "bytes", "gaps", "overlaps", "backwards", "rate_mismatches")
 _PUBLISHER_KEYS = {"class", "state", "paused_reason", "problem", "delivered", "waiting", "waiting_bytes", "dropped"}
 
@@ -40,21 +30,6 @@ _PUBLISHER_KEYS = {"class", "state", "paused_reason", "problem", "delivered", "w
 def iso(time_ns: int) -> Time:
     """Return a time as all JSON has it."""
     return to_iso(time_ns, 9)
-
-
-@functools.lru_cache(_NAMES)
-def stream_id(name: str) -> StreamId | None:
-    """Return the stream that is called *name*; None: none can be, as of a component of another version."""
-    try:
-        return StreamId.parse(name)
-    except InvalidValue:
-        return None
-
-
-def said_of_streams(row: Row) -> dict[StreamId, Row]:
-    """Return what a component says of its streams."""
-    found = entries(row.get("streams"))
-    return {stream: said for name, said in found.items() if (stream := stream_id(name)) is not None}
 
 
 class Verdict(NamedTuple):
@@ -183,7 +158,7 @@ def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, his
         gaps_hour=max(history.gaps_of(_HOUR), _count(said.get("gaps_last_hour"))),
         gaps_day=max(history.gaps_of(_DAY), _count(said.get("gaps_last_hour"))),
         overlap_s=number(said.get("overlap_s")) or 0.0,
-        has_live=source(selected, said, about).address is not None,
+        has_live=source(selected, said, row, about.settings).address is not None,
         has_archive=any(selected.matches(each.streams) for each in archives(about.settings)),
     )
 
@@ -244,29 +219,6 @@ def _publisher(name: str, said: Row, settings: ComponentSettings | None) -> Publ
 # ---------------------------------------------------------------------- where data are
 
 
-def live_address(said: Row, name: str, settings: ComponentSettings | None) -> str | None:
-    """Return where a publisher can be subscribed to from this machine, without a key; None: nowhere.
-
-    Args:
-        said: what it says of itself.
-        name: its name.
-        settings: of its component.
-    """
-    address = _text(said.get("address"))
-    kind = said.get("class")
-    if address is None or kind not in _SUBSCRIBED or said.get("state") != "running":
-        return None
-    options: Mapping[str, Any] = {}
-    if settings is not None:
-        options = next((each.options for each in settings.publishers if each.name == name), options)
-    if kind == "ZMQTCPPublisher":
-        is_open = said.get("mode") != "remote"
-    else:
-        is_open = said.get("type") == "PUB" and bool(options.get("bind")) and not options.get("curve")
-    loopback = r"tcp://[::1]:" if address.startswith("tcp://[::]") else "tcp://127.0.0.1:"
-    return _EVERYWHERE.sub(loopback, address) if is_open else None
-
-
 class ArchivePlace(NamedTuple):
     """An archive.
 
@@ -290,38 +242,6 @@ def archives(settings: ComponentSettings | None) -> list[ArchivePlace]:
         for each in settings.publishers
         if each.class_name == "MiniSeedPublisher"
     ]
-
-
-def source(selected: StreamId, said: Row, about: Answered) -> Source:
-    """Return where a stream comes from; *said* is what its component says of it."""
-    row, settings = about.row, about.settings
-    patterns = {each.name: each.streams for each in settings.publishers} if settings else {}
-    addresses = (
-        address
-        for name, each in entries(row.get("publishers")).items()
-        if selected.matches(patterns.get(name, ())) and (address := live_address(each, name, settings))
-    )
-    address = next(addresses, None)
-    return Source(
-        str(row["component"]),
-        address,
-        _rate(said) if _count(said.get("packets")) else None,
-        _text(said.get("sample_type")) or "",
-        "" if address else _why_no_live(row),
-    )
-
-
-def _why_no_live(row: Row) -> str:
-    """Return why streams of a component cannot be shown live."""
-    state, publishers = str(row.get("state")), entries(row.get("publishers"))
-    if state not in ("running", "paused"):
-        return f"it is {state}"
-    if not publishers:
-        return _NO_LIVE if "uptime_s" in row else "it has not answered yet"
-    for name, said in publishers.items():
-        if said.get("class") in _SUBSCRIBED and said.get("state") != "running":
-            return f"its live publisher {name} is {said.get('state')}: {said.get('paused_reason')}"
-    return _NO_LIVE
 
 
 # ---------------------------------------------------------------------- values of JSON

@@ -1,4 +1,4 @@
-"""Looks after all components: finds them, asks them, and tells who waits what has changed.
+"""Looks after all components: finds them, asks them, and reports what has changed to those that wait for it.
 
 Those at which somebody looks are asked every 2 s, others every 10 s; large ones for all that they say only every 30 s.
 """
@@ -9,14 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rawdaq.control.health.disks import with_disks
-from rawdaq.control.web.components.asking import Asker
-from rawdaq.control.web.components.catalog import Catalog, Listed
+from rawdaq.control.machine.asking import Asker
+from rawdaq.control.machine.catalog import Catalog, Listed
+from rawdaq.control.machine.sources import Source, stream_id
 from rawdaq.control.web.components.events import EventMemory
 from rawdaq.control.web.components.known import Known
-from rawdaq.control.web.components.shown import iso, stream_id
-from rawdaq.control.web.live.hub import Source
+from rawdaq.control.web.components.places import Places
+from rawdaq.control.web.components.shown import iso
 from rawdaq.control.web.messages import ChangesRequest
-from rawdaq.control.web.models import Event
+from rawdaq.control.web.models import Coordinates, Event
 from rawdaq.errors import ComponentError
 from rawdaq.outage import Outage
 from rawdaq.stream_id import StreamId
@@ -56,6 +57,7 @@ class Watch:
         self.mistakes: Sequence[str] = ()
         self.is_listed = asyncio.Event()
         self._catalog, self._asker = catalog, asker
+        self._places = Places()
         self._log = log
         self._outage, self._bugs = Outage(log, _REMIND_S), Outage(log, _REMIND_S)
         self._interests: dict[object, ChangesRequest] = {}
@@ -92,7 +94,7 @@ class Watch:
         """Find the components."""
         began_s = time.monotonic()
         try:
-            listed = await asyncio.to_thread(self._catalog.look)
+            listed, places = await asyncio.to_thread(self._look)
         except ComponentError as error:
             if self._outage.is_due:
                 self._outage.log("%s", error)
@@ -101,10 +103,15 @@ class Watch:
             took_s = time.monotonic() - began_s
             self._listed_s, self._list_again_s = time.monotonic(), max(_LIST_S, took_s / _LIST_PART)
         self._outage.clear()
-        self._take_list(listed)
+        self._take_list(listed, places)
         self.is_listed.set()
 
-    def _take_list(self, listed: Listed) -> None:
+    def _look(self) -> tuple[Listed, Mapping[str, Coordinates]]:
+        """Return what there is, and where the stations are; this blocks."""
+        listed = self._catalog.look()
+        return listed, self._places.of([each.settings for each in listed.targets if each.settings])
+
+    def _take_list(self, listed: Listed, places: Mapping[str, Coordinates]) -> None:
         now_ns = time.time_ns()
         self.mistakes = listed.mistakes
         keys = {target.key for target in listed.targets}
@@ -113,7 +120,7 @@ class Watch:
             self._asker.forget(key)
             self._bump()
         for target in listed.targets:
-            place = listed.coordinates.get(target.station)
+            place = places.get(target.station)
             known = self.known.get(target.key)
             if known is None:
                 known = self.known[target.key] = Known(target, place, now_ns)

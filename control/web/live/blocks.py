@@ -9,8 +9,6 @@ import numpy.typing as npt
 #: i, n, first_ms, per_s
 HEADER = struct.Struct("<IIdd")
 
-Columns = npt.NDArray[np.float32]
-
 _INT32, _FLOAT32 = np.dtype("<i4"), np.dtype("<f4")
 #: What samples of a type become: what a page draws.
 _DRAWN = {"int8": _INT32, "int16": _INT32, "int32": _INT32}

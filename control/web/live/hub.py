@@ -6,9 +6,10 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from rawdaq.control.web.live.feed import MAX_PUBLISHERS, Feed
+from rawdaq.control.machine.feed import MAX_PUBLISHERS, Feed
+from rawdaq.control.machine.sources import Source
 from rawdaq.control.web.live.track import ColumnsTrack, SamplesTrack, StreamMemory
 from rawdaq.control.web.live.viewer import Viewer
 from rawdaq.control.web.messages import LiveRequest, LiveTable
@@ -22,24 +23,6 @@ MAX_STREAMS_IN_ALL = 6000
 _TICK_S = 0.1
 _LOOK_S = 1.0
 _LINGER_S = 30.0  # after the last viewer: for one who comes back, or loads the page again
-
-
-class Source(NamedTuple):
-    """Where a stream comes from.
-
-    Attributes:
-        component: the key of the component that publishes it.
-        address: of a live publisher; None where it has none.
-        rate_hz: samples per second; None: not known yet.
-        sample_type: empty: not known yet.
-        reason: why there is no address; empty where there is one.
-    """
-
-    component: str
-    address: str | None
-    rate_hz: float | None
-    sample_type: str
-    reason: str = ""
 
 
 class Sources(Protocol):

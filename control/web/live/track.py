@@ -1,6 +1,6 @@
 """A stream as viewers see it: its memory, and a track for each form in which somebody looks at it.
 
-A track has a number that stands for it in blocks. What it gives is made once, whoever looks.
+A track has a number that stands for it in blocks. What it gives is made once for all who look.
 """
 
 from collections import deque
@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from rawdaq.control.machine.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
 from rawdaq.control.web.live.blocks import block, drawn_type
-from rawdaq.control.web.live.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
 from rawdaq.control.web.live.samples import Run, SampleRing
 from rawdaq.control.web.messages import LiveStream
 from rawdaq.packet import Packet

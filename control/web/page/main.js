@@ -1,4 +1,4 @@
-// The page begins here: the token, the connection that tells what changes, and the view that the address names.
+// The page begins here: the token, the connection that brings what changes, and the view that the address names.
 
 import { showBanner, showStatus } from "./app/banner.js";
 import { askToken } from "./app/dialogs.js";

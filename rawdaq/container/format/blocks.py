@@ -1,4 +1,4 @@
-"""A block: objects with their times, compressed together, behind a header that tells their length and crc."""
+"""A block: objects with their times, compressed together, behind a header with their length and crc."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

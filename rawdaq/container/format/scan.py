@@ -1,4 +1,4 @@
-"""Finds the blocks of a container file, whatever has happened to it; what is between them is told."""
+"""Finds the blocks of a container file, whatever has happened to it; what is between them is reported."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple

@@ -55,7 +55,7 @@ class SofHeader(NamedTuple):
         """Return what the first `HEADER_BYTES` of a file say.
 
         Raises:
-            NotContainer: these are none of such a file.
+            NotContainer: no such file begins so.
             ContainerTooNew: its version is above 1.
             BlockDamaged: its compression is unknown.
         """

@@ -35,14 +35,13 @@ from rawdaq.store.store import SEGMENT_BYTES, Store
 from rawdaq.store.values import Entry, Report, Stored
 from rawdaq.times import NS_PER_DAY, to_iso
 
-#: What waits to be written; it is read from the device no earlier, so that it is still in the processor's cache then.
+#: What waits to be written, and is written together: it is read from the device no earlier, so that it is still in the
+#: processor's cache then.
 _MAX_PACKETS = 100_000
-_MAX_BYTES = 4_000_000
+_MAX_BYTES = 8_000_000
 #: What may wait while the disk takes nothing, for so long that a device would notice.
 _MAX_STALLED_BYTES = 32_000_000
 _STALLED_S = 0.05
-#: Of one group: what is written together is in memory twice.
-_GROUP_BYTES = 1_000_000
 _GATHER_S = 0.002
 #: How long a publisher that is busy, not away, may keep the others waiting before it is given the journal to read.
 _PATIENCE_S = 0.25
@@ -337,10 +336,10 @@ def _newest(store: Store) -> Stored | None:
 
 
 def _groups(batch: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Yield *batch* in parts of about `_GROUP_BYTES`."""
+    """Yield *batch* in parts of about `_MAX_BYTES`."""
     begin = size = 0
     for index, item in enumerate(batch, 1):
         size += size_bytes(item)
-        if size >= _GROUP_BYTES or index == len(batch):
+        if size >= _MAX_BYTES or index == len(batch):
             yield batch[begin:index]
             begin, size = index, 0

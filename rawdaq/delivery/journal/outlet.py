@@ -22,7 +22,7 @@ from rawdaq.store.async_store import AsyncStore
 
 
 class _RecordQueue(DeliveryQueue[RecordRun]):
-    """The records of one publisher: those that are delivered are told to the ledger."""
+    """The records of one publisher: those that are delivered are noted in the ledger."""
 
     def __init__(self, publisher: Publisher) -> None:
         max_bytes = int(publisher.queue_mb * 1e6)

@@ -1,4 +1,4 @@
-"""Reads a journal for one queue; what cannot be read is told and left out, a disk that refuses is asked again."""
+"""Reads a journal for one queue; what cannot be read is logged and left out, a disk that refuses is asked again."""
 
 import asyncio
 import contextlib

@@ -18,7 +18,7 @@ _STATUS_S = 5.0
 
 
 class Notifier:
-    """Tells the manager of a service how it is.
+    """Reports the state of a service to its manager.
 
     Args:
         address: its socket: a path, or ``@NAME`` in the abstract namespace; None: there is no manager.
@@ -39,30 +39,30 @@ class Notifier:
         return cls(address, int(microseconds) / 1e6 if is_meant and address else None)
 
     def ready(self) -> None:
-        """Tell that the start, or a reload, is over."""
+        """Report that the start, or a reload, is over."""
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """Tell what it does, in one line; the same text is sent once."""
+        """Report what it does, in one line; the same text is sent once."""
         line = " ".join(text.split())[:_MAX_STATUS]
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     def reloading(self) -> None:
-        """Tell that its configuration is being read again; `ready` ends that."""
+        """Report that its configuration is being read again; `ready` ends that."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Tell that it stops."""
+        """Report that it stops."""
         self._send("STOPPING=1")
 
     def feed(self) -> None:
-        """Tell the watchdog that it is alive."""
+        """Report to the watchdog that it is alive."""
         self._send("WATCHDOG=1")
 
     async def run(self, status: Callable[[], str]) -> None:
-        """Feed the watchdog and tell *status* now and then, until cancelled.
+        """Feed the watchdog and report *status* now and then, until cancelled.
 
         It runs in the event loop: when the loop does not turn any more, the watchdog is not fed, and the process is
         started again.
@@ -88,4 +88,4 @@ class Notifier:
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
-                _LOG.warning("systemd cannot be told: %s: %s", self.address, error.strerror or error)
+                _LOG.warning("systemd does not take reports: %s: %s", self.address, error.strerror or error)

@@ -159,7 +159,7 @@ class PatternFormat(_LineFormat):
         described: which of them mean what, see `_Described`.
 
     Raises:
-        InvalidValue: the expression is none, or has no such groups.
+        InvalidValue: the expression is invalid, or has no such groups.
     """
 
     def __init__(self, expression: str, **described: Any) -> None:
@@ -234,7 +234,7 @@ class MsgpackFormat(EventFormat):
 
 
 class MsgpackFrames:
-    """Cuts a byte stream into MessagePack objects; what is none ends the stream.
+    """Cuts a byte stream into MessagePack objects; bytes of another kind end the stream.
 
     Args:
         unpacker: the class of the library that reads them.
@@ -249,7 +249,7 @@ class MsgpackFrames:
         """Yield the bytes of each object as it becomes whole.
 
         Raises:
-            MalformedMessage: these bytes are none, or an object is too long.
+            MalformedMessage: the bytes are not MessagePack, or an object is too long.
         """
         self._buffer += chunk
         for _ in self._objects(chunk):
@@ -273,7 +273,7 @@ class MsgpackFrames:
         """Yield the maps of a message.
 
         Raises:
-            MalformedMessage: it has others, or bytes that are none.
+            MalformedMessage: it has others, or bytes that are not MessagePack.
         """
         self._buffer += message
         for value in self._objects(message):

@@ -18,7 +18,7 @@ _HTTP: Final = (b"GET", b"HEA", b"POS", b"PUT", b"DEL", b"TRA", b"CON", b"OPT", 
 
 
 def recognise(head: bytes, served: Collection[Spoken]) -> Spoken | None:
-    """Return what a client speaks; None while too little has come to tell.
+    """Return what a client speaks; None while too little has come to decide.
 
     Args:
         head: what has come.

@@ -15,7 +15,7 @@ from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.settings import Rules
 from rawdaq.sockets.refusals import Refusals
 
-#: Commands in a row that are none: whoever sends more is no client.
+#: Words in a row that are no command: what sends more is no client.
 MAX_REFUSED: Final = 100
 _MAX_NAME = 200  # characters of how a client calls itself
 
@@ -179,7 +179,7 @@ class Session(ABC):
         """How much is there of a command that is not whole yet."""
 
     def late(self) -> None:
-        """Tell the client that a command has taken too long, if the protocol has words for that."""
+        """Answer that a command has taken too long, if the protocol has words for that."""
         return
 
     def check(self, now_ns: int) -> None:

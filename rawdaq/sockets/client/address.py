@@ -40,7 +40,7 @@ class ServerAddress:
             ports: the schemes that there are, and of each the port that need not be written.
 
         Raises:
-            InvalidValue: it is none of these.
+            InvalidValue: it is not one of these.
         """
         try:
             parts = urlsplit(text)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rawdaq.errors import InvalidValue
 from rawdaq.store.format import control, frames
-from rawdaq.store.format.checksum import crc32
+from rawdaq.store.format.checksum import crc32, crc32_at_once
 from rawdaq.store.format.frames import CHECK, FIELDS, FORMAT_SHIFT, HEADER_BYTES, LAST_OF_GROUP, MAGIC, Kind
 from rawdaq.store.values import MAX_BODY_BYTES, MAX_FACTS_BYTES, MAX_FORMAT, MAX_STREAM_BYTES, Content, Declared, Entry
 
@@ -119,18 +119,28 @@ class Draft:
 
 
 def _write_entry(target: npt.NDArray[np.uint8], data: memoryview, at: int, position: int, entry: _Placed) -> bytes:
-    """Write *entry* at *at* of *target*, whose memory is *data*; return its header."""
+    """Write *entry* at *at* of *target*, whose memory is *data*; return its header.
+
+    Other threads get no turn for a single entry: that costs more than to copy it.
+    """
     kind, size_bytes, start_ns, end_ns, number, head, body = entry
     begin, end = at + HEADER_BYTES, at + HEADER_BYTES + size_bytes
     rest = begin + len(head)
     data[begin:rest] = head
     if isinstance(body, np.ndarray):
-        target[rest:end].reshape(body.shape)[...] = body
+        _copy_rows(body, target[rest:end])
     else:
         data[rest:end] = body
-    fields = FIELDS.pack(MAGIC, kind, size_bytes, position, start_ns, end_ns, number, crc32(data[begin:end]))
+    fields = FIELDS.pack(MAGIC, kind, size_bytes, position, start_ns, end_ns, number, crc32_at_once(data[begin:end]))
     header = data[at:begin] = fields + CHECK.pack(crc32(fields))
     return header
+
+
+def _copy_rows(rows: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8]) -> None:
+    """Copy *rows*, each of which is one piece of memory, as so many items: numpy gives no turn for less than 500."""
+    if rows.size:
+        row = np.dtype((np.void, rows.shape[-1]))
+        target.view(row)[...] = rows.view(row).reshape(-1)
 
 
 def _marked(header: bytes) -> bytes:

@@ -82,7 +82,7 @@ async def test_what_fails_is_tried_again_and_what_came_meanwhile_goes_with_it() 
         told.error = None
         await until(lambda: told.texts)
         assert told.texts == ["a", "b"]
-        assert failures == ["the target duty cannot be told: the line is dead; it is tried again"]
+        assert failures == ["the target duty takes no message: the line is dead; it is tried again"]
         assert not outlet.is_failing
 
 
@@ -138,7 +138,7 @@ async def test_what_waits_at_the_end_is_told_and_what_cannot_be_is_logged(caplog
     told.gate.clear()
     hanging.put([alarm("b")])
     await hanging.aclose(0.01)
-    assert "1 alarms for the target duty were not told" in caplog.text
+    assert "1 alarms for the target duty were not sent" in caplog.text
 
 
 class Bench:
@@ -197,7 +197,7 @@ async def test_a_target_that_hangs_or_fails_does_not_hold_up_the_others_which_he
         bad.error = None
         await until(lambda: len(bad.texts) == 3)
     assert [notice.note for notice in good.notices if notice.note] == [
-        "the target bad cannot be told: the line is dead; it is tried again"
+        "the target bad takes no message: the line is dead; it is tried again"
     ]
     assert [text.split(":")[0] for text in good.texts] == ["XX.A..HHZ of XX.A.Raw"] * 2
     assert {text.split(":")[0] for text in bad.texts} == {"XX.A..HHZ of XX.A.Raw", "XX.A.Raw"}
@@ -292,7 +292,7 @@ def test_a_component_that_is_killed_is_told_to_a_web_server_and_its_cure_too(
     with web() as server:
         memory = Memory.of(runtime.folder, _alarms(station, server.url))
         assert said.run("start", "all")[0] == 0
-        assert said.run("alarms", "list")[:2] == (0, "down  problem_number, tells chat: nothing is bad now\n")
+        assert said.run("alarms", "list")[:2] == (0, "down  problem_number, notifies chat: nothing is bad now\n")
         with forks.start_cli(["control-rawdaq", "alarms", "run"]) as watch:
             wait_for(lambda: "watching 1 rules" in watch.stderr.readline())
             running = runtime.running("XX.OUT.Main")
@@ -340,6 +340,6 @@ def test_the_command_checks_tests_and_lists(station: Path, said: Said, tmp_path:
     assert (status, bad["component"], bad["value"]) == (0, "XX.OUT.Main", 0.0)
     status, out, _ = said.run("alarms", "list", "--alarms", str(other))
     assert out.splitlines() == [
-        "r  no_data, tells log: 1 bad now",
+        "r  no_data, notifies log: 1 bad now",
         "  OUT/Main: no data for 0 s (above -1 is bad)",
     ]

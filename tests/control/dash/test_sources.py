@@ -15,7 +15,7 @@ from rawdaq.control.dash.local import LocalSource
 from rawdaq.control.dash.monitor import MonitorSource
 from rawdaq.control.dash.source import Source
 from rawdaq.control.dash.values.board import Board, Component
-from rawdaq.control.web.live import feed as live_feed
+from rawdaq.control.machine import feed as live_feed
 from rawdaq.errors import InvalidValue
 from rawdaq.messages.frames import encode
 from rawdaq.messages.log import LogRecord

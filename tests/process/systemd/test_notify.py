@@ -77,5 +77,5 @@ def test_a_manager_that_is_gone_is_logged_once_and_harms_nothing(caplog: pytest.
         notifier.ready()
         notifier.stopping()
     assert [record.getMessage() for record in caplog.records] == [
-        f"systemd cannot be told: {listening.address}: No such file or directory"
+        f"systemd does not take reports: {listening.address}: No such file or directory"
     ]

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, cast
 
@@ -12,13 +13,18 @@ import pytest
 import zmq
 
 from rawdaq.config.settings import StationSettings
+from rawdaq.delivery.items import count_of
 from rawdaq.messages import frames as frames_of_messages
+from rawdaq.messages.message import Message
+from rawdaq.miniseed.format import RecordRun
+from rawdaq.packet import Packet, PacketRun
 from rawdaq.protocols.message import decode
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.zmq_pub import connection as zmq_connection
 from rawdaq.publishers.zmq_pub import publisher as zmq_pub
 from rawdaq.publishers.zmq_pub.publisher import ZMQTCPPublisher
 from rawdaq.receivers.raw_tcp import RawReceiver
+from rawdaq.sockets import dial_endpoint
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.subscriber import Subscriber
 from tests.fake_device import Described, Session, fake_device, wire
@@ -165,10 +171,25 @@ async def test_slow_subscriber_loses_a_counted_number_and_the_others_nothing(cap
     assert f"XX.DEMO.00.HHZ: {dropped['XX.DEMO.00.HHZ']}" in ends[0]
 
 
+class _Noting(ZMQTCPPublisher):
+    """Notes the packets of the largest batch: that is all that waited for it."""
+
+    takes_runs = True
+    queue_packets = 10_000
+    largest = 0
+
+    async def deliver(self, batch: Sequence[Packet | PacketRun | RecordRun | Message | bytes]) -> None:
+        self.largest = max(self.largest, sum(map(count_of, batch)))
+        await super().deliver(batch)
+
+
 @pytest.mark.parametrize("mode", ["local", "remote"])
 async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_keep_up_lose_nothing(
-    mode: Literal["local", "remote"],
+    mode: Literal["local", "remote"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read_bytes = 1 << 16
+    monkeypatch.setattr(dial_endpoint, "_READ_BYTES", read_bytes)
+    monkeypatch.setattr(dial_endpoint, "_of_thread", threading.local())
     rounds, channels, ready = 1000, range(1, 101), asyncio.Event()
     total = rounds * len(channels)
 
@@ -182,8 +203,7 @@ async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_k
 
     with ZmqSub(b"XX.") as subscriber:
         port = subscriber.bind_to_random_port("tcp://127.0.0.1") if mode == "remote" else 0
-        publisher = ZMQTCPPublisher("127.0.0.1", port, mode=mode, high_water_mb=1000, name="live")
-        publisher.queue_packets = total // 10
+        publisher = _Noting("127.0.0.1", port, mode=mode, high_water_mb=1000, name="live")
         async with fake_device(play) as device_port:
             station = StationSettings(network="XX", code="DEMO")
             names = {channel: f"{channel - 1:02d}.HHZ" for channel in channels}
@@ -196,6 +216,8 @@ async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_k
                 await until(lambda: publisher.status()["published"] == total)
                 status = cast("dict[str, dict[str, object]]", receiver.cmd_status()["publishers"])["live"]
                 assert (status["delivered"], status["dropped"], status["sent"]) == (total, 0, total)
+    packets_of_a_read = read_bytes // len(wire(1, START_NS, bytes(4), 1)) + 1
+    assert publisher.largest < publisher.queue_packets + packets_of_a_read
 
 
 async def test_end_of_an_outage_is_told_when_the_slow_subscriber_leaves(caplog: pytest.LogCaptureFixture) -> None:

@@ -152,6 +152,30 @@ async def test_one_that_asks_for_ever_and_reads_nothing_is_read_no_more_then_cut
         assert max(held) < 350_000
 
 
+async def test_a_writer_is_read_no_faster_than_the_disk_makes_its_packets_safe(tmp_path: Path) -> None:
+    may_wait = (1 << 20) + (256 << 10)  # bytes on the way to the disk, and what one read of asyncio brings
+    packet, count = write("a/b", 0, 0, b"x" * 500), 10_000
+    async with serving(tmp_path / "ring", sync_s=0) as publisher, datalink(port(publisher)) as wire:
+        served: Any = publisher.service._serving
+        store, disk = served.ring._store, asyncio.Event()
+        synced = store.synced
+
+        async def slow(position: int) -> None:
+            await disk.wait()
+            await synced(position)
+
+        store.synced = slow
+
+        def is_held() -> bool:
+            return any(not peer._transport.is_reading() for peer in served.peers)
+
+        wire.send(packet * count)
+        await until(lambda: is_held() or served.received_packets == count)
+        assert served.received_bytes <= may_wait
+        disk.set()
+        assert [(await wire.hear()).kind for _ in range(count)] == ["OK"] * count
+
+
 async def test_commands_that_are_none_and_lines_without_end_are_ended(tmp_path: Path) -> None:
     async with serving(tmp_path / "ring") as publisher:
         async with seedlink(port(publisher)) as wire:

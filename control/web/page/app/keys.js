@@ -1,4 +1,4 @@
-// The keyboard. A view may have methods for keys: filter, step, larger, pause, next.
+// The keyboard. A view may have methods for keys: filter, larger, pause, next.
 
 import { showKeys } from "./dialogs.js";
 
@@ -21,7 +21,7 @@ export function listenToKeys(app) {
 /** Does what a key means here; returns whether it means anything. */
 function pressed(key, view, target) {
   const actions = {
-    "/": view.filter,
+    "/": view.filter && (() => view.filter()),
     j: () => stepRow(1),
     k: () => stepRow(-1),
     "[": view.next && (() => view.next(-1)),
@@ -30,7 +30,7 @@ function pressed(key, view, target) {
     "=": view.larger && (() => view.larger(2)),
     "-": view.larger && (() => view.larger(0.5)),
     "?": showKeys,
-    " ": target.closest("a, button, summary") ? null : view.pause,
+    " ": target.closest("a, button, summary") ? null : view.pause && (() => view.pause()),
   };
   if (!actions[key]) return false;
   actions[key]();

@@ -39,6 +39,10 @@ export const button = (text, click, attributes) => h("button", { type: "button",
 /** A field with its label, which stay together where lines are short. */
 export const labelled = (text, field) => h("span", { class: "field" }, h("label", { for: field.id }, text), field);
 
+/** A field for what a list is filtered by. */
+export const filterField = (value, input) =>
+  h("input", { type: "search", id: "filter", value: value ?? "", placeholder: "XX.*", input });
+
 /** A choice between values, as a row of buttons of which one is pressed. */
 export function choice(label, values, chosen, choose) {
   const buttons = values.map(([value, text]) =>

@@ -3,11 +3,12 @@
 
 /** Shows items as children of an element.
  *
- * `make(item)` returns a new child with a method `show(item)`, or one that `update(child, item)` brings up to date.
+ * `make(item)` returns a new child; its method `show(item)`, if it has one, brings it up to date, and its method
+ * `close()` ends what it follows. `key(item)` is what makes an item the same one.
  */
 export class List {
-  constructor(parent, { key, make, update }) {
-    Object.assign(this, { parent, key, make, update });
+  constructor(parent, { key = (item) => item.key, make }) {
+    Object.assign(this, { parent, key, make });
     this.children = new Map();
   }
 
@@ -17,10 +18,11 @@ export class List {
       const key = this.key(item);
       wanted.add(key);
       if (!this.children.has(key)) this.children.set(key, this.make(item));
-      this.update(this.children.get(key), item);
+      this.children.get(key).show?.(item);
     }
     for (const [key, child] of this.children) {
       if (wanted.has(key)) continue;
+      child.close?.();
       child.remove();
       this.children.delete(key);
     }

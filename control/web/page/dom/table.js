@@ -4,9 +4,9 @@ import { h, setText } from "./h.js";
 import { List } from "./list.js";
 
 /** `columns` are `{title, text(item), cell?(item), isNumber?}`; `cell` makes an element once, whose `show(item)` is
- * called. */
+ * called. `options` are those of `List` beside `make`. */
 export class Table {
-  constructor(label, columns, { key, rowAttributes = () => ({}) }) {
+  constructor(label, columns, options = {}) {
     const head = columns.map(({ title, isNumber }) =>
       h("th", { scope: "col", class: isNumber ? "number" : null }, title),
     );
@@ -15,11 +15,11 @@ export class Table {
     this.element = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": label }, table);
     const make = (item) => {
       const cells = columns.map((column) => this.#cell(column, item));
-      const row = h("tr", rowAttributes(item), cells);
+      const row = h("tr", {}, cells);
       row.show = (now) => cells.forEach((cell) => cell.show(now));
       return row;
     };
-    this.list = new List(body, { key, make, update: (row, item) => row.show(item) });
+    this.list = new List(body, { ...options, make });
   }
 
   #cell({ text, cell, isNumber }, item) {

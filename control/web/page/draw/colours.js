@@ -5,7 +5,9 @@ canvas.width = canvas.height = 1;
 const context = canvas.getContext("2d", { willReadFrequently: true });
 const known = new Map();
 
-function pixelOf(colour) {
+/** Returns the colour of a custom property, such as `--trace`, as one pixel of ImageData. */
+export function pixel(name) {
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   if (!known.has(colour)) {
     context.clearRect(0, 0, 1, 1);
     context.fillStyle = colour;
@@ -13,11 +15,6 @@ function pixelOf(colour) {
     known.set(colour, new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0]);
   }
   return known.get(colour);
-}
-
-/** Returns the colour of a custom property, such as `--trace`, as one pixel of ImageData. */
-export function pixel(name) {
-  return pixelOf(getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 }
 
 /** Calls back when the colours have changed, because the system turned dark or light; returns what ends that. */

@@ -10,7 +10,6 @@ const TRIES = 20;
 const SEAM_MS = 60000; // samples before live ones are as long in no file yet, at most: their records are being filled
 const SEAM_AGAIN_MS = [2000, 4000, 8000, 16000, 32000];
 const LAG_MS = 30000;
-const FEW = 12; // streams that are read twice
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 

@@ -7,11 +7,10 @@ const FEW_MS = 1; // the narrowest columns that the server makes
 const LONGEST_S = 3600; // of the past that it gives
 
 export class Live {
-  /** `table({streams, missing, left_out})` is called with each table, `state(link)` when the connection changes. */
-  constructor(app, sheet, { table = () => {}, skipped = () => {} } = {}) {
-    Object.assign(this, { sheet, table, skipped });
+  /** `table({streams, missing, left_out})` is called with each table. */
+  constructor(app, sheet, { table = () => {} } = {}) {
+    Object.assign(this, { sheet, table });
     this.streams = new Map();
-    this.ids = [];
     this.link = app.connect("live", {
       text: (message) => this.#text(message),
       binary: (buffer) => this.#binary(buffer),
@@ -22,18 +21,12 @@ export class Live {
 
   /** Asks for streams, with the window and the columns that the sheet has now. */
   want(ids) {
-    this.ids = ids;
     if (this.sheet.columnMs === null) return; // the sheet calls `layout` when it knows
     this.link.send({
       streams: ids,
       window_s: Math.min(LONGEST_S, this.sheet.windowS),
       column_ms: Math.max(FEW_MS, this.sheet.columnMs),
     });
-  }
-
-  /** Asks again for the same streams: the columns of the sheet have another width. */
-  again() {
-    this.want(this.ids);
   }
 
   close() {
@@ -51,8 +44,7 @@ export class Live {
         ]),
       );
       this.table(message);
-    } else if (message.skipped_s) this.skipped(message.skipped_s);
-    else if (message.problem) console.error(`/live: ${message.problem.error}`);
+    } else if (message.problem) console.error(`/live: ${message.problem.error}`);
   }
 
   #binary(buffer) {

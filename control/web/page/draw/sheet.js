@@ -200,7 +200,7 @@ export class Sheet {
       count += 1;
     }
     this.canvas.getContext("2d").putImageData(picture.data, 0, 0);
-    // For whoever measures the page; an observer gets it although it is cleared.
+    // For programs that measure the page; an observer gets it although it is cleared.
     performance.measure("redraw", { start: begun, detail: { traces: count } });
     performance.clearMeasures("redraw");
     this.drawn();

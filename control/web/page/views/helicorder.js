@@ -7,6 +7,7 @@ import { button, choice, h, link, setText } from "../dom/h.js";
 import { DAY_MS, Drum } from "../draw/drum.js";
 import { columnsOf } from "../draw/history.js";
 import { Live } from "../draw/live.js";
+import { scaled } from "./tracepage.js";
 
 const ROWS = [
   [15, "15 min"],
@@ -19,16 +20,14 @@ const REFRESH_MS = 60000;
 const RECENT_MS = 2 * HOUR_MS; // what the archive may have got since
 const MOST_GAPS = 20;
 
-export function open(app, element, place) {
-  const view = new Helicorder(app, element, place);
-  return { close: () => view.close(), larger: (by) => view.larger(by), next: (by) => view.nextDay(by) };
-}
+export const open = (app, element, place) => new Helicorder(app, element, place);
 
 class Helicorder {
   constructor(app, element, place) {
     Object.assign(this, { app, id: streamOf(place), day: place.day });
     this.dayMs = Date.parse(`${place.day}T00:00:00Z`);
     this.isToday = dayOf(now()) === place.day;
+    this.isKnown = false; // to the server, which has nothing of a stream that it does not know
     const rowMin = ROWS.some(([minutes]) => minutes === Number(place.query.row)) ? Number(place.query.row) : 60;
     this.build(element, rowMin, place.query);
     if (this.isToday) {
@@ -36,9 +35,13 @@ class Helicorder {
       this.live.want([this.id]);
       this.timer = setInterval(() => this.load(now() - RECENT_MS), REFRESH_MS);
     }
+    app.state.look({ streams: [this.id] });
+    this.end = app.state.onChange(() => this.update());
+    this.update();
   }
 
   close() {
+    this.end();
     clearInterval(this.timer);
     this.loading?.abort();
     this.live?.close();
@@ -103,6 +106,14 @@ class Helicorder {
     return h("label", { class: "check" }, box, text);
   }
 
+  update() {
+    const { state } = this.app;
+    const wasKnown = this.isKnown;
+    this.isKnown = state.streams.has(this.id);
+    if (this.isKnown && !wasKnown) this.load(this.dayMs);
+    else if (!this.isKnown && state.isThere && !state.isWaiting) setText(this.note, "There is no such stream now.");
+  }
+
   refill() {
     this.showRows();
     this.live?.want([this.id]);
@@ -112,8 +123,9 @@ class Helicorder {
   /** Fetches the day from a time on, piece by piece. */
   async load(fromMs) {
     this.loading?.abort();
-    const { signal } = (this.loading = new AbortController());
     const { columnMs } = this.drum;
+    if (!this.isKnown || columnMs === null) return; // `update` and `refill` come back to it
+    const { signal } = (this.loading = new AbortController());
     const columnAt = (ms) => Math.floor(ms / columnMs + 1e-6);
     const end = columnAt(Math.min(this.dayMs + DAY_MS, now()));
     const step = Math.ceil(PIECE_MS / columnMs);
@@ -176,7 +188,7 @@ class Helicorder {
   }
 
   larger(by) {
-    this.drum.gain = Math.min(1024, Math.max(1 / 1024, this.drum.gain * by));
+    this.drum.gain = scaled(this.drum.gain, by);
     this.app.router.change({ gain: this.drum.gain === 1 ? null : this.drum.gain });
     this.drum.draw();
   }
@@ -195,7 +207,8 @@ class Helicorder {
     this.app.router.go(this.addressOf(day));
   }
 
-  nextDay(by) {
+  /** Goes to a day before or after. */
+  next(by) {
     this.goTo(dayOf(this.dayMs + by * DAY_MS));
   }
 }

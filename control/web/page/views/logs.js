@@ -130,12 +130,8 @@ function openIndex(app, element) {
     h("h2", {}, "All logs"),
     logs,
   );
-  const list = new List(logs, {
-    key: ({ key }) => key,
-    make: ({ key }) => h("li", {}, link(logAddress(key), key, { "data-row": true })),
-    update: () => {},
-  });
-  const eventList = new List(events, { key: ({ serial }) => serial, make: eventElement, update: () => {} });
+  const list = new List(logs, { make: ({ key }) => h("li", {}, link(logAddress(key), key, { "data-row": true })) });
+  const eventList = new List(events, { key: ({ serial }) => serial, make: eventElement });
   let past = null; // until the server has answered
   const update = () => {
     list.show([...app.state.components.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));

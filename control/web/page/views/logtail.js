@@ -16,9 +16,9 @@ export function lineElement({ time, level, logger, text }) {
 }
 
 export class LogTail {
-  /** `added(lines)` is called after lines were added; `accept(line)` says which lines are shown. */
-  constructor(app, key, { label, lines, level = "DEBUG", accept = () => true, added = () => {} }) {
-    Object.assign(this, { key, accept, added, level, lineCount: lines });
+  /** `accept(line)` says which lines are shown. */
+  constructor(app, key, { label, lines, level = "DEBUG", accept = () => true }) {
+    Object.assign(this, { key, accept, lineCount: lines });
     this.lines = [];
     this.list = h("ol", { class: "log" });
     this.note = h("p", { class: "note" });
@@ -38,7 +38,6 @@ export class LogTail {
 
   /** Begins anew, with lines of a level and above. */
   begin(level) {
-    this.level = level;
     this.link.send({ lines: this.lineCount, level });
     this.isNew = true;
   }
@@ -80,7 +79,6 @@ export class LogTail {
     if (tooMany > 0) this.lines.splice(0, tooMany);
     while (this.list.childElementCount > MOST_LINES) this.list.firstElementChild.remove();
     this.scroll();
-    this.added(lines);
   }
 
   /** Puts lines of the past before the others. */

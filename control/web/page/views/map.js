@@ -1,19 +1,15 @@
 // Stations on a map, coloured by their condition; a click opens one.
 
-import { stationAddress } from "../app/address.js";
-import { classOf, GLYPHS } from "../dom/conditions.js";
-import { button, h, link, setAttribute, setText, svg } from "../dom/h.js";
+import { button, h, setAttribute, setText, svg } from "../dom/h.js";
 import { List } from "../dom/list.js";
 import { stations } from "../dom/stations.js";
 import { MapFrame, together } from "../draw/projection.js";
+import { stationLink } from "./rows.js";
 
 const NAMED = 80; // so many stations have their names beside them
 const STEP = 0.2;
 
-export function open(app, element, { query }) {
-  const view = new StationMap(app, element, query);
-  return { close: () => view.close(), larger: (by) => view.zoom(by) };
-}
+export const open = (app, element, { query }) => new StationMap(app, element, query);
 
 /** `lat,lon,span` of an address as a frame, null where it has none. */
 function frameOf(text) {
@@ -53,8 +49,8 @@ class StationMap {
       h(
         "div",
         { class: "tools" },
-        button("+", () => this.zoom(2), { "aria-label": "Closer" }),
-        button("−", () => this.zoom(0.5), { "aria-label": "Farther" }),
+        button("+", () => this.larger(2), { "aria-label": "Closer" }),
+        button("−", () => this.larger(0.5), { "aria-label": "Farther" }),
         [
           ["←", "West", STEP, 0],
           ["→", "East", -STEP, 0],
@@ -66,17 +62,13 @@ class StationMap {
       this.note,
       this.box,
     );
-    this.list = new List(this.points, {
-      key: ({ key }) => key,
-      make: makePoint,
-      update: (point, station) => point.show(station),
-    });
+    this.list = new List(this.points, { make: (station) => stationLink(station) });
     this.dragging();
     this.box.addEventListener(
       "wheel",
       (event) => {
         event.preventDefault();
-        this.zoom(event.deltaY < 0 ? 1.25 : 0.8);
+        this.larger(event.deltaY < 0 ? 1.25 : 0.8);
       },
       { passive: false },
     );
@@ -107,7 +99,7 @@ class StationMap {
     try {
       const response = await fetch("/page/coastline.json", { signal: this.aborter.signal });
       const { lines, per_degree: perDegree } = await response.json();
-      const d = lines.map((line) => pathOf(line)).join("");
+      const d = lines.map(pathOf).join("");
       this.coast.append(
         ...[-360, 0, 360].map((turn) => svg("path", { d, transform: `translate(${turn} 0) scale(${1 / perDegree})` })),
       );
@@ -127,15 +119,9 @@ class StationMap {
     this.points.classList.toggle("is-named", known.length <= NAMED);
     this.list.show(this.known);
     const without = all.length - known.length;
-    if (this.app.state.isThere)
-      setText(
-        this.note,
-        known.length
-          ? without
-            ? `${without} without coordinates`
-            : ""
-          : "No station here has coordinates: its station file, or a StationXML file beside it, gives them.",
-      );
+    const some = without ? `${without} without coordinates` : "";
+    const none = "No station here has coordinates: its station file, or a StationXML file beside it, gives them.";
+    if (this.app.state.isThere) setText(this.note, known.length ? some : none);
     if (!this.frame && known.length) this.fit();
     else this.draw();
   }
@@ -154,7 +140,7 @@ class StationMap {
     this.draw();
   }
 
-  zoom(by) {
+  larger(by) {
     this.frame?.zoom(by);
     this.remember();
     this.draw();
@@ -187,23 +173,4 @@ class StationMap {
 
 const placeOf = ({ components }) => components.find(({ coordinates }) => coordinates)?.coordinates;
 
-function pathOf(line) {
-  let text = `M${line[0]} ${line[1]}`;
-  if (line.length > 2) text += `l${line.slice(2).join(" ")}`;
-  return text;
-}
-
-function makePoint({ key, code }) {
-  const glyph = h("span", { class: "glyph", "aria-hidden": "true" });
-  const word = h("span", { class: "unseen" });
-  const anchor = link(stationAddress(key), "", { "data-row": true });
-  anchor.append(glyph, h("span", { class: "name" }, code), word);
-  const point = h("li", {}, anchor);
-  point.show = ({ condition, sentence }) => {
-    setAttribute(anchor, "class", classOf(condition));
-    setAttribute(anchor, "title", sentence ? `${key}: ${sentence}` : key);
-    setText(glyph, GLYPHS[condition]);
-    setText(word, ` ${condition}`);
-  };
-  return point;
-}
+const pathOf = ([x, y, ...rest]) => `M${x} ${y}${rest.length ? `l${rest.join(" ")}` : ""}`;

@@ -5,10 +5,11 @@ import { stationAddress } from "../app/address.js";
 import { now } from "../app/clock.js";
 import { badge, CONDITIONS, GLYPHS, classOf } from "../dom/conditions.js";
 import { counted, duration, msOf, seconds } from "../dom/format.js";
-import { button, choice, h, labelled, link, setAttribute, setText } from "../dom/h.js";
+import { button, choice, filterField, h, labelled, link, setAttribute, setText } from "../dom/h.js";
 import { List } from "../dom/list.js";
 import { Order } from "../dom/order.js";
 import { compareWorst, isShared, matcher, stations } from "../dom/stations.js";
+import { stationLink } from "./rows.js";
 
 const UPDATE_MS = 1000;
 const ASK_MS = 10000;
@@ -21,10 +22,7 @@ const SORTS = {
   latency: (a, b) => (b.latency_s ?? Infinity) - (a.latency_s ?? Infinity) || byName(a, b),
 };
 
-export function open(app, element, { query }) {
-  const view = new Overview(app, element, query);
-  return { filter: () => view.field.focus(), close: () => view.close() };
-}
+export const open = (app, element, { query }) => new Overview(app, element, query);
 
 class Overview {
   constructor(app, element, query) {
@@ -32,7 +30,7 @@ class Overview {
     this.shown = CONDITIONS.includes(query.show) ? query.show : null;
     this.sort = SORTS[query.sort] ? query.sort : "worst";
     this.troubles = [];
-    this.build(element, query.filter ?? "");
+    this.build(element, query.filter);
     const isBusy = () => this.lists.matches(":hover") || this.lists.contains(document.activeElement);
     this.problems = new Order({ isBusy });
     this.others = new Order({ isBusy });
@@ -48,30 +46,20 @@ class Overview {
     clearInterval(this.asking);
   }
 
+  filter() {
+    this.field.focus();
+  }
+
   build(element, filter) {
     this.counts = new Map(CONDITIONS.map((condition) => [condition, this.countButton(condition)]));
     this.said = h("p", { class: "unseen", "aria-live": "polite" });
-    this.field = h("input", {
-      type: "search",
-      id: "filter",
-      value: filter,
-      placeholder: "XX.*",
-      input: () => this.chosen(),
+    this.field = filterField(filter, () => this.chosen());
+    const sorts = Object.keys(SORTS).map((name) => [name, name]);
+    this.sorts = choice("Sort problems by", sorts, this.sort, (sort) => {
+      this.sort = sort;
+      this.sorts.choose(sort);
+      this.chosen();
     });
-    this.sorts = choice(
-      "Sort problems by",
-      [
-        ["worst", "worst"],
-        ["name", "name"],
-        ["latency", "latency"],
-      ],
-      this.sort,
-      (sort) => {
-        this.sort = sort;
-        this.sorts.choose(sort);
-        this.chosen();
-      },
-    );
     this.mistakes = h("ul", { class: "mistakes", "aria-label": "Mistakes in station files" });
     this.waiting = button("", () => this.settleNow(), { class: "waiting", hidden: true });
     this.note = h("p", { class: "note" });
@@ -93,16 +81,8 @@ class Overview {
       this.note,
       this.lists,
     );
-    this.rows = new List(this.problemList, {
-      key: ({ key }) => key,
-      make: makeRow,
-      update: (row, station) => row.show(station),
-    });
-    this.groups = new List(this.networks, {
-      key: ({ name }) => name,
-      make: makeNetwork,
-      update: (group, network) => group.show(network),
-    });
+    this.rows = new List(this.problemList, { make: makeRow });
+    this.groups = new List(this.networks, { key: ({ name }) => name, make: makeNetwork });
   }
 
   countButton(condition) {
@@ -138,9 +118,7 @@ class Overview {
       show: this.shown,
       sort: this.sort === "worst" ? null : this.sort,
     });
-    this.problems.clear();
-    this.others.clear();
-    this.update();
+    this.settleNow();
   }
 
   settleNow() {
@@ -149,7 +127,7 @@ class Overview {
     this.update();
   }
 
-  // What no message tells: mistakes in station files, and which stations of a shared component have problems.
+  // What is in no message: mistakes in station files, and which stations of a shared component have problems.
   async ask() {
     const isFirst = !this.hasAsked;
     this.hasAsked = true;
@@ -194,15 +172,10 @@ class Overview {
   }
 
   showCounts(found) {
-    for (const condition of CONDITIONS) {
-      this.counts.get(condition).show(found.filter((station) => station.condition === condition).length);
-    }
-    const bad = CONDITIONS.filter((condition) => condition !== "well");
-    const words = bad.map((condition) => [
-      found.filter((station) => station.condition === condition).length,
-      condition,
-    ]);
-    const said = words.filter(([count]) => count).map(([count, condition]) => `${count} ${condition}`);
+    const counts = CONDITIONS.map((name) => [name, found.filter(({ condition }) => condition === name).length]);
+    for (const [condition, count] of counts) this.counts.get(condition).show(count);
+    const bad = counts.filter(([condition, count]) => condition !== "well" && count);
+    const said = bad.map(([condition, count]) => `${count} ${condition}`);
     setText(this.said, said.join(", ") || `all ${counted(found.length, "station")} well`);
   }
 
@@ -240,40 +213,27 @@ function makeNetwork({ name }) {
   const count = h("span", { class: "count" });
   const tiles = h("ul", { class: "tiles" });
   const group = h("details", { class: "network" }, h("summary", {}, h("h2", {}, name), count), tiles);
-  const list = new List(tiles, {
-    key: ({ key }) => key,
-    make: makeTile,
-    update: (tile, station) => tile.show(station),
-  });
+  const list = new List(tiles, { make: makeTile });
   let wasFolded = null;
+  let latest = [];
   group.show = ({ stations: found, isFolded }) => {
     if (isFolded !== wasFolded) group.open = !isFolded;
     wasFolded = isFolded;
+    latest = found;
     setText(count, counted(found.length, "station"));
     list.show(group.open ? found : []);
   };
-  group.addEventListener("toggle", () => group.open && group.latest && list.show(group.latest));
-  const { show } = group;
-  group.show = (network) => {
-    group.latest = network.stations;
-    show(network);
-  };
+  group.addEventListener("toggle", () => group.open && list.show(latest));
   return group;
 }
 
 function makeTile(station) {
-  const glyph = h("span", { class: "glyph", "aria-hidden": "true" });
-  const word = h("span", { class: "unseen" });
   const latency = h("span", { class: "latency" });
-  const anchor = link(stationAddress(station.key), "", { "data-row": true });
-  anchor.append(glyph, h("span", { class: "name" }, station.code), word, latency);
-  const tile = h("li", {}, anchor);
-  tile.show = ({ condition, latency_s, key, sentence }) => {
-    setAttribute(anchor, "class", classOf(condition));
-    setText(glyph, GLYPHS[condition]);
-    setText(word, ` ${condition} `);
-    setText(latency, latency_s === null ? "" : seconds(latency_s));
-    setAttribute(anchor, "title", sentence ? `${key}: ${sentence}` : key);
+  const tile = stationLink(station, latency);
+  const { show } = tile;
+  tile.show = (found) => {
+    show(found);
+    setText(latency, found.latency_s === null ? "" : seconds(found.latency_s));
   };
   return tile;
 }

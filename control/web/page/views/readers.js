@@ -47,7 +47,7 @@ async function showDetail(key) {
 }
 
 export function open(app, element) {
-  const table = new Table("Readers of each component, with the most dropped first", COLUMNS, { key: ({ key }) => key });
+  const table = new Table("Readers of each component, with the most dropped first", COLUMNS);
   const { element: region } = table;
   element.append(
     h("h1", {}, "Readers"),

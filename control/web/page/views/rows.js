@@ -1,7 +1,7 @@
-// Rows of traces: a label, the trace, the numbers beside it.
+// What views show of a stream or a station: a label, the trace and the numbers beside it; a glyph and a name.
 
-import { streamAddress } from "../app/address.js";
-import { badge } from "../dom/conditions.js";
+import { stationAddress, streamAddress } from "../app/address.js";
+import { badge, classOf, GLYPHS } from "../dom/conditions.js";
 import { amplitude, rate, seconds } from "../dom/format.js";
 import { h, link, setAttribute, setText } from "../dom/h.js";
 
@@ -40,4 +40,21 @@ export function traceRow(id, { isSmall = false } = {}) {
   mark.hidden = isSmall;
   describe();
   return row;
+}
+
+/** A station as a link with its glyph, its name, its condition for screen readers, and what else is given;
+ * `show(station)` follows it. */
+export function stationLink({ key, code }, ...more) {
+  const glyph = h("span", { class: "glyph", "aria-hidden": "true" });
+  const word = h("span", { class: "unseen" });
+  const anchor = link(stationAddress(key), "", { "data-row": true });
+  anchor.append(glyph, h("span", { class: "name" }, code), word, ...more);
+  const item = h("li", {}, anchor);
+  item.show = ({ condition, sentence }) => {
+    setAttribute(anchor, "class", classOf(condition));
+    setAttribute(anchor, "title", sentence ? `${key}: ${sentence}` : key);
+    setText(glyph, GLYPHS[condition]);
+    setText(word, ` ${condition} `);
+  };
+  return item;
 }

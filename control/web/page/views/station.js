@@ -6,47 +6,34 @@ import { duration, msOf } from "../dom/format.js";
 import { choice, h, setText } from "../dom/h.js";
 import { List } from "../dom/list.js";
 import { stations, stationsOf } from "../dom/stations.js";
-import { fillFromArchive } from "../draw/history.js";
 import { Live } from "../draw/live.js";
 import { Sheet } from "../draw/sheet.js";
 import { TimeAxis } from "../draw/timeaxis.js";
 import { componentCard } from "./component.js";
 import { traceRow } from "./rows.js";
-
-export const WINDOWS = [
-  [60, "60 s"],
-  [600, "10 min"],
-  [3600, "1 h"],
-];
+import { TracePage, WINDOWS, windowOf } from "./tracepage.js";
 
 // The server's memory begins with the first viewer; of so many streams the archive is asked for the last minute, too.
 const FEW = 12;
 const LOGS = 8; // so many are followed at once: each is a connection
 
-export function open(app, element, place) {
-  const view = new Station(app, element, place);
-  return { close: () => view.close(), larger: (by) => view.larger(by), pause: () => view.pause() };
-}
+export const open = (app, element, place) => new Station(app, element, place);
 
-class Station {
+class Station extends TracePage {
   constructor(app, element, { station, query }) {
+    super();
     Object.assign(this, { app, station, ids: "", keys: "" });
-    this.gain = Number(query.gain) || 1;
-    this.isPaused = false;
-    this.build(element, WINDOWS.some(([s]) => s === Number(query.window)) ? Number(query.window) : 60);
+    this.build(element, windowOf(query));
     this.live = new Live(app, this.sheet, { table: (table) => this.showTable(table) });
     this.sheet.layout = () => this.refill();
-    this.sheet.setGain(this.gain);
+    this.sheet.setGain(Number(query.gain) || 1);
     app.state.look({ streams: [`${station}.*`], details: this.components().map(({ key }) => key) });
     this.end = app.state.onChange(() => this.update());
     this.update();
   }
 
   close() {
-    this.end();
-    this.filling?.abort();
-    this.live.close();
-    this.sheet.close();
+    super.close();
     this.cards.show([]);
   }
 
@@ -69,22 +56,10 @@ class Station {
       cards,
     );
     this.sheet = new Sheet(this.box, { now, windowS, drawn: () => this.drawn() });
-    this.rows = new List(rows, {
-      key: ({ id }) => id,
-      make: ({ id }) => traceRow(id),
-      update: (row, stream) => row.show(stream),
-    });
+    this.rows = new List(rows, { key: ({ id }) => id, make: ({ id }) => traceRow(id) });
     this.cards = new List(cards, {
-      key: ({ key }) => key,
       make: (found) => componentCard(this.app, found, { hasLog: this.cards.children.size < LOGS }),
-      update: (card, found) => card.show(found),
     });
-    const remove = this.cards.show.bind(this.cards);
-    this.cards.show = (found) => {
-      const left = new Set(found.map(({ key }) => key));
-      for (const [key, card] of this.cards.children) if (!left.has(key)) card.close();
-      remove(found);
-    };
   }
 
   components() {
@@ -127,9 +102,7 @@ class Station {
   followStreams(ids) {
     if (ids.join() === this.ids) return;
     this.ids = ids.join();
-    for (const id of this.sheet.slots.keys()) if (!ids.includes(id)) this.sheet.remove(id);
-    for (const id of ids) if (!this.sheet.slots.has(id)) this.sheet.add(id, this.rows.get(id).place);
-    this.sheet.measure();
+    this.placeTraces(ids);
     this.refill();
   }
 
@@ -138,14 +111,8 @@ class Station {
     this.live.want(ids);
     this.filling?.abort();
     if (this.sheet.windowS <= 60 && ids.length > FEW) return;
-    this.filling = new AbortController();
     const archived = ids.filter((id) => this.app.state.streams.get(id)?.has_archive);
-    fillFromArchive(this.sheet, archived, {
-      signal: this.filling.signal,
-      streams: this.app.state.streams,
-    }).catch((error) => {
-      if (error.name !== "AbortError") setText(this.missing, `Older data are not shown: ${error.message}`);
-    });
+    this.fillFrom(archived, this.missing);
   }
 
   showTable({ missing }) {
@@ -155,28 +122,6 @@ class Station {
         .map(([key, reason]) => `No live traces of ${key}: ${reason}.`)
         .join(" "),
     );
-  }
-
-  drawn() {
-    this.axis.show(this.sheet.edgeMs, this.sheet.windowS);
-    for (const id of this.sheet.slots.keys()) this.rows.get(id)?.scale(this.sheet.halfOf(id));
-  }
-
-  setWindow(seconds) {
-    this.windows.choose(seconds);
-    this.app.router.change({ window: seconds === 60 ? null : seconds });
-    this.sheet.setWindow(seconds);
-  }
-
-  larger(by) {
-    this.gain = Math.min(1024, Math.max(1 / 1024, this.gain * by));
-    this.app.router.change({ gain: this.gain === 1 ? null : this.gain });
-    this.sheet.setGain(this.gain);
-  }
-
-  pause() {
-    this.isPaused = !this.isPaused;
-    this.sheet.pause(this.isPaused);
   }
 }
 

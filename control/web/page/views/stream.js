@@ -8,20 +8,16 @@ import { badge } from "../dom/conditions.js";
 import { pairs } from "../dom/facts.js";
 import { amplitude, bytes, dateTime, dayOf, isoOf, msOf, plain, rate, seconds } from "../dom/format.js";
 import { button, choice, h, link, setAttribute, setText } from "../dom/h.js";
-import { fillFromArchive } from "../draw/history.js";
 import { Live } from "../draw/live.js";
 import { Sheet } from "../draw/sheet.js";
 import { TimeAxis } from "../draw/timeaxis.js";
 import { latencyLine } from "./latency.js";
 import { copyText } from "./logs.js";
-import { WINDOWS } from "./station.js";
+import { TracePage, WINDOWS, windowOf } from "./tracepage.js";
 
 const ASK_MS = 30000;
 
-export function open(app, element, place) {
-  const view = new Stream(app, element, place);
-  return { close: () => view.close(), larger: (by) => view.larger(by), pause: () => view.pause() };
-}
+export const open = (app, element, place) => new Stream(app, element, place);
 
 /** Returns `{startMs, endMs}` of an address that names a time, null of one that does not, or not well. */
 function stretchOf({ start, end }) {
@@ -29,31 +25,22 @@ function stretchOf({ start, end }) {
   return endMs > startMs ? { startMs, endMs } : null;
 }
 
-class Stream {
+class Stream extends TracePage {
   constructor(app, element, place) {
+    super();
     Object.assign(this, { app, id: streamOf(place), station: place.station });
     this.stretch = stretchOf(place.query);
-    this.gain = Number(place.query.gain) || 1;
-    this.isPaused = false;
     this.isKnown = false; // to the server, which has nothing of a stream that it does not know
-    this.build(element, WINDOWS.some(([s]) => s === Number(place.query.window)) ? Number(place.query.window) : 60);
+    this.build(element, windowOf(place.query));
     this.live = this.stretch ? null : new Live(app, this.sheet, { table: (table) => this.showTable(table) });
     this.sheet.layout = () => this.refill();
     this.sheet.add(this.id, this.slot);
-    this.sheet.setGain(this.gain);
+    this.sheet.setGain(Number(place.query.gain) || 1);
     app.state.look({ streams: [this.id] });
     this.end = app.state.onChange(() => this.update());
     this.timer = setInterval(() => this.askLatency(), ASK_MS);
     this.update();
     this.sheet.measure();
-  }
-
-  close() {
-    this.end();
-    clearInterval(this.timer);
-    this.filling?.abort();
-    this.live?.close();
-    this.sheet.close();
   }
 
   build(element, windowS) {
@@ -178,14 +165,7 @@ class Stream {
 
   fill() {
     this.filling?.abort();
-    if (!this.isKnown) return;
-    this.filling = new AbortController();
-    fillFromArchive(this.sheet, [this.id], {
-      signal: this.filling.signal,
-      streams: this.app.state.streams,
-    }).catch((error) => {
-      if (error.name !== "AbortError") setText(this.note, `Older data are not shown: ${error.message}`);
-    });
+    if (this.isKnown) this.fillFrom([this.id], this.note);
   }
 
   showTable({ missing, streams }) {
@@ -205,23 +185,6 @@ class Stream {
     const { ms, low, high } = found;
     const value = low === undefined ? "no data" : low === high ? String(low) : `${low} to ${high}`;
     setText(this.pointed, `${dateTime(ms, 3)}  ${value}`);
-  }
-
-  setWindow(length) {
-    this.windows.choose(length);
-    this.app.router.change({ window: length === 60 ? null : length });
-    this.sheet.setWindow(length);
-  }
-
-  larger(by) {
-    this.gain = Math.min(1024, Math.max(1 / 1024, this.gain * by));
-    this.app.router.change({ gain: this.gain === 1 ? null : this.gain });
-    this.sheet.setGain(this.gain);
-  }
-
-  pause() {
-    this.isPaused = !this.isPaused;
-    this.sheet.pause(this.isPaused);
   }
 }
 

@@ -3,14 +3,14 @@
 import { addressWith } from "../app/address.js";
 import { now } from "../app/clock.js";
 import { counted, duration } from "../dom/format.js";
-import { choice, h, labelled, link, setText } from "../dom/h.js";
+import { choice, filterField, h, labelled, link, setText } from "../dom/h.js";
 import { List } from "../dom/list.js";
 import { matcher, stationsOf } from "../dom/stations.js";
 import { Live } from "../draw/live.js";
 import { Sheet } from "../draw/sheet.js";
 import { TimeAxis } from "../draw/timeaxis.js";
 import { traceRow } from "./rows.js";
-import { WINDOWS } from "./station.js";
+import { TracePage, WINDOWS, windowOf } from "./tracepage.js";
 
 const A_PAGE = 300;
 const BANDS = "HBESCLMNDFGVU"; // which band code is shown where a station has several: broad-band at 100 Hz first
@@ -38,46 +38,26 @@ export function oneOfEach(components) {
   return [...best.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-export function open(app, element, { query }) {
-  const view = new Traces(app, element, query);
-  return {
-    close: () => view.close(),
-    filter: () => view.field.focus(),
-    larger: (by) => view.larger(by),
-    next: (by) => view.turn(by),
-    pause: () => view.sheet.pause((view.isPaused = !view.isPaused)),
-  };
-}
+export const open = (app, element, { query }) => new Traces(app, element, query);
 
-class Traces {
+class Traces extends TracePage {
   constructor(app, element, query) {
+    super();
     Object.assign(this, { app, network: query.network ?? "", page: Math.max(1, Number(query.page) || 1), ids: "" });
-    this.build(
-      element,
-      WINDOWS.some(([s]) => s === Number(query.window)) ? Number(query.window) : 60,
-      query.filter ?? "",
-    );
+    this.build(element, windowOf(query), query.filter);
     this.sheet.setGain(Number(query.gain) || 1);
     this.live = new Live(app, this.sheet, { table: (table) => this.showTable(table) });
-    this.sheet.layout = () => this.live.again();
+    this.sheet.layout = () => this.live.want([...this.sheet.slots.keys()]);
     this.end = app.state.onChange(() => this.update());
     this.update();
   }
 
-  close() {
-    this.end();
-    this.live.close();
-    this.sheet.close();
+  filter() {
+    this.field.focus();
   }
 
   build(element, windowS, filter) {
-    this.field = h("input", {
-      type: "search",
-      id: "filter",
-      value: filter,
-      placeholder: "XX.*",
-      input: () => this.chosen(),
-    });
+    this.field = filterField(filter, () => this.chosen());
     this.networks = h("select", { id: "network", change: () => this.chosen() }, h("option", { value: "" }, "all"));
     this.windows = choice("Length of the window", WINDOWS.slice(0, 2), windowS, (seconds) => this.setWindow(seconds));
     this.pages = h("nav", { class: "pages", "aria-label": "Pages of traces" });
@@ -104,11 +84,7 @@ class Traces {
       box,
     );
     this.sheet = new Sheet(box, { now, windowS, drawn: () => this.drawn() });
-    this.rows = new List(rows, {
-      key: ({ id }) => id,
-      make: ({ id }) => traceRow(id, { isSmall: true }),
-      update: (row, { condition }) => row.show({ condition, sentence: "" }),
-    });
+    this.rows = new List(rows, { key: ({ id }) => id, make: ({ id }) => traceRow(id, { isSmall: true }) });
   }
 
   chosen() {
@@ -118,19 +94,8 @@ class Traces {
     this.update();
   }
 
-  setWindow(seconds) {
-    this.windows.choose(seconds);
-    this.app.router.change({ window: seconds === 60 ? null : seconds });
-    this.sheet.setWindow(seconds);
-  }
-
-  larger(by) {
-    const gain = Math.min(1024, Math.max(1 / 1024, this.sheet.gain * by));
-    this.app.router.change({ gain: gain === 1 ? null : gain });
-    this.sheet.setGain(gain);
-  }
-
-  turn(by) {
+  /** Turns pages. */
+  next(by) {
     const page = this.page + by;
     if (page < 1 || page > this.pageCount) return;
     this.app.router.go(addressWith({ page: page === 1 ? null : page }));
@@ -147,16 +112,14 @@ class Traces {
     this.pageCount = Math.max(1, Math.ceil(found.length / A_PAGE));
     const here = found.slice((this.page - 1) * A_PAGE, this.page * A_PAGE);
     this.showPages(found.length);
-    this.rows.show(here.map(({ id, component }) => ({ id, condition: component.condition })));
+    this.rows.show(here.map(({ id, component }) => ({ id, condition: component.condition, sentence: "" })));
     this.follow(here.map(({ id }) => id));
   }
 
   follow(ids) {
     if (ids.join() === this.ids) return;
     this.ids = ids.join();
-    for (const id of this.sheet.slots.keys()) if (!this.rows.get(id)) this.sheet.remove(id);
-    for (const id of ids) if (!this.sheet.slots.has(id)) this.sheet.add(id, this.rows.get(id).place);
-    this.sheet.measure();
+    this.placeTraces(ids);
     this.live.want(ids);
   }
 
@@ -194,10 +157,5 @@ class Traces {
       without && `${without} without live traces: ${Object.keys(missing)[0]}: ${Object.values(missing)[0]}`,
     ];
     if (this.ids) setText(this.note, parts.filter(Boolean).join("; "));
-  }
-
-  drawn() {
-    for (const id of this.sheet.slots.keys()) this.rows.get(id)?.scale(this.sheet.halfOf(id));
-    this.axis.show(this.sheet.edgeMs, this.sheet.windowS);
   }
 }

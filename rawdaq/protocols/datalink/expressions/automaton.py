@@ -23,7 +23,7 @@ class Expression:
         text: the expression; empty selects all.
 
     Raises:
-        InvalidValue: it is none, or one that is not understood here; the text says why.
+        InvalidValue: it is invalid, or not understood here; the text says why.
     """
 
     def __init__(self, text: str) -> None:

@@ -37,7 +37,7 @@ async def server_info(
         ports: where the server listens; shown to trusted clients.
 
     Raises:
-        InvalidValue: the expression is none.
+        InvalidValue: the expression is invalid.
         StoreError: the disk cannot be read.
     """
     states = await serving.ring.reader.streams.states()

@@ -93,7 +93,7 @@ class DataLinkSession(Session):
         return self._codec.buffered_bytes
 
     def late(self) -> None:
-        """Tell the client that a command has taken too long."""
+        """Answer that a command has taken too long."""
         self._codec.send(Refused("the rest of the command did not come in time"))
         self._flush()
 

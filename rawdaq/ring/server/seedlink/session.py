@@ -196,7 +196,7 @@ class SeedLinkSession(Session):
         )
 
     def _finish(self) -> None:
-        """Tell the client that it has all that it wanted."""
+        """Send the client the end of all that it wanted."""
         self.unfollow()
         if not self.has_ended:
             self.has_ended = True
@@ -204,7 +204,7 @@ class SeedLinkSession(Session):
             self._flush()
 
     def check(self, now_ns: int) -> None:
-        """End a time window that is over although no data came to tell."""
+        """End a time window that is over although no data came that show it."""
         if isinstance(self.follower, SeedLinkFollower):
             self.follower.look_for_end()
 

@@ -269,6 +269,18 @@ async def test_of_a_stream_that_is_unknown_nothing_is_asked_until_it_is_there(op
     await watched.page.locator(".latency-line svg, .latency-line canvas").first.wait_for()
 
 
+async def test_a_helicorder_of_a_stream_that_is_unknown_is_drawn_once_it_is_there(open_page: Open) -> None:
+    made_up = demo()
+    made_up.contents.gaps = [(1_795_788_120_000, 1_795_788_840_000)]  # 2026-11-27, from 14:02 to 14:14
+    one = made_up.contents.streams.pop("XX.DEMO.00.HHZ")
+    watched = await open_page(made_up, "/s/XX.DEMO/00.HHZ/2026-11-27")
+    await watched.page.get_by_text("There is no such stream now").wait_for()
+    made_up.contents.streams["XX.DEMO.00.HHZ"] = one
+    made_up.tell()
+    await watched.page.get_by_text("to 14:1").wait_for()
+    assert await watched.page.get_by_text("There is no such stream now").count() == 0
+
+
 async def test_numbers_and_times_as_they_are_written(open_page: Open) -> None:
     watched = await open_page(MadeUpServer(Contents.of([])))
     script = """async () => {

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq.control.web import log, sockets
+from rawdaq.control.machine import feed, log
+from rawdaq.control.web import sockets
 from rawdaq.control.web.components import watch
-from rawdaq.control.web.live import feed, hub
+from rawdaq.control.web.live import hub
 from rawdaq.process.runtime_files import RuntimeFiles
 
 

@@ -6,39 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq
-import zmq.asyncio
 
+from rawdaq.control.machine import asking
+from rawdaq.control.machine.asking import Asker
+from rawdaq.control.machine.catalog import Catalog
 from rawdaq.control.names import Target
 from rawdaq.control.rest.routes import Refused
 from rawdaq.control.web.archive import columns
-from rawdaq.control.web.components import asking
-from rawdaq.control.web.components.asking import Asker
-from rawdaq.control.web.components.catalog import Catalog
 from rawdaq.control.web.components.events import MAX_EVENTS, EventMemory
 from rawdaq.control.web.components.history import MINUTES, StreamHistory
 from rawdaq.control.web.components.known import Known, Versioned
 from rawdaq.control.web.components.orders import Orders
-from rawdaq.control.web.components.shown import live_address
+from rawdaq.control.web.components.places import Places
 from rawdaq.control.web.components.watch import Watch
 from rawdaq.control.web.models import Command, Coordinates
-from rawdaq.errors import CommandError, NoAnswer
 from rawdaq.process.runtime_files import RuntimeFiles
-from rawdaq.protocols.command import encode_error, encode_reply
+from rawdaq.protocols.command import encode_reply
 from rawdaq.stream_id import StreamId
 from tests import outside
 from tests.control.conftest import runtime as outside_runtime
+from tests.control.machine.answering import STATIONS, Answering
 from tests.helpers import until, wait_for
 
 LOG = logging.getLogger("rawdaq.web")
 MINUTE_NS = 60 * 10**9
-STATIONS = """
-station: {{network: XX, code: {code}, location: "00"{more}}}
-Demo:
-  Receiver: {{class: RawReceiver, host: 127.0.0.1, port: 1, channels: {{1: HHZ}}}}
-  Publishers: {{archive: {{class: MiniSeedPublisher, path: archive}}}}
-  Decimation: {{slow: {{rate_hz: 1}}}}
-"""
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.2"><Source>us</Source>
 <Network code="XX"><Station code="A"><Latitude>46.25</Latitude><Longitude>-7.5</Longitude><Elevation>420</Elevation>
@@ -56,32 +47,18 @@ def _folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_station_files_are_read_when_they_change(folder: Path, runtime: RuntimeFiles) -> None:
-    catalog = Catalog(folder, runtime)
-    first = catalog.look()
-    assert [target.key for target in first.targets] == ["XX.A.Demo", "XX.B.Demo"]
-    assert first.mistakes == []
-    assert first.targets[0].settings is catalog.look().targets[0].settings  # it was not read again
-    (folder / "c.yaml").write_text("station: {network: XX, code: C}\nDemo: {}\n")
-    (folder / "b.yaml").unlink()
-    second = catalog.look()
-    assert [target.key for target in second.targets] == ["XX.A.Demo"]
-    assert "c.yaml:2: Demo: has no `Receiver`" in second.mistakes[0]
-    for file in folder.iterdir():
-        file.unlink()
-    third = catalog.look()
-    assert third.targets == []
-    assert "has no station file" in third.mistakes[0]
-
-
 def test_stations_are_where_their_files_or_stationxml_say(
     folder: Path, runtime: RuntimeFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
-    catalog = Catalog(folder, runtime)
-    assert catalog.look().coordinates == {"XX.B": Coordinates(latitude_deg=1.5, longitude_deg=2.0)}
+    catalog, places = Catalog(folder, runtime), Places()
+
+    def look() -> dict[str, Coordinates]:
+        return places.of([target.settings for target in catalog.look().targets if target.settings])
+
+    assert look() == {"XX.B": Coordinates(latitude_deg=1.5, longitude_deg=2.0)}
     (folder / "inventory.xml").write_text(XML)
     (folder / "other.xml").write_text("<a>")
-    found = catalog.look().coordinates
+    found = look()
     assert found["XX.A"] == Coordinates(latitude_deg=46.25, longitude_deg=-7.5, elevation_m=420.0)
     assert found["XX.B"].latitude_deg == 1.5
     assert "other.xml is no StationXML" in caplog.text
@@ -152,86 +129,13 @@ def test_events_that_are_forgotten_make_an_answer_incomplete() -> None:
     assert memory.after(memory.last) == []
 
 
-ZMQ = {"class": "ZMQTCPPublisher", "state": "running", "mode": "local"}
-
-
-@pytest.mark.parametrize(
-    ("said", "address"),
-    [
-        ({**ZMQ, "address": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9"),
-        ({**ZMQ, "address": "tcp://0.0.0.0:9"}, "tcp://127.0.0.1:9"),
-        ({**ZMQ, "address": "tcp://[::]:9"}, "tcp://[::1]:9"),
-        ({**ZMQ, "address": "tcp://192.0.2.1:9", "mode": "remote"}, None),
-        ({**ZMQ, "address": "tcp://127.0.0.1:9", "state": "paused"}, None),
-        ({"class": "MiniSeedPublisher", "state": "running", "path": "/x"}, None),
-        ({"class": "ZMQPublisher", "state": "running", "type": "PUB", "address": "tcp://*:9"}, None),  # a key?
-    ],
-)
-def test_a_live_publisher_is_read_where_this_machine_reaches_it(said: Any, address: str | None) -> None:
-    assert live_address(said, "live", None) == address
-
-
 # ---------------------------------------------------------------------- asking
 
 
 @pytest.fixture(name="answering")
-def _answering(runtime: RuntimeFiles) -> "Answering":
+def _answering(runtime: RuntimeFiles) -> Answering:
     runtime.prepare()
     return Answering(runtime)
-
-
-class Answering:
-    """A command socket that answers as the test says."""
-
-    def __init__(self, runtime: RuntimeFiles) -> None:
-        self.runtime = runtime
-
-    async def answer(self, *replies: list[bytes] | None) -> None:
-        """Answer one request after the other; None: not at all."""
-        context = zmq.asyncio.Context()
-        socket = context.socket(zmq.ROUTER)
-        socket.bind(self.runtime.command_address("XX.A.Demo"))
-        try:
-            for reply in replies:
-                async with asyncio.timeout(30):
-                    peer, empty, *_ = await socket.recv_multipart()
-                if reply is not None:
-                    await socket.send_multipart([peer, empty, *reply])
-        finally:
-            context.destroy(linger=1000)
-
-
-async def test_a_component_is_asked_over_one_socket_until_it_hangs(answering: Answering) -> None:
-    asker = Asker(answering.runtime)
-    replies = (encode_reply({"a": 1}), encode_error("no"), None, encode_reply(2), [b"nonsense"])
-    task = asyncio.create_task(answering.answer(*replies))
-    assert await asker.ask("XX.A.Demo", "status") == {"a": 1}
-    kept = asker._kept["XX.A.Demo"]
-    with pytest.raises(CommandError, match="no"):
-        await asker.ask("XX.A.Demo", "status")
-    assert asker._kept["XX.A.Demo"] is kept
-    with pytest.raises(NoAnswer, match=r"did not answer 'status' within 0\.05 s"):
-        await asker.ask("XX.A.Demo", "status", timeout_s=0.05)
-    assert asker._kept == {}
-    assert (await asker.timed("XX.A.Demo", "status"))[0] == 2
-    answer, _ = await asker.timed("XX.A.Demo", "status")
-    assert "sent an invalid reply" in str(answer)
-    await task
-    asker.forget("XX.A.Demo")
-    assert asker._kept == {}
-    asker.close()
-
-
-async def test_sockets_that_are_kept_are_bounded(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_MOST_KEPT", 0)
-    asker = Asker(answering.runtime)
-    assert asker._most_kept == 8
-    asker._most_kept = 0
-    task = asyncio.create_task(answering.answer(encode_reply(1), encode_reply(2)))
-    assert [await asker.ask("XX.A.Demo", "ping") for _ in range(2)] == [1, 2]
-    assert asker._kept == {}
-    await task
-    asker.close()
 
 
 async def test_one_that_hangs_is_seen_and_delays_no_other(

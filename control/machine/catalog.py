@@ -1,7 +1,7 @@
 """Which components there are: those of the station files, and those that run; files are read when they change."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,6 @@ from rawdaq import config
 from rawdaq.config import ComponentSettings, StationFile
 from rawdaq.config.files import station_files
 from rawdaq.control.names import Target, targets
-from rawdaq.control.web.components.places import Places
-from rawdaq.control.web.models import Coordinates
 from rawdaq.errors import ComponentError
 from rawdaq.process.runtime_files import RuntimeFiles
 
@@ -24,12 +22,10 @@ class Listed(NamedTuple):
     Attributes:
         targets: the components.
         mistakes: of station files, one line each.
-        coordinates: of stations, ``NET.STA``.
     """
 
     targets: Sequence[Target]
     mistakes: Sequence[str]
-    coordinates: Mapping[str, Coordinates]
 
 
 class Catalog:
@@ -47,7 +43,6 @@ class Catalog:
         self._files: list[StationFile] = []
         self._mistakes: list[str] = []
         self._others: dict[Path, tuple[tuple[int, int], dict[str, ComponentSettings]]] = {}
-        self._places = Places()
 
     def look(self) -> Listed:
         """Return what there is now.
@@ -62,7 +57,7 @@ class Catalog:
             except OSError as error:
                 raise ComponentError(f"{self._runtime.folder} cannot be read: {error.strerror}") from error
             found = [target if target.settings else self._with_settings(target) for target in found]
-            return Listed(found, self._mistakes, self._places.of([each.settings for each in found if each.settings]))
+            return Listed(found, self._mistakes)
 
     def _read_files(self) -> None:
         """Read the station files again if one has changed."""

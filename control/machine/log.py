@@ -1,4 +1,4 @@
-"""Lines of logs for the page: pieces of the past, and new lines as they come, across rotations."""
+"""Lines of logs: pieces of the past, and new lines as they come, across rotations."""
 
 import asyncio
 import os
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rawdaq.control.names import Target
-from rawdaq.control.web.models import LogLine
 from rawdaq.process.runs import log_hint
 from rawdaq.process.runtime_files import RuntimeFiles
 
@@ -20,6 +19,22 @@ _BLOCK_BYTES = 1 << 16
 _MOST_BYTES = 1 << 23  # that are looked through for one answer
 _POLL_S = 0.5
 _FOLLOW_BYTES = 1 << 18  # that are read at a time; what comes faster than that is skipped
+
+
+class LogLine(NamedTuple):
+    """A line of a log.
+
+    Attributes:
+        time: as in the line; None for lines without one, such as of a traceback.
+        level: ``DEBUG``, ``INFO``, ``WARNING``, ``ERROR`` or ``CRITICAL``; None likewise.
+        logger: which part logged it; None likewise.
+        text: the rest.
+    """
+
+    time: str | None
+    level: str | None
+    logger: str | None
+    text: str
 
 
 class Place(NamedTuple):

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.control.web.live.blocks import Columns
 from rawdaq.times import NS_PER_S
 
 #: The narrowest column; the others are this times a power of two.
 LEAST_COLUMN_MS = 10
+
+Columns = npt.NDArray[np.float32]
 
 _MOST_DOUBLINGS = 18  # 10 ms * 2**18 are 44 min
 _NONE = np.float32(np.nan)
