@@ -17,6 +17,10 @@
 ``except RawdaqError`` therefore means: an outcome we foresaw. Any other exception is a bug.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, dataclass_transform
+
 
 class RawdaqError(Exception):
     """The root of every error that rawdaq raises on purpose."""
@@ -48,3 +52,25 @@ class CommandError(RawdaqError):
 
 class NoAnswer(CommandError):
     """A running component did not answer."""
+
+
+Error = TypeVar("Error", bound=RawdaqError)
+
+
+@dataclass_transform(eq_default=False)
+def error_text(text: str) -> Callable[[type[Error]], type[Error]]:
+    """Give a class of errors its fields, as a dataclass has them, and a text in which they are filled in.
+
+    >>> @error_text("packet of {count} samples, limit is {limit}")
+    ... class PacketTooLarge(RemoteProtocolError):
+    ...     count: int
+    ...     limit: int
+    >>> str(PacketTooLarge(5, 4))
+    'packet of 5 samples, limit is 4'
+    """
+
+    def decorate(error: type[Error]) -> type[Error]:
+        error.__str__ = lambda self: text.format_map(vars(self))  # type: ignore[method-assign]  # as if it stood there
+        return dataclass(eq=False, repr=False)(error)
+
+    return decorate

@@ -11,7 +11,7 @@
 
 from dataclasses import dataclass
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import RawdaqError, error_text
 
 
 class DataLinkError(RawdaqError):
@@ -34,7 +34,7 @@ class ServerRefused(DataLinkError):
         return f"the server refused {self.command}: {self.text or 'it does not say why'}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{address}: {reason}")
 class ConnectionLost(DataLinkError):
     """There is no connection to the server.
 
@@ -45,9 +45,6 @@ class ConnectionLost(DataLinkError):
 
     address: str
     reason: str
-
-    def __str__(self) -> str:
-        return f"{self.address}: {self.reason}"
 
 
 class NoAnswer(DataLinkError, TimeoutError):
@@ -67,14 +64,11 @@ class NoAnswer(DataLinkError, TimeoutError):
         return f"{self.address}: no {self.what} within {self.timeout_s:g} s"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{address} is not encrypted: passwords and tokens are sent to tls:// and wss:// addresses only")
 class CredentialExposed(DataLinkError):
     """A password or token would be sent without encryption to another machine."""
 
     address: str
-
-    def __str__(self) -> str:
-        return f"{self.address} is not encrypted: passwords and tokens are sent to tls:// and wss:// addresses only"
 
 
 @dataclass(eq=False, repr=False)

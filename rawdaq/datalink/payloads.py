@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any
 
-from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError, error_text
 from rawdaq.miniseed.reader import RecordUnreadable, read_info, read_record, to_packet
 from rawdaq.packet import Packet
 from rawdaq.protocols.datalink import DataPacket, IdStyle, PayloadType, Write, datalink_id, payload_type, unpacked
@@ -14,6 +14,7 @@ from rawdaq.stream_id import StreamId
 _WAVEFORMS = (PayloadType.MSEED, PayloadType.MSEED3)
 
 
+@error_text("packet {packet_id} of {stream_id}: {reason}")
 class PayloadUnreadable(RawdaqError):
     """The data of a packet are not what its stream id says.
 
@@ -23,13 +24,9 @@ class PayloadUnreadable(RawdaqError):
         reason: what is wrong.
     """
 
-    def __init__(self, stream_id: str, packet_id: int, reason: str) -> None:
-        super().__init__(stream_id, packet_id, reason)
-        self.stream_id, self.packet_id, self.reason = stream_id, packet_id, reason
-
-    def __str__(self) -> str:
-        """Return which packet it is and the reason."""
-        return f"packet {self.packet_id} of {self.stream_id}: {self.reason}"
+    stream_id: str
+    packet_id: int
+    reason: str
 
 
 def is_waveform(packet: DataPacket) -> bool:

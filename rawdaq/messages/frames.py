@@ -7,10 +7,9 @@ True
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import InvalidValue, error_text
 from rawdaq.messages.message import LAYOUT_VERSION, MAX_HEADER_BYTES, Message, kind_of
 from rawdaq.protocols.json_header import Frame, read_header, wrong_value
 from rawdaq.protocols.message_errors import MessageMalformed, UnsupportedLayout
@@ -19,28 +18,19 @@ _INT64 = 1 << 63
 _MAX_NAME = 256  # characters
 
 
-@dataclass(eq=False, repr=False)
 class TopicWrong(MessageMalformed):
     """No message has such a topic."""
 
     reason = "unknown topic"
 
-    cause: str
 
-    def __str__(self) -> str:
-        return self.cause
-
-
-@dataclass(eq=False, repr=False)
+@error_text("message of {count} frames, not 2 or 3 (topic, header, payload)")
 class MessageFramesWrong(MessageMalformed):
     """A message has another number of frames than two or three."""
 
     reason = "wrong number of frames"
 
     count: int
-
-    def __str__(self) -> str:
-        return f"message of {self.count} frames, not 2 or 3 (topic, header, payload)"
 
 
 def encode(message: Message) -> list[Frame]:

@@ -13,14 +13,13 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import InvalidValue, error_text
 from rawdaq.protocols.json_header import Frame, read_header, wrong_value
 from rawdaq.protocols.message_errors import HeaderUnreadable, HeaderValueWrong, MessageMalformed, SampleBytesWrong
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, from_iso
@@ -54,7 +53,7 @@ class TimeUnit(IntEnum):
     S = 1_000_000_000
 
 
-@dataclass(eq=False, repr=False)
+@error_text("message of {count} frames, not 2 (header, array) or 3 (topic, header, array)")
 class ArrayFramesWrong(MessageMalformed):
     """A message has another number of frames than two, or three."""
 
@@ -62,11 +61,8 @@ class ArrayFramesWrong(MessageMalformed):
 
     count: int
 
-    def __str__(self) -> str:
-        return f"message of {self.count} frames, not 2 (header, array) or 3 (topic, header, array)"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("message of {count} parts, the header is part {header_part}")
 class HeaderMissing(MessageMalformed):
     """A message has fewer parts than the header's place in it."""
 
@@ -74,9 +70,6 @@ class HeaderMissing(MessageMalformed):
 
     count: int
     header_part: int
-
-    def __str__(self) -> str:
-        return f"message of {self.count} parts, the header is part {self.header_part}"
 
 
 class NumberMissing(HeaderValueWrong):

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn, TypeAlias
 
-from rawdaq.errors import CommandError, LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import CommandError, LocalProtocolError, RemoteProtocolError, error_text
 
 JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | dict[str, JsonValue] | None"
 Result: TypeAlias = "bytes | JsonValue"
@@ -23,15 +23,11 @@ Result: TypeAlias = "bytes | JsonValue"
 MAX_MESSAGE_BYTES = 1 << 20
 
 
+@error_text(f"message of {{size_bytes}} bytes, limit is {MAX_MESSAGE_BYTES}")
 class MessageTooLarge(RemoteProtocolError):
     """The peer sent more than a message may have."""
 
-    def __init__(self, size_bytes: int) -> None:
-        super().__init__(size_bytes)
-        self.size_bytes = size_bytes
-
-    def __str__(self) -> str:
-        return f"message of {self.size_bytes} bytes, limit is {MAX_MESSAGE_BYTES}"
+    size_bytes: int
 
 
 class Request(NamedTuple):

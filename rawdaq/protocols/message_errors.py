@@ -1,9 +1,8 @@
 """What a ZMQ message can have wrong; each error carries its numbers and survives pickling."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from rawdaq.errors import RemoteProtocolError
+from rawdaq.errors import RemoteProtocolError, error_text
 
 
 class MessageMalformed(RemoteProtocolError):
@@ -16,7 +15,7 @@ class MessageMalformed(RemoteProtocolError):
     reason: ClassVar[str] = "malformed"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("message of {count} frames, not 3 (topic, header, samples)")
 class FrameCountWrong(MessageMalformed):
     """A message has another number of frames than three."""
 
@@ -24,11 +23,8 @@ class FrameCountWrong(MessageMalformed):
 
     count: int
 
-    def __str__(self) -> str:
-        return f"message of {self.count} frames, not 3 (topic, header, samples)"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("topic {topic!r} is not a waveform")
 class NotWaveform(MessageMalformed):
     """A topic that begins with ``~``: a log or monitoring message, not samples."""
 
@@ -36,11 +32,8 @@ class NotWaveform(MessageMalformed):
 
     topic: str
 
-    def __str__(self) -> str:
-        return f"topic {self.topic!r} is not a waveform"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("header of {size_bytes} bytes: {cause}")
 class HeaderUnreadable(MessageMalformed):
     """The header frame is not one JSON object."""
 
@@ -49,11 +42,8 @@ class HeaderUnreadable(MessageMalformed):
     size_bytes: int
     cause: str
 
-    def __str__(self) -> str:
-        return f"header of {self.size_bytes} bytes: {self.cause}"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("header key {key!r} is {value}, not {rule}")
 class HeaderValueWrong(MessageMalformed):
     """A header key is missing, or its value is invalid."""
 
@@ -63,11 +53,8 @@ class HeaderValueWrong(MessageMalformed):
     value: str
     rule: str
 
-    def __str__(self) -> str:
-        return f"header key {self.key!r} is {self.value}, not {self.rule}"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("message of layout rawdaq={version}, this program reads up to {supported}: update rawdaq")
 class UnsupportedLayout(MessageMalformed):
     """The message is of a later layout than this program reads."""
 
@@ -76,11 +63,8 @@ class UnsupportedLayout(MessageMalformed):
     version: int
     supported: int
 
-    def __str__(self) -> str:
-        return f"message of layout rawdaq={self.version}, this program reads up to {self.supported}: update rawdaq"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("samples of {size_bytes} bytes, the header announces {expected_bytes}")
 class SampleBytesWrong(MessageMalformed):
     """The samples frame has another size than the header announces."""
 
@@ -88,6 +72,3 @@ class SampleBytesWrong(MessageMalformed):
 
     size_bytes: int
     expected_bytes: int
-
-    def __str__(self) -> str:
-        return f"samples of {self.size_bytes} bytes, the header announces {self.expected_bytes}"

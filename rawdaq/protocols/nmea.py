@@ -10,10 +10,9 @@ Source: NMEA 0183 as receivers' manuals describe it (u-blox M8, "Receiver Descri
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from rawdaq.errors import InvalidValue, RemoteProtocolError
+from rawdaq.errors import InvalidValue, RemoteProtocolError, error_text
 from rawdaq.times import NS_PER_DAY, NS_PER_S, days_in_year, from_calendar
 
 #: The standard has 82; receivers send more digits than it allows, and nothing that tells the time is longer.
@@ -30,17 +29,14 @@ _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _QUALITY = {"0": 0, "1": 100, "2": 100, "3": 100, "4": 100, "5": 100, "6": 20, "7": 0, "8": 0, "9": 100}
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{line} is no NMEA sentence such as $GPZDA,201530.00,04,07,2026,00,00*66")
 class NotNmea(RemoteProtocolError):
     """A line is no sentence; *line* is elided."""
 
     line: str
 
-    def __str__(self) -> str:
-        return f"{self.line} is no NMEA sentence such as $GPZDA,201530.00,04,07,2026,00,00*66"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("checksum of {kind} is {sent:02X}, its characters have {computed:02X}")
 class ChecksumWrong(RemoteProtocolError):
     """The checksum of a sentence is not that of its characters."""
 
@@ -48,20 +44,14 @@ class ChecksumWrong(RemoteProtocolError):
     sent: int
     computed: int
 
-    def __str__(self) -> str:
-        return f"checksum of {self.kind} is {self.sent:02X}, its characters have {self.computed:02X}"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("{field} of {kind} is {value}")
 class NmeaValueWrong(RemoteProtocolError):
     """A field of a sentence cannot be; *value* is elided."""
 
     kind: str
     field: str
     value: str
-
-    def __str__(self) -> str:
-        return f"{self.field} of {self.kind} is {self.value}"
 
 
 class Sentence(NamedTuple):

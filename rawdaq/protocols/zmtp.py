@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError, error_text
 
 #: What a subscriber may send us at once: topics have tens of bytes. A peer that receives messages has a higher limit.
 MAX_SUBSCRIPTION_BYTES = 1 << 16
@@ -107,15 +107,12 @@ class WrongSocketType(RemoteProtocolError):
         return f"peer is a {self.theirs[:_SHOWN]!r} socket, which cannot talk with {self.ours}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{what}: {number}")
 class FrameWrong(RemoteProtocolError):
     """A frame, a command or a message that ZMTP does not allow here."""
 
     what: str
     number: int
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.number}"
 
 
 @dataclass(eq=False, repr=False)

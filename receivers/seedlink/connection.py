@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from rawdaq import __version__
-from rawdaq.errors import RawdaqError, RemoteProtocolError
+from rawdaq.errors import RawdaqError, RemoteProtocolError, error_text
 from rawdaq.protocols.seedlink import (
     ClientEvent,
     DataPacket,
@@ -33,19 +34,16 @@ _REPLY_TIMEOUT_S = 30.0
 _ASK_AGAIN_S = 600.0
 
 
+@error_text("the server ended the connection")
 class ServerClosed(RawdaqError):
     """The server closed the connection, or ended a transfer that has no end."""
 
-    def __str__(self) -> str:
-        return "the server ended the connection"
 
-
+@dataclass(eq=False, repr=False)
 class AskingAgain(RawdaqError):
     """The connection is made again because the server refused stations."""
 
-    def __init__(self, stations: tuple[str, ...]) -> None:
-        super().__init__(stations)
-        self.stations = stations
+    stations: tuple[str, ...]
 
     def __str__(self) -> str:
         more = f" and {len(self.stations) - 5} more" if len(self.stations) > 5 else ""

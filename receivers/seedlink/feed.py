@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
-from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError, error_text
 from rawdaq.miniseed.reader import RecordInfo, RecordUnreadable, read_record, to_packet
 from rawdaq.packet import Packet
 from rawdaq.protocols.seedlink import DataPacket, SeedLinkVersion, StationRequest
@@ -24,37 +25,31 @@ _LIVE_NS = 600 * NS_PER_S
 _Key = tuple[str, int, int, int]
 
 
+@error_text("the server counts {station} anew: asked for packet {asked} it sent {sequence}; it is asked by time now")
 class NumbersBegunAnew(RawdaqError):
     """The server counts the packets of a station anew, so that it must be asked by time for what came since."""
 
-    def __init__(self, station: str, asked: int, sequence: int) -> None:
-        super().__init__(station, asked, sequence)
-        self.station, self.asked, self.sequence = station, asked, sequence
-
-    def __str__(self) -> str:
-        return (
-            f"the server counts {self.station} anew: asked for packet {self.asked} it sent {self.sequence}; "
-            "it is asked by time now"
-        )
+    station: str
+    asked: int
+    sequence: int
 
 
+@dataclass(eq=False, repr=False)
 class NoSuchStation(RawdaqError):
     """The server has none of the wanted stations."""
 
-    def __init__(self, patterns: tuple[str, ...]) -> None:
-        super().__init__(patterns)
-        self.patterns = patterns
+    patterns: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"the server has no station like {' or '.join(self.patterns)}"
 
 
+@dataclass(eq=False, repr=False)
 class _Useless(RawdaqError):
     """A record cannot be published."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
+    reason: str
+    detail: str
 
 
 class Feed:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
-from rawdaq.errors import RawdaqError
+from rawdaq.errors import RawdaqError, error_text
 
 #: What one answer may have: bounds what a source can make us hold.
 MAX_ANSWER_BYTES = 1 << 20
@@ -27,15 +27,11 @@ class NoAnswer(RawdaqError):
     """A source gave no answer; the text says why."""
 
 
+@error_text("no answer within {timeout_s:g} s")
 class AnswerLate(NoAnswer):
     """An answer did not come in time."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(timeout_s)
-        self.timeout_s = timeout_s
-
-    def __str__(self) -> str:
-        return f"no answer within {self.timeout_s:g} s"
+    timeout_s: float
 
 
 class Source(ABC):

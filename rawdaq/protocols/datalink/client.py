@@ -31,7 +31,6 @@ from rawdaq.protocols.datalink.errors import (
     PayloadOverLimit,
     UnexpectedReply,
     WriteNotPermitted,
-    elided,
 )
 from rawdaq.protocols.datalink.framing import FrameReader
 from rawdaq.protocols.datalink.ids import MAX_ID_BYTES, MAX_ID_BYTES_1_0, check_id
@@ -47,6 +46,7 @@ from rawdaq.protocols.datalink.replies import (
     decode,
     read_header,
 )
+from rawdaq.protocols.elided import elided
 
 _ANSWERED_BY_OK = (AuthUserPass, AuthToken, PositionSet, PositionAfter, Match, Reject)
 _MAY_BE_REFUSED = (*_ANSWERED_BY_OK, Read, Info)

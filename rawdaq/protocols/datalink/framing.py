@@ -4,14 +4,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from rawdaq.errors import ProtocolError
-from rawdaq.protocols.datalink.errors import (
-    BadMagic,
-    ConnectionCut,
-    HeaderTooLong,
-    HeaderTooShort,
-    MessageCut,
-    elided,
-)
+from rawdaq.protocols.datalink.errors import BadMagic, ConnectionCut, HeaderTooLong, HeaderTooShort, MessageCut
+from rawdaq.protocols.elided import elided
 
 MAGIC = b"DL"
 PREHEADER_BYTES = 3

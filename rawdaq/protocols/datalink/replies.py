@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Final
 
 from rawdaq.protocols.datalink.commands import NS_PER_US
-from rawdaq.protocols.datalink.errors import MalformedReply, PayloadTooLarge, UnknownReply, elided
+from rawdaq.protocols.datalink.errors import MalformedReply, PayloadTooLarge, UnknownReply
 from rawdaq.protocols.datalink.framing import frame
 from rawdaq.protocols.datalink.packets import MAX_DATA_BYTES, DataPacket
+from rawdaq.protocols.elided import elided
 
 _PACKET = re.compile(rb"PACKET (\S+) (\d{1,20}) (-?\d{1,19}) (-?\d{1,19}) (-?\d{1,19}) (\d{1,10})", re.ASCII)
 _SIZED = re.compile(rb"(OK|ERROR|INFO) (\S+) (\d{1,10})", re.ASCII)

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
@@ -34,24 +33,12 @@ class Event(NamedTuple):
     payload: bytes | None = None
 
 
-@dataclass(eq=False, repr=False)
 class ForeignMessage(RemoteProtocolError):
     """A message is of another kind than the format reads; perhaps others want it."""
 
-    cause: str
 
-    def __str__(self) -> str:
-        return self.cause
-
-
-@dataclass(eq=False, repr=False)
 class MalformedMessage(RemoteProtocolError):
     """A message breaks its format."""
-
-    cause: str
-
-    def __str__(self) -> str:
-        return self.cause
 
 
 class Frames(Protocol):

@@ -4,12 +4,11 @@ No float carries a time where the message has a better one: decimal text is read
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from rawdaq.errors import InvalidValue, RemoteProtocolError
+from rawdaq.errors import InvalidValue, RemoteProtocolError, error_text
 from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar, from_iso
 
 _FIRST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0)
@@ -46,16 +45,13 @@ _PS = {
 }
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{field} is {value}, not {expected}")
 class TimeImpossible(RemoteProtocolError):
     """A message has no such time as it should; *value* is elided."""
 
     field: str
     value: str
     expected: str
-
-    def __str__(self) -> str:
-        return f"{self.field} is {self.value}, not {self.expected}"
 
 
 class DecimalFloat(float):

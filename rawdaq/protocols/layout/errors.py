@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError, error_text
 
 
 @dataclass(eq=False, repr=False)
@@ -30,16 +30,13 @@ class ConstantDiffers(RemoteProtocolError):
         return f"{self.name} is {shown(self.value)}, not {shown(self.expected)}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("message of {size_bytes} bytes announced, possible are {least_bytes} to {most_bytes}")
 class LengthImpossible(RemoteProtocolError):
     """A stream announces a message that cannot be; where the next one begins is unknown."""
 
     size_bytes: int
     least_bytes: int
     most_bytes: int
-
-    def __str__(self) -> str:
-        return f"message of {self.size_bytes} bytes announced, possible are {self.least_bytes} to {self.most_bytes}"
 
 
 @dataclass(eq=False, repr=False)
@@ -54,14 +51,11 @@ class MessageCut(RemoteProtocolError):
         return f"the peer closed after {self.received_bytes} bytes of {of}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("{name} has no value")
 class FieldMissing(LocalProtocolError):
     """A message cannot be made without a value of this field."""
 
     name: str
-
-    def __str__(self) -> str:
-        return f"{self.name} has no value"
 
 
 @dataclass(eq=False, repr=False)

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.errors import LocalProtocolError, RemoteProtocolError, error_text
 from rawdaq.packet import SampleType
 from rawdaq.protocols.raw.errors import ChannelNotRequested, PacketTooLarge, listed
 from rawdaq.protocols.raw.format import ChannelFormat, RawVersion
@@ -27,11 +27,9 @@ MAX_DATAGRAM_BYTES = 65_507
 _MAX_TRIED_PACKETS = 64  # of a wrong datagram: bounds what anybody can make us look at
 
 
+@error_text("the datagram is empty")
 class DatagramEmpty(RemoteProtocolError):
     """A datagram has no bytes."""
-
-    def __str__(self) -> str:
-        return "the datagram is empty"
 
 
 @dataclass(eq=False, repr=False)
@@ -49,19 +47,15 @@ class HeaderCut(RemoteProtocolError):
         )
 
 
-@dataclass(eq=False, repr=False)
+@error_text(
+    "packet of {count} samples of channel {channel} lacks {missing_bytes} bytes: cut, or its sample type is another one"
+)
 class PacketCut(RemoteProtocolError):
     """A datagram ends before its packet does: it was cut, or the channel's samples have another type."""
 
     channel: int
     count: int
     missing_bytes: int
-
-    def __str__(self) -> str:
-        return (
-            f"packet of {self.count} samples of channel {self.channel} lacks {self.missing_bytes} bytes: "
-            "cut, or its sample type is another one"
-        )
 
 
 @dataclass(eq=False, repr=False)
@@ -75,16 +69,13 @@ class ChannelUnknown(RemoteProtocolError):
         return f"packet of channel {self.channel}, known are {listed(self.known)}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("channel {channel} is declared {declared}, the packet's length fits {fitting}")
 class OtherSampleType(RemoteProtocolError):
     """A datagram is right to its last byte when the samples of a channel have another size than is declared."""
 
     channel: int
     declared: str
     fitting: str
-
-    def __str__(self) -> str:
-        return f"channel {self.channel} is declared {self.declared}, the packet's length fits {self.fitting}"
 
 
 #: What `DatagramReader` raises, and the words by which it is counted.

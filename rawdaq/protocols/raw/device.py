@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import Samples
-from rawdaq.protocols.raw.errors import ChannelRefused, ConnectionCut, UnexpectedLine, elided, listed
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.raw.errors import ChannelRefused, ConnectionCut, UnexpectedLine, listed
 from rawdaq.protocols.raw.format import BLANKS, ChannelFormat, LineReader, RawVersion, Word, as_text, encode_packet
 
 _MAX_ID_DIGITS = 10  # of 2**32 - 1

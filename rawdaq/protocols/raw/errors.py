@@ -3,16 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rawdaq.errors import RemoteProtocolError
+from rawdaq.errors import RemoteProtocolError, error_text
 
-_SHOWN_CHARACTERS = 75
 _SHOWN_CHANNELS = 10
-
-
-def elided(line: bytes | bytearray) -> str:
-    """Return *line* printable and at most 75 characters long, so that no peer floods a log."""
-    text = repr(bytes(line[: 4 * _SHOWN_CHARACTERS]))[2:-1]
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 
 def listed(channels: Iterable[int]) -> str:
@@ -38,26 +31,20 @@ class VersionRefused(RemoteProtocolError):
         return f"the device was asked for RAW {self.version} and {said}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("the peer sent '{line}' where {expected} was expected")
 class UnexpectedLine(RemoteProtocolError):
     """The peer sent other words than the protocol has at this place; *line* is elided."""
 
     line: str
     expected: str
 
-    def __str__(self) -> str:
-        return f"the peer sent '{self.line}' where {self.expected} was expected"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("the peer sent a line of more than {limit_bytes} bytes that begins '{beginning}'")
 class LineTooLong(RemoteProtocolError):
     """The peer sent a line without an end; *beginning* is elided."""
 
     limit_bytes: int
     beginning: str
-
-    def __str__(self) -> str:
-        return f"the peer sent a line of more than {self.limit_bytes} bytes that begins '{self.beginning}'"
 
 
 @dataclass(eq=False, repr=False)
@@ -103,7 +90,7 @@ class ChannelNotRequested(RemoteProtocolError):
         return f"packet of channel {self.channel}, requested were {listed(self.requested)}"
 
 
-@dataclass(eq=False, repr=False)
+@error_text("packet of {count} samples of channel {channel}, limit is {limit}")
 class PacketTooLarge(RemoteProtocolError):
     """The device announced more samples than a packet may have."""
 
@@ -111,19 +98,13 @@ class PacketTooLarge(RemoteProtocolError):
     count: int
     limit: int
 
-    def __str__(self) -> str:
-        return f"packet of {self.count} samples of channel {self.channel}, limit is {self.limit}"
 
-
-@dataclass(eq=False, repr=False)
+@error_text("the client asked for channel '{channel}': {reason}")
 class ChannelRefused(RemoteProtocolError):
     """A client asked the device for a channel that it does not have, or that the client's version cannot say."""
 
     channel: str
     reason: str
-
-    def __str__(self) -> str:
-        return f"the client asked for channel '{self.channel}': {self.reason}"
 
 
 @dataclass(eq=False, repr=False)

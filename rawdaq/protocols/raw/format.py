@@ -11,7 +11,8 @@ import numpy as np
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw.errors import LineTooLong, UnexpectedLine, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.raw.errors import LineTooLong, UnexpectedLine
 from rawdaq.times import MAX_YEAR, MIN_YEAR, NS_PER_DAY, from_calendar, to_calendar
 
 MAX_SAMPLES = 1_000_000  # of one packet, as the protocol says: bounds what one device can make us hold to 8 MB

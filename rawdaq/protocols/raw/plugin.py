@@ -6,13 +6,13 @@ from typing import TypeAlias
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
 from rawdaq.packet import SampleType
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.raw.errors import (
     BadSamplingRate,
     ConnectionCut,
     UnknownEndianness,
     UnknownSampleType,
     VersionRefused,
-    elided,
 )
 from rawdaq.protocols.raw.format import (
     BLANKS,

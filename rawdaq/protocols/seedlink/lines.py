@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-from rawdaq.protocols.seedlink.errors import CommandTooLong, ReplyWrong, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import CommandTooLong, ReplyWrong
 
 #: The specification says 255, but a token of AUTH has up to about 1000.
 MAX_COMMAND_BYTES = 2048

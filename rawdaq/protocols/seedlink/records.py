@@ -7,7 +7,8 @@ import struct
 from functools import lru_cache
 from typing import NamedTuple
 
-from rawdaq.protocols.seedlink.errors import PayloadTooLarge, RecordWrong, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import PayloadTooLarge, RecordWrong
 
 #: A record without a blockette that says its length has that of old files.
 USUAL_RECORD_BYTES = 512

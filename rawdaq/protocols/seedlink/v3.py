@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
-from rawdaq.protocols.seedlink.errors import PacketWrong, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import PacketWrong
 from rawdaq.protocols.seedlink.requests import Start, StationRequest
 from rawdaq.protocols.seedlink.times import comma_time
 from rawdaq.protocols.seedlink.words import Word

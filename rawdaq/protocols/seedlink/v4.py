@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rawdaq.errors import InvalidValue, LocalProtocolError
-from rawdaq.protocols.seedlink.errors import PacketWrong, PayloadTooLarge, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import PacketWrong, PayloadTooLarge
 from rawdaq.protocols.seedlink.records import MAX_RECORD_BYTES
 from rawdaq.protocols.seedlink.requests import Start, StationRequest
 from rawdaq.protocols.seedlink.words import Word

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
-from rawdaq.errors import LocalProtocolError, RawdaqError
-from rawdaq.protocols.seedlink.errors import NotSeedLink, elided
+from rawdaq.errors import LocalProtocolError, RawdaqError, error_text
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import NotSeedLink
 
 LINE_END: Final = b"\r\n"
 OK: Final = b"OK" + LINE_END
@@ -91,6 +92,7 @@ class Credentials:
         return f"Credentials({self.method.value!r})"
 
 
+@error_text("{code} {text}")
 class Refusal(RawdaqError):
     """A command that is answered with ERROR.
 
@@ -99,12 +101,8 @@ class Refusal(RawdaqError):
         text: the reason for a person.
     """
 
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(code, text)
-        self.code, self.text = code, text
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.text}"
+    code: ErrorCode
+    text: str
 
 
 def error_reply(version: SeedLinkVersion, refusal: Refusal, *, is_extended: bool = False) -> bytes:

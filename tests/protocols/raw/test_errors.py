@@ -4,7 +4,7 @@ import pytest
 
 from rawdaq.errors import RemoteProtocolError
 from rawdaq.protocols import raw
-from rawdaq.protocols.raw.errors import elided, listed
+from rawdaq.protocols.raw.errors import listed
 
 CASES: list[tuple[RemoteProtocolError, str]] = [
     (raw.VersionRefused("2.0", None), "the device was asked for RAW 2.0 and closed the connection"),
@@ -36,13 +36,6 @@ def test_an_error_says_its_numbers_and_survives_pickling(error: RemoteProtocolEr
 
 def test_one_except_catches_them_all() -> None:
     assert all(isinstance(error, RemoteProtocolError) for error, _ in CASES)
-
-
-def test_what_a_peer_sent_is_shown_printable_and_short() -> None:
-    assert elided(b"CHANNEL\r") == "CHANNEL\\r"
-    assert elided(b"x" * 75) == "x" * 75
-    assert elided(b"x" * 10_000) == "x" * 72 + "..."
-    assert len(elided(b"\xff" * 10_000)) == 75
 
 
 def test_a_short_list_of_channels_is_shown_whole() -> None:

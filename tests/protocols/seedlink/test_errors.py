@@ -15,7 +15,6 @@ from rawdaq.protocols.seedlink.errors import (
     SeedLinkCut,
     StationsRefused,
     TooMuchAhead,
-    elided,
 )
 
 ERRORS: list[tuple[RemoteProtocolError, str]] = [
@@ -39,8 +38,3 @@ def test_an_error_says_what_it_carries_also_after_pickling(error: RemoteProtocol
     assert str(error) == text
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), text)
-
-
-def test_what_a_peer_sent_is_shown_printable_and_short() -> None:
-    assert elided(b"a\r\nb\xff") == r"a\r\nb\xff"
-    assert len(elided(b"\0" * 100_000)) == 75

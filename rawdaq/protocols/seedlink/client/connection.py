@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.seedlink import v3, v4
 from rawdaq.protocols.seedlink.client.commands import Command, Commands, LineHandler, StationCommands
 from rawdaq.protocols.seedlink.client.events import (
@@ -17,7 +18,7 @@ from rawdaq.protocols.seedlink.client.events import (
 )
 from rawdaq.protocols.seedlink.client.negotiation import Negotiation, is_ok
 from rawdaq.protocols.seedlink.client.packets import PacketReader
-from rawdaq.protocols.seedlink.errors import ReplyWrong, SeedLinkCut, StationsRefused, elided
+from rawdaq.protocols.seedlink.errors import ReplyWrong, SeedLinkCut, StationsRefused
 from rawdaq.protocols.seedlink.info.values import ITEMS, InfoItem
 from rawdaq.protocols.seedlink.lines import find_reply
 from rawdaq.protocols.seedlink.requests import StationRequest

@@ -2,9 +2,10 @@
 
 from collections import deque
 
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.seedlink.client.commands import Command, Commands
 from rawdaq.protocols.seedlink.client.events import AuthRefused, ClientEvent
-from rawdaq.protocols.seedlink.errors import ProtocolRefused, elided
+from rawdaq.protocols.seedlink.errors import ProtocolRefused
 from rawdaq.protocols.seedlink.words import OK, Credentials, Hello, SeedLinkVersion, Word
 
 

@@ -1,8 +1,9 @@
 """Packets of both versions out of bytes: data, answers to INFO, END, and an error between them."""
 
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.seedlink import v3, v4
 from rawdaq.protocols.seedlink.client.events import ClientEvent, InfoReceived, InfoRefused, TransferEnded
-from rawdaq.protocols.seedlink.errors import PacketWrong, PayloadTooLarge, elided
+from rawdaq.protocols.seedlink.errors import PacketWrong, PayloadTooLarge
 from rawdaq.protocols.seedlink.lines import find_reply
 from rawdaq.protocols.seedlink.packets import DataPacket
 from rawdaq.protocols.seedlink.records import read_head, record_channel, record_station, record_text

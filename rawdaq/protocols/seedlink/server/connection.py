@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from rawdaq.errors import LocalProtocolError, RemoteProtocolError
-from rawdaq.protocols.seedlink.errors import SeedLinkCut, TooMuchAhead, elided
+from rawdaq.protocols.elided import elided
+from rawdaq.protocols.seedlink.errors import SeedLinkCut, TooMuchAhead
 from rawdaq.protocols.seedlink.info.values import ConnectionDescription, StationDescription, selected_stations
 from rawdaq.protocols.seedlink.lines import CommandReader
 from rawdaq.protocols.seedlink.packets import DataPacket, encode_packet

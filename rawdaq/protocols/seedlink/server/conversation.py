@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rawdaq.protocols.seedlink.errors import elided
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.seedlink.info.values import ITEMS, InfoItem
 from rawdaq.protocols.seedlink.lines import CommandLine
 from rawdaq.protocols.seedlink.selectors import NATIVE
