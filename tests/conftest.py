@@ -139,7 +139,7 @@ def _runtime_dir_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of this test alone. Pytest's own looks for a free name among those of all tests before, and links to it."""
+    """A folder of this test alone; pytest's own looks through those of all tests before for a free name."""
     name = re.sub(r"\W", "_", str(request.node.name))[:30]
     folder = tmp_path_factory.getbasetemp() / f"{name}{next(_FOLDERS)}"
     folder.mkdir(mode=0o700)
