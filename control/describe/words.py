@@ -61,7 +61,7 @@ def subject(kind: Kind, name: str) -> Subject:
         ComponentError: the class is installed but cannot be imported, or its constructor makes no schema.
     """
     if kind == "block":
-        return Subject(kind, describe.describe_block(name), {})
+        return Subject(kind, describe.describe_model(describe.BLOCKS[name], name), {})
     cls = registry.receiver_class(name) if kind == "receiver" else registry.publisher_class(name)
     try:
         made = describe.describe_class(name, cls)
