@@ -178,8 +178,6 @@ class JournalQueue(DeliveryQueue[Item]):
             self.moved()
 
     def fall_behind(self) -> None:
-        self._items.clear() if hasattr(self, "_items") else None
-        return
         """Forget what waits and is not being delivered: it is read from the journal when its turn comes."""
         if len(self._items) == self._in_flight:
             return
