@@ -57,7 +57,8 @@ def test_any_flipped_bit_of_the_entries_costs_one_entry_that_is_named(
     if not has_index:
         remove_indexes(folder)
     for path in logs.segment_files(folder):
-        for byte in range(has_index, path.stat().st_size, 2):
+        # Each place in an entry comes up, with any bit, in one entry or the other.
+        for byte in range(has_index, path.stat().st_size, 5):
             reports = logs.Reports()
             logs.flip(path, byte, byte % 8)
             with StoreView.of(folder, reports.append) as view:
