@@ -9,8 +9,9 @@ import logging
 import os
 import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
@@ -41,9 +42,6 @@ from rawdaq.streams.state_of_health import StateOfHealth
 from rawdaq.streams.stats import Anomaly, Reporter, Stats
 from rawdaq.streams.topics import Topics
 from rawdaq.streams.trigger.messages import EventTrigger
-
-if TYPE_CHECKING:
-    pass
 
 _TURN_ITEMS = 100  # published, after which the loop gets a turn
 _PAUSED = "paused"
@@ -370,7 +368,10 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     async def ct_monitor(self) -> None:
         """Push a report of this component, and those of `Reporter`s of other names, to `monitor_address`."""
         if self.monitor_address is not None:
-            await push_reports(self, self.monitor_address, self._reports, self._reporters(), self._context)
+            made = partial(self._reports.report, self.key or self.name)
+            await push_reports(
+                self.name, lambda: made(self.state), self.monitor_address, self._reporters(), self._context, self.log
+            )
 
     @property
     def state(self) -> str:

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import Published, owned
+from rawdaq.delivery.journal.ledger import SampleLedger
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
@@ -28,13 +28,6 @@ MAX_BYTES = 4_000_000
 _RECORDS_AT_ONCE = 32
 _BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
-
-
-class Ledger(Protocol):
-    """What takes note of the records that are made."""
-
-    def made(self, runs: Sequence[RecordRun]) -> None:
-        """Note that *runs* are made, before they are delivered."""
 
 
 class RecordWriter:
@@ -71,7 +64,7 @@ class RecordWriter:
             if queue is None
             else queue
         )
-        self.ledger: Ledger | None = None
+        self.ledger: SampleLedger | None = None
         self.selection = selection([target.publisher.streams for target in targets])
         self.refused = self._fallbacks = 0
         self.is_dead = False
