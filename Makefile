@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## a device, a receiver, a live stream and an archive, in ha
 test: $(INSTALLED)  ## all tests, and whether those of the codecs reach every line of them; under three minutes on two cores
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore=tests/protocols --ignore=rawdaq/protocols
-	$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov=rawdaq/protocols --cov-report= tests/protocols rawdaq/protocols
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=rawdaq/protocols --cov-report= tests/protocols rawdaq/protocols
 	$(BIN)/python -m coverage report --skip-covered --fail-under=100
 
 coverage: $(INSTALLED)  ## how much of all code the tests reach, in six minutes

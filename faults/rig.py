@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -71,14 +72,12 @@ class Rig:
 
     def start_device(self) -> None:
         """Start the device; it goes on with numbers that it has not used."""
-        words = [sys.executable, "-m", "faults.device", str(self._device_port), str(self._state)]
-        self.device = subprocess.Popen(words, cwd=ROOT, stdout=self._log, stderr=self._log)
+        self.device = _spawn("faults.device", [str(self._device_port), str(self._state)], self._log)
 
     def start_component(self) -> None:
         """Start the component."""
-        words = [sys.executable, "-m", "faults.component", str(self.root / "rig.yaml")]
-        words += [str(self.root / "undo")] * self.is_undoable
-        self.component = subprocess.Popen(words, cwd=ROOT, stdout=self._log, stderr=self._log)
+        words = [str(self.root / "rig.yaml"), *[str(self.root / "undo")] * self.is_undoable]
+        self.component = _spawn("faults.component", words, self._log)
 
     def kill_component(self) -> None:
         """End the component as nothing can foresee."""
@@ -141,6 +140,11 @@ class Rig:
             _end(process, signal.SIGKILL)
         self.relay.close()
         self._log.close()
+
+
+def _spawn(module: str, args: Sequence[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Run a module as a program, with its output in the log."""
+    return subprocess.Popen([sys.executable, "-m", module, *args], cwd=ROOT, stdout=log, stderr=log)
 
 
 def _end(process: "subprocess.Popen[bytes] | None", number: int) -> int:

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -375,7 +376,10 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     async def ct_monitor(self) -> None:
         """Push a report of this component, and those of `Reporter`s of other names, to `monitor_address`."""
         if self.monitor_address is not None:
-            await push_reports(self, self.monitor_address, self._reports, self._reporters(), self._context)
+            made = partial(self._reports.report, self.key or self.name)
+            await push_reports(
+                self.name, lambda: made(self.state), self.monitor_address, self._reporters(), self._context, self.log
+            )
 
     @property
     def state(self) -> str:

@@ -16,7 +16,6 @@ import stat
 import time
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -92,9 +91,7 @@ class SeedLinkPlugin:
         check_descriptor(self._fd)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

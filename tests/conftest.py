@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import itertools
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +30,7 @@ settings.load_profile("quick")
 _GRACE_S = 5.0  # a task, a thread or a child that is on its way out may take so long on a loaded machine
 _OPEN_FILES, _THREADS = "/proc/self/fd", "/proc/self/task"  # texts: this is looked up twice for each test
 _NOT_OURS = ("/dev/", "/proc/", sys.prefix)
+_FOLDERS = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -132,6 +135,15 @@ def _runtime_dir_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAWDAQ_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime") / "run"))
         yield
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test alone; pytest's own looks through those of all tests before for a free name."""
+    name = re.sub(r"\W", "_", str(request.node.name))[:30]
+    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_FOLDERS)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from rawdaq.config import describe, registry
 from rawdaq.config.describe import Description, Option
 from rawdaq.errors import ComponentError, InvalidValue
 
-__all__ = ["HEADINGS", "QUEUE", "Kind", "Option", "Subject", "find", "is_ours", "lines", "names", "sentence", "subject"]
-
 Kind = Literal["receiver", "publisher", "block"]
 
 HEADINGS: Final[Mapping[Kind, str]] = {
@@ -63,7 +61,7 @@ def subject(kind: Kind, name: str) -> Subject:
         ComponentError: the class is installed but cannot be imported, or its constructor makes no schema.
     """
     if kind == "block":
-        return Subject(kind, describe.describe_block(name), {})
+        return Subject(kind, describe.describe_model(describe.BLOCKS[name], name), {})
     cls = registry.receiver_class(name) if kind == "receiver" else registry.publisher_class(name)
     try:
         made = describe.describe_class(name, cls)

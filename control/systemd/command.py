@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rawdaq.control.systemd.manager import Manager
     from rawdaq.control.systemd.units import Setup
     from rawdaq.process.runtime_files import RuntimeFiles
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _KEPT_VARIABLES = ("RAWDAQ_RUNTIME_DIR", "RAWDAQ_LOG_DIR")
 

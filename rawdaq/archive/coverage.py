@@ -41,14 +41,14 @@ class Coverage:
     def _read(self, begin: int) -> None:
         """Get to know what lies from about *begin* on."""
         self._streams, self._known_from = {}, begin
-        file = RecordFile(self._path, _pass_over)
+        file = RecordFile(self._path)
         place = file.place(begin) if begin else None
         for record in self._records(begin if place is None else place.offset, self._size_bytes):
             info = record.info
             self._add(info.name, info.start_ns, info.end_ns, record.offset, info.length_bytes, 1)
 
     def _records(self, begin: int, end: int) -> Iterator[RawRecord]:
-        return RecordFile(self._path, _pass_over).records(begin, end)
+        return RecordFile(self._path).records(begin, end)
 
     def note(self, run: RecordRun) -> None:
         """Take note that *run* was appended to the file."""
@@ -131,7 +131,3 @@ class _Stretch:
         if first >= end:
             return 0, 0
         return self._offsets[first], self._offsets[end] if end < len(self._offsets) else self._end_offset
-
-
-def _pass_over(path: Path, text: str) -> None:
-    """Say nothing of bytes that are no records: the archive has reported them."""

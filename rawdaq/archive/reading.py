@@ -17,28 +17,23 @@ _PIECE_BYTES = 8 << 20  # that are decoded at a time
 _LONG_RECORD_NS = NS_PER_DAY // 24  # a record that begins before midnight may reach so far into the next day
 
 
-class ArchiveReader:
-    """The archive below a folder; its writer need not run.
+def files_of(folder: Path, layout: str, stream: StreamId, start_ns: int, end_ns: int) -> list[Path]:
+    """Return the files of an archive that may hold samples of *stream* between two times, each once.
 
     Args:
-        folder: where it is.
+        folder: where the archive is; its writer need not run.
         layout: of its files.
+        stream: whose samples are wanted.
+        start_ns: from when.
+        end_ns: until when.
     """
-
-    def __init__(self, folder: Path, layout: str) -> None:
-        self._folder = folder
-        self._layout = ArchiveLayout(layout)
-
-    def files(self, stream: StreamId, start_ns: int, end_ns: int) -> list[Path]:
-        """Return the files that may hold samples of *stream* between two times, each once."""
-        first, last = (start_ns - _LONG_RECORD_NS) // NS_PER_DAY, (end_ns - 1) // NS_PER_DAY
-        found: dict[Path, None] = {}
-        for pattern in dict.fromkeys(
-            self._layout.pattern_of(stream, day * NS_PER_DAY) for day in range(first, last + 1)
-        ):
-            files = (file for file in sorted(self._folder.glob(pattern)) if TORN not in file.name and file.is_file())
-            found |= dict.fromkeys(files)
-        return list(found)
+    first, last = (start_ns - _LONG_RECORD_NS) // NS_PER_DAY, (end_ns - 1) // NS_PER_DAY
+    days, made = (day * NS_PER_DAY for day in range(first, last + 1)), ArchiveLayout(layout)
+    found: dict[Path, None] = {}
+    for pattern in dict.fromkeys(made.pattern_of(stream, day_ns) for day_ns in days):
+        matching = (file for file in sorted(folder.glob(pattern)) if TORN not in file.name and file.is_file())
+        found |= dict.fromkeys(matching)
+    return list(found)
 
 
 def records(file: Path, stream: StreamId, start_ns: int, end_ns: int) -> Iterator[bytes]:
@@ -47,7 +42,7 @@ def records(file: Path, stream: StreamId, start_ns: int, end_ns: int) -> Iterato
     Raises:
         OSError: the file cannot be read.
     """
-    opened = RecordFile(file, _pass_over)
+    opened = RecordFile(file)
     name = str(stream)
     for section in opened.sections() if opened.size_bytes else []:
         for record in opened.records(opened.find_time(section, start_ns), section[1]):
@@ -69,7 +64,7 @@ def segments(file: Path, stream: StreamId, start_ns: int, end_ns: int, begin: in
     Raises:
         OSError: the file cannot be read.
     """
-    opened = RecordFile(file, _pass_over)
+    opened = RecordFile(file)
     for section in _sections(opened, begin):
         edges = _edges(opened, max(begin, opened.find_time(section, start_ns)), section[1])
         for low, high in pairwise(edges):
@@ -115,7 +110,3 @@ def _one_by_one(opened: RecordFile, stream: StreamId, begin: int, end: int) -> I
             continue
         if packet is not None:
             yield Segment(packet.start_ns, packet.rate_hz, packet.samples)
-
-
-def _pass_over(path: Path, text: str) -> None:
-    """Say nothing of bytes that are no records: the archive has reported them."""

@@ -156,7 +156,7 @@ def _described(gap: RestartGap) -> str:
 
 def _last_in(path: Path, stream: str) -> int | None:
     """Return the time of the last sample of *stream* near the end of a file; None when there is none."""
-    file = RecordFile(path, lambda where, problem: None)  # bytes that are no records are logged by another one
+    file = RecordFile(path)
     for tail_bytes in _TAILS_BYTES:
         begin = max(0, file.size_bytes - tail_bytes)
         infos = (record.info for record in file.records(begin, file.size_bytes))

@@ -95,16 +95,10 @@ def describe_class(name: str, cls: type[object]) -> Description:
     return Description(name, summary, text, tuple(options), takes_others)
 
 
-def describe_block(name: str) -> Description:
-    """Return the description of one of `BLOCKS`."""
-    summary, text = _prose(BLOCKS[name].__doc__ or "")
-    return Description(name, summary, text, tuple(_keys(BLOCKS[name])))
-
-
-def describe_model(model: type[BaseModel]) -> Description:
-    """Return the description of a block that is the value of an option."""
+def describe_model(model: type[BaseModel], name: str | None = None) -> Description:
+    """Return the description of a block: one of `BLOCKS` by its *name*, or the value of an option."""
     summary, text = _prose(model.__doc__ or "")
-    return Description(model.__name__, summary, text, tuple(_keys(model)))
+    return Description(name or model.__name__, summary, text, tuple(_keys(model)))
 
 
 def publisher_defaults(cls: type[object]) -> Mapping[str, str]:

@@ -97,11 +97,6 @@ class ContainerFile(OpenFile):
         """Whether it was finished or closed."""
         return self._fd < 0
 
-    @property
-    def device(self) -> int:
-        """The disk that the file is on (``os.stat_result.st_dev``)."""
-        return os.fstat(self._fd).st_dev
-
     def is_in_place(self) -> bool:
         """Return whether its path still leads to it: it may have been moved, or its disk may be gone."""
         try:

@@ -4,21 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.sockets.endpoint import Endpoint
 
 _LOG_AFTER_S = 1.0  # shorter waits are how back-pressure works under load
-
-
-class Readable(Protocol):
-    """What can be held: an endpoint of a receiver."""
-
-    def hold(self, reason: str) -> None:
-        """Stop reading for *reason*."""
-
-    def release(self, reason: str) -> None:
-        """Take *reason* back; read again when there is no other."""
 
 
 class Held:
@@ -32,7 +22,7 @@ class Held:
     """
 
     def __init__(
-        self, fanout: Fanout, endpoints: Sequence[Readable], log: logging.Logger, note: Callable[[bool], None]
+        self, fanout: Fanout, endpoints: Sequence[Endpoint], log: logging.Logger, note: Callable[[bool], None]
     ) -> None:
         self._fanout, self._endpoints, self._log, self._note = fanout, endpoints, log, note
         self._names = ", ".join(fanout.full)

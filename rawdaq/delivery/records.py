@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import Published, owned
+from rawdaq.delivery.journal.ledger import SampleLedger
 from rawdaq.delivery.queue import DeliveryQueue
 from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
@@ -35,13 +35,6 @@ def fill_s(publishers: Iterable[Publisher], lowest_rate_hz: float) -> float:
     """Return after how long the last samples are in records, full or not, of the slowest stream too."""
     formats = [each.record_format for each in publishers if each.record_format]
     return max((flush_after_ns(each, lowest_rate_hz) for each in formats), default=0) / NS_PER_S
-
-
-class Ledger(Protocol):
-    """What takes note of the records that are made."""
-
-    def made(self, runs: Sequence[RecordRun]) -> None:
-        """Note that *runs* are made, before they are delivered."""
 
 
 class RecordWriter:
@@ -78,7 +71,7 @@ class RecordWriter:
             if queue is None
             else queue
         )
-        self.ledger: Ledger | None = None
+        self.ledger: SampleLedger | None = None
         self.selection = selection([target.publisher.streams for target in targets])
         self.refused = self._fallbacks = 0
         self.is_dead = False

@@ -60,13 +60,14 @@ class RecordFile:
 
     Args:
         path: the file.
-        on_problem: called for bytes that are no records; what it raises ends the reading.
+        on_problem: called for bytes that are no records; what it raises ends the reading. By default they are passed
+            over: whoever wrote the file has reported them.
 
     Raises:
         OSError: the file cannot be read (from every method).
     """
 
-    def __init__(self, path: Path, on_problem: OnProblem) -> None:
+    def __init__(self, path: Path, on_problem: OnProblem = lambda path, text: None) -> None:
         self.path = path
         self.size_bytes = path.stat().st_size
         self._on_problem = on_problem

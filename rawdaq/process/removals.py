@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 #: Whether this system reports removals (``fcntl(2)``, F_NOTIFY).
@@ -39,9 +38,7 @@ class Removals:
             self._loop.add_signal_handler(signal.SIGIO, self._seen.set)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
         if self._loop is not None:
             self._loop.remove_signal_handler(signal.SIGIO)

@@ -8,13 +8,12 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from rawdaq.errors import ComponentError, RawdaqError
 from rawdaq.process.pid_file import POLL_S, PidFile, is_at, read_pid_file, try_lock
 from rawdaq.process.runs import AlreadyRunning, Ended, Running
-from rawdaq.process.user_folders import find_folders, make_log_folder, make_runtime_folder
+from rawdaq.process.user_folders import find_folders, make_folder, make_runtime_folder
 
 _LOG = logging.getLogger("rawdaq.runtime_files")
 
@@ -63,9 +62,7 @@ class RuntimeFiles:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -83,7 +80,7 @@ class RuntimeFiles:
             ComponentError: the runtime folder is not safe, or a folder cannot be made.
         """
         make_runtime_folder(self.folder, self.logs)
-        make_log_folder(self.logs)
+        make_folder(self.logs)
 
     @contextmanager
     def one_start(self) -> Generator[None]:

@@ -66,13 +66,19 @@ def _machine() -> str:
     return f"-{known[1]}" if known else ""
 
 
-def make_log_folder(logs: Path) -> None:
-    """Make the folder of logs.
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make *folder*, such as that of logs.
 
     Raises:
         ComponentError: it cannot be made.
     """
-    _make(logs, 0o755)
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ComponentError(
+            f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others, "
+            "in every place from which this user runs rawdaq"
+        ) from error
 
 
 def make_runtime_folder(runtime: Path, logs: Path) -> None:
@@ -85,18 +91,8 @@ def make_runtime_folder(runtime: Path, logs: Path) -> None:
     Raises:
         ComponentError: it is not safe, or cannot be made.
     """
-    _make(runtime, 0o700)
+    make_folder(runtime, 0o700)
     _make_private(runtime, logs)
-
-
-def _make(folder: Path, mode: int) -> None:
-    try:
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ComponentError(
-            f"{folder} cannot be made: {error.strerror}; set RAWDAQ_RUNTIME_DIR (and RAWDAQ_LOG_DIR) to others, "
-            "in every place from which this user runs rawdaq"
-        ) from error
 
 
 def _make_private(runtime: Path, logs: Path) -> None:

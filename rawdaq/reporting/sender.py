@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import zmq
 
 from rawdaq.messages.frames import encode
 from rawdaq.messages.message import Message
 from rawdaq.messages.monitor import TOPIC
-from rawdaq.reporting.report import ReportMaker
 from rawdaq.sockets.zeromq.socket import ZmqSocket
 from rawdaq.streams.stats import Reporter
 
@@ -90,48 +89,25 @@ class MonitorSender:
             self.dropped += 1
 
 
-class Component(Protocol):
-    """What sends reports."""
-
-    @property
-    def name(self) -> str:
-        """Its name at home."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Its name in reports, where it has another one."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """What it does."""
-        ...
-
-    @property
-    def log(self) -> logging.Logger:
-        """Where it is logged that the monitor came and went."""
-        ...
-
-
 async def push_reports(
-    component: Component,
+    name: str,
+    made: Callable[[], dict[str, object]],
     address: str,
-    maker: ReportMaker,
     reporters: Sequence[Reporter],
     context: "zmq.asyncio.Context",
+    log: logging.Logger,
 ) -> None:
-    """Send the report of *component* to the monitor at *address* until cancelled.
+    """Send what *made* returns, the report of the component *name*, to the monitor at *address* until cancelled.
 
     What *reporters* of its name say is a part of it; those of other names push theirs.
     """
-    own = [each for each in reporters if getattr(each, "name", None) == component.name]
+    own = [each for each in reporters if getattr(each, "name", None) == name]
 
     def report() -> dict[str, object]:
-        made = maker.report(component.key or component.name, component.state)
+        whole = made()
         for each in own:
-            made |= each.report()
-        return made
+            whole |= each.report()
+        return whole
 
-    pushing = MonitorSender(address, component.log).push(zmq.Context(context), report, component.name)
+    pushing = MonitorSender(address, log).push(zmq.Context(context), report, name)
     await asyncio.gather(pushing, *(each.push(address) for each in reporters if each not in own))

@@ -112,7 +112,7 @@ class Ring:
         store = Store(
             self.path, retention=retention, segment_bytes=self._segment_bytes, report=self._report, clock=self._clock
         )
-        opened = AsyncStore(store, sync_s=self._sync_s, close_timeout_s=_CLOSE_S, failed=self._sync_failed)
+        opened = AsyncStore(store, self._sync_failed, sync_s=self._sync_s, close_timeout_s=_CLOSE_S)
         streams = StreamBook(opened)
         try:
             await opened.__aenter__()

@@ -34,13 +34,11 @@ class StreamState:
         first: its oldest packet.
         last: its newest one.
         end_ns: time of its last sample, in whatever order this run got them.
-        taken_ns: when the newest packet was taken; None when that was in an earlier run.
     """
 
     first: PacketPlace
     last: PacketPlace
     end_ns: int
-    taken_ns: int | None = None
 
 
 class StreamBook:
@@ -77,10 +75,10 @@ class StreamBook:
             place = PacketPlace(packet.position, packet.start_ns, packet.end_ns)
             state = self._states.get(packet.name)
             if state is not None:
-                state.last, state.taken_ns = place, packet.time_ns
+                state.last = place
                 state.end_ns = max(state.end_ns, packet.end_ns)
             elif packet.name not in self._states:
-                self._states[packet.name] = StreamState(place, place, packet.end_ns, packet.time_ns)
+                self._states[packet.name] = StreamState(place, place, packet.end_ns)
 
     async def states(self) -> Mapping[str, StreamState]:
         """Return what is held of each stream.

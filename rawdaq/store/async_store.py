@@ -1,9 +1,7 @@
 """A store for an event loop, which never waits for a disk: one thread writes, another syncs, a third reads."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Self, TypeVar, TypeVarTuple
 
 from rawdaq.store.cursors import CursorMove
@@ -16,27 +14,17 @@ from rawdaq.store.values import Batch, Entry
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-_log = logging.getLogger("rawdaq.store")
-
-
-def log_failure(error: StoreError | None) -> None:
-    """Log that the disk refuses a sync, or that it does so no more."""
-    if error is None:
-        _log.warning("the disk takes what is written again")
-    else:
-        _log.error("what was written last may not be on the disk: %s; it is tried again", error)
-
 
 class AsyncStore:
     """The face of a `Store` in an event loop.
 
     Args:
         store: one that is not open yet.
+        failed: called in the loop when the disk begins to refuse a sync, with the reason, and with None when it does
+            so no more.
         sync_s: how long after a write it is synced; 0: before `append` returns.
         max_waiting_bytes: how much may wait for the thread that writes.
         close_timeout_s: how long `aclose` waits for the disk.
-        failed: called in the loop when the disk begins to refuse a sync, with the reason, and with None when it does
-            so no more; by default it is logged.
 
     Attributes:
         waiting_bytes: what waits for the thread that writes.
@@ -46,11 +34,11 @@ class AsyncStore:
     def __init__(
         self,
         store: Store,
+        failed: Callable[[StoreError | None], None],
         *,
         sync_s: float = 1.0,
         max_waiting_bytes: int = 64 << 20,
         close_timeout_s: float = 10.0,
-        failed: Callable[[StoreError | None], None] = log_failure,
     ) -> None:
         self.store = store
         self.waiting_bytes = 0
@@ -90,9 +78,7 @@ class AsyncStore:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.aclose()
 
@@ -241,13 +227,6 @@ class AsyncStore:
     def sync_error(self) -> StoreError | None:
         """Why what was written last may not be on the disk; None when the disk refuses nothing."""
         return self._sync.error if self._sync is not None else None
-
-    @property
-    def busy_s(self) -> float:
-        """How long the disk has not answered."""
-        return max(
-            (thread.busy_s for thread in (self._writer, self._reader, self._sync) if thread is not None), default=0
-        )
 
     def _opened(self, thread: Result | None) -> Result:
         if thread is None:

@@ -1,26 +1,21 @@
-"""A store as another process sees it, without touching anything; and what a person wants to know of one."""
+"""A store as another process sees it, without touching anything."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from rawdaq.errors import InvalidValue
 from rawdaq.store.cursors import Cursor, CursorBook
 from rawdaq.store.errors import typed_errors
 from rawdaq.store.folder import Folder
 from rawdaq.store.format import frames
-from rawdaq.store.format.frames import Kind
 from rawdaq.store.format.scan import Scan, cut_tail, scan
 from rawdaq.store.opening import Content, read_content, recall
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.reading import READ_BYTES, Reader
 from rawdaq.store.segments.segment import ENDLESS, Segment, declarations
 from rawdaq.store.segments.table import HeaderTable
-from rawdaq.store.status import lag_of
 from rawdaq.store.store import log_report
-from rawdaq.store.values import Batch, Extent, Loss, TimeRange
-from rawdaq.times import NS_PER_S, to_iso
+from rawdaq.store.values import Batch, Extent, Loss
 
 
 class StoreView:
@@ -36,7 +31,6 @@ class StoreView:
     def __init__(self, path: Path, report: Callable[[Loss], None] = log_report) -> None:
         self.path = path
         self._folder = Folder(path)
-        self._report = report
         self._catalog = Catalog(self._folder, report)
         self._catalog.shared.recheck = self.refresh
         self._table = HeaderTable(0)  # of the last segment
@@ -60,9 +54,7 @@ class StoreView:
         """Use it until the end of the block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
@@ -166,81 +158,6 @@ class StoreView:
                 recall(segments, read_content(segments[-1]), book)
         return book.all()
 
-    def find(self, stream: str, time_ns: int) -> int | None:
-        """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*."""
-        return self._catalog.find(stream, time_ns)
-
-    def newest(self, stream: str) -> int | None:
-        """Return the position of the last entry of *stream*."""
-        return self._catalog.newest(stream)
-
-    def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
-        """Return the times of *stream* that are held, in order, with the gaps between them."""
-        return self._catalog.ranges(stream, tolerance_ns)
-
     def extents(self) -> dict[str, Extent]:
         """Return what is held of each stream."""
         return self._catalog.extents()
-
-    def lines(self) -> Generator[str]:
-        """Give what a person wants to know of the store: extent, size, streams, cursors and how far they are behind.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        with typed_errors(self.path):
-            size_bytes = self._folder.total_bytes()
-        yield f"{self.path}: {size_bytes / 1e6:.1f} MB in {len(self._catalog.segments)} segments"
-        if self.oldest_position == self.end_position:
-            yield "nothing is stored"
-        else:
-            yield f"positions {self.oldest_position} to {self.end_position - 1}"
-        for stream, extent in sorted(self.extents().items()):
-            yield f"{stream}: {extent}"
-        cursors = self.cursors()
-        for name, cursor in sorted(cursors.items()):
-            yield f"cursor {name}: {_where(self._catalog, name, cursors)}, moved {to_iso(cursor.updated_ns)}"
-
-
-def _where(catalog: Catalog, name: str, cursors: dict[str, Cursor]) -> str:
-    position = cursors[name].position
-    if position is None:
-        return "about another log"
-    lag = lag_of(catalog, name, cursors)
-    seconds = f" ({lag.time_ns / NS_PER_S:.1f} s)" if lag.time_ns is not None else ""
-    return f"position {position}, {lag.entries} entries behind{seconds}"
-
-
-def frame_lines(path: Path) -> Generator[str]:
-    """Give a line for each intact entry in the file of a segment, those of the store itself included.
-
-    Args:
-        path: the file, whose name is its first position in hexadecimal.
-
-    Raises:
-        StoreUnavailable: the disk cannot be read.
-        InvalidValue: this is no file of a store.
-    """
-    try:
-        first = int(path.stem, 16)
-    except ValueError:
-        raise InvalidValue(f"{path.name} is no segment: these have 16 hexadecimal digits and .seg") from None
-    with typed_errors(path):
-        data = path.read_bytes()
-    found = scan(data, first, ENDLESS)
-    declared = declarations(data, found)
-    holes = {hole.row: hole for hole in found.holes}
-    for row in range(len(found.rows)):
-        if row in holes:
-            yield f"damaged: positions {holes[row].first} to {holes[row].last}"
-        header = found.rows[row]
-        kind = Kind(int(header["kind"]) & frames.KIND_MASK)
-        text = (
-            f"{int(found.offsets[row]):8d} {int(header['position'])} {kind.name.lower()} {int(header['length'])} bytes"
-        )
-        if kind is Kind.DATA:
-            number = int(header["stream"])
-            stream = declared[number] if number < len(declared) else None
-            times = f"{to_iso(int(header['start_ns']), 9)} to {to_iso(int(header['end_ns']), 9)}"
-            text += f" {stream.stream if stream else '?'} {times}"
-        yield text if found.body_is_intact(data, row) else f"{text}, body damaged"

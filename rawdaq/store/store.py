@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rawdaq.errors import InvalidValue
@@ -16,7 +15,7 @@ from rawdaq.store.opening import Opening
 from rawdaq.store.retention import Retention, Trimmer
 from rawdaq.store.segments.catalog import Catalog
 from rawdaq.store.segments.reading import Reader
-from rawdaq.store.status import Lag, StoreStatus, lag_of
+from rawdaq.store.status import StoreStatus
 from rawdaq.store.values import Entry, Extent, Report, TimeRange
 from rawdaq.store.writer import Parts, Writer
 
@@ -121,16 +120,9 @@ class Store:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is open."""
-        return self._writer is not None
 
     @property
     def next_position(self) -> int:
@@ -365,15 +357,6 @@ class Store:
         """End a cursor; it keeps nothing any more. That is written as a move is."""
         self._open_writer()
         self._parts.book.drop(name)
-
-    def lag(self, name: str) -> Lag:
-        """Return how far the cursor *name* is behind.
-
-        Raises:
-            InvalidValue: there is no such cursor, or it is not about this log.
-            StoreUnavailable: the disk cannot be read.
-        """
-        return lag_of(self._catalog, name, self.cursors())
 
     def size_bytes(self) -> int:
         """Return how much its files take.

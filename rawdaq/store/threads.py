@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -39,14 +38,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._began_s: float | None = None
         threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    @property
-    def busy_s(self) -> float:
-        """How long what it does now has taken so far."""
-        began_s = self._began_s
-        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def submit(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> "Future[Result]":
         """Let the thread call *function*; return what will be its result."""
@@ -60,10 +52,8 @@ class Worker:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._began_s = time.monotonic()
             if job.future.set_running_or_notify_cancel():
                 _do(job)
-            self._began_s = None
             del job  # which may hold much while the thread waits
 
 
@@ -105,15 +95,8 @@ class SyncThread:
         self._is_wanted = False
         self._is_urgent = False
         self._is_ending = False
-        self._began_s: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"sync {store.path.name}", daemon=True)
         self._thread.start()
-
-    @property
-    def busy_s(self) -> float:
-        """How long the sync that runs now has taken so far."""
-        began_s = self._began_s
-        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def want(self, is_urgent: bool = False) -> None:
         """Say that something was written.
@@ -142,9 +125,7 @@ class SyncThread:
     def _work(self) -> None:
         again_s = _AGAIN_FIRST_S
         while self._wait(again_s):
-            self._began_s = time.monotonic()
             error = self._sync()
-            self._began_s = None
             again_s = _AGAIN_FIRST_S if error is None else min(2 * again_s, _AGAIN_MAX_S)
             was, self.error = self.error, error
             if (was is None) != (error is None):

@@ -81,11 +81,8 @@ class Silence:
         for stats in changed:
             stats.was_ahead = not stats.was_ahead
         if ahead := [stats for stats in changed if stats.was_ahead]:
-            names, problem = (
-                _listed([stats.stream for stats in ahead]),
-                ahead[0].clock_problem(self._stats.ahead_s, inf),
-            )
-            self._log.warning("%s %s", names, problem)
+            problem = ahead[0].clock_problem(self._stats.ahead_s, inf)
+            self._log.warning("%s %s", _listed([stats.stream for stats in ahead]), problem)
         if right := [stats.stream for stats in changed if not stats.was_ahead]:
             self._log.warning("the time of %s is right again", _listed(right))
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from rawdaq.config import registry
-from rawdaq.config.describe import BLOCKS, Option, describe_block, describe_class, type_words
+from rawdaq.config.describe import BLOCKS, Option, describe_class, describe_model, type_words
 from rawdaq.config.options import option_parameters
 from rawdaq.config.settings import Settings
 from tests.config_classes import Publisher as Outside
@@ -144,6 +144,6 @@ def test_every_option_of_ours_has_a_meaning(name: str, cls: type[object]) -> Non
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_key_of_a_block_has_a_meaning(name: str) -> None:
-    described = describe_block(name)
+    described = describe_model(BLOCKS[name], name)
     assert described.summary
     assert [option.name for option in described.options if not option.meaning] == []

@@ -230,18 +230,20 @@ def test_samples_that_were_given_may_be_reused() -> None:
     assert np.array_equal(values(maker.flush()), NOISE[:100])
 
 
-@pytest.mark.parametrize("length_bytes", [512, 4096])
-def test_a_record_leaves_soon_after_it_is_full_also_when_the_signal_has_become_lively(length_bytes: int) -> None:
+@pytest.mark.parametrize(("length_bytes", "size"), [(512, 1), (4096, 8)])
+def test_a_record_leaves_soon_after_it_is_full_also_when_the_signal_has_become_lively(
+    length_bytes: int, size: int
+) -> None:
     random = np.random.default_rng(1)
     # Some three records of the one, and some of the other.
     quiet, lively = random.integers(-2, 3, 5 * length_bytes), random.integers(-(1 << 20), 1 << 20, length_bytes)
     samples = np.concatenate([quiet, lively]).astype("i4")
     maker, end, last = RecordMaker(RecordFormat(length_bytes=length_bytes, flush_after_s=1e6)), 0, 0
-    for index, packet in enumerate(packets(samples, size=1)):
+    for index, packet in enumerate(packets(samples, size=size)):
         made, before = maker.add([packet], 0), last
         for record in made:
             # The first attempt is made at 7/8 of what the last record held, and each further one an eighth later.
-            assert index + 1 - end <= max(record.sample_count * 9 / 8, before * 7 / 8) + 2
+            assert (index + 1) * size - end <= max(record.sample_count * 9 / 8, before * 7 / 8) + 2 * size
             end += record.sample_count
             last = record.sample_count
 

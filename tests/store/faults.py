@@ -35,7 +35,7 @@ class Gate:
 
 
 class FaultyDisk:
-    """The disk that a store in the folder ``log`` writes.
+    """The disk that a store in a folder ``log...`` writes.
 
     Attributes:
         write_error: what a write gives; None: it works.
@@ -97,6 +97,10 @@ class FaultyDisk:
 
     def _is_watched(self, fd: int) -> bool:
         return os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder)
+
+    def forget(self) -> None:
+        """Forget what was synced: another log is written."""
+        self.synced, self.names = {}, {}
 
     def after_power_cut(self, folder: Path, target: Path, chance: random.Random) -> None:
         """Write to *target* what a power cut now may leave of *folder*.

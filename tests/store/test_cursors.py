@@ -11,7 +11,6 @@ from rawdaq.store.cursors import Cursor, CursorBook, CursorMove
 from rawdaq.store.errors import StoreClosed
 from rawdaq.store.format.control import CursorBody
 from rawdaq.store.format.frames import HEADER_BYTES
-from rawdaq.store.status import Lag
 from tests.store import logs
 
 MARKS = st.dictionaries(st.sampled_from([b"x", b"y", b"z"]), st.sampled_from([b"", b"1", b"2"]))
@@ -44,12 +43,6 @@ def test_a_cursor_comes_back_with_its_marks(tmp_path: Path, no_sync: None) -> No
             "archive": Cursor(given[3], {b"b": b"2", b"c": b"3"}, logs.START_NS),
             "elsewhere": Cursor(None, {b"file": b"12"}, logs.START_NS),
         }
-        assert store.lag("archive") == Lag(2, 2 * logs.NS_PER_S - 1)
-        store.move_cursor("archive", store.end_position)
-        assert store.lag("archive") == Lag(0, None)
-        for name in ("elsewhere", "old"):
-            with pytest.raises(InvalidValue, match="there are: archive"):
-                store.lag(name)
     with pytest.raises(StoreClosed):
         store.move_cursor("archive", 1)
 

@@ -10,13 +10,19 @@ from rawdaq.store.retention import Retention
 from tests.store import logs
 from tests.store.faults import FaultyDisk
 
-CUTS = 70
+LOGS, CUTS = 5, 14  # new logs are short, which are read again and again
 
 
 @pytest.mark.parametrize("mode", ["grow", "ready", "recycled"])
 def test_what_was_synced_survives_a_cut_and_nothing_wrong_is_read(tmp_path: Path, disk: FaultyDisk, mode: str) -> None:
     chance = random.Random(mode)
-    folder, number = tmp_path / "log", 0
+    for log in range(LOGS):
+        disk.forget()
+        cut_again_and_again(tmp_path / f"log {log}", disk, mode, chance)
+
+
+def cut_again_and_again(folder: Path, disk: FaultyDisk, mode: str, chance: random.Random) -> None:
+    number = 0
     given: dict[int, logs.Entry] = {}
     retention = Retention(6 * logs.SEGMENT_BYTES, drops_needed=True) if mode == "recycled" else None
     store = logs.store(folder, retention=retention)
@@ -32,7 +38,7 @@ def test_what_was_synced_survives_a_cut_and_nothing_wrong_is_read(tmp_path: Path
                 store.maintain()
             if mode == "ready" and store._writer is not None:
                 store._writer.extend(1024)
-        image = tmp_path / f"cut {cut}"
+        image = folder.with_name(f"cut {cut}")
         disk.after_power_cut(folder, image, chance)
         if cut % 4 == 0:
             for index in image.glob("*.idx"):

@@ -117,7 +117,6 @@ def test_what_is_dropped_though_a_cursor_needs_it_is_counted_by_stream(tmp_path:
         first = trimmed[0].undelivered["archive"][logs.STREAMS[2]]
         assert first.start_ns == logs.entry(2).start_ns
         assert f"archive had not read {logs.STREAMS[2]}: {first}" in str(trimmed[0])
-        assert store.lag("archive").entries == store.next_position - store.oldest_position
         assert number > 100
 
 

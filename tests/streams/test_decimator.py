@@ -83,12 +83,12 @@ def test_every_filter_is_symmetric_about_a_sample_and_small(factor: int) -> None
     assert sum(stage.coefficients.size for stage in stages) < 10_000
 
 
-def test_a_factor_of_a_million_keeps_a_constant() -> None:
-    decimator = Decimator(1_000_000)
-    block = np.full(1_000_000, -12_345, "<i2")
+def test_a_factor_of_many_thousands_keeps_a_constant() -> None:
+    decimator = Decimator(100_000)
+    block = np.full(100_000, -12_345, "<i2")
     outputs = np.concatenate([decimator.push(block) for _ in range(100)])
     # One filter is 90 outputs long, and those that would see less than that do not come.
-    assert outputs.size == (100_000_000 - 2 * decimator.delay - 1) // 1_000_000 + 1
+    assert outputs.size == (10_000_000 - 2 * decimator.delay - 1) // 100_000 + 1
     assert np.allclose(outputs, -12_345, rtol=1e-5)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rawdaq.archive.reading import ArchiveReader, segments, size_bytes
+from rawdaq.archive.reading import files_of, segments, size_bytes
 from rawdaq.control.machine.columns import Columns, Extremes, extremes
 from rawdaq.control.rest.routes import Refused
 from rawdaq.control.web.components.shown import ArchivePlace
@@ -147,7 +147,7 @@ def _compute(
     files = [
         file
         for place in places
-        for file in ArchiveReader(Path(place.path), place.layout).files(stream, grid.start_ns, grid.end_ns)
+        for file in files_of(Path(place.path), place.layout, stream, grid.start_ns, grid.end_ns)
     ]
     with entry.lock:  # two clients may ask for the same
         newest = [run.start_ns + len(run.values) for run in live]

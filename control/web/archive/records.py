@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.archive.reading import ArchiveReader, records
+from rawdaq.archive.reading import files_of, records
 from rawdaq.control.logs import size_bytes
 from rawdaq.control.rest.routes import Refused
 from rawdaq.control.web.components.shown import ArchivePlace
@@ -51,7 +51,7 @@ async def collect(stream: StreamId, start_ns: int, end_ns: int, places: Iterable
 
 def _collect(stream: StreamId, start_ns: int, end_ns: int, places: list[ArchivePlace]) -> Records:
     for place in places:
-        files = ArchiveReader(Path(place.path), place.layout).files(stream, start_ns, end_ns)
+        files = files_of(Path(place.path), place.layout, stream, start_ns, end_ns)
         if sum(map(size_bytes, files)) > MAX_BYTES:  # of which only a part may be wanted
             total = sum(map(len, _records(files, stream, start_ns, end_ns)))
             if total > MAX_BYTES:

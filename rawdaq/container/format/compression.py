@@ -1,15 +1,21 @@
 """Bodies of blocks, compressed and not; zstandard is loaded when it is used."""
 
 import zlib
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from rawdaq.container.errors import BlockDamaged, CompressionMissing
 from rawdaq.container.format.layout import Compression
 
 _ZSTD_LEVEL = 3
 _ZLIB_LEVEL = 1  # four times as fast as the usual one, and files are 5 % larger
+
+
+#: Compresses the bodies of one file.
+Compressor = Callable[[bytes], bytes]
 
 
 class CompressionChoice(StrEnum):
@@ -19,14 +25,6 @@ class CompressionChoice(StrEnum):
     ZSTD = "zstd"
     ZLIB = "zlib"
     NONE = "none"
-
-
-class Compressor(Protocol):
-    """Compresses the bodies of one file."""
-
-    def __call__(self, data: bytes) -> bytes:
-        """Return *data* compressed."""
-        ...
 
 
 def chosen(choice: CompressionChoice) -> Compression:
@@ -53,10 +51,10 @@ def compressor(compression: Compression) -> Compressor:
         CompressionMissing: its library is not installed.
     """
     if compression is Compression.NONE:
-        return _same
+        return bytes
     if compression is Compression.ZLIB:
-        return _deflate
-    return cast("Compressor", _zstandard().ZstdCompressor(level=_ZSTD_LEVEL).compress)
+        return partial(zlib.compress, level=_ZLIB_LEVEL)
+    return _zstandard().ZstdCompressor(level=_ZSTD_LEVEL).compress  # type: ignore[no-any-return]
 
 
 def decompress(data: bytes, compression: Compression, raw_bytes: int) -> bytes:
@@ -75,14 +73,6 @@ def decompress(data: bytes, compression: Compression, raw_bytes: int) -> bytes:
     if len(raw) != raw_bytes:
         raise BlockDamaged(f"its body has {len(raw)} bytes, not {raw_bytes}")
     return raw
-
-
-def _same(data: bytes) -> bytes:
-    return data
-
-
-def _deflate(data: bytes) -> bytes:
-    return zlib.compress(data, _ZLIB_LEVEL)
 
 
 def _inflated(data: bytes, raw_bytes: int) -> bytes:

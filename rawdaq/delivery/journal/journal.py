@@ -143,8 +143,8 @@ class Journal:
         rules = Retention(int(settings.max_gb * 1e9), round(settings.max_days * NS_PER_DAY), droppable=self._may_drop)
         store = AsyncStore(
             Store(settings.path, retention=rules, segment_bytes=SEGMENT_BYTES, report=self._report),
+            self._sync_failed,
             sync_s=settings.sync_s,
-            failed=self._sync_failed,
         )
         try:
             await store.__aenter__()

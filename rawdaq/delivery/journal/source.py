@@ -23,12 +23,10 @@ class Source:
 
     Attributes:
         lost: how many entries could not be read.
-        skipped: how many positions are not kept any more, or were never used.
     """
 
     def __init__(self, name: str, store: AsyncStore, log: logging.Logger) -> None:
         self.lost = 0
-        self.skipped = 0
         self._name = name
         self._store = store
         self._log = log
@@ -65,7 +63,6 @@ class Source:
 
     def _items(self, batch: Batch) -> list[tuple[int, Item]]:
         self.lost += sum(loss.entries for loss in batch.losses)  # which the store has logged
-        self.skipped += batch.skipped
         items: list[tuple[int, Item]] = []
         for stored in batch.entries:
             try:

@@ -26,7 +26,7 @@ Respond = Callable[["ServerConnection", HttpServer], None]
 
 
 class ServerConnection(asyncio.Protocol):
-    """A connection, as `Peer` describes it.
+    """The connection of a client.
 
     Args:
         serving: what it shares with the others.
@@ -35,6 +35,16 @@ class ServerConnection(asyncio.Protocol):
         respond: answers a request of HTTP, or grants a WebSocket.
         tls: what TLS needs; None: there is none.
         must_encrypt: whether it is refused without TLS.
+
+    Attributes:
+        host: the address of the client.
+        port: its port.
+        name: how the client calls itself.
+        connected_ns: when it connected.
+        sent_bytes: how much was sent.
+        received_bytes: how much it has sent.
+        session: who speaks with it; None before it is known what it speaks.
+        closed: done when the connection has ended.
     """
 
     def __init__(

@@ -3,105 +3,29 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from rawdaq.errors import RawdaqError, RemoteProtocolError
+from rawdaq.errors import RawdaqError
 from rawdaq.protocols.seedlink import ServerIdentity
 from rawdaq.ring.ring import Ring
-from rawdaq.ring.sending import Client, Follower, Sender
+from rawdaq.ring.sending import Follower, Sender
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.settings import Rules
 from rawdaq.sockets.refusals import Refusals
+
+if TYPE_CHECKING:
+    from rawdaq.ring.server.connection import ServerConnection
 
 #: Words in a row that are no command: what sends more is no client.
 MAX_REFUSED: Final = 100
 _MAX_NAME = 200  # characters of how a client calls itself
 
 
-class TooManyRefused(RemoteProtocolError):
-    """A client says nothing that can be understood; carries how many commands were refused in a row."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        return f"more than {self.count} commands in a row that are none"
-
-
 def printable(text: str) -> str:
     """Return *text* of a client as it may stand in a log."""
     return "".join(character if character.isprintable() else "?" for character in text[:_MAX_NAME])
-
-
-class Peer(Client, Protocol):
-    """The connection of a client, as those see it who speak over it.
-
-    Attributes:
-        host: its address.
-        port: its port.
-        name: how the client calls itself.
-        connected_ns: when it connected.
-        sent_bytes: how much was sent.
-        received_bytes: how much it has sent.
-        session: who speaks with it; None before it is known what it speaks.
-        closed: done when the connection has ended.
-    """
-
-    host: str
-    port: int
-    name: str
-    connected_ns: int
-    sent_bytes: int
-    received_bytes: int
-    session: "Session | None"
-    closed: "asyncio.Future[None]"
-
-    @property
-    def address(self) -> str:
-        """``HOST:PORT`` of the client."""
-        ...
-
-    @property
-    def is_websocket(self) -> bool:
-        """Whether messages are sent, and no stream of bytes."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """What is spoken, for people."""
-        ...
-
-    def send(self, messages: Sequence[bytes]) -> None:
-        """Send messages, each by itself where that is how it is spoken."""
-        ...
-
-    def hold(self, reason: str) -> None:
-        """Read nothing more until *reason* is released."""
-        ...
-
-    def release(self, reason: str) -> None:
-        """Read again, unless there is another reason not to."""
-        ...
-
-    def end(self) -> None:
-        """Close when all is sent."""
-        ...
-
-    def abort(self) -> None:
-        """Close at once; what is not sent is lost."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Log what the client does."""
-        ...
-
-    def check(self, now_s: float, now_ns: int) -> None:
-        """End it when it is too slow; called about every second."""
-        ...
 
 
 @dataclass
@@ -131,7 +55,7 @@ class Serving:
     log: logging.Logger
     refusals: Refusals
     clock: Callable[[], int]
-    peers: set[Peer] = field(default_factory=set[Peer])
+    peers: "set[ServerConnection]" = field(default_factory=set["ServerConnection"])
     sent_packets: int = 0
     received_packets: int = 0
     received_bytes: int = 0
@@ -157,7 +81,7 @@ class Session(ABC):
     spoken: Spoken
     piece_bytes = 4096
 
-    def __init__(self, peer: Peer, serving: Serving) -> None:
+    def __init__(self, peer: "ServerConnection", serving: Serving) -> None:
         self.peer = peer
         self.serving = serving
         self.follower: Follower | None = None

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.seedlink.info import lag_s
-from rawdaq.ring.server.session import Peer, Serving
+from rawdaq.ring.server.session import Serving
 from rawdaq.times import to_iso
 
 _SHOWN_CLIENTS: Final = 100
@@ -47,7 +48,7 @@ def _ring(serving: Serving) -> dict[str, object]:
     }
 
 
-def _client(serving: Serving, peer: Peer) -> dict[str, Any]:
+def _client(serving: Serving, peer: ServerConnection) -> dict[str, Any]:
     session = peer.session
     follower = session.follower if session is not None else None
     return {

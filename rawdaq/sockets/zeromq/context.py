@@ -25,9 +25,6 @@ class ContextShare(zmq.asyncio.Context):
         shared: a context that lives longer.
     """
 
-    def __init__(self, shared: "zmq.Context[Any]") -> None:
-        super().__init__(shared)
-
     def term(self) -> None:
         """Leave the shared context as it is."""
 

@@ -216,15 +216,6 @@ class Catalog:
         answers = self.ask_each(lambda index: index.find(stream, time_ns), self.segments, time_ns)
         return next((position for _, position in answers if position is not None), None)
 
-    def count(self, position: int) -> int:
-        """Return how many entries there are from *position* on.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        segments = [segment for segment in self.segments if segment.following is None or segment.end > position]
-        return sum(count for _, count in self.ask_each(lambda index: index.count(position), segments))
-
     def newest(self, stream: str) -> int | None:
         """Return the position of the last entry of *stream*; None when there is none.
 

@@ -1,10 +1,10 @@
 """The index of a segment that is full: read in blocks from its file, each of them checked, with little in memory."""
 
 from bisect import bisect_left
-from typing import Protocol
 
 import numpy as np
 
+from rawdaq.store.folder import File
 from rawdaq.store.format import sidecar
 from rawdaq.store.format.checksum import crc32
 from rawdaq.store.format.sidecar import BLOCK_BYTES, HEAD_BYTES, Directory, IndexDamaged
@@ -14,71 +14,42 @@ from rawdaq.store.values import Declared, Extent
 _AT_ONCE_ROWS = 8192  # times that are read at once rather than block by block
 
 
-class Bytes(Protocol):
-    """A file, or what would be in it."""
-
-    def read(self, size: int, offset: int) -> bytes:
-        """Return *size* bytes from *offset* on; fewer only at the end."""
-        ...
-
-    def size(self) -> int:
-        """Return how many there are."""
-        ...
-
-
-class InMemory:
-    """The bytes of an index that could not be written."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, size: int, offset: int) -> bytes:
-        """Return *size* bytes from *offset* on; fewer only at the end."""
-        return self._data[offset : offset + size]
-
-    def size(self) -> int:
-        """Return how many there are."""
-        return len(self._data)
-
-
 class SidecarIndex:
     """Finds entries of a segment that is full.
 
     Every method raises `IndexDamaged` when what it reads is not what was written.
 
     Args:
-        source: the index.
+        source: the file of the index, or its bytes when they could not be written.
 
     Attributes:
         data_end: where the bytes behind the last entry of the segment begin.
     """
 
-    def __init__(self, source: Bytes) -> None:
+    def __init__(self, source: File | bytes) -> None:
         self._source = source
-        head = source.read(HEAD_BYTES, 0)
+        head = self._read(HEAD_BYTES, 0)
         size = sidecar.directory_bytes(head)
-        if size > source.size():
+        if size > (len(source) if isinstance(source, bytes) else source.size()):
             raise IndexDamaged("size of the directory")
-        self.directory: Directory = sidecar.parse_directory(head, source.read(size, HEAD_BYTES))
+        self.directory: Directory = sidecar.parse_directory(head, self._read(size, HEAD_BYTES))
         self.data_end = self.directory.data_end
         self._rows = self.directory.rows
 
     @property
     def content(self) -> bytes | None:
         """All bytes of it when they are in memory alone; None when they are in a file."""
-        return self._source.read(self._source.size(), 0) if isinstance(self._source, InMemory) else None
+        return self._source if isinstance(self._source, bytes) else None
+
+    def _read(self, size: int, offset: int) -> bytes:
+        """Return *size* bytes from *offset* on; fewer only at the end."""
+        source = self._source
+        return source[offset : offset + size] if isinstance(source, bytes) else source.read(size, offset)
 
     def streams(self) -> list[str]:
         """Return the streams that have entries."""
         names = self.directory.names
         return [names[number].decode(errors="replace") for number in range(len(names))]
-
-    def count(self, position: int) -> int:
-        """Return how many entries there are from *position* on."""
-        if position <= self.directory.first:
-            return self._rows
-        size = max(0, self.directory.end - position)
-        return int(np.count_nonzero(self._offsets(position, size))) if size else 0
 
     def offset(self, position: int) -> int:
         """Return where the entry at *position* stands; 0 when it is not there."""
@@ -179,7 +150,7 @@ class SidecarIndex:
     def _checked(self, begin: int, size: int) -> bytes:
         """Return a piece of the columns, whose blocks are what was written."""
         first, behind = begin // BLOCK_BYTES, (begin + size + BLOCK_BYTES - 1) // BLOCK_BYTES
-        data = self._source.read((behind - first) * BLOCK_BYTES, self.directory.columns_at + first * BLOCK_BYTES)
+        data = self._read((behind - first) * BLOCK_BYTES, self.directory.columns_at + first * BLOCK_BYTES)
         checks = self.directory.checks
         for number in range(first, behind):
             at = (number - first) * BLOCK_BYTES

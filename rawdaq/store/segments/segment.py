@@ -12,7 +12,7 @@ from rawdaq.store.format import control, frames
 from rawdaq.store.format.frames import HEADER_BYTES, Kind, column
 from rawdaq.store.format.scan import Scan, scan
 from rawdaq.store.format.sidecar import IndexDamaged
-from rawdaq.store.segments.index import InMemory, SidecarIndex
+from rawdaq.store.segments.index import SidecarIndex
 from rawdaq.store.segments.table import HeaderTable
 from rawdaq.store.values import Declared, Loss, LossReason
 
@@ -213,7 +213,7 @@ class Segment:
             self._shared.report_loss(loss)
         self._shared.loads += 1
         self.lacks_index = True
-        return SidecarIndex(InMemory(table.sidecar(self.end, found.end)))
+        return SidecarIndex(table.sidecar(self.end, found.end))
 
     def whole(self, offset: int = 0) -> bytes:
         """Return all bytes of its file from *offset* on."""

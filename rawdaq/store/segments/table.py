@@ -102,11 +102,6 @@ class HeaderTable:
         self.entries()
         return self._end
 
-    def count(self, position: int) -> int:
-        """Return how many entries there are from *position* on."""
-        positions = self.entries().positions
-        return len(positions) - int(np.searchsorted(positions, position))
-
     def offset(self, position: int) -> int:
         """Return where the entry at *position* stands; 0 when it is not there."""
         entries = self.entries()

@@ -122,11 +122,9 @@ class Groups:
         index = bisect_left(self._times, part.at_ns)
         self._times.insert(index, part.at_ns)
         self.in_order.insert(index, group)
-        if self._reach_ns is not None and part.at_ns < self._reach_ns:
-            self._reached += 1
-            self._note(group, now_ns, is_reached=True)
-        else:
-            self._note(group, now_ns, is_reached=False)
+        is_reached = self._reach_ns is not None and part.at_ns < self._reach_ns
+        self._reached += is_reached
+        self._note(group, now_ns, is_reached=is_reached)
         return group
 
     def _note(self, group: Group, now_ns: int, *, is_reached: bool) -> None:
@@ -145,34 +143,27 @@ class Groups:
         for group in self.in_order[self._reached : before]:  # the front went back
             self._note(group, now_ns, is_reached=False)
 
-    def finish_older(self, than_ns: int) -> bool:
-        """Finish the groups before an instant, because of newer data; return whether there were any."""
-        if not self._times or self._times[0] >= than_ns:
-            return False
-        for group in self.in_order[: bisect_left(self._times, than_ns)]:
-            group.reason = group.reason or Reason.NEWER
-        return True
+    def finish_older(self, than_ns: int) -> None:
+        """Finish the groups before an instant, because of newer data."""
+        if self._times and self._times[0] < than_ns:
+            for group in self.in_order[: bisect_left(self._times, than_ns)]:
+                group.reason = group.reason or Reason.NEWER
 
-    def finish_whole(self, awaited: int, everyone: int) -> bool:
-        """Finish the groups of which all awaited slots are there; return whether there were any."""
-        found = False
+    def finish_whole(self, awaited: int, everyone: int) -> None:
+        """Finish the groups of which all awaited slots are there."""
         for group in self.in_order:
             if group.reason is None and not awaited & ~group.mask:
                 group.reason = Reason.COMPLETE if group.mask == everyone else Reason.ACTIVE
-                found = True
-        return found
 
     def finish_all(self, reason: Reason) -> None:
         """Finish all groups."""
         for group in self.in_order:
             group.reason = group.reason or reason
 
-    def finish_expired(self, now_ns: int) -> bool:
-        """Finish the groups that have waited long enough for their last parts; return whether there were any."""
-        expired = _due(self._timers, now_ns - self._rules.max_wait_ns, is_reached=True)
-        for group in expired:
+    def finish_expired(self, now_ns: int) -> None:
+        """Finish the groups that have waited long enough for their last parts."""
+        for group in _due(self._timers, now_ns - self._rules.max_wait_ns, is_reached=True):
             group.reason = Reason.TIMER
-        return bool(expired)
 
     def astray(self, now_ns: int) -> list[Group]:
         """Return the groups that are ahead of all others, and have them no longer.
@@ -188,11 +179,10 @@ class Groups:
     @property
     def due_ns(self) -> int | None:
         """When `finish_expired` or `astray` have something to do; None: not at all."""
-        timer_ns, unreached_ns = _first(self._timers, is_reached=True), _first(self._unreached, is_reached=False)
-        times = [] if timer_ns is None else [timer_ns + self._rules.max_wait_ns]
-        if unreached_ns is not None:
-            times.append(unreached_ns + self._rules.absent_ns + self._rules.max_wait_ns)
-        return min(times, default=None)
+        rules = self._rules
+        waits = (self._timers, True, rules.max_wait_ns), (self._unreached, False, rules.absent_ns + rules.max_wait_ns)
+        firsts = ((_first(waiting, is_reached=is_reached), wait_ns) for waiting, is_reached, wait_ns in waits)
+        return min((since_ns + wait_ns for since_ns, wait_ns in firsts if since_ns is not None), default=None)
 
     def leave(self) -> list[Group]:
         """Return the finished groups that can leave, and have them no longer."""

@@ -10,7 +10,8 @@ import numpy as np
 from rawdaq.config.trigger import TriggerSettings
 from rawdaq.packet import Packet, PacketRun, Samples, rate_text
 from rawdaq.stream_id import StreamId
-from rawdaq.streams.trigger.sta_lta import BandPass, Floats, StaLta
+from rawdaq.streams.decimator import Floats
+from rawdaq.streams.trigger.sta_lta import BandPass, StaLta
 from rawdaq.times import is_contiguous, sample_time
 
 #: A larger sample has no square; as one that is no number, it begins anew.

@@ -4,23 +4,13 @@ Source: Withers et al. (1998), "A comparison of select trigger algorithms for au
 detection", BSSA 88, 95-106; the averages begin, and the first sample is left out, as in ObsPy's ``recursive_sta_lta``.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from rawdaq.streams.decimator import Floats, load
 
 #: The long average before any sample, so that nothing is divided by zero.
 _FIRST_LTA = 1e-99
 _CORNERS = 4
-
-
-def load() -> Any:
-    """Return the part of scipy that filters; the first time costs most of a second."""
-    from scipy import signal
-
-    return signal
 
 
 class StaLta:

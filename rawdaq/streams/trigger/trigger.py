@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from rawdaq.config.trigger import TriggerSettings
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.stream_id import StreamId
+from rawdaq.streams.decimator import load
 from rawdaq.streams.trigger.coincidence import Coincidence, Together
 from rawdaq.streams.trigger.detector import CannotTrigger, Detector, Ended, Found, Onset
-from rawdaq.streams.trigger.sta_lta import load
 
 #: Bounds what names that a peer invents can make us hold; a stream costs about 3 kB.
 MAX_STREAMS = 10_000

@@ -190,7 +190,7 @@ async def test_a_device_that_sends_a_backlog_waits_for_us_and_subscribers_that_k
     read_bytes = 1 << 16
     monkeypatch.setattr(dial_endpoint, "_READ_BYTES", read_bytes)
     monkeypatch.setattr(dial_endpoint, "_of_thread", threading.local())
-    rounds, channels, ready = 3000, range(1, 101), asyncio.Event()
+    rounds, channels, ready = 1000, range(1, 101), asyncio.Event()
     total = rounds * len(channels)
 
     async def play(session: Session) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rawdaq.sockets.client.address import ServerAddress
 from rawdaq.sockets.client.stream import ClientStream
-from rawdaq.sockets.client.websocket import WebSocketBroken
+from rawdaq.sockets.websocket import WebSocketBroken
 from tests.datalink_links import serving
 from tests.helpers import until
 

@@ -6,7 +6,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from rawdaq.errors import InvalidValue
-from rawdaq.sockets.client.websocket import WebSocketBroken, WebSocketClient
+from rawdaq.sockets.client.websocket import WebSocketClient
+from rawdaq.sockets.websocket import WebSocketBroken
 
 URL = "ws://localhost:16000/datalink"
 
@@ -72,7 +73,7 @@ def test_a_farewell_ends_it() -> None:
     assert isinstance(event, Frame)
     assert event.opcode is Opcode.CLOSE
     pair.client.receive_data(b"".join(pair.server.data_to_send()))
-    pair.client.receive_eof()
+    pair.client._protocol.receive_eof()
     pair.client.check()
 
 
@@ -92,7 +93,7 @@ def test_a_server_that_does_not_agree_is_an_error(answer: bytes, reason: str) ->
     client = WebSocketClient(URL, [], 1000)
     with pytest.raises(WebSocketBroken, match=f"WebSocket: .*{reason}"):  # noqa: PT012 - cut, or whole
         client.receive_data(answer)
-        client.receive_eof()
+        client._protocol.receive_eof()
         client.check()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rawdaq.store.format import sidecar
 from rawdaq.store.format.sidecar import Entries, IndexDamaged
 from rawdaq.store.segments import index
-from rawdaq.store.segments.index import InMemory, SidecarIndex
+from rawdaq.store.segments.index import SidecarIndex
 from rawdaq.store.values import Declared, Extent
 
 FIRST = 1000
@@ -28,7 +28,7 @@ def index_of(rows: list[Row]) -> tuple[SidecarIndex, list[tuple[int, str, int, i
         position += step
     columns = [np.array([each[i] for each in known], np.int64) for i in (0, 2, 3, 4)]
     entries = Entries(columns[0], np.array(numbers, np.uint32), *columns[1:])
-    return SidecarIndex(InMemory(sidecar.build(FIRST, position, 9999, DECLARED, entries))), known
+    return SidecarIndex(sidecar.build(FIRST, position, 9999, DECLARED, entries)), known
 
 
 @given(ROWS, TIMES)
@@ -86,10 +86,10 @@ def test_no_answer_comes_from_a_damaged_index(bit: int) -> None:
         damaged = bytearray(data)
         damaged[byte] ^= 1 << bit
         with pytest.raises(IndexDamaged):
-            ask_all(SidecarIndex(InMemory(bytes(damaged))))
+            ask_all(SidecarIndex(bytes(damaged)))
     for size in range(len(data)):
         with pytest.raises(IndexDamaged):
-            ask_all(SidecarIndex(InMemory(data[:size])))
+            ask_all(SidecarIndex(data[:size]))
 
 
 def ask_all(found: SidecarIndex) -> None:
@@ -105,4 +105,4 @@ def test_an_index_of_another_version_is_made_again(monkeypatch: pytest.MonkeyPat
     assert data is not None
     monkeypatch.undo()
     with pytest.raises(IndexDamaged, match="version 2"):
-        SidecarIndex(InMemory(data))
+        SidecarIndex(data)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rawdaq.streams.trigger.sta_lta import BandPass, Floats, StaLta
+from rawdaq.streams.decimator import Floats
+from rawdaq.streams.trigger.sta_lta import BandPass, StaLta
 
 
 def signal(samples: int, seed: int = 1) -> Floats:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from rawdaq.protocols.datalink import ConnectionInfo, Info, InfoType, ServerInfo, ServerThread, Status, StreamInfo
 from rawdaq.protocols.datalink.expressions import Expression
+from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.datalink.view import DataLinkView
 from rawdaq.ring.server.seedlink.info import lag_s
-from rawdaq.ring.server.session import Peer, Serving
+from rawdaq.ring.server.session import Serving
 from rawdaq.ring.streams import StreamState
 from rawdaq.times import NS_PER_S
 
@@ -94,7 +95,7 @@ def _rate(count: int, since_ns: int, now_ns: int) -> float:
 def _streams(
     states: Mapping[str, StreamState], view: DataLinkView, own: Expression | None, now_ns: int
 ) -> list[StreamInfo]:
-    wants = view.wants if own is None else own.selects
+    wants = view.may_send if own is None else own.selects
     return [
         StreamInfo(
             name=name,
@@ -118,7 +119,7 @@ def _connections(serving: Serving, own: Expression | None) -> list[ConnectionInf
     ]
 
 
-def _connection(peer: Peer, serving: Serving) -> ConnectionInfo:
+def _connection(peer: ServerConnection, serving: Serving) -> ConnectionInfo:
     session, now_ns = peer.session, serving.clock()
     follower = session.follower if session is not None else None
     sent = session.sent_packets if session is not None else 0

@@ -39,10 +39,11 @@ from rawdaq.protocols.datalink import (
 from rawdaq.protocols.datalink.expressions import Expression
 from rawdaq.ring.packets import NewPacket, RingPacket
 from rawdaq.ring.sending import Follower
+from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.datalink.info import capabilities, server_info, software
 from rawdaq.ring.server.datalink.view import DataLinkViews
 from rawdaq.ring.server.recognition import Spoken
-from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, printable
+from rawdaq.ring.server.session import MAX_REFUSED, Serving, Session, printable
 from rawdaq.ring.writing import WriteError
 from rawdaq.times import NS_PER_S
 
@@ -72,7 +73,7 @@ class DataLinkSession(Session):
     piece_bytes = 64 << 10  # writers bring much, and the answers are short
 
     def __init__(
-        self, peer: Peer, serving: Serving, views: DataLinkViews, ports: Callable[[], list[ServerThread]]
+        self, peer: ServerConnection, serving: Serving, views: DataLinkViews, ports: Callable[[], list[ServerThread]]
     ) -> None:
         super().__init__(peer, serving)
         self._codec = DataLinkServer(serving.rules.packet_bytes)
@@ -282,12 +283,12 @@ class DataLinkSession(Session):
     async def _first_after(self, time_ns: int) -> RingPacket | None:
         """Return the first packet of the selected streams whose data end after *time_ns*."""
         reader = self.serving.ring.reader
-        names = [name for name in reader.streams.names if self.view.wants(name)]
+        names = [name for name in reader.streams.names if self.view.may_send(name)]
         position = await reader.find(names, time_ns + 1)
         while position is not None and position < reader.end:
             _, packets, position = await reader.from_(position)
             for packet in packets:
-                if packet.end_ns > time_ns and self.view.wants(packet.name):
+                if packet.end_ns > time_ns and self.view.may_send(packet.name):
                     return packet
         return None
 
@@ -318,7 +319,7 @@ class DataLinkSession(Session):
         self.view = self._views.get(match, reject, self.peer.is_websocket)
         if failure:
             return Refused(failure)
-        count = sum(map(self.view.wants, self.serving.ring.reader.streams.names))
+        count = sum(map(self.view.may_send, self.serving.ring.reader.streams.names))
         return Ok(count, f"{count} streams selected after {name}")
 
     def _stream(self) -> None:

@@ -22,7 +22,7 @@ class DataLinkView(View):
         self._is_websocket = is_websocket
         self._answers: dict[str, bool] = {}
 
-    def wants(self, name: str) -> bool:
+    def may_send(self, name: str) -> bool:
         """Whether packets of the stream *name* are sent."""
         try:
             return self._answers[name]
@@ -33,13 +33,9 @@ class DataLinkView(View):
             answer = self._answers[name] = is_matched and not (self.reject is not None and self.reject.selects(name))
             return answer
 
-    def may_send(self, name: str) -> bool:
-        """Whether packets of the stream *name* are sent."""
-        return self.wants(name)
-
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""
-        if not self.wants(packet.name):
+        if not self.may_send(packet.name):
             return b""
         return message_frame(packet.datalink()) if self._is_websocket else packet.datalink()
 

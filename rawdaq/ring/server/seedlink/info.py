@@ -7,7 +7,8 @@ from rawdaq.miniseed.header import read_header
 from rawdaq.protocols.seedlink import ConnectionDescription, InfoItem, StationDescription, StreamDescription
 from rawdaq.ring.names import SeedName, seed_name
 from rawdaq.ring.reading import RingReader
-from rawdaq.ring.server.session import Peer, Serving
+from rawdaq.ring.server.connection import ServerConnection
+from rawdaq.ring.server.session import Serving
 from rawdaq.ring.streams import StreamState
 from rawdaq.times import NS_PER_S
 
@@ -80,7 +81,7 @@ def connections(serving: Serving) -> list[ConnectionDescription]:
     return [_connection(peer, serving) for peer in sorted(serving.peers, key=lambda peer: peer.connected_ns)]
 
 
-def _connection(peer: Peer, serving: Serving) -> ConnectionDescription:
+def _connection(peer: ServerConnection, serving: Serving) -> ConnectionDescription:
     session = peer.session
     follower = session.follower if session is not None else None
     return ConnectionDescription(

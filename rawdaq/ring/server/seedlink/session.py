@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
+from rawdaq.errors import RemoteProtocolError
 from rawdaq.miniseed.text import text_records
 from rawdaq.protocols.seedlink import (
     AgentNamed,
@@ -22,12 +23,13 @@ from rawdaq.protocols.seedlink import (
     StationRequest,
     TransferRequested,
 )
+from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
 from rawdaq.ring.server.seedlink.starts import Starts
 from rawdaq.ring.server.seedlink.unconverted import Unconverted
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
-from rawdaq.ring.server.session import MAX_REFUSED, Peer, Serving, Session, TooManyRefused, printable
+from rawdaq.ring.server.session import MAX_REFUSED, Serving, Session, printable
 
 _MAX_PATTERNS = 500  # of stations, of one client: each is compared with each station
 _BUSY = "it waits for an answer"
@@ -70,7 +72,7 @@ class SeedLinkSession(Session):
 
     spoken = Spoken.SEEDLINK
 
-    def __init__(self, peer: Peer, serving: Serving, views: SeedLinkViews) -> None:
+    def __init__(self, peer: ServerConnection, serving: Serving, views: SeedLinkViews) -> None:
         super().__init__(peer, serving)
         self._codec = SeedLinkServer(serving.identity, lambda text, channel: text_records(text, channel))
         self._views = views
@@ -115,7 +117,7 @@ class SeedLinkSession(Session):
         """Do what *event* says.
 
         Raises:
-            TooManyRefused: the client says nothing that can be understood.
+            RemoteProtocolError: the client says nothing that can be understood.
         """
         self._refused = self._refused + 1 if isinstance(event, CommandRefused) else 0
         match event:
@@ -132,7 +134,7 @@ class SeedLinkSession(Session):
                 self._flush()
                 self.peer.end()
             case _ if self._refused > MAX_REFUSED:
-                raise TooManyRefused(MAX_REFUSED)
+                raise RemoteProtocolError(f"more than {MAX_REFUSED} commands in a row that are none")
             case _:
                 pass
 
