@@ -215,18 +215,13 @@ def _write(file: Path, text: str) -> None:
 
 def _matching(name: str, installed: "dict[str, Path]") -> list[str]:
     """Return the one unit that *name* names: a key, STATION/NAME, or the beginning of a component's name."""
+    from rawdaq.control.names import words_of
     from rawdaq.errors import ComponentError
 
     keys = {unit: unit.removeprefix("rawdaq@").removesuffix(".service") for unit in installed}
-    exact = [unit for unit, key in keys.items() if name in _names_of(key)]
+    exact = [unit for unit, key in keys.items() if name in words_of(key)]
     found = exact or [unit for unit, key in keys.items() if key.split(".", 2)[2].startswith(name)]
     if len(found) != 1:
         known = ", ".join(keys.values()) or "none"
         raise ComponentError(f"{name!r} names {'several units' if found else 'no unit'}; installed are: {known}")
     return found
-
-
-def _names_of(key: str) -> tuple[str, str, str, str]:
-    """Return the ways to name the component NET.STA.NAME, as all commands take them."""
-    network, station, name = key.split(".", 2)
-    return key, name, f"{station}/{name}", f"{network}.{station}/{name}"

@@ -5,7 +5,7 @@ import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from rawdaq.control.machine.feed import MAX_PUBLISHERS, Feed
 from rawdaq.control.machine.sources import Source
@@ -239,10 +239,11 @@ class Hub:
         new = [address for address in wanted if not any(address in feed.wanted for feed in self._feeds)]
         for feed in self._feeds:
             mine = {address: wanted[address] for address in feed.wanted if address in wanted}
-            taken, new = _split(new, MAX_PUBLISHERS - len(mine))
+            room = MAX_PUBLISHERS - len(mine)
+            taken, new = new[:room], new[room:]
             feed.set_wanted(mine | {address: wanted[address] for address in taken})
         while new:
-            taken, new = _split(new, MAX_PUBLISHERS)
+            taken, new = new[:MAX_PUBLISHERS], new[MAX_PUBLISHERS:]
             feed = Feed(self.take, self._log)
             feed.set_wanted({address: wanted[address] for address in taken})
             self._feeds.append(feed)
@@ -256,8 +257,3 @@ class Hub:
             await asyncio.wait([self._looking])
         for feed in self._feeds:
             await feed.aclose()
-
-
-def _split(items: Iterable[str], count: int) -> tuple[list[str], list[str]]:
-    every = list(items)
-    return every[:count], every[count:]
