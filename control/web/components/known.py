@@ -210,7 +210,7 @@ def _expected(target: Target) -> list[StreamId]:
     if target.settings is None:
         return []
     try:
-        hooks = receiver_hooks(registry.receiver_class(target.settings.receiver.class_name))
+        hooks = receiver_hooks(registry.installed_class("receiver", target.settings.receiver.class_name))
     except ComponentError:  # a class that cannot be imported: its component says so when it is started
         return []
     sources = hooks.streams(target.settings.station, target.settings.receiver.options)
