@@ -188,15 +188,6 @@ class ReadoutFile(OpenFile):
         except OSError:
             return False
 
-    def sync(self) -> None:
-        """Return when all readouts are safe from a power cut.
-
-        Raises:
-            OSError: the disk refuses that.
-        """
-        if self._fd >= 0:
-            os.fsync(self._fd)
-
     def finish(self) -> None:
         """Close the file, without the holes that growing has left in it; all of it is on the disk then.
 
