@@ -89,8 +89,7 @@ def send(name: str, command: str, args: Sequence[str], timeout_s: float, as_json
             raise CommandError(f"{target.title} is not running; start it: {PROGRAM} start {target.title}")
         result = client.send(target.title, runtime.command_address(target.key), command, args, timeout_s)
     if isinstance(result, bytes):
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
+        click.echo(result, nl=False)
     elif as_json:
         click.echo(json.dumps(result))
     elif isinstance(result, str):

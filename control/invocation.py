@@ -29,17 +29,16 @@ def _remember(context: click.Context, _: click.Parameter, value: Path | None) ->
         context.find_root().meta[__name__] = value
 
 
-def config_option(command: F) -> F:
-    """Give *command* ``-c``; it may stand before or after the subcommand."""
-    return click.option(
-        "-c",
-        "--config",
-        type=click.Path(path_type=Path),
-        callback=_remember,
-        expose_value=False,
-        help="A station file, or a folder of them; all then means its components. $RAWDAQ_CONFIG does the same. "
-        "Default: the user's configuration folder, or a demo; all then means whatever else runs, too.",
-    )(command)
+#: May stand before or after the subcommand.
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    callback=_remember,
+    expose_value=False,
+    help="A station file, or a folder of them; all then means its components. $RAWDAQ_CONFIG does the same. "
+    "Default: the user's configuration folder, or a demo; all then means whatever else runs, too.",
+)
 
 
 def version_option(program: str) -> Callable[[F], F]:

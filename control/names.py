@@ -82,10 +82,15 @@ class Target:
         run = self.running or self.ended
         return run.config if run else None
 
-    @property
-    def words(self) -> set[str]:
-        """All its names."""
-        return {self.name, f"{self.station.split('.')[1]}/{self.name}", f"{self.station}/{self.name}", self.key}
+
+def words_of(key: str) -> set[str]:
+    """Return all names of the component *key*.
+
+    >>> sorted(words_of("XX.DEMO.Raw"))
+    ['DEMO/Raw', 'Raw', 'XX.DEMO.Raw', 'XX.DEMO/Raw']
+    """
+    network, station, name = key.split(".", 2)
+    return {name, f"{station}/{name}", f"{network}.{station}/{name}", key}
 
 
 def targets(files: Sequence[StationFile], runtime: RuntimeFiles) -> list[Target]:
@@ -110,8 +115,8 @@ def resolve(word: str, known: Sequence[Target]) -> Target:
     Raises:
         NoSuchComponent: the word names none, or several.
     """
-    exact = [target for target in known if word in target.words]
-    found = exact or [target for target in known if any(each.startswith(word) for each in target.words)]
+    exact = [target for target in known if word in words_of(target.key)]
+    found = exact or [target for target in known if any(each.startswith(word) for each in words_of(target.key))]
     alive = [target for target in found if target.state == "running"]
     for candidates in (found, alive):
         if len(candidates) == 1:

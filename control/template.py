@@ -74,7 +74,13 @@ def write_new(file: Path, content: str) -> Path:
         ComponentError: the file is there already, or cannot be written.
     """
     try:
-        _write_new(file, content)
+        with file.open("x", encoding="utf-8") as opened:
+            try:
+                opened.write(content)
+                opened.flush()
+            except OSError:
+                file.unlink()
+                raise
     except FileExistsError as error:
         raise ComponentError(_there(file)) from error
     except OSError as error:
@@ -86,13 +92,3 @@ def write_new(file: Path, content: str) -> Path:
 
 def _there(file: Path) -> str:
     return f"{file} is there already; edit it, or move it away first"
-
-
-def _write_new(file: Path, content: str) -> None:
-    with file.open("x", encoding="utf-8") as opened:
-        try:
-            opened.write(content)
-            opened.flush()
-        except OSError:
-            file.unlink()
-            raise

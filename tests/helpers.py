@@ -12,6 +12,8 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 30.0  # generous: a loaded machine may be slow, a broken program never gets there
 
+#: A folder in memory where the system has one, for many files that are soon removed, which takes a disk milliseconds.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _POLL_S = 0.01
 MODULES = {
     "control-rawdaq": "rawdaq.control.cli",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from rawdaq.control.health.parts import count, entries, number
+from rawdaq.control.health.parts import count, cursors, entries, number, part
 from rawdaq.control.health.problem import Row
 
 _NOT_ANSWERING = ("dead", "failed", "hung")
@@ -40,33 +40,22 @@ class Condition(NamedTuple):
     values: Callable[[Row], Iterator[Value]]
 
 
-def _of_streams(value: Callable[[Row], float | None]) -> Callable[[Row], Iterator[Value]]:
+def _of(subjects: str, value: Callable[[Row], float | None]) -> Callable[[Row], Iterator[Value]]:
+    """Return what yields the *value* of each of the *subjects* that has one."""
+
     def values(row: Row) -> Iterator[Value]:
-        for name, shown in entries(row.get("streams")).items():
+        for name, shown in entries(row.get(subjects)).items():
             if (found := value(shown)) is not None:
                 yield Value(name, found)
 
     return values
 
 
-def _of_publishers(value: Callable[[Row, Row], float | None]) -> Callable[[Row], Iterator[Value]]:
-    def values(row: Row) -> Iterator[Value]:
-        journal = row.get("journal")
-        cursors = entries(journal.get("cursors")) if isinstance(journal, dict) else {}
-        for name, shown in entries(row.get("publishers")).items():
-            if (found := value(shown, cursors.get(name, {}))) is not None:
-                yield Value(name, found)
-
-    return values
-
-
-def _of_disks(value: Callable[[Row], float | None]) -> Callable[[Row], Iterator[Value]]:
-    def values(row: Row) -> Iterator[Value]:
-        for name, shown in entries(row.get("disks")).items():
-            if (found := value(shown)) is not None:
-                yield Value(name, found)
-
-    return values
+def _behind(row: Row) -> Iterator[Value]:
+    """Yield how old the oldest is that waits for a publisher, in its queue or in the journal."""
+    held = cursors(row)
+    for name, shown in entries(row.get("publishers")).items():
+        yield Value(name, max(count(shown, "waiting_s"), count(held.get(name, {}), "behind_s")))
 
 
 def _no_data(row: Row) -> Iterator[Value]:
@@ -83,6 +72,19 @@ def _latency(shown: Row) -> float | None:
     return number(shown.get("latency_s")) if count(shown, "packets") else None
 
 
+def _number(subjects: str, key: str) -> tuple[str, Callable[[Row], Iterator[Value]]]:
+    """Return *subjects*, and what yields the number *key* of each of them."""
+    return subjects, _of(subjects, lambda shown: number(shown.get(key)))
+
+
+def _paused_s(shown: Row) -> float:
+    return count(shown, "paused_s")
+
+
+def _is_dropping(shown: Row) -> float:
+    return float(bool(shown.get("dropping")))
+
+
 def _free_percent(shown: Row) -> float | None:
     free, size = number(shown.get("free_bytes")), count(shown, "size_bytes")
     return None if free is None or not size else 100 * free / size
@@ -97,41 +99,20 @@ def _left_hours(shown: Row) -> float | None:
 
 
 def _problem_number(row: Row) -> Iterator[Value]:
-    health = row.get("health")
-    if isinstance(health, dict) and (found := number(health.get("number"))) is not None:
+    if (found := number(part(row, "health").get("number"))) is not None:
         yield Value("", found)
 
 
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "no_data": Condition("no data for", "s", True, "streams", _no_data),
-    "latency_s": Condition("latency", "s", True, "streams", _of_streams(_latency)),
-    "gaps_last_hour": Condition(
-        "gaps in the last hour:", "", True, "streams", _of_streams(lambda shown: number(shown.get("gaps_last_hour")))
-    ),
-    "overlaps_last_hour": Condition(
-        "overlaps in the last hour:",
-        "",
-        True,
-        "streams",
-        _of_streams(lambda shown: number(shown.get("overlaps_last_hour"))),
-    ),
-    "clock_quality": Condition(
-        "clock quality", "%", False, "streams", _of_streams(lambda shown: number(shown.get("timing_quality")))
-    ),
-    "publisher_behind_s": Condition(
-        "behind by",
-        "s",
-        True,
-        "publishers",
-        _of_publishers(lambda shown, cursor: max(count(shown, "waiting_s"), count(cursor, "behind_s"))),
-    ),
-    "publisher_paused_s": Condition(
-        "cannot deliver for", "s", True, "publishers", _of_publishers(lambda shown, cursor: count(shown, "paused_s"))
-    ),
-    "publisher_dropping": Condition(
-        "drops data:", "", True, "publishers", _of_publishers(lambda shown, cursor: float(bool(shown.get("dropping"))))
-    ),
-    "disk_free_percent": Condition("free on its disk:", "%", False, "disks", _of_disks(_free_percent)),
-    "disk_left_h": Condition("its disk is full in", "h", False, "disks", _of_disks(_left_hours)),
+    "latency_s": Condition("latency", "s", True, "streams", _of("streams", _latency)),
+    "gaps_last_hour": Condition("gaps in the last hour:", "", True, *_number("streams", "gaps_last_hour")),
+    "overlaps_last_hour": Condition("overlaps in the last hour:", "", True, *_number("streams", "overlaps_last_hour")),
+    "clock_quality": Condition("clock quality", "%", False, *_number("streams", "timing_quality")),
+    "publisher_behind_s": Condition("behind by", "s", True, "publishers", _behind),
+    "publisher_paused_s": Condition("cannot deliver for", "s", True, "publishers", _of("publishers", _paused_s)),
+    "publisher_dropping": Condition("drops data:", "", True, "publishers", _of("publishers", _is_dropping)),
+    "disk_free_percent": Condition("free on its disk:", "%", False, "disks", _of("disks", _free_percent)),
+    "disk_left_h": Condition("its disk is full in", "h", False, "disks", _of("disks", _left_hours)),
     "problem_number": Condition("problem number", "", True, "components", _problem_number),
 }

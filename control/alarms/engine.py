@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from rawdaq.control.alarms.conditions import CONDITIONS, Condition, Value
 from rawdaq.control.alarms.settings import RuleSettings
+from rawdaq.control.health.parts import part
 from rawdaq.control.health.problem import Row
 from rawdaq.times import NS_PER_S, duration_text
 
@@ -176,11 +177,6 @@ class Engine:
                 track = _Track(now_s, None, now_s, each.since_ns, None, True, now_s - ago_s, each.told_ns)
                 self._tracks[each.rule, each.component, each.subject] = track
 
-    @property
-    def raised(self) -> int:
-        """How many alarms are raised."""
-        return sum(track.is_raised for track in self._tracks.values())
-
     def _look(
         self, key: tuple[str, str, str], rule: _Rule, value: float, row: Row, now_s: float, now_ns: int
     ) -> Iterable[Alarm]:
@@ -243,8 +239,7 @@ def _change(track: _Track, rule: RuleSettings, now_s: float) -> Change | None:
 
 
 def _alarm(change: Change, key: tuple[str, str, str], rule: _Rule, value: float, since_ns: int, row: Row) -> Alarm:
-    health = row.get("health")
-    reason = health.get("reason") if isinstance(health, dict) else None
+    reason = part(row, "health").get("reason")
     subject = f"{key[2]} of {row.get('title', key[1])}" if key[2] else str(row.get("title", key[1]))
     word = "above" if rule.condition.is_bad_above else "below"
     text = f"{subject}: {rule.condition.text} {_text(value, rule.condition)} ({word} {rule.limit:g} is bad)"
@@ -258,12 +253,3 @@ def _text(value: float, condition: Condition) -> str:
     if condition.unit == "s" and value >= 60:
         return duration_text(value)
     return f"{value:.4g} {condition.unit}".rstrip()
-
-
-def since_text(since_ns: int, now_ns: int) -> str:
-    """Return for how long something is bad.
-
-    >>> since_text(0, 90 * 10**9)
-    '1 min 30 s'
-    """
-    return duration_text(max(0, now_ns - since_ns) / NS_PER_S)

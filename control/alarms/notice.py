@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
-from rawdaq.control.alarms.engine import Alarm, Change, since_text
+from rawdaq.control.alarms.engine import Alarm, Change
 from rawdaq.control.alarms.settings import EmailTarget
 from rawdaq.protocols.command import JsonValue
-from rawdaq.times import to_datetime, to_iso
+from rawdaq.times import NS_PER_S, duration_text, to_datetime, to_iso
 
 _SUBJECT_LETTERS = 150
 _MAX_SHOWN = 200  # alarms in one notice; the rest is counted
@@ -52,7 +52,7 @@ class Notice:
         return ([self.note] if self.note else []) + shown
 
     def _line(self, alarm: Alarm) -> str:
-        lasts = since_text(alarm.since_ns, self.time_ns)
+        lasts = duration_text(max(0, self.time_ns - alarm.since_ns) / NS_PER_S)
         reason = f"; {alarm.reason}" if alarm.reason else ""
         return f"{alarm.change} ({alarm.rule}, since {to_iso(alarm.since_ns, 0)}, {lasts}): {alarm.text}{reason}"
 

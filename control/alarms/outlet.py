@@ -62,9 +62,6 @@ class Outlet:
         if alarms:
             self._news.set()
 
-    def _is_too_old(self, at_s: float) -> bool:
-        return time.monotonic() - at_s >= self._target.give_up_after_s
-
     @property
     def untold(self) -> list[Alarm]:
         """What waits to be sent, the oldest first."""
@@ -91,14 +88,14 @@ class Outlet:
 
     async def run(self) -> None:
         """Send what comes, until cancelled."""
+        most_s = self._target.give_up_after_s
         while True:
             await self._news.wait()
             self._news.clear()
             while self._waiting or self._notes:
                 if not await self._attempt():
-                    pause_s = self._backoff.next_s()
-                    await asyncio.sleep(pause_s)
-                    self._give_up(self._is_too_old, f"it has failed for {self._target.give_up_after_s:g} s")
+                    await asyncio.sleep(self._backoff.next_s())
+                    self._give_up(lambda at_s: time.monotonic() - at_s >= most_s, f"it has failed for {most_s:g} s")
 
     async def _attempt(self) -> bool:
         """Send all that waits by now, as one message; return whether that was possible."""

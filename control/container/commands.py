@@ -1,7 +1,6 @@
 """``control-rawdaq container info|check|recover|cat|export``."""
 
 import json
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -99,8 +98,6 @@ def cat(file: Path, start: int, count: int | None, from_: str | None, to: str | 
         with _opened(file) as reader:
             for line in islice(_lines(reader, start, times, is_following=is_following), count):
                 click.echo(line.encode("utf-8", "backslashreplace"))
-                if is_following:
-                    sys.stdout.flush()
     except BrokenPipeError:
         invocation.drop_output()
     except KeyboardInterrupt:

@@ -1,18 +1,14 @@
 """Shows once, as a table or as JSON objects, what the dashboard shows."""
 
 import asyncio
-import sys
 from dataclasses import asdict
-
-from rich.console import Console
 
 from rawdaq.control.dash.rows import table
 from rawdaq.control.dash.source import Source
 from rawdaq.control.dash.values.board import Board, Component, Order, Stream, sorted_components
+from rawdaq.control.status.tables import console_of_terminal
 from rawdaq.protocols.command import JsonValue
 from rawdaq.times import to_iso
-
-_PIPE_WIDTH = 1000  # lines must not be cut in a pipe
 
 
 def look(source: Source) -> Board:
@@ -29,7 +25,7 @@ def look(source: Source) -> Board:
 
 def print_table(board: Board) -> None:
     """Print a line, or two, for each component, the worst first."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = console_of_terminal()
     for line in table(board, sorted_components(board.components, Order.WORST), console.width):
         line.rstrip()
         line.end = "\n"

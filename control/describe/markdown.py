@@ -2,18 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rawdaq.control.describe.words import (
-    HEADINGS,
-    QUEUE,
-    Kind,
-    Option,
-    Subject,
-    is_ours,
-    lines,
-    names,
-    sentence,
-    subject,
-)
+from rawdaq.config.describe import Option
+from rawdaq.control.describe.words import HEADINGS, QUEUE, Kind, Subject, is_ours, lines, names, sentence, subject
 
 _MADE = "<!-- Made from the docstrings by `make reference`: change those. -->"
 _FILES: Mapping[Kind, str] = {"receiver": "receivers.md", "publisher": "publishers.md", "block": "blocks.md"}

@@ -53,7 +53,8 @@ class _Generator(GenerateJsonSchema):
 
 def station_schema() -> tuple[Schema, list[str]]:
     """Return the schema of a station file with all installed classes, and why some of them have no options in it."""
-    receivers, publishers, unusable = _classes()
+    unusable: list[str] = []
+    receivers, publishers = dict(_usable("receiver", unusable)), dict(_usable("publisher", unusable))
     blocks = describe.BLOCKS
     models = [*blocks.values(), *(model for _, model in (*receivers.values(), *publishers.values()))]
     refs, made = models_json_schema(
@@ -85,13 +86,8 @@ def station_schema() -> tuple[Schema, list[str]]:
 _Classes = dict[str, tuple[Description, type[BaseModel]]]
 
 
-def _classes() -> tuple[_Classes, _Classes, list[str]]:
-    """Return receivers and publishers with their options, and why others cannot be used."""
-    unusable: list[str] = []
-    return dict(_usable("receiver", unusable)), dict(_usable("publisher", unusable)), unusable
-
-
 def _usable(kind: registry.Kind, unusable: list[str]) -> Iterator[tuple[str, tuple[Description, type[BaseModel]]]]:
+    """Yield the classes of a *kind* with their options; why others cannot be used is added to *unusable*."""
     for name in registry.installed_names(kind):
         try:
             cls = registry.installed_class(kind, name)

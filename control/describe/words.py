@@ -8,8 +8,6 @@ from rawdaq.config import describe, registry
 from rawdaq.config.describe import Description, Option
 from rawdaq.errors import ComponentError, InvalidValue
 
-__all__ = ["HEADINGS", "QUEUE", "Kind", "Option", "Subject", "find", "is_ours", "lines", "names", "sentence", "subject"]
-
 Kind = Literal["receiver", "publisher", "block"]
 
 HEADINGS: Final[Mapping[Kind, str]] = {

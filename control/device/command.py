@@ -1,7 +1,5 @@
 """``rawdaq-device``: a test device that speaks RAW and plays a real seismogram, a file or a sine."""
 
-import sys
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -19,7 +17,6 @@ from rawdaq.times import NS_PER_S
 
 # ObsPy and the streamer are imported where they are used, so that --help does not wait for them.
 if TYPE_CHECKING:
-    from rawdaq.control.device.player import Player
     from rawdaq.control.device.signals import Programme
     from rawdaq.streamer import Streamer
 
@@ -144,6 +141,7 @@ def main(
         raise click.UsageError("--sine has no --file, no end (--once; use --seconds) and no --time original")
     if target is not None:
         _check_udp(speed, wait_client)
+    from rawdaq.control.device.player import Player
     from rawdaq.process.signals import stop_event
 
     if wait_client is None:
@@ -154,7 +152,7 @@ def main(
             return _push(programme, target, speed, packet_s, seconds, epoch)
         with stop_event() as stop, _streamer(programme, host, port) as streamer:
             _announce(programme, "serving {}, on {}:{}".format(programme.title, *streamer.address))
-            player = _player(streamer, speed, stop)
+            player = Player(streamer, None if speed == inf else speed, stop)
             if wait_client:
                 player.wait_for_client()
             player.play(programme.blocks(packet_s, seconds), *_start_time(programme, epoch))
@@ -206,7 +204,7 @@ def _replay(capture: Path, host: str, port: int, target: str | None, speed: floa
     configure("INFO")
     with _usage_errors(), stop_event() as stop:
         udp = None if target is None else parse_address(target)
-        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, _print_now))
+        click.echo(replay(capture, (host, port), udp, None if speed == inf else speed, stop, click.echo))
 
 
 def _programme(
@@ -220,20 +218,10 @@ def _programme(
 
 def _streamer(programme: "Programme", host: str, port: int) -> "Streamer":
     from rawdaq.process.log import configure
-    from rawdaq.streamer import Channel, Streamer
+    from rawdaq.streamer import Streamer
 
     configure("INFO")  # clients that connect and leave, on stderr
-    channels = [
-        Channel(track.channel.id, track.rate_hz, track.channel.endianness, track.channel.sample_type)
-        for track in programme.tracks
-    ]
-    return Streamer(channels, host, port)
-
-
-def _player(streamer: "Streamer", speed: float, stop: threading.Event) -> "Player":
-    from rawdaq.control.device.player import Player
-
-    return Player(streamer, None if speed == inf else speed, stop)
+    return Streamer(programme.channels(), host, port)
 
 
 def _announce(programme: "Programme", first_line: str) -> None:
@@ -243,12 +231,6 @@ def _announce(programme: "Programme", first_line: str) -> None:
     for track in programme.tracks:
         channel, rate = track.channel, rate_text(track.rate_hz)
         click.echo(f"  channel {channel.id:<5} {rate} Hz {channel.sample_type} {channel.endianness}  {track.name}")
-    sys.stdout.flush()  # a program at the other end of a pipe may wait for the address
-
-
-def _print_now(text: str) -> None:
-    click.echo(text)
-    sys.stdout.flush()
 
 
 def _start_time(programme: "Programme", epoch: str) -> tuple[int, int]:

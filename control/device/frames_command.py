@@ -1,6 +1,5 @@
 """``rawdaq-device --frames``: a fake detector, with the options of the original's script and ours."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +99,6 @@ def frames(
         images = made_up(shape, dtype) if folder is None else from_folder(folder)
         with stop_event() as stop, Detector(address, mode, connect, stop) as detector:
             click.echo(f"frames from {detector.address}")
-            sys.stdout.flush()  # for a program that waits for the address at the other end of a pipe
             if not no_wait:
                 detector.wait_for_consumer()
             began_s = time.monotonic()

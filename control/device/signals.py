@@ -18,6 +18,7 @@ from rawdaq.errors import InvalidValue
 from rawdaq.packet import Samples, SampleType, rate_text
 from rawdaq.protocols.raw import MAX_SAMPLES, Endianness
 from rawdaq.replay.waveforms import Waveform, read_waveforms
+from rawdaq.streamer import Channel
 from rawdaq.times import NS_PER_S, span_ns
 
 MAX_CHANNEL_ID = 65_535  # RAW 2.0 has 16 bits for it
@@ -104,6 +105,11 @@ class Programme:
     title: str
     tracks: Sequence[Track | Sine]
     begin_ns: int | None
+
+    def channels(self) -> list[Channel]:
+        """Return the channels of its tracks, as a streamer takes them."""
+        own = ((track.channel, track.rate_hz) for track in self.tracks)
+        return [Channel(each.id, rate_hz, each.endianness, each.sample_type) for each, rate_hz in own]
 
     def blocks(self, packet_s: float, seconds: float | None = None) -> Iterator[Block]:
         """Yield the blocks of all channels by the time of their last samples, up to *seconds* of data."""

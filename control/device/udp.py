@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rawdaq.errors import InvalidValue
 from rawdaq.packet import Samples
-from rawdaq.streamer.udp import Channel, UDPStreamer
+from rawdaq.streamer.udp import UDPStreamer
 
 if TYPE_CHECKING:
     from rawdaq.control.device.signals import Programme
@@ -33,11 +33,7 @@ def streamer_of(programme: "Programme", target: str) -> UDPStreamer:
         InvalidValue: *target* is not ``HOST:PORT``.
     """
     host, port = parse_address(target)
-    channels = [
-        Channel(track.channel.id, track.rate_hz, track.channel.endianness, track.channel.sample_type)
-        for track in programme.tracks
-    ]
-    return UDPStreamer(channels, host, port)
+    return UDPStreamer(programme.channels(), host, port)
 
 
 class UdpSink:

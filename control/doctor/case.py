@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawdaq.config.document import Problem
-from rawdaq.config.settings import ComponentSettings, PublisherSettings
+from rawdaq.config.settings import ComponentSettings
 from rawdaq.control.doctor.probe import Probe, probe
 from rawdaq.control.health.problem import Row
 from rawdaq.control.names import Target
@@ -163,17 +163,14 @@ def _taken(settings: ComponentSettings) -> dict[str, str]:
     """Return which of the addresses that a component wants to listen on others have."""
     found: dict[str, str] = {}
     wanted = [("receiver", settings.receiver.class_name, settings.receiver.options)]
-    wanted += [(each.name, each.class_name, each.options) for each in settings.publishers if _listens(each)]
+    listening = [each for each in settings.publishers if each.options.get("mode") != "remote"]
+    wanted += [(each.name, each.class_name, each.options) for each in listening]
     for name, class_name, options in wanted:
         kind, ip, port = _LISTENING.get(class_name), options.get("ip"), options.get("port")
         if kind is not None and isinstance(ip, str) and isinstance(port, int) and port:
             if reason := _cannot_bind(kind, {"*": "0.0.0.0", "localhost": "127.0.0.1"}.get(ip, ip), port):
                 found[name] = reason
     return found
-
-
-def _listens(publisher: PublisherSettings) -> bool:
-    return publisher.options.get("mode") != "remote"
 
 
 def _cannot_bind(kind: socket.SocketKind, ip: str, port: int) -> str | None:

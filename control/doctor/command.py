@@ -55,14 +55,9 @@ def doctor(names: Sequence[str], as_json: bool) -> int:
 
 
 def _show(diagnoses: dict[str, "list[Finding]"], *, as_json: bool) -> None:
+    """Print the findings of each component: as JSON, or aligned, in plain text where it is not a terminal."""
     if as_json:
-        invocation.print_json({title: [each.as_json() for each in found] for title, found in diagnoses.items()})
-    else:
-        _print(diagnoses)
-
-
-def _print(diagnoses: dict[str, "list[Finding]"]) -> None:
-    """Print the findings of each component, aligned; plain text where it is not a terminal."""
+        return invocation.print_json({title: [each.as_json() for each in found] for title, found in diagnoses.items()})
     for index, (title, findings) in enumerate(diagnoses.items()):
         if index:
             click.echo()

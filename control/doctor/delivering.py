@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rawdaq.control.doctor.case import Case
 from rawdaq.control.doctor.finding import Check, Finding, good, wrong
-from rawdaq.control.health.parts import count, entries, items, number
+from rawdaq.control.health.parts import count, entries, items, part, readers
 from rawdaq.control.health.problem import Row
 
 _LOOPBACK = ("127.", "localhost", "[::1]", "tcp://127.", "tcp://localhost", "tcp://[::1]")
@@ -23,8 +23,8 @@ def delivering(case: Case) -> Iterator[Finding]:
         yield from _of_publisher(name, shown, packets)
         yield from _of_peer(name, shown)
         yield from _of_readers(name, shown)
-    receiver = case.row.get("receiver")
-    if isinstance(receiver, dict) and "client_count" in receiver:
+    receiver = part(case.row, "receiver")
+    if "client_count" in receiver:
         yield from _of_readers("the ring", receiver)
 
 
@@ -61,22 +61,19 @@ def _of_peer(name: str, shown: Row) -> Iterator[Finding]:
 
 def _of_readers(name: str, shown: Row) -> Iterator[Finding]:
     subscribers = items(shown.get("subscribers")) or items(shown.get("peers")) or items(shown.get("clients"))
-    number_of = next(
-        (n for key in ("client_count", "consumers", "peers") if (n := number(shown.get(key))) is not None), None
-    )
-    readers = number_of if number_of is not None else len(subscribers) if "subscribers" in shown else None
-    if readers is None:
+    reading = readers(shown)
+    if reading is None:
         return
     for each in subscribers:
         lost = count(each, "dropped") + count(each, "missed")
         if lost:
             remedy = "it reads too slowly, or its link is too slow"
             yield wrong(Check.SUBSCRIBERS, f"{name}: {each.get('address')} has lost {lost:g} packets", remedy)
-    for reason, times in (entries({"t": shown.get("turned_away")}).get("t") or {}).items():
+    for reason, times in part(shown, "turned_away").items():
         yield wrong(
             Check.SUBSCRIBERS, f"{name} has turned away {times} connections: {reason}", "see the log for who it was"
         )
-    address = str(shown.get("address") or next(iter(entries({"a": shown.get("addresses")}).get("a", {}).values()), ""))
-    hint = f"; only this machine can reach {address}" if address.startswith(_LOOPBACK) and not readers else ""
-    what = f"{readers:g} reader{'s' * (readers != 1)}" if readers else "nobody reads it now"
+    address = str(shown.get("address") or next(iter(part(shown, "addresses").values()), ""))
+    hint = f"; only this machine can reach {address}" if address.startswith(_LOOPBACK) and not reading else ""
+    what = f"{reading} reader{'s' * (reading != 1)}" if reading else "nobody reads it now"
     yield good(Check.SUBSCRIBERS, f"{name}: {what}{hint}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from rawdaq.errors import ProtocolError
 from rawdaq.protocols.raw import ChannelDescribed, RawPlugin, RawVersion, VersionAgreed, VersionRefused
+from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.remedies import why_not_connected
 
 _VERSIONS = (RawVersion.V2_0, RawVersion.V1_1, RawVersion.V1_0)
@@ -47,7 +48,7 @@ def probe(host: str, port: int, channels: Sequence[int] | None, timeout_s: float
         timeout_s: how long a connection, and a handshake, may take.
         version: of RAW, or ``auto``: the newest that it speaks.
     """
-    found = Probe(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    found = Probe(host_port(host, port))
     versions = _VERSIONS if version == "auto" else (RawVersion(version),)
     for each in versions:
         found.failure = None

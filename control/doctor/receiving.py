@@ -6,7 +6,7 @@ from typing import Final
 from rawdaq.control.doctor.case import Case
 from rawdaq.control.doctor.finding import Check, Finding, good, unknown, wrong
 from rawdaq.control.doctor.probe import Probe
-from rawdaq.control.health.parts import count, entries, items, number
+from rawdaq.control.health.parts import count, entries, items, number, part
 from rawdaq.control.health.problem import Row
 from rawdaq.control.health.streams import listed
 from rawdaq.times import from_calendar
@@ -28,10 +28,10 @@ _WRITTEN_NS = from_calendar(2024, 1, 0, 0, 0)  # no machine that runs this has a
 
 def receiving(case: Case) -> Iterator[Finding]:
     """Yield what is found beside the problems that the rule of health knows."""
-    receiver = case.row.get("receiver")
+    receiver = part(case.row, "receiver")
     if case.device is not None:
         yield from _of_probe(case.device, _asked(case))
-    elif case.is_answering and isinstance(receiver, dict):
+    elif case.is_answering and receiver:
         yield from _of_endpoints(receiver)
         if is_cut_off(case):
             return  # what the device once said, and streams that are not silent for long enough yet, prove nothing
@@ -42,8 +42,7 @@ def receiving(case: Case) -> Iterator[Finding]:
 
 def is_cut_off(case: Case) -> bool:
     """Whether a receiver that connects to others has no connection now."""
-    receiver = case.row.get("receiver")
-    states = [each.get("connected") for each in items(receiver.get("endpoints"))] if isinstance(receiver, dict) else []
+    states = [each.get("connected") for each in items(part(case.row, "receiver").get("endpoints"))]
     return bool(states) and all(state is False for state in states)
 
 
@@ -112,8 +111,7 @@ def entries_text(counts: object) -> list[str]:
 
 
 def _of_channels(receiver: Row, case: Case) -> Iterator[Finding]:
-    described = receiver.get("channels")
-    asked = _asked(case)
+    described, asked = receiver.get("channels"), _asked(case)
     if not isinstance(described, dict) or not asked or not receiver.get("version"):
         return
     missing = [channel for channel in asked if str(channel) not in described]
@@ -151,8 +149,8 @@ def _of_streams(streams: dict[str, Row], case: Case) -> Iterator[Finding]:
 
 def _should_have(case: Case) -> bool:
     """Whether a component should have streams: not one that relays messages, or whose source only others write to."""
-    receiver = case.row.get("receiver")
-    relays = isinstance(receiver, dict) and (receiver.get("messages") or "ring" in receiver)
+    receiver = part(case.row, "receiver")
+    relays = receiver.get("messages") or "ring" in receiver
     return not relays and case.row.get("class") not in _OF_MESSAGES
 
 

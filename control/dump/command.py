@@ -6,7 +6,6 @@ stdout has only data.
 """
 
 import errno
-import logging
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -218,20 +217,18 @@ def _subscriber(addresses: Sequence[str], streams: Sequence[str], run: "DumpRun"
 
 
 def _open_files(files: Sequence[str], streams: Sequence[str], *written: Path | None) -> "PacketReader":
-    from rawdaq.control.dump.run import ReportHandler
+    from rawdaq.control.dump.run import reporting_logger
     from rawdaq.journal.folder import is_journal
     from rawdaq.subscriber.files import FileSubscriber
     from rawdaq.subscriber.journal import JournalReader
 
-    logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [ReportHandler()]
     if any(is_journal(Path(each)) for each in files):
         if len(files) > 1:
             raise click.UsageError("a journal is read alone; give its folder to one --from")
-        journal = JournalReader(files[0], streams, logger=logger)
+        journal = JournalReader(files[0], streams, logger=reporting_logger())
         journal.open()
         return journal
-    subscriber = FileSubscriber(files, streams, logger=logger)
+    subscriber = FileSubscriber(files, streams, logger=reporting_logger())
     subscriber.open()
     read = {path.resolve() for path in subscriber.paths}
     for path in written:

@@ -2,20 +2,16 @@
 
 import dataclasses
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from rawdaq.control.dump.run import ReportHandler
-from rawdaq.control.dump.servers import Server
+from rawdaq.control.dump.run import reporting_logger
+from rawdaq.control.dump.servers import Server, time_text
 from rawdaq.datalink import DataLink, InfoType, ServerInfo
 from rawdaq.subscriber.datalink import DataLinkReader
-from rawdaq.times import to_iso
 
 
 def _reader(address: str, streams: Sequence[str]) -> DataLinkReader:
-    logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [ReportHandler()]
-    return DataLinkReader(address, streams, logger=logger)
+    return DataLinkReader(address, streams, logger=reporting_logger())
 
 
 def _info(address: str, item: str, as_json: bool) -> list[str]:
@@ -39,10 +35,6 @@ def _text(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _time(time_ns: int | None) -> str:
-    return "-" if time_ns is None else to_iso(time_ns)
-
-
 def _status_rows(info: ServerInfo) -> Iterator[Sequence[str]]:
     yield "server", f"{info.version} {info.server_id}".strip()
     yield "capabilities", info.capabilities
@@ -50,7 +42,7 @@ def _status_rows(info: ServerInfo) -> Iterator[Sequence[str]]:
         value = getattr(info.status, field.name)
         if value is not None:
             is_time = field.name.endswith("_ns")
-            yield field.name.removesuffix("_ns").replace("_", " "), _time(value) if is_time else str(value)
+            yield field.name.removesuffix("_ns").replace("_", " "), time_text(value) if is_time else str(value)
     for thread in info.threads:
         yield "thread", " ".join(str(each) for each in dataclasses.astuple(thread) if each is not None)
 
@@ -61,9 +53,9 @@ def _stream_rows(info: ServerInfo) -> Iterator[Sequence[str]]:
         yield (
             _text(each.name),
             _text(each.earliest_packet_id),
-            _time(each.earliest_packet_data_start_time_ns),
+            time_text(each.earliest_packet_data_start_time_ns),
             _text(each.latest_packet_id),
-            _time(each.latest_packet_data_end_time_ns),
+            time_text(each.latest_packet_data_end_time_ns),
             _text(each.data_latency),
         )
 
@@ -75,7 +67,7 @@ def _connection_rows(info: ServerInfo) -> Iterator[Sequence[str]]:
             _text(each.client_id),
             _text(each.type),
             f"{each.host or each.ip or '-'}:{_text(each.port)}",
-            _time(each.connection_time_ns),
+            time_text(each.connection_time_ns),
             _text(each.tx_packet_count),
             _text(each.rx_packet_count),
             _text(each.packet_id),

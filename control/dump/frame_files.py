@@ -1,7 +1,7 @@
 """Files of frames: one array of all of them as ``.npy``, or data and numbers in HDF5."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,7 @@ from rawdaq.control.dump.frames import Arrival
 from rawdaq.errors import InvalidValue
 
 
-class FrameFile(Protocol):
-    """A file that frames are written to."""
-
-    def write(self, arrival: Arrival) -> None:
-        """Write a frame.
-
-        Raises:
-            InvalidValue: it has another shape or type than the first one, or no array.
-        """
-
-    def close(self) -> None:
-        """Finish the file."""
-
-
-def frame_file(path: Path) -> FrameFile:
+def frame_file(path: Path) -> "FrameFile":
     """Return the file that *path* names by its suffix.
 
     Raises:
@@ -59,13 +45,25 @@ def _array(arrival: Arrival) -> npt.NDArray[Any]:
         ) from error
 
 
-class _ArrayFile:
-    """Keeps what all frames of a file have in common."""
+class FrameFile:
+    """A file that frames are written to; keeps what all of them have in common."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._shape: tuple[int, ...] | None = None
         self._dtype: np.dtype[Any] | None = None
+
+    def write(self, arrival: Arrival) -> None:
+        """Write a frame.
+
+        Raises:
+            InvalidValue: it has another shape or type than the first one, or no array.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Finish the file."""
+        raise NotImplementedError
 
     def _checked(self, arrival: Arrival) -> npt.NDArray[Any]:
         array = _array(arrival)
@@ -79,7 +77,7 @@ class _ArrayFile:
         return array
 
 
-class NpyFile(_ArrayFile):
+class NpyFile(FrameFile):
     """One array with all frames, which ``numpy.load`` reads; it grows as they come."""
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +108,7 @@ class NpyFile(_ArrayFile):
         self._file.close()
 
 
-class Hdf5File(_ArrayFile):
+class Hdf5File(FrameFile):
     """Datasets ``data`` and ``frame``, the numbers, which grow as frames come."""
 
     def __init__(self, path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import click
 
+from rawdaq.control.dump.messages.command import KINDS
 from rawdaq.messages.message import Kind
 from rawdaq.packet import Packet
 from rawdaq.stream_id import StreamId, selects_nothing
@@ -25,14 +26,7 @@ _OUTAGE_MAX_S = 5.0  # an outage that goes on is reported this often
 _NAMED = 5  # streams named in one line
 
 #: The options that show messages.
-OPTIONS = {
-    Kind.LOG: "--logs",
-    Kind.MONITOR: "--monitor",
-    Kind.EVENT: "--events",
-    Kind.READOUT: "--readouts",
-    Kind.TELEMETRY: "--telemetry",
-}
-
+OPTIONS = {Kind(kind): f"--{option}" for option, (kind, _) in KINDS.items()}
 
 Came = TypeVar("Came")
 
@@ -80,12 +74,19 @@ def report(text: str) -> None:
     click.echo(f"rawdaq-dump: {text}", err=True)
 
 
-class ReportHandler(logging.Handler):
+class _ReportHandler(logging.Handler):
     """Reports log lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Report the line."""
         report(record.getMessage())
+
+
+def reporting_logger() -> logging.Logger:
+    """Return the logger of what readers have to say, which is reported."""
+    logger = logging.getLogger("rawdaq.dump")
+    logger.handlers = [_ReportHandler()]
+    return logger
 
 
 class DumpRun:

@@ -1,19 +1,15 @@
 """A SeedLink server in ``rawdaq-dump``: its records as packets, and what it says of itself as tables."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rawdaq.control.dump.run import ReportHandler
-from rawdaq.control.dump.servers import Server
+from rawdaq.control.dump.run import reporting_logger
+from rawdaq.control.dump.servers import Server, time_text
 from rawdaq.protocols.seedlink import InfoDocument, InfoItem, StationDescription, StreamDescription
 from rawdaq.subscriber.seedlink import SeedLinkAddress, SeedLinkReader, ask
-from rawdaq.times import to_iso
 
 
 def _reader(address: str, streams: Sequence[str]) -> SeedLinkReader:
-    logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [ReportHandler()]
-    return SeedLinkReader(SeedLinkAddress.parse(address), streams, logger=logger)
+    return SeedLinkReader(SeedLinkAddress.parse(address), streams, logger=reporting_logger())
 
 
 def _info(address: str, item: str, as_it_came: bool) -> list[str]:
@@ -22,15 +18,11 @@ def _info(address: str, item: str, as_it_came: bool) -> list[str]:
     return [text] if lines is None else list(lines(document))
 
 
-def _time(time_ns: int | None) -> str:
-    return "-" if time_ns is None else to_iso(time_ns)
-
-
 def _id_lines(document: InfoDocument) -> Iterator[str]:
     yield f"{document.software}"
     yield f"{document.organization}"
     if document.started_ns is not None:
-        yield f"started {_time(document.started_ns)}"
+        yield f"started {time_text(document.started_ns)}"
 
 
 def _station_lines(document: InfoDocument) -> Iterator[str]:
@@ -45,24 +37,20 @@ def _stream_name(station: StationDescription, stream: StreamDescription) -> str:
 def _stream_lines(document: InfoDocument) -> Iterator[str]:
     for station in document.stations:
         for stream in station.streams:
-            yield f"{_stream_name(station, stream)}  {_time(stream.begin_ns)} - {_time(stream.end_ns)}"
+            yield f"{_stream_name(station, stream)}  {time_text(stream.begin_ns)} - {time_text(stream.end_ns)}"
 
 
 def _gap_lines(document: InfoDocument) -> Iterator[str]:
     for station in document.stations:
         for stream in station.streams:
             for begin_ns, end_ns in stream.gaps:
-                yield f"{_stream_name(station, stream)}  {_time(begin_ns)} - {_time(end_ns)}"
+                yield f"{_stream_name(station, stream)}  {time_text(begin_ns)} - {time_text(end_ns)}"
 
 
 def _connection_lines(document: InfoDocument) -> Iterator[str]:
     for client in document.connections:
         sent = f"{client.sent_packets} packets" + (f", {client.sent_bytes} bytes" if client.sent_bytes else "")
-        yield f"{client.host}:{client.port}  since {_time(client.connected_ns)}  {client.client or '-'}  {sent}"
-
-
-def _capability_lines(document: InfoDocument) -> Iterator[str]:
-    yield from document.capabilities
+        yield f"{client.host}:{client.port}  since {time_text(client.connected_ns)}  {client.client or '-'}  {sent}"
 
 
 def _format_lines(document: InfoDocument) -> Iterator[str]:
@@ -72,13 +60,13 @@ def _format_lines(document: InfoDocument) -> Iterator[str]:
         yield f"filter {name}  {text}"
 
 
-_LINES: dict[InfoItem, Callable[[InfoDocument], Iterator[str]]] = {
+_LINES: dict[InfoItem, Callable[[InfoDocument], Iterable[str]]] = {
     InfoItem.ID: _id_lines,
     InfoItem.STATIONS: _station_lines,
     InfoItem.STREAMS: _stream_lines,
     InfoItem.GAPS: _gap_lines,
     InfoItem.CONNECTIONS: _connection_lines,
-    InfoItem.CAPABILITIES: _capability_lines,
+    InfoItem.CAPABILITIES: lambda document: document.capabilities,
     InfoItem.FORMATS: _format_lines,
 }
 

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import NamedTuple, cast
 
 from rawdaq.subscriber import PacketReader
+from rawdaq.times import to_iso
 
 #: Homes of the schemes, each with a `Server` called ``SERVER``; loaded when used.
 _HOMES = {
@@ -31,12 +32,12 @@ class Server(NamedTuple):
     items: Sequence[str]
 
 
-def scheme_of(address: str) -> str:
-    """Return the word before ``://``."""
-    return address.partition("://")[0]
-
-
 def server_of(address: str) -> Server | None:
     """Return how the server at *address* is read; None when it is no server but a publisher."""
-    home = _HOMES.get(scheme_of(address))
+    home = _HOMES.get(address.partition("://")[0])
     return None if home is None else cast("Server", import_module(home).SERVER)
+
+
+def time_text(time_ns: int | None) -> str:
+    """Return a time as it is shown, a dash where there is none."""
+    return "-" if time_ns is None else to_iso(time_ns)

@@ -1,20 +1,18 @@
 """The streams as a table: live on a terminal, printed now and then elsewhere, or as JSON."""
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rawdaq.control.dump.run import Arrival, View, seconds
-from rawdaq.control.dump.views import print_line
+from rawdaq.control.dump.views import LiveDisplay, print_line, print_table
 from rawdaq.control.status.columns import fitting
 from rawdaq.packet import rate_text
 from rawdaq.stream_id import StreamId
 from rawdaq.times import is_contiguous
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.table import Table
 
 _REFRESH_S = 0.25
@@ -135,22 +133,16 @@ class LiveTable(_Tables):
 
     def __init__(self) -> None:
         super().__init__(_REFRESH_S)
-        self._live: Live | None = None
+        self._display = LiveDisplay()
 
     def draw(self) -> None:
         """Redraw the table."""
-        from rich.live import Live
-
-        if self._live is None:
-            self._live = Live(auto_refresh=False)
-            self._live.start()
-        self._live.update(self._table(self._live.console.width), refresh=True)
+        self._display.draw(self._table)
 
     def close(self) -> None:
         """Leave the table as it is."""
         super().close()
-        if self._live is not None:  # a terminal that went away may have kept it from starting
-            self._live.stop()
+        self._display.stop()
 
 
 class PlainTable(_Tables):
@@ -161,13 +153,7 @@ class PlainTable(_Tables):
 
     def draw(self) -> None:
         """Print the table."""
-        from rich.console import Console
-
-        console = Console(file=sys.stdout, width=_PLAIN_WIDTH, force_terminal=False, color_system=None)
-        with console.capture() as capture:
-            console.print(self._table(_PLAIN_WIDTH))
-        for line in capture.get().splitlines():
-            print_line(line.rstrip())
+        print_table(self._table(_PLAIN_WIDTH), _PLAIN_WIDTH)
 
 
 class JsonTable(_Tables):

@@ -3,12 +3,17 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from rawdaq.control.dump.run import Arrival, View, seconds
 from rawdaq.packet import Packet, rate_text
 from rawdaq.protocols.message import header
 from rawdaq.times import to_iso
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
 
 
 class TextLines(View):
@@ -67,3 +72,35 @@ def print_line(line: str) -> None:
     """Print *line* so that the next program in a pipe gets it at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def print_table(table: "Table", width: int) -> None:
+    """Print *table* where it cannot be redrawn: without colours, in lines of up to *width*."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        print_line(line.rstrip())
+
+
+class LiveDisplay:
+    """A table that is redrawn in place, on a terminal."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def draw(self, make: Callable[[int], "Table"]) -> None:
+        """Draw what *make* returns for the width of the terminal."""
+        from rich.live import Live
+
+        if self._live is None:
+            self._live = Live(auto_refresh=False)
+            self._live.start()
+        self._live.update(make(self._live.console.width), refresh=True)
+
+    def stop(self) -> None:
+        """Leave the table as it is."""
+        if self._live is not None:  # a terminal that went away may have kept it from starting
+            self._live.stop()

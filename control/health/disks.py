@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdaq.control.health.parts import count, entries, number
+from rawdaq.control.health.parts import count, entries, number, part
 from rawdaq.control.health.problem import Row
 
 _TIMEOUT_S = 2.0
@@ -60,23 +60,21 @@ def with_disks(rows: Sequence[Row]) -> list[Row]:
 def _folders(row: Row) -> list[_Folder]:
     """Return where a component writes; it must be running, for others do not say."""
     parts = entries(row.get("publishers"))
-    receiver = row.get("receiver")
-    if isinstance(receiver, dict):
-        parts |= {"receiver": receiver} | {key: part for key, part in entries(receiver).items() if key == "capture"}
-    if isinstance(journal := row.get("journal"), dict):
-        parts["journal"] = journal
+    receiver = part(row, "receiver")
+    others = {"receiver": receiver, "capture": part(receiver, "capture"), "journal": part(row, "journal")}
+    parts |= {name: each for name, each in others.items() if each}
     uptime_s = count(row, "uptime_s")
     return [
-        _Folder(name, path, _written(part) / uptime_s * 86_400 if uptime_s >= _STEADY_S else 0.0)
-        for name, part in parts.items()
-        if isinstance(path := part.get("path"), str) and path
+        _Folder(name, path, _written(each) / uptime_s * 86_400 if uptime_s >= _STEADY_S else 0.0)
+        for name, each in parts.items()
+        if isinstance(path := each.get("path"), str) and path
     ]
 
 
-def _written(part: Row) -> float:
+def _written(shown: Row) -> float:
     """Return how much a publisher has written into files that nobody removes; those of rings and journals are."""
-    written = number(part.get("written_bytes"))
-    return written if written is not None else count(part, "bytes") if "open_files" in part else 0
+    written = number(shown.get("written_bytes"))
+    return written if written is not None else count(shown, "bytes") if "open_files" in shown else 0
 
 
 def _entry(path: str, disk: Disk | str | None, grows: Mapping[int, int]) -> Row:

@@ -11,6 +11,17 @@ def entries(value: JsonValue) -> dict[str, Row]:
     return {key: entry for key, entry in value.items() if isinstance(entry, dict)} if isinstance(value, dict) else {}
 
 
+def part(row: Row, key: str) -> Row:
+    """Return the dictionary *key* of *row*; an empty one where there is none."""
+    value = row.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def cursors(row: Row) -> dict[str, Row]:
+    """Return how far the journal of a component was read, by publisher; nothing without a journal."""
+    return entries(part(row, "journal").get("cursors"))
+
+
 def items(value: JsonValue) -> list[Row]:
     """Return those items of a list that are dictionaries; nothing of anything else."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
@@ -60,8 +71,3 @@ def time_ns(text: JsonValue) -> int | None:
         return from_iso(text) if isinstance(text, str) else None
     except InvalidValue:
         return None
-
-
-def text_of(value: JsonValue) -> str:
-    """Return *value* as it stands in a sentence."""
-    return str(value)

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from rawdaq.control.health.parts import count, entries, number, past_ns
+from rawdaq.control.health.parts import count, cursors, entries, number, past_ns
 from rawdaq.control.health.problem import Problem, Row, Severity
-from rawdaq.protocols.command import JsonValue
 from rawdaq.times import duration_text
 
 _FULL_SOON_S = 86_400
@@ -13,12 +12,11 @@ _LEAST_FREE = 0.01  # of a disk
 
 def of_publishers(row: Row, now_ns: int) -> list[Problem]:
     """Return what is wrong with the publishers of a component, with what they hold, or a journal for them."""
-    journal = row.get("journal")
-    cursors = entries(journal.get("cursors")) if isinstance(journal, dict) else {}
+    held = cursors(row)
     return [
         problem
         for name, shown in entries(row.get("publishers")).items()
-        for problem in _of_publisher(name, shown, cursors.get(name, {}), now_ns)
+        for problem in _of_publisher(name, shown, held.get(name, {}), now_ns)
     ]
 
 
@@ -49,10 +47,8 @@ def _holding(shown: Row) -> str:
     return f"; holds {shown['waiting']} packets{lasting}, {size_bytes / 1e6:.1f} MB"
 
 
-def of_journal(journal: JsonValue) -> Iterable[Problem]:
-    """Yield what is wrong with a journal and its disk."""
-    if not isinstance(journal, dict):
-        return
+def of_journal(journal: Row) -> Iterable[Problem]:
+    """Yield what is wrong with a journal and its disk; nothing of an empty one."""
     if journal.get("is_taking_nothing"):
         yield Problem(Severity.NOTHING_KEPT, f"the journal {journal.get('path')} takes nothing; see the log")
     if journal.get("is_disk_nearly_full"):

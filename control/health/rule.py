@@ -6,11 +6,10 @@ that are missing, as those of a component of another version, are no problem.
 
 from collections.abc import Iterable
 
-from rawdaq.control.health.parts import entries, items, number, past_ns, text_of, time_ns
+from rawdaq.control.health.parts import entries, items, number, part, past_ns, time_ns
 from rawdaq.control.health.problem import Health, Problem, Row, Severity
 from rawdaq.control.health.publishers import of_disks, of_journal, of_publishers
 from rawdaq.control.health.streams import of_streams
-from rawdaq.protocols.command import JsonValue
 
 _TROUBLES = ("problem", "state_failure", "state_error")  # keys of a receiver that say what is wrong
 _OF_STATES = {"dead": Severity.DEAD, "failed": Severity.DEAD}
@@ -38,10 +37,10 @@ def _problems(row: Row, now_ns: int, *, must_run: bool) -> Iterable[Problem]:
     if state == "stopped":
         return [Problem(Severity.STOPPED, "it does not run")] if must_run else []
     publishers = of_publishers(row, now_ns)
-    found = [*_of_state(state), *_of_receiver(row.get("receiver"), now_ns), *_of_refusals(row), *publishers]
+    found = [*_of_state(state), *_of_receiver(part(row, "receiver"), now_ns), *_of_refusals(row), *publishers]
     if any(problem.needs_a_person for problem in publishers):  # else it is how back-pressure works under load
-        found += _of_holds(row.get("receiver"))
-    found += [*of_journal(row.get("journal")), *of_disks(row)]
+        found += _of_holds(part(row, "receiver"))
+    found += [*of_journal(part(row, "journal")), *of_disks(row)]
     return [*found, *of_streams(entries(row.get("streams")), now_ns)]
 
 
@@ -52,41 +51,37 @@ def _of_state(state: str) -> Iterable[Problem]:
         yield Problem(Severity.STOPPED, f"it is {state}")
 
 
-def _of_receiver(receiver: JsonValue, now_ns: int) -> Iterable[Problem]:
+def _of_receiver(receiver: Row, now_ns: int) -> Iterable[Problem]:
     """Yield what is wrong with the side from which data come."""
-    if not isinstance(receiver, dict):
-        return
     for endpoint in items(receiver.get("endpoints")):
         if endpoint.get("connected") is False:
             reason = endpoint.get("last_failure")
             text = f"{endpoint.get('address')} is not connected" + (f": {reason}" if reason else " yet")
             yield Problem(Severity.NO_DATA, text, past_ns(endpoint.get("disconnected_s"), now_ns))
-    for part in (receiver, *entries(receiver).values()):
-        yield from (Problem(Severity.UNSAFE, str(part[key])) for key in _TROUBLES if part.get(key))
+    for each in (receiver, *entries(receiver).values()):
+        yield from (Problem(Severity.UNSAFE, str(each[key])) for key in _TROUBLES if each.get(key))
     if number(skipped := receiver.get("files_skipped")):
         reasons = receiver.get("skipped")
         first = reasons[0] if isinstance(reasons, list) and reasons else "see the log"
-        text = f"{text_of(skipped)} of {text_of(receiver.get('files'))} files are not played: {first}"
+        text = f"{skipped} of {receiver.get('files')} files are not played: {first}"
         yield Problem(Severity.INCOMPLETE, text)
 
 
 def _of_refusals(row: Row) -> Iterable[Problem]:
     """Yield why all that comes is refused, as by a wrong format, if that is so."""
-    receiver = row.get("receiver")
-    if not isinstance(receiver, dict) or row.get("streams") or row.get("topics"):
+    receiver = part(row, "receiver")
+    if row.get("streams") or row.get("topics"):
         return
-    reasons = receiver.get("refused_by_reason")
-    counts = {str(reason): number(count) or 0 for reason, count in reasons.items()} if isinstance(reasons, dict) else {}
+    counts = {reason: number(count) or 0 for reason, count in part(receiver, "refused_by_reason").items()}
     if counts and number(receiver.get("refused")):
         most = max(counts, key=lambda reason: counts[reason])
-        text = f"nothing of what comes is accepted: {text_of(receiver['refused'])} refused, most as {most!r}"
+        text = f"nothing of what comes is accepted: {receiver['refused']} refused, most as {most!r}"
         yield Problem(Severity.NO_DATA, f"{text}; see its log")
 
 
-def _of_holds(receiver: JsonValue) -> Iterable[Problem]:
+def _of_holds(receiver: Row) -> Iterable[Problem]:
     """Yield why nothing is read, if that is so."""
-    endpoints = items(receiver.get("endpoints")) if isinstance(receiver, dict) else []
-    held = [endpoint.get("held") for endpoint in endpoints]
+    held = [endpoint.get("held") for endpoint in items(receiver.get("endpoints"))]
     reasons = {str(reason) for each in held if isinstance(each, list) for reason in each if reason != "paused"}
     for reason in sorted(reasons):
         yield Problem(Severity.NOTHING_READ, f"nothing is read meanwhile: {reason}")

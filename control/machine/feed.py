@@ -41,12 +41,10 @@ class Feed:
         if sets:
             self._reading = _Reading(sets, self._take, self._log)
         if before is not None:
-            self._retire(before, self._reading)
-
-    def _retire(self, before: "_Reading", after: "_Reading | None") -> None:
-        task = asyncio.get_running_loop().create_task(_end(before, after), name="end of a subscriber")
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+            ending = _end(before, self._reading)
+            task = asyncio.get_running_loop().create_task(ending, name="end of a subscriber")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
     def unanswered(self) -> list[str]:
         """Return the addresses of publishers that have not answered so far."""

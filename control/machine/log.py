@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rawdaq.control.log_place import LogPlace
 from rawdaq.control.names import Target
 from rawdaq.process.runs import log_hint
 from rawdaq.process.runtime_files import RuntimeFiles
@@ -37,28 +38,16 @@ class LogLine(NamedTuple):
     text: str
 
 
-class Place(NamedTuple):
-    """Where the log of a component is.
-
-    Attributes:
-        file: the file; it may be missing.
-        note: what a reader must know; None: nothing.
-    """
-
-    file: Path
-    note: str | None
-
-
-def place_of(target: Target, runtime: RuntimeFiles) -> Place:
+def place_of(target: Target, runtime: RuntimeFiles) -> LogPlace:
     """Return where the log of *target* is."""
     running = target.running if target.state == "running" else None
     if running is not None:
         if running.log_file is not None:
-            return Place(running.log_file, None)
+            return LogPlace(running.log_file)
         text = f"it does not log to a file; see {log_hint(None)}"
-        return Place(runtime.log_file(target.key), f"{text}. What is shown is of an earlier run")
+        return LogPlace(runtime.log_file(target.key), f"{text}. What is shown is of an earlier run")
     known = (target.running and target.running.log_file) or (target.ended and target.ended.log_file)
-    return Place(known or runtime.log_file(target.key), None)
+    return LogPlace(known or runtime.log_file(target.key))
 
 
 class Piece(NamedTuple):

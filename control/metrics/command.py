@@ -1,6 +1,5 @@
 """``control-rawdaq metrics``: Prometheus metrics of all components, for scrapes or once for a file."""
 
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +47,7 @@ def metrics(host: str, port: int, once: bool, output: Path | None, max_streams: 
     if output is not None:
         _write(output, scrapes.answer().body)
     elif once:
-        sys.stdout.buffer.write(scrapes.answer().body)
-        sys.stdout.buffer.flush()
+        click.echo(scrapes.answer().body, nl=False)
     else:
         _serve(scrapes, host, port)
     return 0

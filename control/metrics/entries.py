@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rawdaq.control.health.parts import count, entries, items, number, time_ns
+from rawdaq.control.health.parts import count, cursors, entries, items, number, part, time_ns
 from rawdaq.control.health.problem import Row
 from rawdaq.control.metrics import catalogue
 from rawdaq.control.metrics.catalogue import Metric
@@ -34,19 +34,17 @@ def entries_of(row: Row, now_ns: int) -> Iterator[Entry]:
     yield Entry(catalogue.COMPONENTS, (key,), row | {"state": _up(row)} | _health(row, now_ns))
     for state in _STATES:
         yield Entry([catalogue.STATES], (key, state), {"count": int(row.get("state") == state)})
-    kinds = Counter(str(problem.get("kind")) for problem in _problems(row))
+    kinds = Counter(str(problem.get("kind")) for problem in items(part(row, "health").get("problems")))
     for kind, problems in kinds.items():
         yield Entry([catalogue.PROBLEMS], (key, kind), {"count": problems})
     yield from _publishers(key, row)
-    receiver, journal = row.get("receiver"), row.get("journal")
-    if isinstance(journal, dict):
-        yield Entry(catalogue.JOURNAL, (key,), journal)
-    if isinstance(receiver, dict):
-        for endpoint in items(receiver.get("endpoints")):
-            yield Entry(catalogue.ENDPOINTS, (key, str(endpoint.get("address"))), endpoint)
-    for name, part in {**entries(row.get("publishers")), "receiver": receiver}.items():
-        if isinstance(part, dict) and isinstance(ring := part.get("ring"), dict):
-            yield Entry(catalogue.RINGS, (key, name), part | ring | _extent(ring))
+    receiver = part(row, "receiver")
+    yield Entry(catalogue.JOURNAL, (key,), part(row, "journal"))
+    for endpoint in items(receiver.get("endpoints")):
+        yield Entry(catalogue.ENDPOINTS, (key, str(endpoint.get("address"))), endpoint)
+    for name, shown in {**entries(row.get("publishers")), "receiver": receiver}.items():
+        if ring := part(shown, "ring"):
+            yield Entry(catalogue.RINGS, (key, name), shown | ring | _extent(ring))
     for name, disk in entries(row.get("disks")).items():
         yield Entry(catalogue.DISKS, (key, name), disk | {"answers": "failure" not in disk})
 
@@ -56,27 +54,19 @@ def _up(row: Row) -> JsonValue:
     return "running" if row.get("state") == "paused" else row.get("state")
 
 
-def _problems(row: Row) -> list[Row]:
-    health = row.get("health")
-    return items(health.get("problems")) if isinstance(health, dict) else []
-
-
 def _health(row: Row, now_ns: int) -> Row:
-    health = row.get("health")
-    if not isinstance(health, dict):
-        return {}
+    health = part(row, "health")
     since_ns = time_ns(health.get("since"))
     return {"number": health.get("number"), "age_s": None if since_ns is None else (now_ns - since_ns) / NS_PER_S}
 
 
 def _publishers(key: str, row: Row) -> Iterator[Entry]:
-    journal = row.get("journal")
-    cursors = entries(journal.get("cursors")) if isinstance(journal, dict) else {}
+    held = cursors(row)
     for name, shown in entries(row.get("publishers")).items():
         written: Row = (
             {} if "written_bytes" in shown or "open_files" not in shown else {"written_bytes": shown.get("bytes")}
         )
-        behind: Row = {each: cursors.get(name, {}).get(each) for each in ("behind_packets", "behind_s")}
+        behind: Row = {each: held.get(name, {}).get(each) for each in ("behind_packets", "behind_s")}
         yield Entry(catalogue.PUBLISHERS, (key, name), shown | written | behind)
 
 
@@ -101,7 +91,7 @@ def process_entries(rows: Iterable[Row]) -> Iterator[Entry]:
     """Yield the processes of *rows*; components that share one count once."""
     seen: set[JsonValue] = set()
     for row in rows:
-        used, pid = row.get("process"), row.get("pid")
-        if isinstance(used, dict) and not isinstance(pid, list | dict) and pid not in seen:
+        used, pid = part(row, "process"), row.get("pid")
+        if used and not isinstance(pid, list | dict) and pid not in seen:
             seen.add(pid)
             yield Entry(catalogue.PROCESSES, (str(row.get("group") or row.get("component")),), used)

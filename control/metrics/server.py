@@ -13,6 +13,7 @@ from rawdaq.control.health.problem import Row
 from rawdaq.control.metrics.exposition import MAX_STREAMS, Exposition, exposition
 from rawdaq.control.status.asking import Asked
 from rawdaq.errors import RawdaqError
+from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.remedies import cannot_listen
 
 PATH = "/metrics"
@@ -116,8 +117,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     @property
     def url(self) -> str:
         """Where metrics are, with the port that the system chose."""
-        host = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
-        return f"http://{host}:{self.server_port}{PATH}"
+        return f"http://{host_port(self.server_name, self.server_port)}{PATH}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread; close a connection that is one too many."""

@@ -1,6 +1,6 @@
 """Why a component did not start, or did not stop as it should."""
 
-from rawdaq.errors import ComponentError
+from rawdaq.errors import ComponentError, error_text
 
 
 class StartFailed(ComponentError):
@@ -21,6 +21,10 @@ class StartFailed(ComponentError):
         return f"{self.key} did not start: {self.reason}" + (f"\n  its last log lines:{lines}" if lines else "")
 
 
+@error_text(
+    "{key} did not stop within {timeout_s:g} s and was killed: what waited in its queues is lost; "
+    "Daemon.stop_timeout_s gives it longer"
+)
 class Killed(ComponentError):
     """A component did not stop in time and was killed.
 
@@ -29,17 +33,14 @@ class Killed(ComponentError):
         timeout_s: how long it was given.
     """
 
-    def __init__(self, key: str, timeout_s: float) -> None:
-        super().__init__(key, timeout_s)
-        self.key, self.timeout_s = key, timeout_s
-
-    def __str__(self) -> str:
-        return (
-            f"{self.key} did not stop within {self.timeout_s:g} s and was killed: what waited in its queues is lost; "
-            "Daemon.stop_timeout_s gives it longer"
-        )
+    key: str
+    timeout_s: float
 
 
+@error_text(
+    "{key} did not stop within {timeout_s:g} s and was not killed, others share its process; "
+    "`control-rawdaq stop {group}` stops them all"
+)
 class NotStopped(ComponentError):
     """A component did not stop in time, and others need its process.
 
@@ -49,17 +50,12 @@ class NotStopped(ComponentError):
         group: what the process is called.
     """
 
-    def __init__(self, key: str, timeout_s: float, group: str) -> None:
-        super().__init__(key, timeout_s, group)
-        self.key, self.timeout_s, self.group = key, timeout_s, group
-
-    def __str__(self) -> str:
-        return (
-            f"{self.key} did not stop within {self.timeout_s:g} s and was not killed, others share its process; "
-            f"`control-rawdaq stop {self.group}` stops them all"
-        )
+    key: str
+    timeout_s: float
+    group: str
 
 
+@error_text("{key} has stopped, but with an error: {reason}; see {hint}")
 class EndedWithError(ComponentError):
     """A component has stopped when asked to, but not in order.
 
@@ -69,9 +65,6 @@ class EndedWithError(ComponentError):
         hint: where more may be found.
     """
 
-    def __init__(self, key: str, reason: str, hint: str) -> None:
-        super().__init__(key, reason, hint)
-        self.key, self.reason, self.hint = key, reason, hint
-
-    def __str__(self) -> str:
-        return f"{self.key} has stopped, but with an error: {self.reason}; see {self.hint}"
+    key: str
+    reason: str
+    hint: str

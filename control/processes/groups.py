@@ -87,7 +87,7 @@ def least_files(components: int) -> int:
 def _count_files(component: ComponentSettings) -> int:
     files = _COMPONENT_FILES
     with suppress(ComponentError):  # a class that cannot be imported: its component reports that when it starts
-        streams = _streams(component)
+        streams = streams_of(component)
         for publisher in component.publishers:
             hooks = publisher_hooks(registry.installed_class("publisher", publisher.class_name))
             is_archive = hooks.exclusive_by_stream(publisher.options) is not None
@@ -95,8 +95,12 @@ def _count_files(component: ComponentSettings) -> int:
     return files
 
 
-def _streams(component: ComponentSettings) -> list[StreamId]:
-    """Return the streams of *component* with the decimated ones; empty when they are not known before they come."""
+def streams_of(component: ComponentSettings) -> list[StreamId]:
+    """Return the streams of *component* with the decimated ones; empty when they are not known before they come.
+
+    Raises:
+        ComponentError: the class of its receiver cannot be imported.
+    """
     hooks = receiver_hooks(registry.installed_class("receiver", component.receiver.class_name))
     sources = hooks.streams(component.station, component.receiver.options)
     return sources + [name for entry in component.decimation.values() for name in entry.names(sources).values()]

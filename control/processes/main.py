@@ -324,13 +324,12 @@ def run_here(
     """
     runtime.prepare()
     log.configure(component.daemon.log_level, form=log_format or component.daemon.log_format)
-    notifier = Notifier.of_environment(os.environ)
     if short := shortage([component]):
         _LOG.warning("%s", short)
     core_id = component.daemon.core_id
     core_ids = frozenset[int]() if core_id is None else {core_id}
     process = Process(runtime, core_ids, is_strict=is_strict, log_format=log_format or component.daemon.log_format)
-    process.notifier = notifier
+    process.notifier = Notifier.of_environment(os.environ)
     return process.run([Member.of(component)])
 
 

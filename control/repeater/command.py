@@ -162,6 +162,7 @@ async def _run(config: "Config", files: "FileReader") -> int:
     from rawdaq.control.repeater.machine import Repeater
     from rawdaq.control.rest.routes import Refused
     from rawdaq.process.signals import stopping_on_signal
+    from rawdaq.process.tasks import first_of
 
     machine = Repeater(files, _log())
     machine.begin(config)
@@ -175,17 +176,9 @@ async def _run(config: "Config", files: "FileReader") -> int:
         except Refused as error:
             print_error(str(error))
             return 1
-        await _first(stopped, machine.failed)
+        await first_of(stopped.wait(), machine.failed.wait())
         await machine.aclose()
     return 1 if machine.failed.is_set() else 0
-
-
-async def _first(*events: asyncio.Event) -> None:
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
 
 
 async def _serve(

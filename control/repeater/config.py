@@ -110,14 +110,6 @@ class Config:
             mistakes.append("topics are what SUB subscribes to; PULL gets everything")
         return mistakes
 
-    def check(self) -> None:
-        """Raise what is wrong.
-
-        Raises:
-            Mistaken: it is not complete.
-        """
-        self.changed({})
-
     @property
     def in_addresses(self) -> list[str]:
         """Where frames come from."""

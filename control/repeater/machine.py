@@ -99,7 +99,7 @@ class Repeater:
             try:
                 if self.config.values["config_file"] is not None and not self._is_changed:
                     self._read(self.config.values["config_file"])
-                self.config.check()
+                self.config.changed({})  # which checks the whole
             except Mistaken as error:
                 raise self._mistaken(error) from error
             answer = self._prepared()

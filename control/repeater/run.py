@@ -19,16 +19,6 @@ _NO_STATION = StationSettings(network="XX", code="REPEATER")  # frames of a dete
 _INPUT = ("received", "received_bytes", "lost", "restarts", "first_frame", "last_frame", "rate_hz")
 
 
-class _Receiver(ZMQReceiver):
-    """Says when all sockets are open."""
-
-    is_open: asyncio.Event
-
-    async def ct_report_open(self) -> None:
-        """Coroutines begin when everything is open."""
-        self.is_open.set()
-
-
 class Run:
     """Receives and sends what a configuration says.
 
@@ -55,9 +45,8 @@ class Run:
         Raises:
             ComponentError: that is impossible; nothing is left open.
         """
-        self._receiver.is_open = asyncio.Event()
         self._task = asyncio.create_task(self._receiver.serve(), name="repeater")
-        opened = asyncio.create_task(self._receiver.is_open.wait())
+        opened = asyncio.create_task(self._receiver.started.wait())
         await asyncio.wait([self._task, opened], return_when=asyncio.FIRST_COMPLETED)
         opened.cancel()
         if self._task.done():
@@ -103,9 +92,9 @@ def _publisher(config: Config, output: Output, writer: WriterRun | None) -> Repe
     return made
 
 
-def _receiver(config: Config, outputs: list[RepeaterPublisher]) -> _Receiver:
+def _receiver(config: Config, outputs: list[RepeaterPublisher]) -> ZMQReceiver:
     values = config.values
-    receiver = _Receiver(
+    receiver = ZMQReceiver(
         outputs,
         _NO_STATION,
         endpoints=config.in_addresses,

@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from rawdaq.control.rest.client import Client
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
@@ -101,35 +104,7 @@ class Route:
     )
 
 
-class SocketClosed(Exception):
-    """The client of a WebSocket has gone."""
-
-
-class Socket(Protocol):
-    """A WebSocket whose client has given the token."""
-
-    async def receive(self) -> str:
-        """Return the next text of the client.
-
-        Raises:
-            SocketClosed: it has gone.
-        """
-        ...
-
-    async def send(self, data: str | bytes) -> None:
-        """Return when the system has taken *data*, or has room for it.
-
-        Raises:
-            SocketClosed: the client has gone, or took nothing for too long.
-        """
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close it; a second time does nothing."""
-        ...
-
-
-SocketHandler = Callable[[Socket, Mapping[str, str]], Awaitable[None]]
+SocketHandler = Callable[["Client", Mapping[str, str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

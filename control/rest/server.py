@@ -11,6 +11,7 @@ from typing import Any, cast
 import uvicorn
 
 from rawdaq.errors import ComponentError
+from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.listener import Listener, bind
 
 _MAX_CONNECTIONS = 200
@@ -131,7 +132,7 @@ class RestServer:
 
     def _url(self, host: str) -> str:
         scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return f"{scheme}://{host_port(host, self._port)}"
 
     async def open(self) -> None:
         """Bind the sockets.

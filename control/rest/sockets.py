@@ -3,16 +3,17 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
 
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
+from rawdaq.control.rest.client import Client, SocketClosed
 from rawdaq.control.rest.guard import Guard
-from rawdaq.control.rest.routes import Api, Json, Refused, SocketClosed, SocketRoute
+from rawdaq.control.rest.routes import Api, Json, Refused, SocketRoute
 from rawdaq.control.rest.wrong_tokens import WrongTokens
 
 WRONG_TOKEN = 4401
@@ -21,8 +22,6 @@ TOO_MANY = 4429
 MAX_SOCKETS = 64
 
 _TOKEN_S = 2.0
-_STUCK_S = 30.0
-_NOT_TEXT = 1003
 _BUG = 1011
 _STOPS = 1001
 
@@ -52,7 +51,7 @@ class Sockets:
                 body = self._api.error_body(refusal[1])
                 return await socket.send_denial_response(JSONResponse(body, refusal[0]))
             await socket.accept()
-            client = _Client(socket)
+            client = Client(socket)
             if self._count >= MAX_SOCKETS:
                 return await client.close(TOO_MANY, f"{MAX_SOCKETS} WebSockets are open; close one")
             self._count += 1
@@ -63,7 +62,7 @@ class Sockets:
 
         return serve
 
-    async def _serve(self, client: "_Client", route: SocketRoute) -> None:
+    async def _serve(self, client: "Client", route: SocketRoute) -> None:
         code, reason = 1000, ""
         try:
             if not await self._is_right(client):
@@ -85,7 +84,7 @@ class Sockets:
             with suppress(SocketClosed):
                 await client.close(code, reason)
 
-    async def _is_right(self, client: "_Client") -> bool:
+    async def _is_right(self, client: "Client") -> bool:
         """Whether the first message has the token."""
         try:
             async with asyncio.timeout(_TOKEN_S):
@@ -97,74 +96,6 @@ class Sockets:
         if token is not None:
             await self._wrong.note(client.address)
         return False
-
-
-class _Client:
-    """One WebSocket."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-        self._is_closed = False
-
-    @property
-    def path(self) -> Mapping[str, str]:
-        """What stands for ``{name}`` in the path."""
-        return self._socket.path_params
-
-    @property
-    def address(self) -> str:
-        """The machine of the client."""
-        return self._socket.client.host if self._socket.client else "?"
-
-    async def receive(self) -> str:
-        """Return the next text of the client."""
-        try:
-            message = await self._socket.receive()
-        except (WebSocketDisconnect, RuntimeError) as error:  # starlette: after the end
-            raise SocketClosed from error
-        if message["type"] != "websocket.receive":
-            self._is_closed = True
-            raise SocketClosed
-        text: str | None = message.get("text")
-        if text is None:
-            await self.close(_NOT_TEXT, "messages are texts")
-            raise SocketClosed
-        return text
-
-    async def send(self, data: str | bytes) -> None:
-        """Return when the system has taken *data*, or has room for it."""
-        if self._is_closed:
-            raise SocketClosed
-        sending = self._socket.send_text(data) if isinstance(data, str) else self._socket.send_bytes(data)
-        try:
-            async with asyncio.timeout(_STUCK_S):
-                await sending
-        except TimeoutError:
-            self._cut()
-            raise SocketClosed from None
-        except (WebSocketDisconnect, RuntimeError, OSError) as error:
-            self._is_closed = True
-            raise SocketClosed from error
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close it."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        try:
-            async with asyncio.timeout(_TOKEN_S):
-                await self._socket.close(code, reason[:120])  # a close frame has 125 bytes
-        except TimeoutError:
-            self._cut()
-        except (WebSocketDisconnect, RuntimeError, OSError) as error:
-            raise SocketClosed from error
-
-    def _cut(self) -> None:
-        """End the connection without waiting for what the client does not take."""
-        self._is_closed = True
-        abort = cast("Callable[[], None] | None", self._socket.scope.get("state", {}).get("abort"))
-        if abort is not None:
-            abort()
 
 
 def _token(text: str) -> str | None:

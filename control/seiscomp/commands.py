@@ -1,22 +1,16 @@
 """``control-rawdaq seiscomp``: the commands around `rawdaq.control.seiscomp.files`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _root_option(command: F) -> F:
-    return click.option(
-        "--root",
-        type=click.Path(path_type=Path),
-        envvar="SEISCOMP_ROOT",
-        required=True,
-        help="The folder that SeisComP is installed in. Default: $SEISCOMP_ROOT.",
-    )(command)
+_root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    envvar="SEISCOMP_ROOT",
+    required=True,
+    help="The folder that SeisComP is installed in. Default: $SEISCOMP_ROOT.",
+)
 
 
 @click.group()

@@ -10,7 +10,8 @@ import click
 
 from rawdaq.control import invocation
 from rawdaq.control.invocation import PROGRAM
-from rawdaq.control.setup.parameters import ADDRESS, CHAINED, CODES, IDS, KIND
+from rawdaq.control.setup.given import by_channel
+from rawdaq.control.setup.parameters import ADDRESS, CHAIN_KEYS, CODES, IDS, KIND, KIND_HELP, chained
 
 if TYPE_CHECKING:
     from rawdaq.control.setup.device import Device
@@ -45,7 +46,7 @@ class _Wanted:
     show_default=True,
     help="Listen for so long at most, to measure rates.",
 )
-@click.option("--sensor", "sensors", type=KIND, multiple=True, metavar="[IDS=]KIND", help=KIND.help)
+@click.option("--sensor", "sensors", type=KIND, multiple=True, metavar="[IDS=]KIND", help=KIND_HELP)
 @click.option("--code", "codes", type=CODES, multiple=True, metavar="ID=CODE", help="Name a channel: 4=10.HNZ.")
 @click.option("--stationxml", type=_FILE, metavar="FILE", help="Write StationXML, too.")
 @click.option("--scml", type=_FILE, metavar="FILE", help="Write SeisComP's inventory, too.")
@@ -54,10 +55,10 @@ class _Wanted:
 @click.option("--elevation", "elevation_m", type=click.FloatRange(-12_000, 9_000), help="Of the ground, in metres.")
 @click.option("--depth", "depth_m", type=click.FloatRange(-1000, 15_000), help="Of the sensor below it, in metres.")
 @click.option("--site", help="The name of the place.")
-@CHAINED("sensor-sensitivity", "sensor_sensitivity", "Volts for one unit: for 1 m/s, 1 m/s^2 or 1 Pa.")
-@CHAINED("digitizer-sensitivity", "digitizer_sensitivity", "Counts for one volt.")
-@CHAINED("sensor-response", "sensor_file", "The sensor's RESP or StationXML file, such as from the NRL.")
-@CHAINED("digitizer-response", "digitizer_file", "That of the digitizer.")
+@chained("sensor-sensitivity", "sensor_sensitivity", "Volts for one unit: for 1 m/s, 1 m/s^2 or 1 Pa.")
+@chained("digitizer-sensitivity", "digitizer_sensitivity", "Counts for one volt.")
+@chained("sensor-response", "sensor_file", "The sensor's RESP or StationXML file, such as from the NRL.")
+@chained("digitizer-response", "digitizer_file", "That of the digitizer.")
 @invocation.json_option
 @click.pass_context
 def init(context: click.Context, /, station: str | None, **options: Any) -> int:
@@ -69,7 +70,7 @@ def init(context: click.Context, /, station: str | None, **options: Any) -> int:
     if options["address"] is None:
         _refuse_options(context)
         return _write_template(station)
-    chains = {key: options[key] for key in CHAINED.keys}
+    chains = {key: options[key] for key in CHAIN_KEYS}
     place = {key: options[key] for key in ("latitude", "longitude", "elevation_m", "depth_m", "site")}
     files = {key: options[key] for key in ("stationxml", "scml")}
     wanted = _Wanted(
@@ -121,9 +122,9 @@ def _fit(station: str | None, wanted: _Wanted, as_json: bool) -> int:
     with invocation.refusing():
         _check(station, wanted)
         found = asyncio.run(device.ask(*wanted.address, wanted.channels, wanted.seconds))
-        kinds = _by_channel([(None, "broadband"), *wanted.sensors], found.formats)
+        kinds = by_channel([(None, "broadband"), *wanted.sensors], found.formats)
         rates_hz = {channel: described.rate_hz for channel, described in sorted(found.formats.items())}
-        named = codes.propose(rates_hz, kinds, _by_channel(wanted.codes, found.formats))
+        named = codes.propose(rates_hz, kinds, by_channel(wanted.codes, found.formats))
         rows = stations.rows(found, named, kinds)
         written = _write(station, wanted, found, rows) if station is not None else {}
     warnings = stations.warnings(found, named)
@@ -213,15 +214,9 @@ def _chains(wanted: _Wanted, channels: Collection[int]) -> dict[int, Any]:
     from rawdaq.control.setup.response import Chain
     from rawdaq.errors import InvalidValue
 
-    values = {key: _by_channel(given, channels) for key, given in wanted.chains.items()}
+    values = {key: by_channel(given, channels) for key, given in wanted.chains.items()}
     chains = {channel: Chain(**{key: given.get(channel) for key, given in values.items()}) for channel in channels}
     for channel, chain in chains.items():
         if missing := chain.missing():
             raise InvalidValue(f"metadata of channel {channel} need {missing}")
     return chains
-
-
-def _by_channel(given: Sequence[tuple[list[int] | None, Any]], channels: Collection[int]) -> dict[int, Any]:
-    from rawdaq.control.setup.given import by_channel
-
-    return by_channel(given, channels)

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from rawdaq.control.setup.device import Device
 from rawdaq.control.setup.station import Row
+from rawdaq.control.status.tables import console_of_terminal
 from rawdaq.packet import rate_text
 from rawdaq.sockets.endpoint import host_port
 
-_PIPE_WIDTH = 1000  # lines must not break in a pipe
 _NUMBERS = ("channel", "Hz", "measured", "packets", "least", "greatest")
 _COLUMNS = ("channel", "code", "sensor", "Hz", "measured", "type", "packets", "least", "greatest")
 
@@ -26,7 +25,7 @@ def show(device: Device, rows: Sequence[Row], warnings: Sequence[str]) -> None:
         table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    console_of_terminal().print(table)
     for warning in warnings:
         click.echo(f"! {warning}")
 

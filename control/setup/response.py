@@ -7,17 +7,17 @@ stages that change nothing are left out.
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rawdaq.control.setup.codes import Sensor
+from rawdaq.control.setup.scml import Stage, is_only_gain
 from rawdaq.errors import ComponentError
 
 # ObsPy's, which has no types.
 Response: TypeAlias = Any
-Stage: TypeAlias = Any
 
 _VOLT, _COUNTS = "V", "COUNTS"
 _UNIT_WORDS = {_VOLT: "voltage in volts", _COUNTS: "digital counts"}
@@ -185,6 +185,4 @@ def read_stages(file: Path) -> list[Stage]:
 
 def _changes_nothing(stage: Stage) -> bool:
     """Whether *stage* only stands for a part that the file is not about."""
-    parts: Iterable[str] = ("poles", "zeros", "numerator", "denominator", "coefficients", "response_list_elements")
-    has_parts = any(len(getattr(stage, part, None) or ()) > 0 for part in parts)
-    return not has_parts and stage.stage_gain in (None, 1.0) and (stage.decimation_factor or 1) == 1
+    return is_only_gain(stage) and stage.stage_gain in (None, 1.0)

@@ -109,7 +109,7 @@ class _Writer:
         datalogger = ET.SubElement(self._parent, "datalogger", publicID=f"Datalogger/{name}", name=name)
         gain, analogue, digital = 1.0, list[str](), list[str]()
         for stage in others:
-            if _is_only_gain(stage):
+            if is_only_gain(stage):
                 gain *= stage.stage_gain or 1.0
             else:
                 is_digital = stage.decimation_input_sample_rate is not None
@@ -152,7 +152,8 @@ class _Writer:
         return ET.SubElement(self._parent, kind, publicID=f"{kind[:1].upper()}{kind[1:]}/{name}", name=name)
 
 
-def _is_only_gain(stage: Stage) -> bool:
+def is_only_gain(stage: Stage) -> bool:
+    """Whether *stage* only multiplies."""
     parts = ("poles", "zeros", "numerator", "denominator", "coefficients", "response_list_elements")
     return not any(len(getattr(stage, part, None) or ()) > 0 for part in parts) and (stage.decimation_factor or 1) == 1
 

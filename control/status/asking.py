@@ -22,8 +22,8 @@ class Asked(NamedTuple):
     mistakes: Sequence[str]
 
 
-def asker(names: Sequence[str] = ("all",)) -> Callable[[], Asked]:
-    """Return a function that asks the components *names* of the current command line's configuration; it blocks.
+def asker() -> Callable[[], Asked]:
+    """Return a function that asks all components of the current command line's configuration; it blocks.
 
     Station files are read again each time. The function raises `RawdaqError` where nobody can be asked at all.
     """
@@ -31,8 +31,8 @@ def asker(names: Sequence[str] = ("all",)) -> Callable[[], Asked]:
 
     def ask() -> Asked:
         with context.scope(cleanup=False), invocation.runtime_files() as runtime:
-            targets, invalid = invocation.find(list(names), runtime)
-            known = rows.statuses(targets, runtime, must_run="all" not in names)
+            targets, invalid = invocation.find(["all"], runtime)
+            known = rows.statuses(targets, runtime)
         return Asked(known, [] if invalid is None else [str(problem) for problem in invalid.problems])
 
     return ask

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,20 +13,6 @@ if TYPE_CHECKING:
     from rawdaq.control.health.problem import Row
 
 _EVERY_S = "2"
-
-
-class _View(NamedTuple):
-    """What is shown.
-
-    Attributes:
-        as_json: the whole status of each component.
-        only_problems: one line for each component with which something is wrong, else one for each.
-        is_long: all about each component.
-    """
-
-    as_json: bool
-    only_problems: bool
-    is_long: bool
 
 
 @click.command()
@@ -60,14 +47,15 @@ def status(names: Sequence[str], verbose: bool, only_problems: bool, watch: str 
     every_s = _seconds(watch)
     if watch is not None and every_s is None:  # the word after --watch is a name
         names, every_s = (watch, *names), float(_EVERY_S)
-    view = _View(as_json, only_problems, verbose or ("all" not in names and bool(names)))
-    result = _show(names or ["all"], view)
+    is_long = verbose or ("all" not in names and bool(names))
+    show = partial(_show, names or ["all"], as_json=as_json, only_problems=only_problems, is_long=is_long)
+    result = show(is_again=False)
     while every_s is not None:
         try:
             time.sleep(every_s)
         except KeyboardInterrupt:
             break
-        result = _show(names or ["all"], view, is_again=True)
+        result = show(is_again=True)
     return result
 
 
@@ -78,29 +66,29 @@ def _seconds(word: str | None) -> float | None:
         return None
 
 
-def _show(words: Sequence[str], view: _View, *, is_again: bool = False) -> int:
+def _show(words: Sequence[str], *, as_json: bool, only_problems: bool, is_long: bool, is_again: bool) -> int:
     """Show the components that *words* name; return the exit status."""
     from rawdaq.control.status import rows
 
     with invocation.runtime_files() as runtime:
         targets, invalid = invocation.find(words, runtime)
         known = rows.statuses(targets, runtime, must_run="all" not in words)
-    _print(known, view, is_again=is_again)
+    if as_json:
+        invocation.print_json(known)
+    else:
+        _print(known, only_problems=only_problems, is_long=is_long, is_again=is_again)
     config_status = invocation.report_invalid(invalid, words)
     return 1 if any(row["problems"] for row in known) else config_status
 
 
-def _print(known: Sequence["Row"], view: _View, *, is_again: bool) -> None:
-    if view.as_json:
-        invocation.print_json(known)
-        return
+def _print(known: Sequence["Row"], *, only_problems: bool, is_long: bool, is_again: bool) -> None:
     from rawdaq.control.status import tables
 
     if is_again:
         tables.clear()
-    if view.only_problems:
+    if only_problems:
         tables.print_problems(known)
-    elif view.is_long:
+    elif is_long:
         for row in known:
             tables.print_status(row)
     else:

@@ -75,12 +75,13 @@ def statuses(targets: Sequence[Target], runtime: RuntimeFiles, *, must_run: bool
         ]
     )
     now_ns = time.time_ns()
-    return [_judged(each, health(each, now_ns, must_run=must_run)) for each in known]
+    return [judged(each, health(each, now_ns, must_run=must_run)) for each in known]
 
 
-def _judged(known: Row, judged: Health) -> Row:
-    found: Row = {"problems": judged.texts, "health": judged.as_json()}
-    return known | found
+def judged(known: Row, found: Health) -> Row:
+    """Return the row *known* with what was *found* to be wrong."""
+    more: Row = {"problems": found.texts, "health": found.as_json()}
+    return known | more
 
 
 def ask(title: str, key: str, runtime: RuntimeFiles) -> Row:

@@ -12,6 +12,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from rawdaq.control.health.parts import part
 from rawdaq.control.health.problem import Row
 from rawdaq.control.status.columns import fitting
 from rawdaq.protocols.command import JsonValue
@@ -50,12 +51,12 @@ _TEXTS = ("reason", "class", "receiver", "publishers", "file", "error")  # these
 def print_list(rows: Sequence[Row]) -> None:
     """Print one line for each component."""
     columns = ("component", "state", "pid", "group", "receiver", "publishers", "file", "error")
-    _print([_table(columns, rows, _console().width)])
+    _print([_table(columns, rows, console_of_terminal().width)])
 
 
 def print_summary(rows: Sequence[Row]) -> None:
     """Print one line for each component: its state, and what is wrong, else what comes."""
-    console = _console()
+    console = console_of_terminal()
     title_width = max((len(str(row["title"])) for row in rows), default=0)
     state_width = max((len(str(row["state"])) for row in rows), default=0)
     for row in rows:
@@ -70,7 +71,7 @@ def print_summary(rows: Sequence[Row]) -> None:
 
 def print_problems(rows: Sequence[Row]) -> None:
     """Print one line for each component with which something is wrong; none of it is cut."""
-    console = _console()
+    console = console_of_terminal()
     for row in rows:
         if troubles := _troubles(row):
             line = Text(str(row["title"]), style="bold")
@@ -92,13 +93,11 @@ def print_status(status: Row) -> None:
         head.append(f"  {troubles.pop(0)}", style="red")
     parts: list[Table | Text] = [head, *(Text(f"  ! {trouble}", style="yellow") for trouble in troubles)]
     parts += [Text(f"  {line}") for line in _lines(status.get("receiver"))]
-    journal = status.get("journal")
-    cursors = journal.get("cursors") if isinstance(journal, dict) else None
-    if isinstance(journal, dict):
-        parts += [Text(f"  {line}") for line in _lines({**journal, "cursors": None}, "journal")]
-    width = _console().width
+    journal = part(status, "journal")
+    parts += [Text(f"  {line}") for line in _lines({**journal, "cursors": None}, "journal")]
+    width = console_of_terminal().width
     for title, columns in _TABLES:
-        rows = _rows(title, cursors if title == "journal" else status.get(title))
+        rows = _rows(title, journal.get("cursors") if title == "journal" else status.get(title))
         if rows:
             parts.append(_table((title, *columns), rows, width))
     _print(parts)
@@ -106,7 +105,7 @@ def print_status(status: Row) -> None:
 
 def clear() -> None:
     """Begin a new screen; in a pipe a new paragraph."""
-    console = _console()
+    console = console_of_terminal()
     if console.is_terminal:
         console.clear()
     else:
@@ -222,11 +221,12 @@ def _cell(value: JsonValue) -> str:
     return "" if value is None else str(value)
 
 
-def _console() -> Console:
+def console_of_terminal() -> Console:
+    """Return what prints in lines as wide as the terminal; in a pipe nothing is cut."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def _print(parts: Iterable[Table | Text]) -> None:
-    console = _console()
-    for part in parts:
-        console.print(part)
+    console = console_of_terminal()
+    for each in parts:
+        console.print(each)

@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rawdaq.control.systemd.manager import Manager
     from rawdaq.control.systemd.units import Setup
     from rawdaq.process.runtime_files import RuntimeFiles
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _KEPT_VARIABLES = ("RAWDAQ_RUNTIME_DIR", "RAWDAQ_LOG_DIR")
 
@@ -217,18 +215,13 @@ def _write(file: Path, text: str) -> None:
 
 def _matching(name: str, installed: "dict[str, Path]") -> list[str]:
     """Return the one unit that *name* names: a key, STATION/NAME, or the beginning of a component's name."""
+    from rawdaq.control.names import words_of
     from rawdaq.errors import ComponentError
 
     keys = {unit: unit.removeprefix("rawdaq@").removesuffix(".service") for unit in installed}
-    exact = [unit for unit, key in keys.items() if name in _names_of(key)]
+    exact = [unit for unit, key in keys.items() if name in words_of(key)]
     found = exact or [unit for unit, key in keys.items() if key.split(".", 2)[2].startswith(name)]
     if len(found) != 1:
         known = ", ".join(keys.values()) or "none"
         raise ComponentError(f"{name!r} names {'several units' if found else 'no unit'}; installed are: {known}")
     return found
-
-
-def _names_of(key: str) -> tuple[str, str, str, str]:
-    """Return the ways to name the component NET.STA.NAME, as all commands take them."""
-    network, station, name = key.split(".", 2)
-    return key, name, f"{station}/{name}", f"{network}.{station}/{name}"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -43,13 +43,9 @@ def _paths(value: object) -> Iterator[Path]:
         for each in known.values():
             yield from _paths(each)
     elif isinstance(value, Sequence | Set):
-        for each in _items(value):  # pyright: ignore[reportUnknownArgumentType]
+        for each in cast("Collection[Any]", value):
             yield from _paths(each)
     elif is_dataclass(value):
         for each in fields(value):
             if each.name != "file":  # the station file is read only
                 yield from _paths(getattr(value, each.name))
-
-
-def _items(value: Collection[Any]) -> list[Any]:
-    return list(value)

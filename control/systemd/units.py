@@ -16,6 +16,7 @@ TEMPLATE = "rawdaq@.service"
 _HAS_STEPS = 254  # the first systemd that waits longer from one restart to the next
 _STOP_MARGIN_S = 15
 
+_NETWORK = "Wants=network-online.target\nAfter=network-online.target time-sync.target\n"
 _HARDENING = """\
 # What it cannot need. Where it may write is said for each component.
 ProtectSystem=strict
@@ -62,14 +63,10 @@ def unit_of(component: ComponentSettings) -> str:
     return f"rawdaq@{component.key}.service"
 
 
-def drop_in_of(component: ComponentSettings) -> Path:
-    """Return the file, relative to the folder of units, with what only the unit of *component* knows."""
-    return Path(f"{unit_of(component)}.d") / "rawdaq.conf"
-
-
 def files(components: Sequence[ComponentSettings], setup: Setup) -> dict[Path, str]:
     """Return the text of every file, by its path relative to the folder of units."""
-    return {Path(TEMPLATE): template(setup)} | {drop_in_of(each): drop_in(each, setup) for each in components}
+    drop_ins = {Path(f"{unit_of(each)}.d") / "rawdaq.conf": drop_in(each, setup) for each in components}
+    return {Path(TEMPLATE): template(setup)} | drop_ins
 
 
 def template(setup: Setup) -> str:
@@ -81,7 +78,7 @@ def template(setup: Setup) -> str:
 # `systemctl {"--user " if setup.is_user else ""}edit rawdaq@NET.STA.NAME`, which both leave alone.
 [Unit]
 Description=rawdaq: %i
-{"" if setup.is_user else _network()}# A device or a disk may be away for a week.
+{"" if setup.is_user else _NETWORK}# A device or a disk may be away for a week.
 StartLimitIntervalSec=0
 
 [Service]
@@ -100,10 +97,6 @@ NoNewPrivileges=yes
 [Install]
 WantedBy={"default.target" if setup.is_user else "multi-user.target"}
 """
-
-
-def _network() -> str:
-    return "Wants=network-online.target\nAfter=network-online.target time-sync.target\n"
 
 
 def _user(setup: Setup) -> str:

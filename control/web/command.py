@@ -11,7 +11,6 @@ import click
 from rawdaq.control import invocation
 
 if TYPE_CHECKING:
-    import ssl
     from types import ModuleType
 
     from rawdaq.process.runtime_files import RuntimeFiles
@@ -72,6 +71,7 @@ def web(
     """
     from rawdaq.control.rest.token_file import new_token, read_token
     from rawdaq.process import log
+    from rawdaq.sockets.server.tls import server_context
 
     _check_near(hosts)
     _check_far(listen, names, token_file)
@@ -89,7 +89,7 @@ def web(
         port=port,
         names=sorted({*_NAMES, *map(_name, names), *(_name(each) for each in listen if each not in _ALL)}),
         token=given or new_token(),
-        tls=_tls(cert, key),
+        tls=None if cert is None or key is None else server_context(cert, key),
         history_s=history_s,
         is_health_open=open_health or not listen,
     )
@@ -180,12 +180,6 @@ def _check_far(listen: Sequence[str], names: Sequence[str], token_file: Path | N
 def _name(address: str) -> str:
     """Return how a browser writes *address*."""
     return f"[{address.strip('[]').lower()}]" if address.count(":") > 1 else address.lower()
-
-
-def _tls(cert: Path | None, key: Path | None) -> "ssl.SSLContext | None":
-    from rawdaq.sockets.server.tls import server_context
-
-    return None if cert is None or key is None else server_context(cert, key)
 
 
 def _service() -> "ModuleType":

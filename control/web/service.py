@@ -73,7 +73,7 @@ class WebServer:
         self._log = log
         self._asker = Asker(runtime)
         self.watch = Watch(Catalog(settings.config, runtime), self._asker, log)
-        self.hub = Hub(self.watch, settings.history_s, log)
+        self.hub = Hub(self.watch.sources, settings.history_s, log)
         self._orders = Orders(self.watch, self._asker, runtime, log)
         self.wrong_tokens = WrongTokens(log)
         answers = self.watch, self.hub, self._orders, runtime, self.wrong_tokens
@@ -102,8 +102,8 @@ class WebServer:
         """
         await self._server.open()
 
-    def begin(self) -> None:
-        """Look after the components from now on."""
+    async def serve(self) -> None:
+        """Look after the components, and answer until `stop`; call it after `open`."""
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.watch.run(), name="watch of components"),
@@ -111,10 +111,6 @@ class WebServer:
         ]
         for task in self._tasks:
             task.add_done_callback(self._note_end)
-
-    async def serve(self) -> None:
-        """Answer until `stop`; call it after `open`."""
-        self.begin()
         try:
             await self._server.serve()
         finally:

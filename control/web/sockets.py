@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from rawdaq.control.logs import size_bytes
 from rawdaq.control.machine import log
 from rawdaq.control.machine.sources import stream_id
-from rawdaq.control.rest.routes import Refused, Socket, mistakes_of
+from rawdaq.control.rest.client import Client
+from rawdaq.control.rest.routes import Refused, mistakes_of
 from rawdaq.control.web.components.known import Known
 from rawdaq.control.web.components.shown import iso
 from rawdaq.control.web.components.watch import Watch
@@ -21,6 +23,7 @@ from rawdaq.control.web.messages import Changes, ChangesRequest, LiveRequest, Lo
 from rawdaq.control.web.models import LogLine, Problem
 from rawdaq.errors import InvalidValue
 from rawdaq.process.runtime_files import RuntimeFiles
+from rawdaq.process.tasks import first_of
 from rawdaq.stream_id import check_patterns
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,7 +44,7 @@ class PageSockets:
     def __init__(self, watch: Watch, hub: Hub, runtime: RuntimeFiles) -> None:
         self._watch, self._hub, self._runtime = watch, hub, runtime
 
-    async def live(self, socket: Socket, _: Mapping[str, str]) -> None:
+    async def live(self, socket: Client, _: Mapping[str, str]) -> None:
         """Serve ``/live``."""
         viewer = Viewer()
 
@@ -50,49 +53,33 @@ class PageSockets:
             self._hub.show(viewer, request)
 
         try:
-            await _converse(socket, LiveRequest, take, viewer.send_all(socket))
+            await first_of(_receive(socket, LiveRequest, take), viewer.send_all(socket))
         finally:
             self._hub.forget(viewer)
 
-    async def changes(self, socket: Socket, _: Mapping[str, str]) -> None:
+    async def changes(self, socket: Client, _: Mapping[str, str]) -> None:
         """Serve ``/changes``."""
         teller = _Changes(self._watch)
         try:
-            await _converse(socket, ChangesRequest, teller.take, teller.send_all(socket))
+            await first_of(_receive(socket, ChangesRequest, teller.take), teller.send_all(socket))
         finally:
             self._watch.set_interest(teller, None)
 
-    async def log(self, socket: Socket, path: Mapping[str, str]) -> None:
+    async def log(self, socket: Client, path: Mapping[str, str]) -> None:
         """Serve ``/log/{key}``."""
         known = self._watch.known.get(path["key"])
         if known is None:
             raise Refused(404, f"there is no component {path['key'][:100]!r}")
         teller = _Log(self._watch, known.key, self._runtime)
-        await _converse(socket, LogRequest, teller.take, teller.send_all(socket))
+        await first_of(_receive(socket, LogRequest, teller.take), teller.send_all(socket))
 
 
-async def _converse(
-    socket: Socket, model: type[M], take: Callable[[M], None], sending: Coroutine[Any, Any, None]
-) -> None:
-    """Give what the client says to *take* while *sending* runs, until one of them ends.
+async def _receive(socket: Client, model: type[M], take: Callable[[M], None]) -> None:
+    """Give what the client says to *take*, for ever.
 
     Raises:
         SocketClosed: the client has gone.
     """
-    receiving = _receive(socket, model, take)
-    tasks = [asyncio.get_running_loop().create_task(each) for each in (receiving, sending)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-
-
-async def _receive(socket: Socket, model: type[M], take: Callable[[M], None]) -> None:
     while True:
         text = await socket.receive()
         try:
@@ -103,7 +90,7 @@ async def _receive(socket: Socket, model: type[M], take: Callable[[M], None]) ->
             await _tell_problem(socket, str(error))
 
 
-async def _tell_problem(socket: Socket, text: str) -> None:
+async def _tell_problem(socket: Client, text: str) -> None:
     await socket.send(ProblemMessage(problem=Problem(error=text)).model_dump_json())
 
 
@@ -126,7 +113,7 @@ class _Changes:
         self._watch.set_interest(self, request)
         self._is_new.set()
 
-    async def send_all(self, socket: Socket) -> None:
+    async def send_all(self, socket: Client) -> None:
         """Send all, then what changes, for ever."""
         await self._is_new.wait()
         await self._watch.is_listed.wait()
@@ -138,30 +125,11 @@ class _Changes:
             if message is not None:
                 await socket.send(message.model_dump_json())
             began_s = time.monotonic()
-            await self._wait()
-            if not self._is_new.is_set():
-                left_s = began_s + _LEAST_INTERVAL_S - time.monotonic()
-                await self._wait_new(left_s)
-
-    async def _wait(self) -> None:
-        """Return when something has changed, or there is another request."""
-        waits = [
-            asyncio.ensure_future(self._watch.wait_newer(self._version)),
-            asyncio.ensure_future(self._is_new.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.wait(waits)
-
-    async def _wait_new(self, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, timeout_s)):
-                await self._is_new.wait()
-        except TimeoutError:
-            return
+            await first_of(self._watch.wait_newer(self._version), self._is_new.wait())
+            left_s = began_s + _LEAST_INTERVAL_S - time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, left_s)):
+                    await self._is_new.wait()
 
     def _message(self, request: ChangesRequest, *, is_all: bool) -> Changes | None:
         """Return what the client does not know yet; None: it knows all."""
@@ -172,19 +140,20 @@ class _Changes:
         streams = {name: known for name, known in watch.by_stream().items() if _is_wanted(name, request)}
         keys, names = {known.key for known in shown}, set(streams)
         more_details = [watch.known[key] for key in request.details if key in watch.known]
-        events = [] if is_all else watch.new_events(self._event)
+        events = [] if is_all else watch.events.after(self._event)
         message = Changes(
             time=iso(time.time_ns()),
             is_all=is_all,
-            components=_changed(
-                [known.shown.changes(0 if known.key not in self._keys else after, "key") for known in shown]
-            ),
-            streams=_changed(
-                [
-                    known.streams[name].changes(0 if name not in self._names else after, "id")
-                    for name, known in streams.items()
-                ]
-            ),
+            components=[
+                changed
+                for known in shown
+                if (changed := known.shown.changes(after if known.key in self._keys else 0, "key")) is not None
+            ],
+            streams=[
+                changed
+                for name, known in streams.items()
+                if (changed := known.streams[name].changes(after if name in self._names else 0, "id")) is not None
+            ],
             details=[known.detail() for known in more_details if is_all or _has_changed(known, after)],
             gone=[] if is_all else sorted(self._keys - keys),
             gone_streams=[] if is_all else sorted(self._names - names),
@@ -194,10 +163,6 @@ class _Changes:
         self._keys, self._names = keys, names
         has_news = message.components or message.streams or message.details or message.gone or message.gone_streams
         return message if is_all or has_news or events else None
-
-
-def _changed(found: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    return [each for each in found if each is not None]
 
 
 def _has_changed(known: Known, after: int) -> bool:
@@ -226,24 +191,15 @@ class _Log:
         self._request = request
         self._is_new.set()
 
-    async def send_all(self, socket: Socket) -> None:
+    async def send_all(self, socket: Client) -> None:
         """Send lines, for ever."""
         while True:
             await self._is_new.wait()
             self._is_new.clear()
             assert self._request is not None  # noqa: S101 - there was one
-            following = asyncio.get_running_loop().create_task(self._follow(socket, self._request))
-            renewed = asyncio.get_running_loop().create_task(self._is_new.wait())
-            try:
-                await asyncio.wait([following, renewed], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (following, renewed):
-                    task.cancel()
-                await asyncio.wait([following, renewed])
-            if not following.cancelled():
-                following.result()
+            await first_of(self._follow(socket, self._request), self._is_new.wait())
 
-    async def _follow(self, socket: Socket, request: LogRequest) -> None:
+    async def _follow(self, socket: Client, request: LogRequest) -> None:
         """Send the last lines, then new ones."""
         known = self._watch.known.get(self._key)
         if known is None:

@@ -8,6 +8,20 @@ from typing import Any
 from rawdaq.errors import ComponentError
 
 
+async def first_of(*coroutines: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of *coroutines* has ended; the others are cancelled. An error of any of them is raised."""
+    tasks = [asyncio.get_running_loop().create_task(each) for each in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
 class Tasks:
     """The tasks of a component.
 

@@ -10,6 +10,7 @@ import pytest
 
 from rawdaq.store.inspect import StoreView
 from rawdaq.store.values import Loss
+from tests.helpers import MEMORY
 from tests.store.faults import FaultyDisk
 
 
@@ -20,11 +21,10 @@ def _done(descriptor: int) -> None:
 @pytest.fixture
 def quick_path(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where the system has one, for tests in which a sync may be quick."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
+    if MEMORY is None:
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir=memory) as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         yield Path(name)
 
 

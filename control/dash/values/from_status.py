@@ -1,7 +1,7 @@
 """A component as the dashboard shows it, made of what it answers to ``status``."""
 
 from rawdaq.control.dash.values.board import Component, Stream
-from rawdaq.control.health.parts import count, entries, number, time_ns
+from rawdaq.control.health.parts import count, entries, number, part, time_ns
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.health.rule import health
 from rawdaq.protocols.command import JsonValue
@@ -23,8 +23,7 @@ def component(row: Row, now_ns: int, notes: dict[str, str] | None = None) -> Com
     has_answered = number(row.get("uptime_s")) is not None and "error" not in row
     publishers = entries(row.get("publishers")).values()
     latencies = [each.latency_s for each in made if each.latency_s is not None and each.silent_s is None]
-    process = row.get("process")
-    used: Row = process if isinstance(process, dict) else {}
+    used = part(row, "process")
     return Component(
         key=str(row.get("component")),
         name=title,

@@ -1,6 +1,5 @@
 """``rawdaq-dump --logs --monitor --events --readouts --telemetry``: the options, and what they start."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from rawdaq.subscriber import MessageSubscriber
     from rawdaq.subscriber.journal_messages import JournalMessages
 
-_KINDS = {
+#: The options that show messages, with the kind and the help of each.
+KINDS = {
     "logs": ("log", "Show log records, of a LogReceiver."),
     "monitor": ("monitor", "Show reports of components, of a MonitorReceiver."),
     "events": ("event", "Show events: triggers, time stamps, onsets."),
@@ -47,7 +47,7 @@ def message_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of messages to a command, which gets them as ``messages``."""
 
     def with_options(**given: Any) -> Any:
-        kinds = [kind for option, (kind, _) in _KINDS.items() if given.pop(option)]
+        kinds = [kind for option, (kind, _) in KINDS.items() if given.pop(option)]
         options = MessageOptions(kinds, given.pop("level"), given.pop("names"), given.pop("slot"))
         return command(**given, messages=options)
 
@@ -68,7 +68,7 @@ def message_options(command: Callable[..., Any]) -> Callable[..., Any]:
     decorated = click.option(
         "--level", default="0", metavar="LEVEL", callback=_level, help="Of log records, show these and worse ones."
     )(decorated)
-    for option, (_, text) in reversed(_KINDS.items()):
+    for option, (_, text) in reversed(KINDS.items()):
         decorated = click.option(f"--{option}", is_flag=True, help=text)(decorated)
     return decorated
 
@@ -143,14 +143,12 @@ def _live(addresses: Sequence[str] | None, kinds: "Sequence[Kind]", run: "Messag
 
 
 def _stored(files: Sequence[str], kinds: "Sequence[Kind]") -> "JournalMessages":
-    from rawdaq.control.dump.run import ReportHandler
+    from rawdaq.control.dump.run import reporting_logger
     from rawdaq.subscriber.journal_messages import JournalMessages
 
     if len(files) > 1:
         raise click.UsageError("messages are read from one journal; give its folder to one --from")
-    logger = logging.getLogger("rawdaq.dump")
-    logger.handlers = [ReportHandler()]
-    reader = JournalMessages(files[0], kinds, logger=logger)
+    reader = JournalMessages(files[0], kinds, logger=reporting_logger())
     reader.open()
     return reader
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from rawdaq.control.dump.messages.run import MessageView
 from rawdaq.control.dump.messages.values import Shown
-from rawdaq.control.dump.views import print_line
+from rawdaq.control.dump.views import LiveDisplay, print_line, print_table
 from rawdaq.messages.values import ReceivedEvent
 from rawdaq.times import to_iso
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.table import Table
 
 _REFRESH_S = 0.25
@@ -69,7 +68,7 @@ class MessageTable(MessageView):
         self._monotonic = monotonic
         self._began_s = self._due_s = monotonic()
         self._figures: dict[Key, Figures] = {}
-        self._live: Live | None = None
+        self._display = LiveDisplay()
         if not self._is_live:
             self._due_s += _PRINT_S
 
@@ -85,21 +84,22 @@ class MessageTable(MessageView):
         if self._is_json or now_s < self._due_s:
             return
         self._due_s = now_s + (_REFRESH_S if self._is_live else _PRINT_S)
-        if self._is_live:
-            self._redraw()
-        elif self._figures:
-            self._print()
+        self._draw()
 
     def close(self) -> None:
         """Print the last state."""
         if self._is_json:
             for row in self._rows():
                 print_line(json.dumps(dict(zip(_COLUMNS, row, strict=True))))
-        elif self._live is not None:
-            self._redraw()
-            self._live.stop()
+        else:
+            self._draw()
+            self._display.stop()
+
+    def _draw(self) -> None:
+        if self._is_live:
+            self._display.draw(lambda _: self._table())
         elif self._figures:
-            self._print()
+            print_table(self._table(), _WIDTH)
 
     def _rows(self) -> list[tuple[object, ...]]:
         passed_s = max(self._monotonic() - self._began_s, 1e-3)
@@ -126,21 +126,3 @@ class MessageTable(MessageView):
         for row in self._rows():
             table.add_row(*map(str, row))
         return table
-
-    def _redraw(self) -> None:
-        from rich.live import Live
-
-        if self._live is None:
-            self._live = Live(self._table(), auto_refresh=False)
-            self._live.start()
-        self._live.update(self._table(), refresh=True)
-
-    def _print(self) -> None:
-        import io
-
-        from rich.console import Console
-
-        text = io.StringIO()
-        Console(file=text, width=_WIDTH).print(self._table())
-        for line in text.getvalue().splitlines():
-            print_line(line.rstrip())

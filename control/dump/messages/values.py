@@ -1,5 +1,6 @@
 """What a message says, for all that shows it."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from rawdaq.messages.log import LogRecord
@@ -36,9 +37,7 @@ class Shown(NamedTuple):
     def name(self) -> str:
         """Who says it: the component, of a log record the logger."""
         match self.value:
-            case LogRecord():
-                return self.value.name
-            case ComponentReport():
+            case LogRecord() | ComponentReport():
                 return self.value.name
             case _:
                 return self.message.topic.partition(".")[2] or self.message.component
@@ -65,14 +64,13 @@ def value_of(message: Message) -> Value:
     Raises:
         MessageMalformed: it says nothing of its kind.
     """
-    match message.kind:
-        case Kind.LOG:
-            return LogRecord.from_message(message)
-        case Kind.MONITOR:
-            return ComponentReport.from_message(message)
-        case Kind.EVENT:
-            return ReceivedEvent.from_message(message)
-        case Kind.READOUT:
-            return ReadoutArray.from_message(message)
-        case Kind.TELEMETRY:
-            return Telemetry.from_message(message)
+    return _READ[message.kind](message)
+
+
+_READ: Mapping[Kind, Callable[[Message], Value]] = {
+    Kind.LOG: LogRecord.from_message,
+    Kind.MONITOR: ComponentReport.from_message,
+    Kind.EVENT: ReceivedEvent.from_message,
+    Kind.READOUT: ReadoutArray.from_message,
+    Kind.TELEMETRY: Telemetry.from_message,
+}

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rawdaq.config import registry
-from rawdaq.config.hooks import receiver_hooks
 from rawdaq.control.health.problem import Health, Row
 from rawdaq.control.health.rule import health
 from rawdaq.control.machine.sources import Source, said_of_streams, source
 from rawdaq.control.names import Target
+from rawdaq.control.processes.groups import streams_of
+from rawdaq.control.status.rows import judged
 from rawdaq.control.status.rows import row as row_of
 from rawdaq.control.web.components import shown
 from rawdaq.control.web.components.history import StreamHistory
@@ -152,8 +152,8 @@ class Known:
             history.add(now_ns, float(latency_s) if is_new else None, gaps if isinstance(gaps, int) else 0)  # type: ignore[arg-type]
 
     def _judge(self, now_ns: int) -> None:
-        judged = health(self.answered.row, now_ns)
-        verdict = shown.Verdict(judged, self._since.see(judged, now_ns), self.answered.row.get("state") == "stopped")
+        found = health(self.answered.row, now_ns)
+        verdict = shown.Verdict(found, self._since.see(found, now_ns), self.answered.row.get("state") == "stopped")
         self.answered = self.answered._replace(verdict=verdict)
 
     def show(self, version: int) -> bool:
@@ -175,10 +175,10 @@ class Known:
 
     def _stream(self, stream: StreamId, said: Row) -> Stream:
         name, whole = str(stream), self.answered.verdict
-        judged = whole.health.of_stream(name)
+        found = whole.health.of_stream(name)
         since = self._stream_since.setdefault(name, _Since())
         now_ns = self.answered.asked_ns or 0
-        verdict = shown.Verdict(judged, since.see(judged, now_ns), whole.is_stopped)
+        verdict = shown.Verdict(found, since.see(found, now_ns), whole.is_stopped)
         history = self.histories.setdefault(name, StreamHistory())
         return shown.stream(stream, said, self.answered, verdict, history)
 
@@ -195,9 +195,7 @@ class Known:
 
     def metrics_row(self) -> Row:
         """Return its entry in ``status --json``, with what is wrong with it."""
-        judged = self.answered.verdict.health
-        found: Row = {"problems": judged.texts, "health": judged.as_json()}
-        return self.answered.row | found
+        return judged(self.answered.row, self.answered.verdict.health)
 
     def sources(self) -> Mapping[StreamId, Source]:
         """Return where its streams come from."""
@@ -210,8 +208,6 @@ def _expected(target: Target) -> list[StreamId]:
     if target.settings is None:
         return []
     try:
-        hooks = receiver_hooks(registry.installed_class("receiver", target.settings.receiver.class_name))
+        return streams_of(target.settings)
     except ComponentError:  # a class that cannot be imported: its component says so when it is started
         return []
-    sources = hooks.streams(target.settings.station, target.settings.receiver.options)
-    return sources + [name for each in target.settings.decimation.values() for name in each.names(sources).values()]

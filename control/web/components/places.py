@@ -13,6 +13,7 @@ from rawdaq.control.web.models import Coordinates
 
 _LOG = logging.getLogger("rawdaq.web")
 _MAX_XML_BYTES = 64 << 20  # responses of a large network; more is no list of a few stations
+_ELEMENTS = {"latitude_deg": "Latitude", "longitude_deg": "Longitude", "elevation_m": "Elevation"}
 _XML = (".xml", ".stationxml")
 
 
@@ -93,12 +94,6 @@ def _stations(file: Path) -> Iterator[tuple[str, Coordinates]]:
 def _coordinates(station: ElementTree.Element) -> Coordinates | None:
     texts = {child.tag.rpartition("}")[2]: child.text for child in station}
     try:
-        return Coordinates.model_validate(
-            {
-                "latitude_deg": texts.get("Latitude"),
-                "longitude_deg": texts.get("Longitude"),
-                "elevation_m": texts.get("Elevation"),
-            }
-        )
+        return Coordinates.model_validate({key: texts.get(name) for key, name in _ELEMENTS.items()})
     except ValidationError:
         return None

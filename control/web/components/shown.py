@@ -1,10 +1,10 @@
 """What the page gets of a component: from its entry in ``status --json`` to the models; no I/O, no clock."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from rawdaq.config import ComponentSettings
-from rawdaq.control.health.parts import entries, number, readers
+from rawdaq.control.health.parts import entries, items, number, part, readers
 from rawdaq.control.health.problem import Health, Row, Severity
 from rawdaq.control.machine.sources import live_address, said_of_streams, source
 from rawdaq.control.web.components.history import StreamHistory
@@ -91,7 +91,7 @@ def component(about: Answered) -> Component:
     publishers = entries(row.get("publishers"))
     streams = {str(each): said for each, said in said_of_streams(row).items()}
     named = row.get("publishers")
-    slow = {name for each in entries(row.get("decimation")).values() for name in _values(each.get("streams"))}
+    slow = {str(name) for each in entries(row.get("decimation")).values() for name in part(each, "streams").values()}
     latencies = [
         value
         for name, each in streams.items()
@@ -145,7 +145,7 @@ def stream(selected: StreamId, said: Row, about: Answered, verdict: Verdict, his
         id=str(selected),
         component=str(row["component"]),
         station=f"{selected.network}.{selected.station}",
-        rate_hz=_rate(said) if has_come else None,
+        rate_hz=number(said.get("rate_hz")) or None if has_come else None,
         sample_type=_text(said.get("sample_type")) or "",
         last_sample=f"{last.removesuffix('Z')}000Z" if last else None,
         age_s=number(said.get("age_s")),
@@ -171,19 +171,14 @@ def latency(history: StreamHistory) -> LatencyHistory:
 
 def details(about: Answered) -> dict[str, Any]:
     """Return the fields of `ComponentDetail` that `Component` does not have, but its streams."""
-    receiver = about.row.get("receiver")
-    said: Row = receiver if isinstance(receiver, dict) else {}
-    endpoints = said.get("endpoints")
+    said = part(about.row, "receiver")
     publishers = entries(about.row.get("publishers"))
-    journal, disks = about.row.get("journal"), about.row.get("disks")
     return {
-        "endpoints": [_endpoint(each) for each in endpoints if isinstance(each, dict)]
-        if isinstance(endpoints, list)
-        else [],
+        "endpoints": [_endpoint(each) for each in items(said.get("endpoints"))],
         "receiver_more": {key: value for key, value in said.items() if key != "endpoints"},
         "publisher_list": [_publisher(name, each, about.settings) for name, each in publishers.items()],
-        "journal": journal if isinstance(journal, dict) else None,
-        "disks": disks if isinstance(disks, dict) else {},
+        "journal": part(about.row, "journal") or None,
+        "disks": part(about.row, "disks"),
     }
 
 
@@ -245,14 +240,6 @@ def archives(settings: ComponentSettings | None) -> list[ArchivePlace]:
 
 
 # ---------------------------------------------------------------------- values of JSON
-
-
-def _values(value: object) -> list[str]:
-    return list(map(str, cast("Row", value).values())) if isinstance(value, dict) else []
-
-
-def _rate(said: Row) -> float | None:
-    return number(said.get("rate_hz")) or None
 
 
 def _text(value: object) -> str | None:

@@ -17,7 +17,7 @@ from rawdaq.control.web.components.known import Known
 from rawdaq.control.web.components.places import Places
 from rawdaq.control.web.components.shown import iso
 from rawdaq.control.web.messages import ChangesRequest
-from rawdaq.control.web.models import Coordinates, Event
+from rawdaq.control.web.models import Coordinates
 from rawdaq.errors import ComponentError
 from rawdaq.outage import Outage
 from rawdaq.stream_id import StreamId
@@ -275,7 +275,3 @@ class Watch:
         if found != self._sources:
             self._sources = found
         return self._sources
-
-    def new_events(self, after: int) -> list[Event]:
-        """Return the events after the serial *after*."""
-        return self.events.after(after)

@@ -5,8 +5,7 @@ import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from rawdaq.control.machine.feed import MAX_PUBLISHERS, Feed
 from rawdaq.control.machine.sources import Source
@@ -25,19 +24,11 @@ _LOOK_S = 1.0
 _LINGER_S = 30.0  # after the last viewer: for one who comes back, or loads the page again
 
 
-class Sources(Protocol):
-    """The streams of this machine."""
-
-    def sources(self) -> Mapping[StreamId, Source]:
-        """Return where each stream comes from; another mapping when something has changed."""
-        ...
-
-
 class Hub:
     """The live streams that somebody looks at.
 
     Args:
-        sources: all streams.
+        sources: returns where each stream comes from; another mapping when something has changed.
         history_s: how much of the past is kept.
         log: where trouble with publishers is logged.
         clock: seconds that only run forward.
@@ -45,7 +36,7 @@ class Hub:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: Callable[[], Mapping[StreamId, Source]],
         history_s: float,
         log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
@@ -138,7 +129,7 @@ class Hub:
         return found
 
     def _seen_sources(self) -> Mapping[StreamId, Source]:
-        return self._seen or self._sources.sources()
+        return self._seen or self._sources()
 
     # ------------------------------------------------------------------ streams
 
@@ -217,7 +208,7 @@ class Hub:
 
     def look(self) -> None:
         """Do what is to be done once a second."""
-        self._seen = self._sources.sources()
+        self._seen = self._sources()
         self.flush()
         self._update_all()
         self._leave_unused()
@@ -248,18 +239,14 @@ class Hub:
         new = [address for address in wanted if not any(address in feed.wanted for feed in self._feeds)]
         for feed in self._feeds:
             mine = {address: wanted[address] for address in feed.wanted if address in wanted}
-            taken, new = _split(new, MAX_PUBLISHERS - len(mine))
+            room = MAX_PUBLISHERS - len(mine)
+            taken, new = new[:room], new[room:]
             feed.set_wanted(mine | {address: wanted[address] for address in taken})
         while new:
-            taken, new = _split(new, MAX_PUBLISHERS)
+            taken, new = new[:MAX_PUBLISHERS], new[MAX_PUBLISHERS:]
             feed = Feed(self.take, self._log)
             feed.set_wanted({address: wanted[address] for address in taken})
             self._feeds.append(feed)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether live streams are read."""
-        return any(feed.wanted for feed in self._feeds)
 
     async def aclose(self) -> None:
         """Read nothing more."""
@@ -270,8 +257,3 @@ class Hub:
             await asyncio.wait([self._looking])
         for feed in self._feeds:
             await feed.aclose()
-
-
-def _split(items: Iterable[str], count: int) -> tuple[list[str], list[str]]:
-    every = list(items)
-    return every[:count], every[count:]

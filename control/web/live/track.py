@@ -5,11 +5,10 @@ A track has a number that stands for it in blocks. What it gives is made once fo
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
-from rawdaq.control.machine.columns import LEAST_COLUMN_MS, ColumnRing, Extremes, coarser, column_ms, extremes
+from rawdaq.control.machine.columns import LEAST_COLUMN_MS, ColumnRing, Columns, coarser, column_ms, extremes
 from rawdaq.control.web.live.blocks import block, drawn_type
 from rawdaq.control.web.live.samples import Run, SampleRing
 from rawdaq.control.web.messages import LiveStream
@@ -24,16 +23,31 @@ _REMEMBERED_PACKETS = 64  # while two subscribers overlap, each brings the same 
 _PIECE_VALUES = 1 << 16  # of a block of the past
 
 
-class Past(Protocol):
-    """What a new viewer gets first; read bit by bit, so that it takes no memory."""
+class Past:
+    """What a new viewer gets first; read bit by bit, so that it takes no memory.
+
+    Args:
+        track: of what.
+        begin: the number of the first sample or column.
+        end: the number after the last one.
+    """
+
+    def __init__(self, track: "SamplesTrack | ColumnsTrack", begin: int, end: int) -> None:
+        self._track, self._begin, self._end = track, begin, end
+        self._lost = 0
 
     def blocks(self) -> Iterator[bytes]:
         """Yield blocks of what is still there."""
-        ...
+        while self._begin < self._end:
+            begin = max(self._begin, min(self._track.ring.oldest, self._end))
+            self._lost += begin - self._begin
+            self._begin = end = min(begin + _PIECE_VALUES, self._end)
+            if piece := self._track.piece(begin, end):
+                yield piece
 
     def lost_s(self) -> float:
         """Return how much was overwritten before it was read."""
-        ...
+        return self._lost / self._track.per_s
 
 
 class StreamMemory:
@@ -137,8 +151,7 @@ class SamplesTrack:
     """The samples of a stream."""
 
     def __init__(self, about: LiveStream, ring: SampleRing) -> None:
-        self.about = about
-        self.ring = ring
+        self.about, self.ring, self.per_s = about, ring, ring.rate_hz
         self._taken = ring.count
 
     @property
@@ -149,75 +162,40 @@ class SamplesTrack:
     def take(self) -> bytes:
         """Return blocks of the samples that have come since the last call."""
         begin, self._taken = self._taken, self.ring.count
-        runs = self.ring.runs(begin, self._taken)
-        return b"".join(block(self.about.i, run.start_ns, self.ring.rate_hz, run.values) for run in runs)
+        return self.piece(begin, self._taken)
 
-    def past(self, since_ns: int) -> "PastSamples":
+    def piece(self, begin: int, end: int) -> bytes:
+        """Return blocks of the samples from *begin* up to *end* that are still there."""
+        runs = self.ring.runs(begin, end)
+        return b"".join(block(self.about.i, run.start_ns, self.per_s, run.values) for run in runs)
+
+    def past(self, since_ns: int) -> Past:
         """Return the samples since *since_ns* that were taken already."""
-        return PastSamples(self, min(self.ring.since(since_ns), self._taken), self._taken)
-
-
-class PastSamples:
-    """Samples that a new viewer gets first."""
-
-    def __init__(self, track: SamplesTrack, begin: int, end: int) -> None:
-        self._track, self._begin, self._end = track, begin, end
-        self._lost = 0
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield blocks of what is still there."""
-        ring, about = self._track.ring, self._track.about
-        while self._begin < self._end:
-            begin = max(self._begin, min(ring.oldest, self._end))
-            self._lost += begin - self._begin
-            self._begin = end = min(begin + _PIECE_VALUES, self._end)
-            yield b"".join(block(about.i, run.start_ns, ring.rate_hz, run.values) for run in ring.runs(begin, end))
-
-    def lost_s(self) -> float:
-        """Return how much was overwritten before it was read."""
-        return self._lost / self._track.ring.rate_hz
+        return Past(self, min(self.ring.since(since_ns), self._taken), self._taken)
 
 
 class ColumnsTrack:
     """The columns of a stream, of one width."""
 
     def __init__(self, about: LiveStream, ring: ColumnRing) -> None:
-        self.about = about
-        self.ring = ring
+        self.about, self.ring, self.per_s = about, ring, 1000 / ring.width_ms
 
     def take(self) -> bytes:
         """Return a block from the first to the last column that has changed since the last call."""
-        return self.block(self.ring.take_changed())
+        made = self.ring.take_changed()
+        return b"" if made is None else self._block(made.first, made.values)
 
-    def block(self, made: Extremes | None) -> bytes:
-        """Return *made* as a block."""
-        if made is None:
+    def _block(self, first: int, values: Columns) -> bytes:
+        return block(self.about.i, first * self.ring.width_ns, self.per_s, values)
+
+    def piece(self, begin: int, end: int) -> bytes:
+        """Return a block of the columns from *begin* up to *end*, without empty ones at either side."""
+        made = self.ring.read(begin, end)
+        if made is None or not (filled := np.flatnonzero(~np.isnan(made.values[:, 0]))).size:
             return b""
-        return block(self.about.i, made.first * self.ring.width_ns, 1000 / self.ring.width_ms, made.values)
+        return self._block(made.first + int(filled[0]), made.values[filled[0] : filled[-1] + 1])
 
-    def past(self, since_ns: int) -> "PastColumns":
+    def past(self, since_ns: int) -> Past:
         """Return the columns since *since_ns*."""
-        return PastColumns(self, since_ns // self.ring.width_ns, (self.ring.newest or 0) + 1)
-
-
-class PastColumns:
-    """Columns that a new viewer gets first."""
-
-    def __init__(self, track: ColumnsTrack, begin: int, end: int) -> None:
-        self._track, self._begin, self._end = track, max(begin, track.ring.oldest), end
-        self._lost = 0
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield blocks of what is still there, without what is empty at the beginning."""
-        ring = self._track.ring
-        while self._begin < self._end:
-            begin = max(self._begin, min(ring.oldest, self._end))
-            self._lost += begin - self._begin
-            self._begin = end = min(begin + _PIECE_VALUES, self._end)
-            made = ring.read(begin, end)
-            if made is not None and (filled := np.flatnonzero(~np.isnan(made.values[:, 0]))).size:
-                yield self._track.block(Extremes(made.first + int(filled[0]), made.values[filled[0] : filled[-1] + 1]))
-
-    def lost_s(self) -> float:
-        """Return how much was overwritten before it was read."""
-        return self._lost * self._track.ring.width_ms / 1000
+        begin = max(since_ns // self.ring.width_ns, self.ring.oldest)
+        return Past(self, begin, (self.ring.newest or 0) + 1)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel
 
-from rawdaq.control.rest.routes import Socket
+from rawdaq.control.rest.client import Client
 from rawdaq.control.web.live.track import Past
 from rawdaq.control.web.messages import LiveRequest, LiveSkipped
 
@@ -68,7 +68,7 @@ class Viewer:
         is_old = not self._first and time.monotonic() - self._live[0][0] > _MAX_WAITING_S
         return is_old or self._live_bytes > _MAX_WAITING_BYTES
 
-    async def send_all(self, socket: Socket) -> None:
+    async def send_all(self, socket: Client) -> None:
         """Send what waits, for ever.
 
         Raises:
@@ -83,7 +83,7 @@ class Viewer:
                 else:
                     await self._send_live(socket)
 
-    async def _send_first(self, socket: Socket) -> None:
+    async def _send_first(self, socket: Client) -> None:
         item = self._first[0]
         if isinstance(item, str):
             await socket.send(item)
@@ -93,7 +93,7 @@ class Viewer:
             if self._first[0] is item:
                 self._first.popleft()
 
-    async def _send_past(self, socket: Socket, past: Past) -> None:
+    async def _send_past(self, socket: Client, past: Past) -> None:
         """Send *past*, together with what of the past follows it, in messages of some size."""
         waiting: list[bytes] = []
         parts = [past]
@@ -112,7 +112,7 @@ class Viewer:
             await socket.send(b"".join(waiting))
         self._skipped_s += max(part.lost_s() for part in parts)
 
-    async def _send_live(self, socket: Socket) -> None:
+    async def _send_live(self, socket: Client) -> None:
         if self._skipped_s:
             skipped_s, self._skipped_s = self._skipped_s, 0.0
             await socket.send(LiveSkipped(skipped_s=round(skipped_s, 3)).model_dump_json())

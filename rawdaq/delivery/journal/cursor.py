@@ -19,7 +19,7 @@ from rawdaq.stream_id import StreamId
 _STREAM, _OWN = b"s", b"p"  # what a key begins with: a stream's place, or what the publisher keeps itself
 _PLACE = struct.Struct("<QI")
 _LOOK_S = 5.0  # it moves so often also when nothing of what came is for this publisher
-_PAUSE_S = 0.05  # between two moves: each looks at every stream
+_PAUSE_S = 0.05  # between two moves under load: each looks at every stream
 
 
 class Start(NamedTuple):
@@ -123,7 +123,8 @@ class PublisherCursor:
                 await asyncio.sleep(_LOOK_S)
             else:
                 self._outage.clear()
-                await asyncio.sleep(_PAUSE_S)
+                if self._queue.waiting:
+                    await asyncio.sleep(_PAUSE_S)
 
     async def settle(self, *, at_once: bool = False) -> None:
         """Move the cursor to what is delivered by now, once that is safe.

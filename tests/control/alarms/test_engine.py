@@ -46,12 +46,12 @@ def test_an_alarm_is_raised_after_a_time_and_cleared_after_another() -> None:
     assert (alarm.change, alarm.subject, alarm.value, alarm.limit) == (Change.RAISED, "XX.A..HHZ", 13.0, 10.0)
     assert alarm.since_ns == NOW_NS
     assert alarm.text == "XX.A..HHZ of A/Raw: latency 13 s (above 10 is bad)"
-    assert bench.engine.raised == 1
+    assert len(bench.engine.told()) == 1
     assert bench.changes(1000, late(20)) == []  # it is not told again
     assert bench.changes(1, late(10)) == []
     assert bench.changes(59, late(10)) == []
     assert bench.changes(1, late(10)) == ["cleared"]
-    assert bench.engine.raised == 0
+    assert bench.engine.told() == []
 
 
 def test_what_was_told_outlives_an_engine() -> None:
@@ -83,7 +83,7 @@ def test_a_rule_that_has_become_another_one_or_is_gone_knows_nothing_of_before()
     bench = Bench(raise_after_s=0)
     told = [Told("r", "no_data", KEY, "", NOW_NS, NOW_NS), Told("gone", "latency_s", KEY, "XX.A..HHZ", NOW_NS, NOW_NS)]
     bench.engine.restore(told, bench.now_s, NOW_NS)
-    assert bench.engine.raised == 0
+    assert bench.engine.told() == []
     assert bench.changes(0, late(11)) == ["raised"]
 
 

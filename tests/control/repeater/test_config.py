@@ -118,7 +118,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(Mistaken) as caught:
-        Config().check()
+        Config().changed({})
     assert [mistake.partition(":")[0] for mistake in caught.value.mistakes] == [
         "there is no output",
         "in_address is missing; it should look like tcp",

@@ -21,7 +21,7 @@ from rawdaq.publishers.raw_writer import RawWriter
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S, sample_time
 from tests.fanouts import HHN
-from tests.helpers import until
+from tests.helpers import MEMORY, until
 from tests.journals import archived, journalled, kill_archive, kill_raw_writer
 from tests.makers import START_NS, STREAM
 
@@ -215,7 +215,7 @@ def test_each_sample_is_in_the_archive_once(steps: list[Step]) -> None:
 
     note(repr(steps))
     DURABLE.clear()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         feed = asyncio.run(run(Path(folder)))
         found = archived(Path(folder) / "archive")
     for stream, fed in feed.samples.items():
@@ -240,7 +240,7 @@ def test_each_message_is_in_the_file_once(steps: list[Step]) -> None:
 
     note(repr(steps))
     DURABLE.clear()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         feed = asyncio.run(run(Path(folder)))
         written = np.fromfile(Path(folder) / "samples", "<i4").tolist()
     assert written == [value for _, value in feed.samples.get(str(STREAM), [])]

@@ -28,7 +28,7 @@ from rawdaq.publishers.hdf5 import Hdf5Publisher
 from tests import forks
 from tests.container.files import event
 from tests.fanouts import HHN
-from tests.helpers import until, wait_for
+from tests.helpers import MEMORY, until, wait_for
 from tests.journals import journalled, kill_rotating
 from tests.makers import START_NS, packet
 
@@ -254,7 +254,7 @@ def run(kind: type[Files], steps: Sequence[Step]) -> None:
         await live(files, [])
 
     DURABLE.clear()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         files = kind(Path(folder))
         asyncio.run(lives(files))
         assert files.found() == files.expected()

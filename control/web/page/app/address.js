@@ -39,13 +39,13 @@ export const dayAddress = (id, day) => `${streamAddress(id)}/${day}`;
 
 export const logAddress = (key) => `/logs/${part(key)}`;
 
-/** The address of here with other parameters; those that are null, or as they are without saying so, are left out. */
-export function addressWith(changes, { pathname, search } = location) {
-  const query = new URLSearchParams(search);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") query.delete(name);
-    else query.set(name, value);
-  }
-  const text = query.toString();
-  return text ? `${pathname}?${text}` : pathname;
+/** A path with parameters; those that are null are left out. */
+export function withQuery(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const query = new URLSearchParams(given).toString();
+  return query ? `${path}?${query}` : path;
 }
+
+/** The address of here with other parameters; those that are null, or as they are without saying so, are left out. */
+export const addressWith = (changes) =>
+  withQuery(location.pathname, { ...Object.fromEntries(new URLSearchParams(location.search)), ...changes });

@@ -26,13 +26,6 @@ async function request(path, options = {}) {
   throw new ApiError(response.status, body.error ?? `the server answered ${response.status}`, body.remedy);
 }
 
-/** A path with parameters; those that are null are left out. */
-export function withQuery(path, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const query = new URLSearchParams(given).toString();
-  return query ? `${path}?${query}` : path;
-}
-
 /** Returns the JSON at a path. */
 export const get = async (path, options) => (await request(path, options)).json();
 

@@ -1,6 +1,7 @@
 // The part of a window that is older than the server's memory: columns from the archive.
 
-import { getBytes, withQuery } from "../app/api.js";
+import { withQuery } from "../app/address.js";
+import { getBytes } from "../app/api.js";
 import { blocks } from "./blocks.js";
 import { isoOf } from "../dom/format.js";
 

@@ -1,7 +1,7 @@
 // A log, or where there is none in the address, which logs there are and what has happened on this machine.
 
-import { get, withQuery } from "../app/api.js";
-import { logAddress, stationAddress } from "../app/address.js";
+import { get } from "../app/api.js";
+import { logAddress, stationAddress, withQuery } from "../app/address.js";
 import { say } from "../app/banner.js";
 import { badge } from "../dom/conditions.js";
 import { button, h, labelled, link, setText } from "../dom/h.js";

@@ -1,7 +1,7 @@
 // One stream: its trace, large, live or of a time that the address names; its latency; its numbers; its miniSEED.
 
-import { download, get, withQuery } from "../app/api.js";
-import { dayAddress, stationAddress, streamOf } from "../app/address.js";
+import { download, get } from "../app/api.js";
+import { dayAddress, stationAddress, streamOf, withQuery } from "../app/address.js";
 import { say } from "../app/banner.js";
 import { now } from "../app/clock.js";
 import { badge } from "../dom/conditions.js";
