@@ -5,6 +5,7 @@ A subclass names its sockets in ``__init__`` (`setup_udp`, `setup_stream`, `conn
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
+from rawdaq.capture.recorder import Capture
 from rawdaq.config.decimation import DecimationSettings
 from rawdaq.config.hooks import ReceiverHooks
 from rawdaq.config.settings import JournalSettings
@@ -78,6 +80,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         journal: what publishers that must deliver get is written to disk first; set it before it is run.
         state_of_health: makes streams of its own state; None: there are none.
         trigger: finds events in its streams; None: nothing does.
+        capture: keeps what comes, byte for byte, while it serves; None: nothing does.
         started: set once it runs.
     """
 
@@ -94,6 +97,7 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
     journal: JournalSettings | None = None
     state_of_health: StateOfHealth | None = None
     trigger: EventTrigger | None = None
+    capture: Capture | None = None
 
     def __init__(
         self,
@@ -257,6 +261,10 @@ class ReceiverServer(SocketSetup, ReceiverHooks, commands.Commanded):
         Raises:
             ComponentError: it could not start, or one of its coroutines failed.
         """
+        async with self.capture or contextlib.nullcontext():
+            await self._serve()
+
+    async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._started_s = time.monotonic()
         try:

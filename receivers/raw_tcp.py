@@ -145,15 +145,6 @@ class RawReceiver(ReceiverServer):
         """Return the file of the capture, which only one component can write."""
         return [f"file {options['capture']}"] if options["capture"] else []
 
-    async def serve(self) -> None:
-        """Serve as every receiver does, with the capture open.
-
-        Raises:
-            ComponentError: it could not start, or one of its coroutines failed.
-        """
-        async with self.capture or contextlib.nullcontext():
-            await super().serve()
-
     def take(self, events: Sequence[PacketEvent], received_ns: int) -> None:
         """Publish what a connection brought; values that cannot be are counted and logged."""
         packets: list[Packet | PacketRun] = []

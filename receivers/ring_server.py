@@ -7,8 +7,8 @@ from typing import Any
 
 from rawdaq import __version__
 from rawdaq.config.settings import StationSettings
+from rawdaq.delivery.records import fill_s
 from rawdaq.errors import InvalidValue
-from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.miniseed.reader import RecordUnreadable, read_record, to_packet
 from rawdaq.packet import Packet, PacketRun
 from rawdaq.publisher import Publisher
@@ -30,7 +30,6 @@ from rawdaq.ring.server.settings import ListenSettings, TlsSettings
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S
 
 _CURSOR = "publishers"
 _SAVE_S = 5.0  # between two notes of how far everything was delivered
@@ -117,7 +116,7 @@ class RingServer(ReceiverServer):
     ) -> None:
         options = dict(locals())
         super().__init__("", 0, publishers, name)
-        self.refusals = Refusals(self.log, what="record")
+        self.refusals = self.add_refusals(Refusals(self.log, what="record"))
         self.service = make_service(self.log, f"rawdaq/{__version__}", options)
         self._raw = raw
         self._published: int | None = None  # up to this number
@@ -235,24 +234,15 @@ class RingServer(ReceiverServer):
             return
         noted: int | None = None
         while True:
-            await asyncio.sleep(max(self._fill_s(), _SAVE_S))
+            await asyncio.sleep(max(fill_s(self.publishers, self._lowest_rate_hz), _SAVE_S))
             published = self._published
             if published is None or published == noted:
                 continue
             await self.delivered()
-            await asyncio.sleep(self._fill_s())
+            await asyncio.sleep(fill_s(self.publishers, self._lowest_rate_hz))
             await self.delivered()
             self.service.ring.move_cursor(_CURSOR, published)
             noted = published
-
-    def _fill_s(self) -> float:
-        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
-        formats = [each.record_format for each in self.publishers if each.record_format]
-        return max((flush_after_ns(each, self._lowest_rate_hz) for each in formats), default=0) / NS_PER_S
-
-    async def ct_refusals(self) -> None:
-        """Log which records could not be used, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def receiver_status(self) -> dict[str, object]:
         """Return addresses, ring and clients, and how much of it waits for publishers."""

@@ -71,6 +71,7 @@ class StaLtaTrigger(ReceiverServer):
         settings = _settings(given | {"band": band, "coincidence": coincidence})
         self.events = EventTrigger(settings, topic_of(Kind.EVENT, station, name), self.log)
         self.messages = LiveMessages(streams, self.log)
+        self.add_refusals(self.messages.refusals)
         options = ZmqOptions(
             zmq.SUB,
             is_bound=False,
@@ -107,7 +108,7 @@ class StaLtaTrigger(ReceiverServer):
     async def ct_log_refusals(self) -> None:
         """Log what was refused, at a bounded rate; at the stop publish the ends of events that are on."""
         try:
-            await self.messages.refusals.log_regularly()
+            await super().ct_log_refusals()
         finally:
             self._publish(self.events.end(), self.endpoints[0])
 

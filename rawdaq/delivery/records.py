@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rawdaq.archive.extent import Extent
 from rawdaq.delivery.items import Published, owned
@@ -13,10 +13,11 @@ from rawdaq.delivery.selection import selection
 from rawdaq.delivery.worker import Worker
 from rawdaq.messages.message import Message
 from rawdaq.miniseed.convert import whole_record
+from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.miniseed.maker import RecordCounts, RecordFormat, RecordMaker, RecordRun, why_not
 from rawdaq.miniseed.series import is_compiled
 from rawdaq.packet import Packet, PacketRun
-from rawdaq.publisher import OverflowPolicy
+from rawdaq.publisher import OverflowPolicy, Publisher
 from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_S
 
@@ -28,6 +29,12 @@ MAX_BYTES = 4_000_000
 _RECORDS_AT_ONCE = 32
 _BUSY_ITEMS = 32  # in one batch
 _HOLD_NS = NS_PER_S // 10  # so long at most
+
+
+def fill_s(publishers: Iterable[Publisher], lowest_rate_hz: float) -> float:
+    """Return after how long the last samples are in records, full or not, of the slowest stream too."""
+    formats = [each.record_format for each in publishers if each.record_format]
+    return max((flush_after_ns(each, lowest_rate_hz) for each in formats), default=0) / NS_PER_S
 
 
 class RecordWriter:

@@ -1,4 +1,4 @@
-"""Files that are appended to: open and locked, and written whole or not at all."""
+"""Files that are appended to, open and locked, or replaced: written whole or not at all."""
 
 import errno
 import fcntl
@@ -41,6 +41,20 @@ def _lock(fd: int) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace *path* by *data*, so that after a power cut either the old content is there or the new one.
+
+    Raises:
+        OSError: that is impossible; the old file is as it was.
+    """
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def append(fd: int, data: bytes, *, must_sync: bool = False) -> None:

@@ -58,7 +58,7 @@ class EventServer(ReceiverServer):
     ) -> None:
         super().__init__(inputs.host or inputs.ip, next(iter(inputs.ports), 0), publishers, name)
         self.sources = Sources(make_format)
-        self.refusals = Refusals(self.log, what="message")
+        self.refusals = self.add_refusals(Refusals(self.log, what="message"))
         self.connections = 0
         self._topic = topic_of(Kind.EVENT, station, name)
         self._is_ours = Networks(inputs.senders).has
@@ -225,10 +225,6 @@ class EventServer(ReceiverServer):
                     self.refusals.count("cannot be published", str(each.header["source"]), error)
 
     # ----------------------------------------------------------------------------------- coroutines and commands
-
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def _note_jump(self, source: str, missed: int) -> None:
         (self._missed.counts if missed else self._backwards)[source] += missed or 1

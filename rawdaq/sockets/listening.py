@@ -10,6 +10,7 @@ from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import Endpoint
 from rawdaq.sockets.listener import Listener, listen
+from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.remedies import cannot_listen
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class SocketSetup:
         self.log = log
         self.endpoints: list[Endpoint] = []
         self._setup = False
+        self._logged_refusals: list[Refusals] = []
 
     @functools.cached_property
     def _context(self) -> "zmq.asyncio.Context":
@@ -185,3 +187,12 @@ class SocketSetup:
         """Open *endpoint* with the server, and read from it; for endpoints of another kind than the three above."""
         self.endpoints.append(endpoint)
         self._setup = True
+
+    def add_refusals(self, refusals: Refusals) -> Refusals:
+        """Log *refusals* at a bounded rate while this runs; return them."""
+        self._logged_refusals.append(refusals)
+        return refusals
+
+    async def ct_log_refusals(self) -> None:
+        """Log what was refused, at a bounded rate."""
+        await asyncio.gather(*(each.log_regularly() for each in self._logged_refusals))

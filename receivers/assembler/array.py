@@ -93,7 +93,8 @@ class ArrayAssembler(AssemblyReceiver):
         self.grid = Grid(round(block_s * NS_PER_S), tolerance, rate_hz)
         super().__init__("", 0, publishers, name, _rules(options, self.rows), functools.partial(Block, self.grid))
         self.messages = LiveMessages(streams, self.log)
-        self.refusals = Refusals(self.log, what="packet")
+        self.add_refusals(self.messages.refusals)
+        self.refusals = self.add_refusals(Refusals(self.log, what="packet"))
         self._topic, self._type = topic_of(Kind.READOUT, station, name), "<f4" if values == "float32" else "<f8"
         how = ZmqOptions(
             zmq.PULL if pattern == "pull" else zmq.SUB,
@@ -180,14 +181,6 @@ class ArrayAssembler(AssemblyReceiver):
             "filled": filled,
         }
         return Message(self._topic, header, values.tobytes())
-
-    async def ct_log_refusals(self) -> None:
-        """Log what did not fit, at a bounded rate."""
-        await self.refusals.log_regularly()
-
-    async def ct_log_malformed(self) -> None:
-        """Log what was no message of rawdaq, at a bounded rate."""
-        await self.messages.refusals.log_regularly()
 
     def cmd_slots(self) -> dict[str, dict[str, object]]:
         """Show each row: its stream, and what became of its parts."""

@@ -1,7 +1,6 @@
 """ReadoutAssembler: puts together what many senders measured at one instant, and publishes it as readouts."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +124,7 @@ class ReadoutAssembler(AssemblyReceiver):
         plan = Plan.of(station, options)
         super().__init__(ip, _DEFAULT_PORT if port is None else port, publishers, name, plan.rules)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
-        self.refusals = Refusals(self.log)
+        self.refusals = self.add_refusals(Refusals(self.log))
         self.intake = Intake(plan.format, plan.slots, Networks(senders).has, self.refusals)
         self.output = Output(
             topic_of(Kind.READOUT, station, name),
@@ -186,15 +185,6 @@ class ReadoutAssembler(AssemblyReceiver):
         )
         for address in options["endpoints"]:
             self.add_endpoint(ZmqEndpoint(address, how, self._plain_context, self._take_frames, self.log))
-
-    async def serve(self) -> None:
-        """Serve as every receiver does, with the capture open.
-
-        Raises:
-            ComponentError: it could not start, or one of its coroutines failed.
-        """
-        async with self.capture or contextlib.nullcontext():
-            await super().serve()
 
     # ------------------------------------------------------------------ what comes
 
@@ -262,10 +252,6 @@ class ReadoutAssembler(AssemblyReceiver):
             await asyncio.sleep(max(1.0, 2 * self.waveforms.block_s))
             if self.waveforms.is_waiting and self.assembly.readouts == before:
                 self.flush_more()
-
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def cmd_slots(self) -> dict[str, dict[str, object]]:
         """Show each slot: who sends it, and what became of its parts."""

@@ -13,10 +13,10 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.datalink import DataLink, DataPacket, PayloadUnreadable, is_waveform, waveform_of
 from rawdaq.datalink.login import Login, check_login, check_url
 from rawdaq.datalink.session import PORTS
+from rawdaq.delivery.records import fill_s
 from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
-from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.outage import Outage
 from rawdaq.packet import Packet
 from rawdaq.protocols.datalink import write_envelope
@@ -30,7 +30,7 @@ from rawdaq.sockets.client.address import ServerAddress
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S, from_iso
+from rawdaq.times import from_iso
 
 _SAVE_S: Final = 1.0
 _LOG_S: Final = 10.0  # between two lines about missing packets
@@ -104,7 +104,7 @@ class DataLinkReceiver(ReceiverServer):
         super().__init__(address.host, address.port, publishers, name)
         self.stats.behind_s = inf  # a server has packets of days ago
         self.stats.has_stamps = False  # records keep the times that they have
-        self.refusals = Refusals(self.log, what="packet")
+        self.refusals = self.add_refusals(Refusals(self.log, what="packet"))
         self._url, self._match, self._reject = url, match, reject
         self._start: str | int = start if start in list(Start) else from_iso(start)
         self._policy, self._other = Policy(policy), other
@@ -243,18 +243,11 @@ class DataLinkReceiver(ReceiverServer):
                 continue
             newest, text = self._reader.newest, self._marked()
             await self.delivered()
-            if fill_s := self._fill_s():  # the last samples may wait for their records to fill
-                await asyncio.sleep(fill_s)
+            if self._lowest_rate_hz is not None:  # the last samples may wait for their records to fill
+                await asyncio.sleep(fill_s(self.publishers, self._lowest_rate_hz))
                 await self.delivered()
             await self._save(text)
             saved = newest if self._save_error is None else saved
-
-    def _fill_s(self) -> float:
-        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
-        if self._lowest_rate_hz is None:
-            return 0.0
-        formats = [each.record_format for each in self.publishers if each.record_format]
-        return max((flush_after_ns(each, self._lowest_rate_hz) for each in formats), default=0) / NS_PER_S
 
     def _marked(self) -> str:
         self._reader.set_mark()
@@ -271,10 +264,6 @@ class DataLinkReceiver(ReceiverServer):
         elif error is None and self._save_error is not None:
             self.log.warning("%s is written again", self._state_file)
         self._save_error = error
-
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def receiver_status(self) -> dict[str, object]:
         """Return the connection, where it is in the ring, and what was lost, dropped or refused."""

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections import deque
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rawdaq.datalink import DataPacket
+from rawdaq.disk.files import replace_file
 
 _RECENT_PACKETS: Final = 4096
 
@@ -104,12 +104,7 @@ def save(path: Path, text: str) -> None:
         OSError: that is impossible; the file is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(path, text.encode())
 
 
 class RecentPackets:

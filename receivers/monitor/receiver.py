@@ -54,7 +54,7 @@ class MonitorReceiver(ReceiverServer):
         name: str = "MonitorReceiver",
     ) -> None:
         super().__init__(ip, port, publishers, name)
-        self.refusals = Refusals(self.log, what="report")
+        self.refusals = self.add_refusals(Refusals(self.log, what="report"))
         self._table = MonitorTable(offline_s, max_names)
         self._check_s = min(_CHECK_S, offline_s / 4)
         options = ZmqOptions(zmq.PULL, is_bound=True, max_message_bytes=_MAX_MESSAGE_BYTES, needs_peer=False)
@@ -93,10 +93,6 @@ class MonitorReceiver(ReceiverServer):
             now_s = time.monotonic()
             if gone := [_gone(heard, now_s) for heard in self._table.gone(now_s)]:
                 await self.publish(gone)
-
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def cmd_table(self, args: list[str]) -> list[dict[str, object]]:
         """Show the newest report of each component, or of those with a name like a pattern: table [PATTERN]."""

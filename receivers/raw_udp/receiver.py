@@ -1,7 +1,6 @@
 """RawUDPReceiver: takes RAW packets that devices push to a port of ours as datagrams, and publishes their samples."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,7 +110,7 @@ class RawUDPReceiver(ReceiverServer):
         chosen = _ports(options)
         super().__init__(ip, chosen[0], publishers, name)
         self.capture = Capture(capture, capture_mb, capture_files, self.log) if capture else None
-        self.refusals = Refusals(self.log)
+        self.refusals = self.add_refusals(Refusals(self.log))
         self.problems = PacketProblems(self.log, clock_tolerance_s)
         self.reorder = Reorder(reorder_s)
         self.names, self.formats, self._reader = plan
@@ -137,15 +136,6 @@ class RawUDPReceiver(ReceiverServer):
         things = [f"UDP port {port} of {options['ip']}" for port in ports]
         return things + ([f"file {options['capture']}"] if options["capture"] else [])
 
-    async def serve(self) -> None:
-        """Serve as every receiver does, with the capture open.
-
-        Raises:
-            ComponentError: it could not start, or one of its coroutines failed.
-        """
-        async with self.capture or contextlib.nullcontext():
-            await super().serve()
-
     async def ct_order(self) -> None:
         """Publish what has waited long enough for missing packets."""
         try:
@@ -159,10 +149,6 @@ class RawUDPReceiver(ReceiverServer):
                 self._publish(self.reorder.release(time.monotonic_ns()))
         finally:
             self._publish(self.reorder.flush())
-
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def cmd_refused(self) -> dict[str, dict[str, int]]:
         """Show how many datagrams were refused, by sender and reason."""

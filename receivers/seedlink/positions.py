@@ -1,6 +1,5 @@
 """How far each station was received, in memory and in a file, so that a restart goes on where the last run ended."""
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -92,17 +91,3 @@ def load(path: Path) -> Positions:
             f"{path} holds no positions of a SeedLink server ({where}: {first['msg']}); name another file, or move it "
             "away to begin anew as `start` says"
         ) from error
-
-
-def save(path: Path, text: bytes) -> None:
-    """Replace *path* by *text*, so that after a power cut either the old text is there or the new one.
-
-    Raises:
-        OSError: that is impossible; the old file is as it was.
-    """
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

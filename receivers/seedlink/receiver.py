@@ -12,22 +12,23 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from rawdaq.config.settings import StationSettings
+from rawdaq.delivery.records import fill_s
+from rawdaq.disk.files import replace_file
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
-from rawdaq.miniseed.format import flush_after_ns
 from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
 from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.seedlink.connection import SeedLinkConnection
 from rawdaq.receivers.seedlink.feed import Feed
 from rawdaq.receivers.seedlink.plan import Policy, Wanted
-from rawdaq.receivers.seedlink.positions import load, save
+from rawdaq.receivers.seedlink.positions import load
 from rawdaq.sockets.dial_endpoint import DialEndpoint
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import NS_PER_S, from_iso, to_iso
+from rawdaq.times import from_iso, to_iso
 
 _STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
 _STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
@@ -104,7 +105,7 @@ class SeedLinkReceiver(ReceiverServer):
         self.stats.has_stamps = False  # records keep the times that they have
         self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
         self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s
-        self.refusals = Refusals(self.log, what="record")
+        self.refusals = self.add_refusals(Refusals(self.log, what="record"))
         selectors = {each: tuple(map(Selector.parse, texts)) for each, texts in stations.items()}
         wanted = Wanted(selectors, _STARTS.get(start) or from_iso(start), Policy(policy))
         self.feed = Feed(wanted, raw, self.log, self.refusals)
@@ -169,19 +170,9 @@ class SeedLinkReceiver(ReceiverServer):
             self._has_new.clear()
             positions = self._positions()
             await self.delivered()
-            await asyncio.sleep(max(self._fill_s(), _SAVE_S))
+            await asyncio.sleep(max(fill_s(self.publishers, self.feed.lowest_rate_hz), _SAVE_S))
             await self.delivered()
             await self._save(positions)
-
-    def _fill_s(self) -> float:
-        """Return after how long the last samples are in records, full or not, of the slowest stream too."""
-        formats = [each.record_format for each in self.publishers if each.record_format]
-        waits_ns = (flush_after_ns(each, self.feed.lowest_rate_hz) for each in formats)
-        return max(waits_ns, default=0) / NS_PER_S
-
-    async def ct_refusals(self) -> None:
-        """Log which records could not be used, at a bounded rate."""
-        await self.refusals.log_regularly()
 
     def _positions(self) -> bytes:
         return self.feed.positions.model_dump_json(indent=1).encode()
@@ -191,7 +182,7 @@ class SeedLinkReceiver(ReceiverServer):
             return
         try:
             async with asyncio.timeout(_WRITE_S):
-                await in_new_thread("writing positions", save, self._path, positions)
+                await in_new_thread("writing positions", replace_file, self._path, positions)
         except OSError as error:  # or TimeoutError, which says nothing by itself
             reason = f"cannot write {self._path}: {error.strerror or 'its disk does not answer'}"
             if reason != self._state_failure:

@@ -20,7 +20,6 @@ from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
 from rawdaq.receivers.zmq_in.frames import FrameInput
 from rawdaq.receivers.zmq_in.messages import MessageInput, check_wanted
-from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
 from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
@@ -97,6 +96,7 @@ class ZMQReceiver(ReceiverServer):
         self._message_input = MessageInput(messages, self.topics, self.messages.refusals) if messages else None
         self._takes_waveforms = bool(streams) or not messages
         self.frames = FrameInput(HeaderForm(mode_metadata), header_part, self.log) if frames else None
+        self._refusals = self.add_refusals(self.messages.refusals if self.frames is None else self.frames.refusals)
         self._io_threads = io_threads
         self._arrays: dict[ZmqEndpoint, ArrayStreams] = {}
         self._read: _Reader = self._read_packet if array is None else self._read_array
@@ -147,10 +147,6 @@ class ZMQReceiver(ReceiverServer):
         self._context.set(zmq.IO_THREADS, self._io_threads)  # a context that runs already keeps those that it has
         return super()._plain_context()
 
-    async def ct_log_refusals(self) -> None:
-        """Log what was refused, at a bounded rate."""
-        await self._refusals.log_regularly()
-
     def receiver_status(self) -> dict[str, object]:
         """Return the endpoints, what was lost before it arrived, and what was refused."""
         lost = {endpoint.address: streams.lost for endpoint, streams in self._arrays.items() if streams.lost}
@@ -164,10 +160,6 @@ class ZMQReceiver(ReceiverServer):
                     self.frames.note_cuts(endpoint.cuts, endpoint.address)
             shown |= self.frames.status()
         return shown | self._refusals.report()
-
-    @property
-    def _refusals(self) -> Refusals:
-        return self.messages.refusals if self.frames is None else self.frames.refusals
 
     def _pass_frames(self, frames: FrameInput, endpoint: ZmqEndpoint, burst: list[WholeMessage]) -> None:
         """Publish frames whole; what is wrong is counted."""

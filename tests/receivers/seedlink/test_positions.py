@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rawdaq.delivery.records import fill_s
 from rawdaq.errors import ComponentError
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.seedlink import SeedLinkReceiver
@@ -50,9 +51,9 @@ async def test_positions_wait_until_records_of_slow_streams_are_made(tmp_path: P
     await peer.add(stored(0))
     async with peer.listening() as port, receiving(port, archive, state=tmp_path / "positions") as (receiver, keeper):
         await until(lambda: keeper.packets)
-        assert receiver._fill_s() == 10.0
+        assert fill_s([archive], receiver.feed.lowest_rate_hz) == 10.0
         receiver.feed.lowest_rate_hz = 1.0
-        assert receiver._fill_s() == 200.0
+        assert fill_s([archive], receiver.feed.lowest_rate_hz) == 200.0
     assert (tmp_path / "positions").exists()
 
 
@@ -64,7 +65,7 @@ async def test_a_disk_that_hangs_does_not_hold_a_stop(
     def hang(path: Path, text: bytes) -> None:
         hung.wait()
 
-    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver.save", hang)
+    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver.replace_file", hang)
     monkeypatch.setattr("rawdaq.receivers.seedlink.receiver._WRITE_S", 0.05)
     peer = SeedLinkPeer()
     await peer.add(stored(0))
