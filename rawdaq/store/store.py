@@ -15,8 +15,7 @@ from rawdaq.store.lookups import Lookups
 from rawdaq.store.opening import Opening
 from rawdaq.store.retention import Retention, Trimmer
 from rawdaq.store.segments.catalog import Catalog
-from rawdaq.store.status import StoreStatus
-from rawdaq.store.values import Entry, Report
+from rawdaq.store.values import Entry, Report, StoreStatus
 from rawdaq.store.writer import Parts, Writer
 
 SEGMENT_BYTES = 16 << 20
