@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,9 +78,7 @@ class Child:
         """Return this."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it."""
         self._watchdog.cancel()
         self._process.terminate()
@@ -137,6 +134,12 @@ def wake_ups_of(pid: int) -> int:
         for line in status.read_text().splitlines()
         if line.startswith("voluntary_ctxt_switches")
     )
+
+
+def rss_mb(pid: int | str = "self") -> float:
+    """Return the memory that a process has now; Linux only."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def peak_mb(pid: int | str = "self") -> float:

@@ -15,11 +15,9 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import selectors
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.processes import Child, report, rss_mb
 from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
@@ -66,33 +65,16 @@ def main() -> None:
 # ------------------------------------------------------------------ processes
 
 
-@contextlib.contextmanager
-def process(role: str, **options: object) -> Iterator["subprocess.Popen[str]"]:
+def process(role: str, **options: object) -> Child:
     """Run a part of this program; it gets its options, and prints JSON."""
-    command = [sys.executable, "-m", "benchmarks.ring", "--be", role]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
-        try:
-            tell(one, options)
-            yield one
-        finally:
-            one.kill()
+    one = Child("-m", "benchmarks.ring", "--be", role, deadline_s=3600)
+    tell(one, options)
+    return one
 
 
-def tell(one: "subprocess.Popen[str]", what: object) -> None:
+def tell(one: Child, what: object) -> None:
     """Send a line to a process."""
-    if one.stdin is not None:
-        print(json.dumps(what), file=one.stdin, flush=True)
-
-
-def hear(one: "subprocess.Popen[str]") -> dict[str, float]:
-    """Return what a process says."""
-    heard: dict[str, float] = json.loads(one.stdout.readline() if one.stdout is not None else "{}")
-    return heard
-
-
-def say(**what: object) -> None:
-    """Say something to who started us."""
-    print(json.dumps(what), flush=True)
+    one.go(json.dumps(what))
 
 
 def be_device(options: dict[str, object]) -> None:
@@ -100,7 +82,7 @@ def be_device(options: dict[str, object]) -> None:
     channels = [Channel(number, samprate=100, samptype="int32") for number in (1, 2, 3)]
     samples = np.arange(10, dtype="<i4")
     with Streamer(channels, port=0) as streamer:
-        say(port=streamer.port)
+        report(port=streamer.port)
         turn = time.monotonic()
         while True:
             turn += 0.1
@@ -147,7 +129,7 @@ async def _serve(path: Path, device: object) -> None:
         serving = asyncio.create_task(ring.watch())
     while not ring.service.ports:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
-    say(port=ring.service.ports["seedlink"])
+    report(port=ring.service.ports["seedlink"])
     number = 0
     while line := await asyncio.to_thread(sys.stdin.readline):
         arrivals.late_ms.clear()
@@ -165,10 +147,10 @@ async def _obey(ring: RingPublisher, order: dict[str, float], number: int, late_
             await asyncio.sleep(pause_s)
     await asyncio.sleep(float(order.get("wait_s", 0.0)))
     status = ring.status()
-    say(
+    report(
         took_s=time.monotonic() - began_s,
         cpu_s=time.process_time() - cpu_s,
-        rss_mb=_rss_mb(),
+        rss_mb=rss_mb(),
         late_ms=[round(float(np.percentile(late_ms, each)), 2) for each in (50, 99, 100)] if late_ms else [],
         clients=status["client_count"],
         cut=status["cut"],
@@ -185,11 +167,6 @@ def _packet(number: int) -> NewPacket:
     return NewPacket("FDSN:XX_AAA_00_H_H_Z/MSEED", start_ns, start_ns + 990_000_000, data)
 
 
-def _rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def be_readers(options: dict[str, object]) -> None:
     """Be so many SeedLink clients; say how many packets came when as many as expected have, or when told to stop."""
     count, port, expected = int(str(options["count"])), int(str(options["port"])), int(str(options.get("expected", 0)))
@@ -200,7 +177,7 @@ def be_readers(options: dict[str, object]) -> None:
         one.sendall(f"SLPROTO 4.0\r\nSTATION XX_AAA\r\n{start}\r\nEND\r\n".encode())
         one.setblocking(False)
         selector.register(one, selectors.EVENT_READ, [0, b""])
-    say(connected=count)
+    report(connected=count)
     expected_bytes = count * (expected * (_HEADER_V4_BYTES + 512) + 12) if expected else sys.maxsize
     _read(selector, expected_bytes, float(str(options.get("seconds", 1e9))))
 
@@ -220,7 +197,7 @@ def _read(selector: selectors.BaseSelector, expected_bytes: int, seconds: float)
             if seconds < 1e6 and time.monotonic() > from_s:
                 late_ms += _lateness(data, now_ns)
     late_ms.sort()
-    say(
+    report(
         bytes=total,
         took_s=time.monotonic() - began_s,
         count=len(late_ms),
@@ -248,14 +225,14 @@ def latency(folder: Path, seconds: float) -> None:
     """Print how late records are, with 1 client and with 500."""
     print("\nlatency, ms, device to SeedLink client  p50     p99     max   server's processor")
     with process("device") as device:
-        port = hear(device)["port"]
+        port = device.read()["port"]
         for count in (1, 200, 500):
             with process("server", path=str(folder / f"latency{count}"), device=port) as server:
-                options = {"count": count, "port": int(hear(server)["port"])}
+                options = {"count": count, "port": int(server.read()["port"])}
                 with process("readers", seconds=seconds, **options) as readers:
-                    hear(readers)
+                    readers.read()
                     tell(server, {"wait_s": seconds})
-                    found, cost = hear(readers), hear(server)
+                    found, cost = readers.read(), server.read()
                 share = 100 * cost["cpu_s"] / cost["took_s"]
                 print(
                     f"{count:5d} clients, {found['count']:8.0f} records  {found['p50']:10.2f} {found['p99']:7.2f} ",
@@ -268,12 +245,12 @@ def fan_out(folder: Path, seconds: float) -> None:
     """Print how many packets a second reach 200 clients."""
     count = int(500 * seconds)
     with process("server", path=str(folder / "fan-out")) as server:
-        options = {"count": _CLIENTS, "port": int(hear(server)["port"]), "expected": count}
+        options = {"count": _CLIENTS, "port": int(server.read()["port"]), "expected": count}
         with process("readers", **options) as readers:
-            hear(readers)
+            readers.read()
             time.sleep(1)
             tell(server, {"count": count, "at_once": 50})
-            cost, found = hear(server), hear(readers)
+            cost, found = server.read(), readers.read()
     rate = _CLIENTS * count / found["took_s"]
     print(
         f"\nfan-out to {_CLIENTS} clients: {rate:,.0f} packets/s, server {cost['cpu_s']:.1f} s of the processor", end=""
@@ -286,22 +263,22 @@ def catch_up(folder: Path, seconds: float) -> None:
     count = 100_000
     path = str(folder / "catch-up")
     with process("server", path=path) as server:
-        hear(server)
+        server.read()
         tell(server, {"count": count, "at_once": 1000})
-        hear(server)
+        server.read()
     for clients in (1, 50):
         with process("server", path=path) as server:
-            options = {"count": clients, "port": int(hear(server)["port"]), "expected": count, "start": "DATA ALL"}
+            options = {"count": clients, "port": int(server.read()["port"]), "expected": count, "start": "DATA ALL"}
             with process("readers", **options) as readers:
-                hear(readers)
-                found = hear(readers)
+                readers.read()
+                found = readers.read()
         print(f"\ncatch-up of {clients} clients from the disk: {clients * count / found['took_s']:,.0f} packets/s")
 
 
 def write(folder: Path, seconds: float) -> None:
     """Print how many packets a second one DataLink writer has acknowledged."""
     with process("server", path=str(folder / "write")) as server:
-        one = socket.create_connection(("127.0.0.1", int(hear(server)["port"])))
+        one = socket.create_connection(("127.0.0.1", int(server.read()["port"])))
         header = b"WRITE FDSN:XX_AAA_00_H_H_Z/MSEED 1795219200000000 1795219200990000 A 512"
         packets = (b"DL" + bytes([len(header)]) + header + bytes(512)) * 256
         began_s, count, waiting = time.monotonic(), 0, 0
@@ -319,21 +296,21 @@ def write(folder: Path, seconds: float) -> None:
 def useless(folder: Path, seconds: float) -> None:
     """Print what 1000 useless clients cost, and whether others are served."""
     with process("server", path=str(folder / "useless")) as server:
-        port = int(hear(server)["port"])
+        port = int(server.read()["port"])
         tell(server, {"count": 5000, "at_once": 500})
-        before = hear(server)
+        before = server.read()
         said = (b"", bytes(range(1, 256)) * 8, b"STAT", b"DL\x20ID", b"SLPROTO 4.0\r\nSTATION *\r\nDATA ALL\r\nEND\r\n")
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(1000)]
         for at, one in enumerate(clients):
             with contextlib.suppress(OSError):
                 one.sendall(said[at % len(said)])
         with process("readers", count=1, port=port, expected=20_000) as reader:
-            hear(reader)
+            reader.read()
             time.sleep(0.5)
             tell(server, {"count": 20_000, "at_once": 20, "pause_s": 0.01})
-            after, found = hear(server), hear(reader)
+            after, found = server.read(), reader.read()
         tell(server, {"wait_s": 15.0})
-        end = hear(server)
+        end = server.read()
         for one in clients:
             one.close()
     print(

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import connect
 
-from benchmarks.processes import ROOT, Child, report
+from benchmarks.processes import ROOT, Child, cpu_s_of, report, rss_mb
 from rawdaq.archive.archive import Archive
 from rawdaq.archive.layout import ArchiveLayout
 from rawdaq.control.web.archive.columns import Grid, PastColumns
@@ -45,7 +45,6 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S
 
 _SETTLE_S = 6.0  # until the server has been asked for a while, and the viewers have their past
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PACKET_S = 0.5
 _RATE_HZ = 100
 
@@ -102,11 +101,11 @@ def _measure_viewers(file: Path, args: argparse.Namespace) -> None:
             given = (count, url.replace("http", "ws"), token, args.column_ms, args.seconds, args.channels)
             with Child("-m", "benchmarks.web", "--be", *given, deadline_s=3600) as viewers:
                 began = viewers.read()
-                used_s, began_s = _cpu_s(pid), time.monotonic()
+                used_s, began_s = cpu_s_of(pid), time.monotonic()
                 seen = viewers.read()
-                percent = 100 * (_cpu_s(pid) - used_s) / (time.monotonic() - began_s)
+                percent = 100 * (cpu_s_of(pid) - used_s) / (time.monotonic() - began_s)
             first = f"{began['median_ms']:.0f} / {began['most_ms']:.0f}" if count else "-"
-            shown = f"{count:>8}{percent:>10.1f}{_memory_mb(pid):>7.0f}{first:>16}{seen['kb_s']:>8.0f}"
+            shown = f"{count:>8}{percent:>10.1f}{rss_mb(pid):>7.0f}{first:>16}{seen['kb_s']:>8.0f}"
             print(f"{shown}  {seen['samples']}", flush=True)
 
 
@@ -125,16 +124,6 @@ def _program(*command: str) -> Generator[tuple[int, str]]:
 def _run(*words: str) -> None:
     command = [str(Path(sys.executable).parent / "control-rawdaq"), *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _memory_mb(pid: int) -> float:
-    (line,) = (each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS"))
-    return int(line.split()[1]) / 1000
 
 
 async def _be_viewers(count: str, url: str, token: str, column_ms: str, seconds: str, channels: str) -> None:

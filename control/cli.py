@@ -156,9 +156,9 @@ def _load_classes(files: Sequence["StationFile"]) -> None:
     from rawdaq.config import registry
 
     for component in (component for each in files for component in each.components):
-        registry.receiver_class(component.receiver.class_name)
+        registry.installed_class("receiver", component.receiver.class_name)
         for publisher in component.publishers:
-            registry.publisher_class(publisher.class_name)
+            registry.installed_class("publisher", publisher.class_name)
 
 
 cli.add_command(init)

@@ -122,9 +122,10 @@ def _is_writer(target: "Target") -> bool:
     from rawdaq.config.hooks import receiver_hooks
 
     receiver = target.settings.receiver if target.settings else None
-    return receiver is not None and receiver_hooks(registry.receiver_class(receiver.class_name)).only_subscribes(
-        receiver.options
-    )
+    if receiver is None:
+        return False
+    cls = registry.installed_class("receiver", receiver.class_name)
+    return receiver_hooks(cls).only_subscribes(receiver.options)
 
 
 def _without_running(targets: Sequence["Target"]) -> list["Target"]:

@@ -130,9 +130,7 @@ class SeedLinkPlugin:
             array = np.asarray(samples)
         except ValueError as error:  # lists of different lengths in a list
             raise LocalProtocolError(f"samples are not an array: {error}") from error
-        writer = PipeWriter()
-        writer.send_samples(station, channel, start_ns, array, timing_quality, rate_hz)
-        self._write(writer)
+        self._send(lambda pipe: pipe.send_samples(station, channel, start_ns, array, timing_quality, rate_hz))
 
     def send_gap(self, station: str, channel: str, missing_samples: int) -> None:
         """Send the number of samples that are missing after those that were sent.
@@ -141,9 +139,7 @@ class SeedLinkPlugin:
             LocalProtocolError: a value does not fit the pipe's format.
             PipeClosed: the server is gone.
         """
-        writer = PipeWriter()
-        writer.send_gap(station, channel, missing_samples)
-        self._write(writer)
+        self._send(lambda pipe: pipe.send_gap(station, channel, missing_samples))
 
     def send_flush(self, station: str, channel: str) -> None:
         """Make the server send out the record of this channel that is not full yet.
@@ -152,9 +148,7 @@ class SeedLinkPlugin:
             LocalProtocolError: a value does not fit the pipe's format.
             PipeClosed: the server is gone.
         """
-        writer = PipeWriter()
-        writer.send_flush(station, channel)
-        self._write(writer)
+        self._send(lambda pipe: pipe.send_flush(station, channel))
 
     def send_mseed(self, record: bytes, station: str | None = None) -> None:
         """Send a miniSEED 2 record of 512 bytes.
@@ -169,12 +163,9 @@ class SeedLinkPlugin:
         """
         if record[6:7] not in (b"D", b"R", b"Q", b"M"):
             raise LocalProtocolError("this is not a miniSEED 2 record")
-        if station is None:
-            network, code = (field.decode("ascii", "replace").strip() for field in (record[18:20], record[8:13]))
-            station = f"{network}.{code}"
-        writer = PipeWriter()
-        writer.send_mseed(station, record)
-        self._write(writer)
+        network, code = (field.decode("ascii", "replace").strip() for field in (record[18:20], record[8:13]))
+        key = f"{network}.{code}" if station is None else station
+        self._send(lambda pipe: pipe.send_mseed(key, record))
 
     def send_log(self, station: str, text: str) -> None:
         """Send *text* to the station's log in the server.
@@ -183,11 +174,12 @@ class SeedLinkPlugin:
             LocalProtocolError: the station does not fit.
             PipeClosed: the server is gone.
         """
-        writer = PipeWriter()
-        writer.send_log(station, self._clock(), text)
-        self._write(writer)
+        self._send(lambda pipe: pipe.send_log(station, self._clock(), text))
 
-    def _write(self, writer: PipeWriter) -> None:
+    def _send(self, send: Callable[[PipeWriter], None]) -> None:
+        """Write what *send* gives to a writer."""
+        writer = PipeWriter()
+        send(writer)
         if self._is_closed:
             raise ComponentError("this plugin is closed")
         for data, _ in writer.writes_to_send():

@@ -49,7 +49,7 @@ def build(component: ComponentSettings) -> ReceiverServer:
         ComponentError: a class cannot be loaded or built; the text says why.
     """
     publishers = [_publisher(settings, component) for settings in component.publishers]
-    cls = registry.receiver_class(component.receiver.class_name)
+    cls = registry.installed_class("receiver", component.receiver.class_name)
     receiver: ReceiverServer = _construct(
         cls, component.receiver.options, component, {"publishers": publishers, "name": component.name}
     )
@@ -114,7 +114,7 @@ async def reload(receiver: ReceiverServer, running: ComponentSettings, wanted: C
 
 
 def _publisher(settings: PublisherSettings, component: ComponentSettings) -> Publisher:
-    cls = registry.publisher_class(settings.class_name)
+    cls = registry.installed_class("publisher", settings.class_name)
     publisher: Publisher = _construct(cls, settings.options, component, {"name": settings.name})
     if settings.overflow is not None:
         publisher.overflow = settings.overflow

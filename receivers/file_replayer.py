@@ -224,20 +224,7 @@ class FileReplayer(ReceiverServer):
     async def _publish(self, batch: Sequence[Packet | RecordRun]) -> None:
         now_ns, offset_ns = clocks.time_ns(), self._offset_ns
         packets = [item for item in batch if isinstance(item, Packet)]
-        await self.publish(
-            [
-                Packet(
-                    packet.stream,
-                    packet.start_ns + offset_ns,
-                    packet.rate_hz,
-                    packet.samples,
-                    packet.timing_quality,
-                    received_ns=now_ns,
-                    marks=packet.marks,
-                )
-                for packet in packets
-            ]
-        )
+        await self.publish([each.replace(start_ns=each.start_ns + offset_ns, received_ns=now_ns) for each in packets])
         if len(packets) < len(batch):
             texts = (self._moved(item, offset_ns) for item in batch if isinstance(item, RecordRun))
             await self.publish_records([text for text in texts if text is not None])

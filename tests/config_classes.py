@@ -88,20 +88,18 @@ _CLASSES: dict[str, type[object]] = {"Receiver": Receiver, "Ssdaq": Ssdaq, "Unre
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let these be the classes that station files can name."""
 
-    def receiver(name: str) -> type[object]:
+    def installed_class(kind: registry.Kind, name: str) -> type[object]:
+        if kind == "publisher" and name != "Publisher":
+            raise registry.UnknownClass(kind, name, ("Publisher",))
+        if kind == "publisher":
+            return Publisher
         if name == "Broken":
             raise ComponentError("receiver Broken cannot be imported; reinstall it")
         if name not in _CLASSES:
-            raise registry.UnknownClass("receiver", name, tuple(_CLASSES))
+            raise registry.UnknownClass(kind, name, tuple(_CLASSES))
         return _CLASSES[name]
 
-    def publisher(name: str) -> type[object]:
-        if name != "Publisher":
-            raise registry.UnknownClass("publisher", name, ("Publisher",))
-        return Publisher
-
-    monkeypatch.setattr(registry, "receiver_class", receiver)
-    monkeypatch.setattr(registry, "publisher_class", publisher)
+    monkeypatch.setattr(registry, "installed_class", installed_class)
 
 
 GOOD = """\

@@ -133,7 +133,7 @@ def test_every_station_file_is_good(own_classes: None, tmp_path: Path) -> None:
         except config.ConfigError as error:
             pytest.fail(f"{place}: {error}")
         for component in made.components:
-            registry.receiver_class(component.receiver.class_name)
+            registry.installed_class("receiver", component.receiver.class_name)
 
 
 def test_every_alarm_file_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

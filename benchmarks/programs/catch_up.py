@@ -47,7 +47,7 @@ class Feeder(ReceiverServer):
     """
 
     def __init__(self, publishers: list[Any], folder: Path, backlog_s: int, sent: Path) -> None:
-        super().__init__(None, None, publishers, "Feeder")
+        super().__init__("", 0, publishers, "Feeder")
         self._setup = True
         self._archive, self._live = publishers
         self._folder, self._backlog_s, self._sent = folder, backlog_s, sent

@@ -76,8 +76,8 @@ def station_schema() -> tuple[Schema, list[str]]:
     for model in {id(model): model for _, model in (*receivers.values(), *publishers.values())}.values():
         defs.pop(refs[model, "validation"]["$ref"].removeprefix(_DEFS), None)
     defs.pop(refs[blocks["Publishers"], "validation"]["$ref"].removeprefix(_DEFS))
-    defs["receiver"] = _any_class("receiver", registry.receiver_names(), receivers)
-    defs["publisher"] = _any_class("publisher", registry.publisher_names(), publishers)
+    defs["receiver"] = _any_class("receiver", registry.installed_names("receiver"), receivers)
+    defs["publisher"] = _any_class("publisher", registry.installed_names("publisher"), publishers)
     values = {name: refs[model, "validation"] for name, model in blocks.items() if name != "Publishers"}
     defs["component"] = _component(values | {"Receiver": _ref("receiver"), "Publishers": _ref("publisher")})
     return _document(refs[blocks["station"], "validation"], defs), unusable
@@ -88,14 +88,9 @@ _Classes = dict[str, tuple[Description, type[BaseModel]]]
 
 def _usable(kind: registry.Kind, unusable: list[str]) -> Iterator[tuple[str, tuple[Description, type[BaseModel]]]]:
     """Yield the classes of a *kind* with their options; why others cannot be used is added to *unusable*."""
-    find, names = (
-        (registry.receiver_class, registry.receiver_names())
-        if kind == "receiver"
-        else (registry.publisher_class, registry.publisher_names())
-    )
-    for name in names:
+    for name in registry.installed_names(kind):
         try:
-            cls = find(name)
+            cls = registry.installed_class(kind, name)
             yield name, (describe.describe_class(name, cls), options_model(cls))  # type: ignore[arg-type]
         except ComponentError as error:
             unusable.append(str(error))

@@ -46,7 +46,7 @@ def names(kind: Kind) -> tuple[str, ...]:
     """Return the names of all that are of a *kind*."""
     if kind == "block":
         return tuple(describe.BLOCKS)
-    return registry.receiver_names() if kind == "receiver" else registry.publisher_names()
+    return registry.installed_names(kind)
 
 
 def is_ours(kind: Kind, name: str) -> bool:
@@ -62,7 +62,7 @@ def subject(kind: Kind, name: str) -> Subject:
     """
     if kind == "block":
         return Subject(kind, describe.describe_model(describe.BLOCKS[name], name), {})
-    cls = registry.receiver_class(name) if kind == "receiver" else registry.publisher_class(name)
+    cls = registry.installed_class(kind, name)
     try:
         made = describe.describe_class(name, cls)
     except Exception as error:  # what other packages wrote into annotations can raise anything

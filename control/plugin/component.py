@@ -121,5 +121,5 @@ def from_file(file: Path, names: Sequence[str]) -> list[ComponentSettings]:
 
 
 def _writes_to_server(component: ComponentSettings) -> bool:
-    classes = [registry.publisher_class(publisher.class_name) for publisher in component.publishers]
+    classes = [registry.installed_class("publisher", publisher.class_name) for publisher in component.publishers]
     return any(issubclass(cls, SeedLinkPluginPublisher) for cls in classes)

@@ -89,7 +89,7 @@ def _count_files(component: ComponentSettings) -> int:
     with suppress(ComponentError):  # a class that cannot be imported: its component reports that when it starts
         streams = streams_of(component)
         for publisher in component.publishers:
-            hooks = publisher_hooks(registry.publisher_class(publisher.class_name))
+            hooks = publisher_hooks(registry.installed_class("publisher", publisher.class_name))
             is_archive = hooks.exclusive_by_stream(publisher.options) is not None
             files += sum(stream.matches(publisher.streams) for stream in streams) if is_archive else _PUBLISHER_FILES
     return files
@@ -101,6 +101,6 @@ def streams_of(component: ComponentSettings) -> list[StreamId]:
     Raises:
         ComponentError: the class of its receiver cannot be imported.
     """
-    hooks = receiver_hooks(registry.receiver_class(component.receiver.class_name))
+    hooks = receiver_hooks(registry.installed_class("receiver", component.receiver.class_name))
     sources = hooks.streams(component.station, component.receiver.options)
     return sources + [name for entry in component.decimation.values() for name in entry.names(sources).values()]

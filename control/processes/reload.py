@@ -94,7 +94,7 @@ class Reloading:
         for component in config.load(settings.file).components:
             if component.key == settings.key:
                 for publisher in component.publishers:  # one that is installed and broken must not be found out later
-                    registry.publisher_class(publisher.class_name)
+                    registry.installed_class("publisher", publisher.class_name)
                 return component
         raise ComponentError(f"{settings.file} has no component {settings.key} any more; stop it, if that is meant")
 

@@ -19,10 +19,10 @@ MAX_BLOCK = 1_000_000_000
 class Mode(StrEnum):
     """How frames are selected; each value is the word of configurations for it."""
 
-    EVERY_NTH = "send_every_nth"
-    EVERY_SEC = "send_every_sec"
-    EVERY_NTH_FRAME = "send_every_nth_frame"
-    STRIDES = "strides"
+    EVERY_NTH = "send_every_nth"  # one of each n
+    EVERY_SEC = "send_every_sec"  # the first that arrives in each period
+    EVERY_NTH_FRAME = "send_every_nth_frame"  # the first n of a block
+    STRIDES = "strides"  # n, and not the next n
 
 
 class Origin(StrEnum):
@@ -30,42 +30,6 @@ class Origin(StrEnum):
 
     ZERO = "zero"
     FIRST = "first"  # the smallest number seen
-
-
-def is_nth(k: int, n: int) -> bool:
-    """Whether *k* is one of each *n*.
-
-    >>> [k for k in range(10) if is_nth(k, 3)]
-    [0, 3, 6, 9]
-    """
-    return k % n == 0
-
-
-def is_in_stride(k: int, n: int) -> bool:
-    """Whether *k* is in a stride of *n* that is sent; the next stride is not.
-
-    >>> [k for k in range(10) if is_in_stride(k, 3)]
-    [0, 1, 2, 6, 7, 8]
-    """
-    return k // n % 2 == 0
-
-
-def is_in_block(k: int, n: int, block: int) -> bool:
-    """Whether *k* is one of the first *n* of a block.
-
-    >>> [k for k in range(10) if is_in_block(k, 2, 5)]
-    [0, 1, 5, 6]
-    """
-    return k % block < n
-
-
-def slot(elapsed_ns: int, period_ns: int) -> int:
-    """Return the number of the period in which a frame arrived; the first frame of each one is sent.
-
-    >>> slot(2_500_000_000, 1_000_000_000)
-    2
-    """
-    return elapsed_ns // period_ns
 
 
 class Rule(NamedTuple):
@@ -149,7 +113,7 @@ class Selector:
         if known is None:
             known = self._streams[stream] = _Stream(frame, arrived_ns)
         if self._period_ns is not None:
-            now = slot(arrived_ns - known.began_ns, self._period_ns)
+            now = (arrived_ns - known.began_ns) // self._period_ns
             if now <= known.last_slot:
                 return False
             known.last_slot = now
@@ -162,7 +126,7 @@ def _by_number(rule: Rule) -> Callable[[int], bool]:
     """Return the function of a frame's number that *rule* means."""
     n, block = int(rule.parameter), rule.block
     if rule.mode is Mode.STRIDES:
-        return lambda k: is_in_stride(k, n)
+        return lambda k: k // n % 2 == 0
     if rule.mode is Mode.EVERY_NTH_FRAME:
-        return lambda k: is_in_block(k, n, block)
-    return lambda k: is_nth(k, n)
+        return lambda k: k % block < n
+    return lambda k: k % n == 0

@@ -57,10 +57,21 @@ def _installed(kind: Kind) -> dict[str, EntryPoint]:
     return dict(sorted(found.items()))
 
 
-def _load(kind: Kind, name: str) -> type[object]:
+def installed_names(kind: Kind) -> tuple[str, ...]:
+    """Return the names of all that are installed."""
+    return tuple(_installed(kind))
+
+
+def installed_class(kind: Kind, name: str) -> type[object]:
+    """Return the receiver, publisher or format that is installed as *name*.
+
+    Raises:
+        UnknownClass: there is none.
+        ComponentError: it is installed but cannot be imported.
+    """
     entry = _installed(kind).get(name)
     if entry is None:
-        raise UnknownClass(kind, name, tuple(_installed(kind)))
+        raise UnknownClass(kind, name, installed_names(kind))
     try:
         loaded: object = entry.load()
     # Importing a module runs code of other packages: whatever it raises, the class cannot be used.
@@ -77,46 +88,6 @@ def _broken(kind: Kind, entry: EntryPoint, what: str) -> str:
     return f"{_words(kind)} {entry.name}: {entry.value} {what}; repair or reinstall the package {package!r}"
 
 
-def receiver_names() -> tuple[str, ...]:
-    """Return the names of all installed receivers."""
-    return tuple(_installed("receiver"))
-
-
-def publisher_names() -> tuple[str, ...]:
-    """Return the names of all installed publishers."""
-    return tuple(_installed("publisher"))
-
-
 def is_ours(kind: Kind, name: str) -> bool:
     """Whether the receiver or publisher that is installed as *name* is part of rawdaq."""
     return _installed(kind)[name].module.startswith("rawdaq.")
-
-
-def receiver_class(name: str) -> type[object]:
-    """Return the receiver that is installed as *name*.
-
-    Raises:
-        UnknownClass: there is none.
-        ComponentError: it is installed but cannot be imported.
-    """
-    return _load("receiver", name)
-
-
-def publisher_class(name: str) -> type[object]:
-    """Return the publisher that is installed as *name*.
-
-    Raises:
-        UnknownClass: there is none.
-        ComponentError: it is installed but cannot be imported.
-    """
-    return _load("publisher", name)
-
-
-def readout_format_class(name: str) -> type[object]:
-    """Return the format of readouts that is installed as *name*.
-
-    Raises:
-        UnknownClass: there is none.
-        ComponentError: it is installed but cannot be imported.
-    """
-    return _load("readout_format", name)

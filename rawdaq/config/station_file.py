@@ -320,7 +320,7 @@ class StationReader:
         """Return the options of an entry and its class; None for options with mistakes, and for a broken class."""
         given = entry.model_extra or {}
         try:
-            cls = (registry.receiver_class if kind == "receiver" else registry.publisher_class)(entry.class_name)
+            cls = registry.installed_class(kind, entry.class_name)
         except registry.UnknownClass as error:
             self._document.add((*where, "class"), str(error))
             return None, None

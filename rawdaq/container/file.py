@@ -119,15 +119,6 @@ class ContainerFile(OpenFile):
         self._number += 1
         self.objects += len(objects)
 
-    def sync(self) -> None:
-        """Return when all blocks are on the disk.
-
-        Raises:
-            OSError: the disk refuses that.
-        """
-        if self._fd >= 0:
-            os.fsync(self._fd)
-
     def finish(self) -> None:
         """Write the footer and close the file; all of it is on the disk then.
 

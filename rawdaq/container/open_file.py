@@ -9,6 +9,15 @@ class OpenFile:
 
     _fd = -1
 
+    def sync(self) -> None:
+        """Return when all that was written is safe from a power cut.
+
+        Raises:
+            OSError: the disk refuses that.
+        """
+        if self._fd >= 0:
+            os.fsync(self._fd)
+
     def close(self) -> None:
         """Close the file as it is; a second time does nothing."""
         if self._fd >= 0:

@@ -74,6 +74,7 @@ class ReadoutFile(OpenFile):
         about: attributes of the file.
 
     Attributes:
+        path: where it is.
         readouts: how many are in it, safe from a crash of this process.
         last: those of them in the last chunk, which a write that fails may damage.
         is_broken: whether HDF5 cannot go on with it.
@@ -96,7 +97,7 @@ class ReadoutFile(OpenFile):
         self.last: list[Readout] = []
         self.is_broken = False
         self.layout = layout
-        self._path = path
+        self.path = path
         self._compression = compression
         self._stored_bytes = 0
         h5py = load_h5py()
@@ -141,11 +142,6 @@ class ReadoutFile(OpenFile):
         )
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self._path
-
-    @property
     def size_bytes(self) -> int:
         """About its size when it is finished."""
         return self._stored_bytes + _OVERHEAD_BYTES
@@ -176,7 +172,7 @@ class ReadoutFile(OpenFile):
             self._stored_bytes = sum(each.id.get_storage_size() for each in self._datasets)
         except HDF5_ERRORS as error:
             self.is_broken = True
-            raise _system_error(error, self._path) from error
+            raise _system_error(error, self.path) from error
         self.readouts += count
         kept = self.readouts % self._chunk
         self.last = [*self.last, *readouts][-kept:] if kept else []
@@ -188,18 +184,9 @@ class ReadoutFile(OpenFile):
     def is_in_place(self) -> bool:
         """Return whether its path still leads to it, and it can get its name."""
         try:
-            return not self.is_broken and os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+            return not self.is_broken and os.path.samestat(os.fstat(self._fd), os.stat(self.path))
         except OSError:
             return False
-
-    def sync(self) -> None:
-        """Return when all readouts are safe from a power cut.
-
-        Raises:
-            OSError: the disk refuses that.
-        """
-        if self._fd >= 0:
-            os.fsync(self._fd)
 
     def finish(self) -> None:
         """Close the file, without the holes that growing has left in it; all of it is on the disk then.
@@ -218,7 +205,7 @@ class ReadoutFile(OpenFile):
                 self._file = None
         if self._fd >= 0:
             if not self.is_broken and os.fstat(self._fd).st_size > _WASTE * self.size_bytes and self.is_in_place():
-                os.replace(copied(self._path, self.readouts), self._path)
+                os.replace(copied(self.path, self.readouts), self.path)
             os.fsync(self._fd)
             self.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from rawdaq.container.file import ContainerFile, Repaired
+from rawdaq.container.file import ContainerFile
 from rawdaq.container.format.compression import CompressionChoice
 from rawdaq.container.format.objects import Encoded, Item, encode
 
@@ -54,6 +54,7 @@ class ContainerWriter:
     ) -> None:
         self.path = Path(path)
         self._file = ContainerFile(self.path, info, CompressionChoice(compression), is_new=is_new, clock_ns=clock_ns)
+        self.repaired = self._file.repaired
         self._block_bytes = int(block_kb * 1000)
         self._flush_ns = int(flush_s * 1e9)
         self._clock_ns = clock_ns
@@ -61,11 +62,6 @@ class ContainerWriter:
         self._waiting_bytes = 0
         self._flush_at_ns = 0
         self._has_failed = False
-
-    @property
-    def repaired(self) -> Repaired:
-        """What was found in a file that was there."""
-        return self._file.repaired
 
     def __len__(self) -> int:
         """Return how many objects the file has, with those that wait for their block."""

@@ -1,14 +1,16 @@
 """`BlockingDataLink`: a `rawdaq.datalink.DataLink` for programs without an event loop."""
 
 import asyncio
+import functools
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rawdaq.datalink.errors import ConnectionLost
 from rawdaq.datalink.link import DataLink
-from rawdaq.protocols.datalink import DataPacket, Identity, InfoType, ServerInfo, Write
+from rawdaq.protocols.datalink import DataPacket, Identity
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _TICK_S = 1.0  # by which a keep-alive may be late
@@ -20,6 +22,19 @@ def _is_in_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _blocking(
+    method: Callable[Concatenate[DataLink, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["BlockingDataLink", P], T]:
+    """Return *method* as one that runs the link's own event loop until it is done."""
+
+    @functools.wraps(method)
+    def run(self: "BlockingDataLink", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        coroutine: Coroutine[Any, Any, T] = getattr(self._link, method.__name__)(*args, **kwargs)
+        return self._run(coroutine)
+
+    return run
 
 
 class BlockingDataLink:
@@ -82,61 +97,26 @@ class BlockingDataLink:
         """Who the server is and what it can."""
         return self._link.identity
 
-    def reconnect(self) -> None:
-        """See `DataLink.reconnect`."""
-        self._run(self._link.reconnect())
-
-    def identify(self, client_id: str | None = None) -> Identity:
-        """See `DataLink.identify`."""
-        return self._run(self._link.identify(client_id))
-
-    def auth_userpass(self, user: str, password: str) -> Identity:
-        """See `DataLink.auth_userpass`."""
-        return self._run(self._link.auth_userpass(user, password))
-
-    def auth_jwt(self, token: str) -> Identity:
-        """See `DataLink.auth_jwt`."""
-        return self._run(self._link.auth_jwt(token))
-
-    def info(self, kind: InfoType | str = InfoType.STATUS, expression: str | None = None) -> ServerInfo:
-        """See `DataLink.info`."""
-        return self._run(self._link.info(kind, expression))
-
-    def match(self, expression: str | None) -> int:
-        """See `DataLink.match`."""
-        return self._run(self._link.match(expression))
-
-    def reject(self, expression: str | None) -> int:
-        """See `DataLink.reject`."""
-        return self._run(self._link.reject(expression))
-
-    def position_set(self, packet_id: int, time_ns: int | None = None) -> int:
-        """See `DataLink.position_set`."""
-        return self._run(self._link.position_set(packet_id, time_ns))
-
-    def position_earliest(self) -> int:
-        """See `DataLink.position_earliest`."""
-        return self._run(self._link.position_earliest())
-
-    def position_latest(self) -> int:
-        """See `DataLink.position_latest`."""
-        return self._run(self._link.position_latest())
-
-    def position_after(self, time_ns: int) -> int:
-        """See `DataLink.position_after`."""
-        return self._run(self._link.position_after(time_ns))
-
-    def read(self, packet_id: int) -> DataPacket:
-        """See `DataLink.read`."""
-        return self._run(self._link.read(packet_id))
-
-    def read_earliest(self) -> DataPacket:
-        """See `DataLink.read_earliest`."""
-        return self._run(self._link.read_earliest())
-
-    def read_latest(self) -> DataPacket:
-        """See `DataLink.read_latest`."""
-        return self._run(self._link.read_latest())
+    reconnect = _blocking(DataLink.reconnect)
+    identify = _blocking(DataLink.identify)
+    auth_userpass = _blocking(DataLink.auth_userpass)
+    auth_jwt = _blocking(DataLink.auth_jwt)
+    info = _blocking(DataLink.info)
+    match = _blocking(DataLink.match)
+    reject = _blocking(DataLink.reject)
+    position_set = _blocking(DataLink.position_set)
+    position_earliest = _blocking(DataLink.position_earliest)
+    position_latest = _blocking(DataLink.position_latest)
+    position_after = _blocking(DataLink.position_after)
+    read = _blocking(DataLink.read)
+    read_earliest = _blocking(DataLink.read_earliest)
+    read_latest = _blocking(DataLink.read_latest)
+    begin_stream = _blocking(DataLink.begin_stream)
+    write = _blocking(DataLink.write)
+    write_record = _blocking(DataLink.write_record)
+    write_json = _blocking(DataLink.write_json)
+    write_many = _blocking(DataLink.write_many)
+    flush = _blocking(DataLink.flush)
 
     def stream(self, start: str | None = None, timeout_s: float | None = None) -> Iterator[DataPacket]:
         """See `DataLink.stream`."""
@@ -147,10 +127,6 @@ class BlockingDataLink:
         finally:
             if not self._closed.is_set():
                 self._run(self._end_stream())
-
-    def begin_stream(self, start: str | None = None) -> None:
-        """See `DataLink.begin_stream`."""
-        self._run(self._link.begin_stream(start))
 
     def next_packet(self, timeout_s: float | None = None) -> DataPacket | None:
         """Return the next packet of a stream that has begun, None when none came within *timeout_s*.
@@ -167,36 +143,3 @@ class BlockingDataLink:
     async def _end_stream(self) -> None:
         if self._link.is_connected:
             await self._link.end_stream()
-
-    def write(
-        self,
-        stream_id: str,
-        start_ns: int,
-        end_ns: int,
-        data: bytes,
-        *,
-        acknowledge: bool = True,
-        packet_id: int | None = None,
-    ) -> int | None:
-        """See `DataLink.write`."""
-        return self._run(
-            self._link.write(stream_id, start_ns, end_ns, data, acknowledge=acknowledge, packet_id=packet_id)
-        )
-
-    def write_record(self, record: bytes, *, acknowledge: bool = True) -> int | None:
-        """See `DataLink.write_record`."""
-        return self._run(self._link.write_record(record, acknowledge=acknowledge))
-
-    def write_json(
-        self, stream_id: str, start_ns: int, end_ns: int, value: object, *, is_packed: bool = False
-    ) -> int | None:
-        """See `DataLink.write_json`."""
-        return self._run(self._link.write_json(stream_id, start_ns, end_ns, value, is_packed=is_packed))
-
-    def write_many(self, writes: Iterable[Write]) -> list[int]:
-        """See `DataLink.write_many`."""
-        return self._run(self._link.write_many(writes))
-
-    def flush(self) -> None:
-        """See `DataLink.flush`."""
-        self._run(self._link.flush())

@@ -301,11 +301,6 @@ class DataLinkConnection(ClientStream):
 
     # ------------------------------------------------------------------ packets
 
-    @property
-    def has_packets(self) -> bool:
-        """Whether packets have come that were not taken."""
-        return bool(self._streamed)
-
     def take(self) -> list[DataPacket]:
         """Return packets that have come, none when there are none."""
         if not self._streamed:

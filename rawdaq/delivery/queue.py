@@ -39,6 +39,7 @@ class DeliveryQueue(Generic[Item]):
 
     Attributes:
         waiting: how many packets, records or messages wait, those being delivered included.
+        waiting_bytes: about the memory that these hold.
         delivered_count: how many were delivered, those included that did not wait here.
         dropped: how many the policy dropped, by stream.
     """
@@ -61,7 +62,7 @@ class DeliveryQueue(Generic[Item]):
         self._clock = clock
         self.waiting = 0
         self._items: deque[Item] = deque()
-        self._bytes = 0
+        self.waiting_bytes = 0
         self._in_flight = 0
         self._taken = 0, 0  # packets, records or messages, and bytes, of what was taken
         self._filled = asyncio.Event()
@@ -80,11 +81,6 @@ class DeliveryQueue(Generic[Item]):
         return self.waiting
 
     @property
-    def waiting_bytes(self) -> int:
-        """About the memory that the waiting items hold."""
-        return self._bytes
-
-    @property
     def waiting_s(self) -> float:
         """The time range of what waits of the stream that has waited longest, in seconds; 0 of plain bytes."""
         oldest = next((item for item in self._items if not isinstance(item, NAMELESS)), None)
@@ -101,7 +97,7 @@ class DeliveryQueue(Generic[Item]):
     @property
     def is_full(self) -> bool:
         """Whether a limit is reached."""
-        return self.waiting >= self.max_items or self._bytes >= self.max_bytes
+        return self.waiting >= self.max_items or self.waiting_bytes >= self.max_bytes
 
     def set_policy(self, policy: OverflowPolicy) -> None:
         """Follow *policy* from now on; a wait for `room` ends when it is no longer needed."""
@@ -133,7 +129,7 @@ class DeliveryQueue(Generic[Item]):
                 continue
             self._items.append(item)
             self.waiting += count
-            self._bytes += size_bytes(item)
+            self.waiting_bytes += size_bytes(item)
         if len(self._items) > self._in_flight:
             self._filled.set()
             self._empty.clear()
@@ -153,7 +149,7 @@ class DeliveryQueue(Generic[Item]):
             oldest = self._items[self._in_flight]  # what is being delivered cannot be taken back
             del self._items[self._in_flight]
             self.waiting -= count_of(oldest)
-            self._bytes -= size_bytes(oldest)
+            self.waiting_bytes -= size_bytes(oldest)
             self._drop(oldest)
         return True
 
@@ -165,7 +161,7 @@ class DeliveryQueue(Generic[Item]):
                 "%s does not keep up: its queue is full (%d items, %.1f MB); dropping by %s",
                 self.name,
                 self.waiting,
-                self._bytes / 1e6,
+                self.waiting_bytes / 1e6,
                 self.policy,
             )
         self.dropped[stream] += count_of(item)
@@ -202,7 +198,7 @@ class DeliveryQueue(Generic[Item]):
         self._filled.clear()
         batch = list(itertools.islice(self._items, self._in_flight, None))
         self._in_flight = len(self._items)
-        self._taken = self.waiting, self._bytes
+        self._taken = self.waiting, self.waiting_bytes
         return batch
 
     async def _gather(self, enough_bytes: int, gather_s: float) -> None:
@@ -222,7 +218,7 @@ class DeliveryQueue(Generic[Item]):
     @property
     def _has_enough(self) -> bool:
         """Whether so much waits that a batch need not grow; well below the limits, where the receiver would wait."""
-        return self._bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
+        return self.waiting_bytes >= min(self._enough_bytes, self.max_bytes // 4) or self.waiting >= self.max_items // 4
 
     async def comes_soon(self, within_s: float) -> bool:
         """Return whether more waits, or comes in the next turns of the loop; these take no longer than *within_s*."""
@@ -252,7 +248,7 @@ class DeliveryQueue(Generic[Item]):
                 self._items.popleft()
         self._taken = taken - done, taken_bytes - done_bytes
         self.waiting -= done
-        self._bytes -= done_bytes
+        self.waiting_bytes -= done_bytes
         self.delivered_count += done
         self._in_flight -= count
         if not self._items:
@@ -276,7 +272,7 @@ class DeliveryQueue(Generic[Item]):
         return {
             "policy": str(self.policy),
             "waiting": self.waiting,
-            "waiting_bytes": self._bytes,
+            "waiting_bytes": self.waiting_bytes,
             "delivered": self.delivered_count,
             "dropped": self.dropped.total(),
             "dropped_by_stream": dict(self.dropped),

@@ -23,7 +23,7 @@ def record_line(record: logging.LogRecord, component: str) -> bytes:
         "name": record.name,
         "message": _message_of(record),
         "component": component,
-        "host": _host(),
+        "host": host_name(),
         "pid": record.process or os.getpid(),
         "file": record.pathname,
         "line": record.lineno,
@@ -42,7 +42,7 @@ def dropped_line(count: int, away_s: float, component: str) -> bytes:
         "name": "rawdaq.log",
         "message": f"{count} log record{'s' * (count != 1)} dropped{away}",
         "component": component,
-        "host": _host(),
+        "host": host_name(),
         "pid": os.getpid(),
         "file": "",
         "line": 0,
@@ -84,5 +84,6 @@ def _exception_of(record: logging.LogRecord) -> str:
 
 
 @lru_cache(maxsize=1)
-def _host() -> str:
+def host_name() -> str:
+    """Return the name of this machine."""
     return socket.gethostname()

@@ -1,13 +1,12 @@
 """The report of a component: state, rates, gaps, drops, queues, latency, processor time, memory."""
 
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from rawdaq.delivery.fanout import Fanout
+from rawdaq.log.lines import host_name
 from rawdaq.process.usage import cpu_and_memory
 from rawdaq.streams.stats import Stats
 from rawdaq.streams.topics import Topics
@@ -67,7 +66,7 @@ class ReportMaker:
         passed_s = max(now.at_s - before.at_s, 1e-3)
         return {
             "name": name,
-            "host": _host(),
+            "host": host_name(),
             "pid": os.getpid(),
             "time_ns": time.time_ns(),
             "state": state,
@@ -129,8 +128,3 @@ class ReportMaker:
             "waiting_bytes": waiting_bytes,
             "problems": problems[:_SHOWN_PROBLEMS],
         }
-
-
-@lru_cache(maxsize=1)
-def _host() -> str:
-    return socket.gethostname()

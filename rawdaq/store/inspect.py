@@ -9,16 +9,17 @@ from rawdaq.store.errors import typed_errors
 from rawdaq.store.folder import Folder
 from rawdaq.store.format import frames
 from rawdaq.store.format.scan import Scan, cut_tail, scan
+from rawdaq.store.lookups import Lookups
 from rawdaq.store.opening import Content, read_content, recall
 from rawdaq.store.segments.catalog import Catalog, End
 from rawdaq.store.segments.reading import READ_BYTES, Reader
 from rawdaq.store.segments.segment import ENDLESS, Segment, declarations
 from rawdaq.store.segments.table import HeaderTable
 from rawdaq.store.store import log_report
-from rawdaq.store.values import Batch, Extent, Loss
+from rawdaq.store.values import Batch, Loss
 
 
-class StoreView:
+class StoreView(Lookups):
     """Reads a store that another process may be writing; `refresh` shows what has come since.
 
     A group is seen when it is complete. What is not complete is taken for a write that has not ended.
@@ -31,7 +32,7 @@ class StoreView:
     def __init__(self, path: Path, report: Callable[[Loss], None] = log_report) -> None:
         self.path = path
         self._folder = Folder(path)
-        self._catalog = Catalog(self._folder, report)
+        super().__init__(Catalog(self._folder, report))
         self._catalog.shared.recheck = self.refresh
         self._table = HeaderTable(0)  # of the last segment
 
@@ -57,16 +58,6 @@ class StoreView:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
-
-    @property
-    def oldest_position(self) -> int:
-        """The first position that is kept."""
-        return self._catalog.oldest_position
-
-    @property
-    def end_position(self) -> int:
-        """Behind the last entry that can be read."""
-        return self._catalog.end.position
 
     def refresh(self) -> None:
         """Look for what was written and removed since.
@@ -127,14 +118,6 @@ class StoreView:
         self._catalog.end = new = End(end.segment, end.offset + found.end, found.next_position, ENDLESS)
         return new
 
-    def reader(self, position: int | None = None) -> Reader:
-        """Return a reader, to be given to `read`.
-
-        Args:
-            position: where it begins; None: at the oldest entry.
-        """
-        return Reader(self._catalog, self.oldest_position if position is None else position)
-
     def read(self, reader: Reader, max_bytes: int = READ_BYTES) -> Batch:
         """Return the next entries of *reader*; look for new ones when there are none.
 
@@ -157,7 +140,3 @@ class StoreView:
             if segments:
                 recall(segments, read_content(segments[-1]), book)
         return book.all()
-
-    def extents(self) -> dict[str, Extent]:
-        """Return what is held of each stream."""
-        return self._catalog.extents()

@@ -4,13 +4,10 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from rawdaq.store.cursors import CursorBook
-from rawdaq.store.durability import Durability
 from rawdaq.store.errors import StoreFull, typed_errors
-from rawdaq.store.folder import Folder
-from rawdaq.store.segments.catalog import Catalog
 from rawdaq.store.segments.segment import Segment
 from rawdaq.store.values import Extent, LowSpace, Report, Trimmed
+from rawdaq.store.writer import Parts
 from rawdaq.times import from_calendar
 
 _LOW_SHARE = 0.05
@@ -43,10 +40,7 @@ class Trimmer:
     """Applies a `Retention`.
 
     Args:
-        folder: of the store.
-        catalog: its segments.
-        book: its cursors.
-        durability: what is not on the disk yet, and stays.
+        parts: of the store; what is not on the disk yet stays.
         rules: what is kept.
         report: called with each segment that is removed.
 
@@ -55,21 +49,10 @@ class Trimmer:
         is_low: whether the disk is nearly full.
     """
 
-    def __init__(
-        self,
-        folder: Folder,
-        catalog: Catalog,
-        book: CursorBook,
-        durability: Durability,
-        rules: Retention,
-        report: Callable[[Report], None],
-    ) -> None:
+    def __init__(self, parts: Parts, rules: Retention, report: Callable[[Report], None]) -> None:
         self.dropped: dict[str, dict[str, int]] = {}
         self.is_low = False
-        self._folder = folder
-        self._catalog = catalog
-        self._book = book
-        self._durability = durability
+        self._folder, self._catalog, self._book, self._durability, _ = parts
         self._rules = rules
         self._report = report
         self._lock = threading.Lock()

@@ -11,12 +11,11 @@ from rawdaq.store.cursors import Cursor, CursorBook, CursorMove
 from rawdaq.store.durability import Durability
 from rawdaq.store.errors import StoreClosed, StoreUnavailable, typed_errors
 from rawdaq.store.folder import File, Folder, boot_identity
+from rawdaq.store.lookups import Lookups
 from rawdaq.store.opening import Opening
 from rawdaq.store.retention import Retention, Trimmer
 from rawdaq.store.segments.catalog import Catalog
-from rawdaq.store.segments.reading import Reader
-from rawdaq.store.status import StoreStatus
-from rawdaq.store.values import Entry, Extent, Report, TimeRange
+from rawdaq.store.values import Entry, Report, StoreStatus
 from rawdaq.store.writer import Parts, Writer
 
 SEGMENT_BYTES = 16 << 20
@@ -34,7 +33,7 @@ def log_report(report: Report) -> None:
     _log.warning("%s", report)
 
 
-class Store:
+class Store(Lookups):
     """A log in a folder, written by one process. It is opened once; another one is made to open it again.
 
     Plain threads may use it: one appends, another calls `sync` and `maintain`, any number read and look things up.
@@ -72,9 +71,9 @@ class Store:
         self._identity = identity
         folder = Folder(path)
         book = CursorBook(clock)
-        self._catalog = Catalog(folder, report)
+        super().__init__(Catalog(folder, report))
         self._parts = Parts(folder, self._catalog, book, Durability(folder, clock), clock)
-        self._trimmer = Trimmer(folder, self._catalog, book, self._parts.durability, self._rules, report)
+        self._trimmer = Trimmer(self._parts, self._rules, report)
         self._writer: Writer | None = None
         self._lock: File | None = None
         self._maintained_bytes = 0
@@ -128,16 +127,6 @@ class Store:
     def next_position(self) -> int:
         """What the next entry gets."""
         return self._open_writer().next_position
-
-    @property
-    def end_position(self) -> int:
-        """Behind the last entry that can be read."""
-        return self._catalog.end.position
-
-    @property
-    def oldest_position(self) -> int:
-        """The first position that is kept."""
-        return self._catalog.oldest_position
 
     @property
     def synced_position(self) -> int:
@@ -245,24 +234,6 @@ class Store:
         except StoreUnavailable:
             return False
 
-    def reader(self, position: int | None = None) -> Reader:
-        """Return a reader for one thread.
-
-        Args:
-            position: where it begins; None: at the oldest entry.
-        """
-        return Reader(self._catalog, self.oldest_position if position is None else position)
-
-    def find(self, stream: str, time_ns: int) -> int | None:
-        """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*.
-
-        Late entries and clocks that were set back do not mislead it. None: there is none.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        return self._catalog.find(stream, time_ns)
-
     def find_any(self, time_ns: int) -> int | None:
         """Return a position before which no entry ends at or after *time_ns*; None in an empty store.
 
@@ -285,42 +256,6 @@ class Store:
         """
         segment = self._catalog.locate_with(streams, position)
         return max(position, segment.first), segment.end
-
-    def describe(self, position: int) -> tuple[str, int, int] | None:
-        """Return stream, first and last instant of the entry at *position*; None when it is not there.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        return self._catalog.describe(position) if self.oldest_position <= position < self.end_position else None
-
-    def newest(self, stream: str) -> int | None:
-        """Return the position of the last entry of *stream*; None when there is none.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        return self._catalog.newest(stream)
-
-    def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
-        """Return the times of *stream* that are held, in order, with the gaps between them.
-
-        Args:
-            stream: the stream.
-            tolerance_ns: an entry that begins so long after the end of what came before continues it.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        return self._catalog.ranges(stream, tolerance_ns)
-
-    def extents(self) -> dict[str, Extent]:
-        """Return what is held of each stream.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        return self._catalog.extents()
 
     def cursors(self) -> dict[str, Cursor]:
         """Return all cursors by name."""

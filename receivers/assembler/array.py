@@ -13,12 +13,13 @@ from rawdaq.errors import InvalidValue
 from rawdaq.messages.message import Kind, Message, topic_of
 from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
-from rawdaq.receivers.assembler.base import AssemblyReceiver
+from rawdaq.receivers.assembler.base import AssemblyReceiver, rules_of
 from rawdaq.receivers.assembler.intake import Origin
+from rawdaq.receivers.assembler.output import readout_header
 from rawdaq.receivers.assembler.tables import sender_table
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.sockets.zeromq.endpoint import BURST_MESSAGES, ZmqEndpoint, ZmqOptions
-from rawdaq.sockets.zeromq.socket import check_zmq_address, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import bind_mistakes, check_zmq_address, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.streams.assembly.blocks import Block, Grid, StreamRefused, filled_rows
 from rawdaq.streams.assembly.values import Readout, Rules
@@ -161,18 +162,9 @@ class ArrayAssembler(AssemblyReceiver):
         """Return a block as a message: [rows, 1, samples]."""
         filled, values = filled_rows(list(readout.rows))
         values = values.astype(self._type, copy=False)
-        header: dict[str, Any] = {
-            "htype": "array-1.0",
-            "type": values.dtype.name,
-            "shape": [len(filled), 1, self.grid.size],
-            "encoding": "little",
-            "number": readout.number,
-            "epoch": readout.epoch,
+        shape = (len(filled), 1, self.grid.size)
+        header = readout_header(readout, values.dtype, shape, len(self.assembly.used)) | {
             "time_ns": readout.time_ns - self.grid.block_ns,
-            "received_ns": readout.received_ns,
-            "slots": list(readout.slots),
-            "expected": len(self.assembly.used),
-            "reason": readout.reason.value,
             "unit": "",
             "scale": 1,
             "offset": 0,
@@ -223,19 +215,8 @@ class _Rows:
 
 
 def _rules(options: Mapping[str, Any], rows: _Rows) -> Rules:
-    times = {f"{name}_ns": round(options[f"{name}_s"] * NS_PER_S) for name in ("max_wait", "absent", "step")}
-    return Rules(
-        slots=rows.count,
-        unused=frozenset(range(rows.count)) if rows.has_patterns else frozenset(),
-        window_ns=1,
-        span_ns=None if options["span_s"] is None else round(options["span_s"] * NS_PER_S),
-        max_open=options["max_open"],
-        max_open_bytes=int(options["max_open_mb"] * 1e6),
-        ordered=options["ordered"],
-        keeps_last=options["duplicates"] == "last",
-        reset_parts=options["reset_parts"],
-        **times,
-    )
+    unused = frozenset(range(rows.count)) if rows.has_patterns else frozenset[int]()
+    return rules_of(options, slots=rows.count, unused=unused, window_ns=1)
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -264,9 +245,7 @@ def _check(options: Mapping[str, Any]) -> None:
         mistakes.append(f"absent_s ({options['absent_s']:g}) is less than max_wait_s ({options['max_wait_s']:g})")
     if options["step_s"] <= options["block_s"]:
         mistakes.append(f"step_s ({options['step_s']:g}) must be above block_s ({options['block_s']:g})")
-    for address in options["endpoints"]:
-        if "*" in address and not options["bind"]:
-            mistakes.append(f"{address} is where others can connect to (`bind: true`); name the machine to connect to")
+    mistakes += bind_mistakes(options["endpoints"], options["bind"])
     if options["rate_hz"] is not None:
         samples = options["rate_hz"] * options["block_s"]
         if samples < 1 or abs(samples - round(samples)) > 1e-6:

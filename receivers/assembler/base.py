@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rawdaq.errors import CommandError
 from rawdaq.messages.message import Message
@@ -22,6 +23,21 @@ _AGAIN_S = 0.001  # after which a full socket is looked at again
 _LONGEST_READ_NS = NS_PER_S  # for which timers wait at least, while a socket is full
 _USAGE_COUNT = "usage: reset_count [N], the number of the next readout, by default 1"
 _TRUTH = {"true": True, "false": False}
+
+
+def rules_of(options: Mapping[str, Any], **others: Any) -> Rules:
+    """Return the rules of the options that all assemblers have, and the *others*."""
+    times = {f"{name}_ns": round(options[f"{name}_s"] * NS_PER_S) for name in ("max_wait", "absent", "step")}
+    return Rules(
+        span_ns=None if options["span_s"] is None else round(options["span_s"] * NS_PER_S),
+        max_open=options["max_open"],
+        max_open_bytes=int(options["max_open_mb"] * 1e6),
+        ordered=options["ordered"],
+        keeps_last=options["duplicates"] == "last",
+        reset_parts=options["reset_parts"],
+        **times,
+        **others,
+    )
 
 
 class AssemblyReceiver(ReceiverServer):

@@ -1,5 +1,6 @@
 """From readouts to messages: the values that a station file asks for, and the header that says what they are."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,23 @@ def check_values(values: Values, sparse: bool, chosen: ReadoutFormat) -> None:
     if values == "raw" and not sparse and chosen.row.dtype.kind != "f":
         text = f"the device's {chosen.row.dtype.name} has no NaN for absent rows: use sparse: true, or scaled values"
         raise InvalidValue(f"sparse: false needs floating-point values; {text}")
+
+
+def readout_header(readout: Readout, dtype: np.dtype[Any], shape: Sequence[int], expected: int) -> dict[str, Any]:
+    """Return what the headers of all readouts have, which are also those of ``array-1.0``."""
+    return {
+        "htype": "array-1.0",
+        "type": dtype.name,
+        "shape": list(shape),
+        "encoding": "little",
+        "number": readout.number,
+        "epoch": readout.epoch,
+        "time_ns": readout.time_ns,
+        "received_ns": readout.received_ns,
+        "slots": list(readout.slots),
+        "expected": expected,
+        "reason": readout.reason.value,
+    }
 
 
 class Output:
@@ -62,18 +80,7 @@ class Output:
             full[list(readout.slots)] = values
             values = full
         is_raw = self._values == "raw"
-        header: dict[str, Any] = {
-            "htype": "array-1.0",
-            "type": values.dtype.name,
-            "shape": list(values.shape),
-            "encoding": "little",
-            "number": readout.number,
-            "epoch": readout.epoch,
-            "time_ns": readout.time_ns,
-            "received_ns": readout.received_ns,
-            "slots": list(readout.slots),
-            "expected": self._expected,
-            "reason": readout.reason.value,
+        header = readout_header(readout, values.dtype, values.shape, self._expected) | {
             "unit": row.unit,
             "scale": row.scale if is_raw else 1,
             "offset": -row.zero * row.scale if is_raw else 0,

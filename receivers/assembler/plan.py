@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from rawdaq.config.settings import Settings, StationSettings
 from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.receivers.assembler.base import rules_of
 from rawdaq.receivers.assembler.options import (
     SlotSettings,
     StreamSettings,
@@ -14,6 +15,7 @@ from rawdaq.receivers.assembler.options import (
 )
 from rawdaq.receivers.assembler.output import check_values
 from rawdaq.sockets.networks import group_mistakes, sender_mistakes
+from rawdaq.sockets.zeromq.socket import bind_mistakes
 from rawdaq.stream_id import StreamId
 from rawdaq.streams.assembly.formats import make_format
 from rawdaq.streams.assembly.readout_format import ReadoutFormat
@@ -21,13 +23,6 @@ from rawdaq.streams.assembly.values import Rules
 from rawdaq.times import NS_PER_S
 
 M = TypeVar("M", bound=Settings)
-
-_RULES = (
-    ("window_ns", "window_s"),
-    ("max_wait_ns", "max_wait_s"),
-    ("absent_ns", "absent_s"),
-    ("step_ns", "step_s"),
-)
 
 
 class Plan(NamedTuple):
@@ -76,28 +71,19 @@ class Plan(NamedTuple):
                 mistakes.append(f"streams: {error}")
         if mistakes:
             raise InvalidValue("; ".join(mistakes))
-        return cls(chosen, slots, _rules(options, rows, unused_slots(slots, chosen.numbers)), streams, described)
+        rules = rules_of(
+            options,
+            slots=rows,
+            unused=unused_slots(slots, chosen.numbers),
+            window_ns=round(options["window_s"] * NS_PER_S),
+            publishes_late=options["late"] == "publish",
+        )
+        return cls(chosen, slots, rules, streams, described)
 
 
 def _model(model: type[M], value: Any) -> M:
     """Return *value* as a model; receivers that are built in Python may have the fields instead."""
     return value if isinstance(value, model) else model.model_validate(value)
-
-
-def _rules(options: Mapping[str, Any], rows: int, unused: frozenset[int]) -> Rules:
-    times = {rule: round(options[key] * NS_PER_S) for rule, key in _RULES}
-    return Rules(
-        slots=rows,
-        unused=unused,
-        span_ns=None if options["span_s"] is None else round(options["span_s"] * NS_PER_S),
-        max_open=options["max_open"],
-        max_open_bytes=int(options["max_open_mb"] * 1e6),
-        ordered=options["ordered"],
-        keeps_last=options["duplicates"] == "last",
-        publishes_late=options["late"] == "publish",
-        reset_parts=options["reset_parts"],
-        **times,
-    )
 
 
 def _sender_mistakes(options: Mapping[str, Any], slots: SlotSettings) -> Iterator[str]:
@@ -116,9 +102,7 @@ def _mistakes(options: Mapping[str, Any]) -> Iterator[str]:
         yield "multicast is for datagrams; TCP has none"
     if options["senders"] and is_zmq:
         yield "senders are addresses, which ZMQ does not have: leave them out"
-    for address in options["endpoints"]:
-        if "*" in address and not options["bind"]:
-            yield f"{address} is where others can connect to (`bind: true`); name the machine to connect to"
+    yield from bind_mistakes(options["endpoints"], options["bind"])
     if options["absent_s"] < options["max_wait_s"]:
         yield f"absent_s ({options['absent_s']:g}) is less than max_wait_s ({options['max_wait_s']:g})"
     if options["step_s"] <= options["window_s"]:

@@ -24,6 +24,7 @@ from rawdaq.times import NS_PER_S, to_iso
 
 _MAX_MESSAGE_BYTES = 1 << 18
 _CHECK_S = 0.1
+_SHOWN = "packets_per_s messages_per_s streams silent gaps dropped waiting latency_s cpu_percent memory_bytes".split()
 _ROUTED = frozenset({"rawdaq", "kind", "frame", "received_ns"})  # of a message, not of a report
 
 
@@ -155,15 +156,6 @@ def _row(heard: Heard, now_s: float) -> dict[str, object]:
         "heard": to_iso(heard.at_ns, 3),
         "age_s": round(now_s - heard.at_s, 3),
         "data": report.has_data,
-        "packets_per_s": report.packets_per_s,
-        "messages_per_s": report.messages_per_s,
-        "streams": report.streams,
-        "silent": report.silent,
-        "gaps": report.gaps,
-        "dropped": report.dropped,
-        "waiting": report.waiting,
-        "latency_s": report.latency_s,
-        "cpu_percent": report.cpu_percent,
-        "memory_bytes": report.memory_bytes,
+        **{name: getattr(report, name) for name in _SHOWN},
         "problems": list(report.problems),
     }

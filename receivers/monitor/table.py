@@ -32,12 +32,11 @@ class MonitorTable:
         max_names: how many are remembered.
 
     Attributes:
-        refused: reports of components for which there was no room.
         forgotten: components that made room.
     """
 
     def __init__(self, offline_s: float, max_names: int) -> None:
-        self.refused = self.forgotten = 0
+        self.forgotten = 0
         self._offline_s = offline_s
         self._max_names = max_names
         self._online: OrderedDict[Key, Heard] = OrderedDict()  # those heard longest ago first
@@ -52,7 +51,6 @@ class MonitorTable:
         is_known = key in self._online or self._offline.pop(key, None) is not None
         if not is_known and len(self) >= self._max_names:
             if not self._offline:
-                self.refused += 1
                 return False
             self._offline.popitem(last=False)
             self.forgotten += 1

@@ -71,9 +71,7 @@ def as_channel(value: Any) -> Any:
 
 _Channel = Annotated[UdpChannel, BeforeValidator(as_channel, json_schema_input_type=str | UdpChannel)]
 #: By the id that the device gives them: each a code, or a block of the fields of `UdpChannel`.
-UdpChannels = dict[
-    ChannelId, Annotated[UdpChannel, BeforeValidator(as_channel, json_schema_input_type=str | UdpChannel)]
-]
+UdpChannels = dict[ChannelId, _Channel]
 
 
 def formats(channels: Mapping[int, UdpChannel], defaults: UdpDefaults) -> dict[int, ChannelFormat]:

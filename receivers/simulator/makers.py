@@ -4,9 +4,10 @@ import datetime
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +28,11 @@ _AMPLITUDE = 1000.0
 _PERIOD = 100  # readouts of a sine's period
 
 
-class Maker(Protocol):
-    """Makes the messages of one source."""
-
-    def message(self, slot: int, number: int, times_ns: Sequence[int]) -> bytes:
-        """Return the message of the sender *slot* whose first content is *number*, one content for each time.
-
-        Raises:
-            RawdaqError: there is no such message; the text says why.
-        """
-        ...
+#: Makes the message of a sender whose first content has a number, one content for each time; raises a `RawdaqError`
+#: when there is no such message.
+Maker = Callable[[int, int, Sequence[int]], bytes]
+#: Makes the values of one row: of a sender, the number of the readout, and the number of the row.
+Values = Callable[[int, int, int], npt.NDArray[np.float64]]
 
 
 def maker_of(settings: SourceSettings, seed: str) -> Maker:
@@ -47,13 +43,13 @@ def maker_of(settings: SourceSettings, seed: str) -> Maker:
     """
     match settings.kind:
         case "readouts":
-            return ReadoutMaker(settings, seed)
+            return ReadoutMaker(settings, seed).message
         case "events":
-            return EventMaker(settings)
+            return EventMaker(settings).message
         case "times":
-            return TimeMaker()
+            return nmea_message
         case "logs":
-            return LogMaker(settings.level)
+            return partial(log_message, settings.level)
 
 
 class ReadoutMaker:
@@ -94,26 +90,18 @@ class ReadoutMaker:
 
     def _row(self, slot: int, number: int, row_number: int) -> bytes:
         row = self._format.row
-        values = self._values.row(slot, number, 0 if self._is_by_number else row_number)
+        values = self._values(slot, number, 0 if self._is_by_number else row_number)
         if row.dtype.kind in "iu":
             limits = np.iinfo(row.dtype)
             values = np.clip(np.rint(values) + row.zero, limits.min, limits.max)
         return values.astype(row.dtype).tobytes()
 
 
-class Values(Protocol):
-    """Values of readouts."""
-
-    def row(self, slot: int, number: int, row_number: int) -> npt.NDArray[np.float64]:
-        """Return the values of one row."""
-        ...
-
-
 def values_of(text: str, shape: tuple[int, ...], seed: str) -> Values:
     """Return the values that *text* names: a walk, a sine, noise or a formula."""
     if text in ("walk", "noise"):
-        return RandomValues(shape, seed, is_walk=text == "walk")
-    return SineValues(shape) if text == "sine" else FormulaValues(text, shape)
+        return RandomValues(shape, seed, is_walk=text == "walk").row
+    return _sine(shape) if text == "sine" else _formula_values(text, shape)
 
 
 class RandomValues:
@@ -138,35 +126,31 @@ class RandomValues:
         return last
 
 
-class SineValues:
-    """A sine over the numbers of readouts, shifted by slot and channel."""
+def _sine(shape: tuple[int, ...]) -> Values:
+    """Return a sine over the numbers of readouts, shifted by slot and channel."""
+    places = np.indices(shape, dtype=np.float64)
+    within = places[1] / shape[1] if len(shape) > 1 else 0.0
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._places = np.indices(shape, dtype=np.float64)
-        self._samples = shape[1] if len(shape) > 1 else 1
-
-    def row(self, slot: int, number: int, row_number: int) -> npt.NDArray[np.float64]:
-        """Return the values at *number*."""
-        at = number + (self._places[1] / self._samples if len(self._places) > 1 else 0.0)
-        phase = 2 * math.pi * (at / _PERIOD + slot / 7 + (self._places[0] + row_number) / 11)
+    def row(slot: int, number: int, row_number: int) -> npt.NDArray[np.float64]:
+        phase = 2 * math.pi * ((number + within) / _PERIOD + slot / 7 + (places[0] + row_number) / 11)
         values: npt.NDArray[np.float64] = _AMPLITUDE * np.sin(phase)
         return values
 
+    return row
 
-class FormulaValues:
-    """Values of a formula."""
 
-    def __init__(self, text: str, shape: tuple[int, ...]) -> None:
-        self._formula = Formula(text, READOUT_NAMES)
-        self._shape = shape
-        places = np.indices(shape, dtype=np.float64)
-        self._channels, self._samples = places[0], places[1] if len(shape) > 1 else np.zeros(shape)
+def _formula_values(text: str, shape: tuple[int, ...]) -> Values:
+    """Return the values of a formula; with several rows a sender, the channel goes on over them."""
+    formula = Formula(text, READOUT_NAMES)
+    places = np.indices(shape, dtype=np.float64)
+    samples = places[1] if len(shape) > 1 else np.zeros(shape)
 
-    def row(self, slot: int, number: int, row_number: int) -> npt.NDArray[np.float64]:
-        """Return the values at *number*; with several rows a sender, the channel goes on over them."""
-        channels = self._channels + row_number * self._shape[0]
-        names = {"slot": slot, "channel": channels, "sample": self._samples, "number": number}
-        return np.broadcast_to(np.asarray(self._formula(names), np.float64), self._shape)
+    def row(slot: int, number: int, row_number: int) -> npt.NDArray[np.float64]:
+        channels = places[0] + row_number * len(places[0])
+        names = {"slot": slot, "channel": channels, "sample": samples, "number": number}
+        return np.broadcast_to(np.asarray(formula(names), np.float64), shape)
+
+    return row
 
 
 class EventMaker:
@@ -210,12 +194,9 @@ def _field_value(field: Field, value: float) -> Any:
             return int(value) % (1 << field.bits)
 
 
-class TimeMaker:
-    """NMEA sentences as a GNSS receiver with a fix sends them: RMC, ZDA and GGA."""
-
-    def message(self, slot: int, number: int, times_ns: Sequence[int]) -> bytes:
-        """Return the sentences of each time, lines that end with CR LF."""
-        return "".join(f"{line}\r\n" for time_ns in times_ns for line in _sentences(time_ns)).encode()
+def nmea_message(slot: int, number: int, times_ns: Sequence[int]) -> bytes:
+    """Return NMEA sentences as a GNSS receiver with a fix sends them: RMC, ZDA and GGA of each time, as lines."""
+    return "".join(f"{line}\r\n" for time_ns in times_ns for line in _sentences(time_ns)).encode()
 
 
 def _sentences(time_ns: int) -> tuple[str, str, str]:
@@ -230,16 +211,11 @@ def _sentences(time_ns: int) -> tuple[str, str, str]:
     )
 
 
-class LogMaker:
-    """Log records as JSON lines."""
+def log_message(level: int, slot: int, number: int, times_ns: Sequence[int]) -> bytes:
+    """Return log records as JSON lines."""
+    return b"".join(_log_line(level, slot, number + index, time_ns) for index, time_ns in enumerate(times_ns))
 
-    def __init__(self, level: int) -> None:
-        self._level = level
 
-    def message(self, slot: int, number: int, times_ns: Sequence[int]) -> bytes:
-        """Return a line for each record."""
-        return b"".join(self._line(slot, number + index, time_ns) for index, time_ns in enumerate(times_ns))
-
-    def _line(self, slot: int, number: int, time_ns: int) -> bytes:
-        record = LogRecord(time_ns, self._level, f"simulated.{slot}", f"record {number}", f"sender {slot}", pid=slot)
-        return json.dumps(asdict(record)).encode() + b"\n"
+def _log_line(level: int, slot: int, number: int, time_ns: int) -> bytes:
+    record = LogRecord(time_ns, level, f"simulated.{slot}", f"record {number}", f"sender {slot}", pid=slot)
+    return json.dumps(asdict(record)).encode() + b"\n"

@@ -90,7 +90,7 @@ class Source:
             if any(fault.freeze == slot for fault in now):
                 way.counts.frozen += 1
                 continue
-            data = self._maker.message(slot, self.number, times_ns)
+            data = self._maker(slot, self.number, times_ns)
             yield from self._outgoing(slot, way.carry(at_ns, self.number // count, data, now))
         self.number += count
 

@@ -21,7 +21,7 @@ from rawdaq.receivers.zmq_in.arrays import ArraySettings, ArrayStreams
 from rawdaq.receivers.zmq_in.frames import FrameInput
 from rawdaq.receivers.zmq_in.messages import MessageInput, check_wanted
 from rawdaq.sockets.zeromq.endpoint import WholeMessage, ZmqEndpoint, ZmqOptions
-from rawdaq.sockets.zeromq.socket import check_zmq_addresses, exclusive_addresses
+from rawdaq.sockets.zeromq.socket import bind_mistakes, check_zmq_addresses, exclusive_addresses
 from rawdaq.stream_id import StreamId, check_patterns, prefixes
 from rawdaq.subscriber.messages import LiveMessages
 
@@ -90,7 +90,8 @@ class ZMQReceiver(ReceiverServer):
     ) -> None:
         super().__init__("", 0, publishers, name)
         _check(pattern, streams, topics, messages, _kinds(array, raw, frames))
-        _check_bind(bind, endpoints)
+        if mistakes := bind_mistakes(endpoints, bind):
+            raise InvalidValue(mistakes[0])
         self.numbers_packets = self.stats.has_stamps = array is not None
         self.messages = LiveMessages(streams, self.log)
         self._message_input = MessageInput(messages, self.topics, self.messages.refusals) if messages else None
@@ -129,7 +130,8 @@ class ZMQReceiver(ReceiverServer):
         described: ArraySettings | None = options["array"]
         kinds = _kinds(described, options["raw"], options["frames"])
         _check(options["pattern"], options["streams"], options["topics"], options["messages"], kinds)
-        _check_bind(options["bind"], options["endpoints"])
+        if mistakes := bind_mistakes(options["endpoints"], options["bind"]):
+            raise InvalidValue(mistakes[0])
         curve_files(options["curve"], is_bound=options["bind"])
         return described.streams(station) if described else []
 
@@ -252,16 +254,3 @@ def _check(
     if topics and not kinds:
         raise InvalidValue("`topics` are for `raw`, `frames` and `array`; rawdaq's messages are selected by `streams`")
     check_patterns(streams)
-
-
-def _check_bind(bind: bool, endpoints: Sequence[str]) -> None:
-    """Refuse to connect to every interface.
-
-    Raises:
-        InvalidValue: the text names the address.
-    """
-    for address in endpoints:
-        if "*" in address and not bind:
-            raise InvalidValue(
-                f"{address} is where others can connect to (`bind: true`); name the machine to connect to"
-            )

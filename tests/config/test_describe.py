@@ -15,8 +15,8 @@ from rawdaq.config.settings import Settings
 from tests.config_classes import Publisher as Outside
 from tests.config_classes import Ssdaq
 
-RECEIVERS = [(name, registry.receiver_class(name)) for name in registry.receiver_names()]
-PUBLISHERS = [(name, registry.publisher_class(name)) for name in registry.publisher_names()]
+RECEIVERS = [(name, registry.installed_class("receiver", name)) for name in registry.installed_names("receiver")]
+PUBLISHERS = [(name, registry.installed_class("publisher", name)) for name in registry.installed_names("publisher")]
 OURS = [(name, cls) for name, cls in RECEIVERS + PUBLISHERS if cls.__module__.startswith("rawdaq.")]
 
 

@@ -18,24 +18,24 @@ def _outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_classes_of_an_outside_package_are_found_by_name() -> None:
-    assert registry.receiver_class("OutsideReceiver").__name__ == "OutsideReceiver"
-    assert registry.publisher_class("OutsidePublisher").__name__ == "OutsidePublisher"
-    assert {"OutsideReceiver", "Broken"} <= set(registry.receiver_names())
-    assert "OutsidePublisher" in registry.publisher_names()
+    assert registry.installed_class("receiver", "OutsideReceiver").__name__ == "OutsideReceiver"
+    assert registry.installed_class("publisher", "OutsidePublisher").__name__ == "OutsidePublisher"
+    assert {"OutsideReceiver", "Broken"} <= set(registry.installed_names("receiver"))
+    assert "OutsidePublisher" in registry.installed_names("publisher")
 
 
 def test_an_unknown_name_is_answered_with_the_closest_and_all_names() -> None:
     with pytest.raises(registry.UnknownClass) as caught:
-        registry.receiver_class("OutsideReciever")
+        registry.installed_class("receiver", "OutsideReciever")
     text = str(caught.value)
     assert "no receiver is called 'OutsideReciever'; did you mean 'OutsideReceiver'?" in text
-    assert all(name in text for name in registry.receiver_names())
+    assert all(name in text for name in registry.installed_names("receiver"))
     assert str(pickle.loads(pickle.dumps(caught.value))) == text
 
 
 def test_a_publisher_is_no_receiver() -> None:
     with pytest.raises(registry.UnknownClass, match="no publisher is called 'OutsideReceiver'"):
-        registry.publisher_class("OutsideReceiver")
+        registry.installed_class("publisher", "OutsideReceiver")
 
 
 def test_a_name_in_another_case_is_recognised() -> None:
@@ -54,4 +54,4 @@ def test_nothing_known_is_said_so() -> None:
 )
 def test_an_installed_class_that_cannot_be_used_is_not_an_unknown_name(name: str, reason: str) -> None:
     with pytest.raises(ComponentError, match=f"receiver {name}: .*{reason}.*reinstall the package 'rawdaq.outside'"):
-        registry.receiver_class(name)
+        registry.installed_class("receiver", name)

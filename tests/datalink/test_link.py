@@ -144,7 +144,7 @@ async def test_expressions_that_change_before_anything_was_taken_choose_from_wha
             await link.identify()
             fill(server, 2)
             fill(server, 2, "a/JSON")
-            await until(lambda: link.connection.has_packets)
+            await until(lambda: link.connection._streamed)
             await link.match("JSON")
             got = [each.packet_id async for each in link.stream(timeout_s=0.1)]
             assert got == [3, 4]
@@ -236,7 +236,7 @@ async def test_what_came_before_the_end_of_a_connection_is_still_given() -> None
             assert await link.wait_for_packet()
             assert await link.wait_for_packet()
             got = link.take_all()
-            while link.connection.has_packets:
+            while link.connection._streamed:
                 await link.wait_for_packet()
                 got += link.take_all()
             assert [each.packet_id for each in got] == list(range(1, 51))

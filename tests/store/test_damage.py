@@ -80,7 +80,7 @@ def test_any_flipped_bit_of_an_index_costs_nothing(tmp_path: Path, given: dict[i
     for byte in range(0, index.stat().st_size, 2):
         logs.flip(index, byte, byte // 2 % 8)
         with StoreView.of(folder) as view:
-            assert [view._catalog.find(stream, time_ns) for stream in STREAMS for time_ns in times] == expected
+            assert [view.find(stream, time_ns) for stream in STREAMS for time_ns in times] == expected
             found, lost = logs.read_all(view.reader(min(given) + byte % 20), 1 << 16)
         logs.flip(index, byte, byte // 2 % 8)
         assert not lost

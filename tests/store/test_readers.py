@@ -115,7 +115,7 @@ def test_a_view_follows_another_process_that_writes_and_is_killed(
         found += view.read(reader).entries
         view.refresh()
         assert view.end_position == store.end_position
-    assert view._catalog.newest(logs.STREAMS[0]) == store.newest(logs.STREAMS[0])
+    assert view.newest(logs.STREAMS[0]) == store.newest(logs.STREAMS[0])
     logs.kill(store)
     while batch := view.read(reader).entries:
         found += batch

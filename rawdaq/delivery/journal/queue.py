@@ -162,7 +162,7 @@ class JournalQueue(DeliveryQueue[Item]):
         self._items.append(item)
         self._places.append(place)
         self.waiting += count_of(item)
-        self._bytes += size_bytes(item)
+        self.waiting_bytes += size_bytes(item)
 
     def _note_added(self) -> None:
         if len(self._items) > self._in_flight:
@@ -191,7 +191,7 @@ class JournalQueue(DeliveryQueue[Item]):
         while len(self._items) > self._in_flight:  # which takes the parts of an entry together
             item, place = self._items.pop(), self._places.pop()
             self.waiting -= count_of(item)
-            self._bytes -= size_bytes(item)
+            self.waiting_bytes -= size_bytes(item)
             self._next = place.position
         self._empty.clear()
 

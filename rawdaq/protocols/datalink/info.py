@@ -132,20 +132,12 @@ class ServerInfo:
     connections: Sequence[ConnectionInfo] = ()
 
 
-def _time_ns(text: str) -> int:
-    return from_iso(text)
-
-
 def _is_true(text: str) -> bool:
     return text.upper() == "TRUE"
 
 
 def _count(text: str) -> int:
     return int(text.removesuffix("%"))
-
-
-def _time_text(time_ns: int) -> str:
-    return to_iso(time_ns)
 
 
 def _bool_text(value: bool) -> str:
@@ -162,7 +154,7 @@ _KINDS: Final[dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]]] = {
     "int": (_count, str),
     "float": (float, _rate_text),
     "bool": (_is_true, _bool_text),
-    "time": (_time_ns, _time_text),
+    "time": (from_iso, to_iso),
 }
 _SHORT: Final = {"id": "ID", "ip": "IP", "tx": "TX", "rx": "RX"}
 

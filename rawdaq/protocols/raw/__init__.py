@@ -24,9 +24,8 @@ program uses.
 """
 
 from rawdaq.packet import SampleType
-from rawdaq.protocols.raw.device import ChannelRequested, DeviceEvent, RawDevice, StartRequested, VersionRequested
+from rawdaq.protocols.raw.device import ChannelRequested, RawDevice, StartRequested, VersionRequested
 from rawdaq.protocols.raw.errors import (
-    BadDescription,
     BadSamplingRate,
     ChannelNotRequested,
     ChannelRefused,
@@ -41,7 +40,6 @@ from rawdaq.protocols.raw.errors import (
 from rawdaq.protocols.raw.format import (
     EARLIEST_NS,
     LATEST_NS,
-    MAX_LINE_BYTES,
     MAX_SAMPLES,
     ChannelFormat,
     Endianness,
@@ -56,9 +54,7 @@ from rawdaq.protocols.raw.runs import SampleRun
 __all__ = [
     "EARLIEST_NS",
     "LATEST_NS",
-    "MAX_LINE_BYTES",
     "MAX_SAMPLES",
-    "BadDescription",
     "BadSamplingRate",
     "ChannelDescribed",
     "ChannelFormat",
@@ -66,7 +62,6 @@ __all__ = [
     "ChannelRefused",
     "ChannelRequested",
     "ConnectionCut",
-    "DeviceEvent",
     "Endianness",
     "LineTooLong",
     "PacketEvent",

@@ -25,18 +25,18 @@ is what the rest of the program uses.
 ([], b'SLPROTO 4.0\r\n')
 """
 
-from rawdaq.protocols.seedlink.client import (
+from rawdaq.protocols.seedlink.client.connection import SeedLinkClient
+from rawdaq.protocols.seedlink.client.events import (
     AuthRefused,
     ClientEvent,
     InfoReceived,
     InfoRefused,
     Ready,
     RequestRefused,
-    SeedLinkClient,
     Streaming,
     TransferEnded,
 )
-from rawdaq.protocols.seedlink.info import (
+from rawdaq.protocols.seedlink.info.values import (
     ConnectionDescription,
     InfoDocument,
     InfoItem,
@@ -46,16 +46,15 @@ from rawdaq.protocols.seedlink.info import (
 from rawdaq.protocols.seedlink.packets import DataPacket, encode_packet
 from rawdaq.protocols.seedlink.requests import Choice, Start, StationRequest, choose, request_of
 from rawdaq.protocols.seedlink.selectors import Selector, StreamKey, selected_filter
-from rawdaq.protocols.seedlink.server import (
+from rawdaq.protocols.seedlink.server.connection import SeedLinkServer
+from rawdaq.protocols.seedlink.server.events import (
     AgentNamed,
     AuthRequested,
     CatalogRequested,
     CommandRefused,
     Goodbye,
     InfoRequested,
-    SeedLinkServer,
     ServerEvent,
-    TextRecords,
     TransferRequested,
     VersionChosen,
 )
@@ -104,7 +103,6 @@ __all__ = [
     "StreamDescription",
     "StreamKey",
     "Streaming",
-    "TextRecords",
     "TransferEnded",
     "TransferRequested",
     "VersionChosen",

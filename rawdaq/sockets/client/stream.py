@@ -41,6 +41,7 @@ class ClientStream(asyncio.BufferedProtocol):
         max_message_bytes: a larger WebSocket message ends the connection.
 
     Attributes:
+        transport: the connection itself; None before there is one.
         is_over: whether it has ended.
     """
 
@@ -52,7 +53,7 @@ class ClientStream(asyncio.BufferedProtocol):
         self._websocket = (
             WebSocketClient(str(address), subprotocols, max_message_bytes) if address.is_websocket else None
         )
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
         self._writable = asyncio.Event()
@@ -63,11 +64,6 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def ended(self, error: Exception | None) -> None:
         """Take note that the connection has ended; *error* is None when the server closed it in order."""
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """The connection itself, None before there is one."""
-        return self._transport
 
     async def connect(self, timeout_s: float, ca_file: Path | None = None) -> None:
         """Connect; return when both sides are ready.
@@ -93,9 +89,9 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
-        self._transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what it gives
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=_WRITE_AHEAD_BYTES)
+        self.transport = transport  # type: ignore[assignment]  # asyncio's own signature is wider than what it gives
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=_WRITE_AHEAD_BYTES)
         if self._websocket is None:
             self._opened.set_result(None)
         else:
@@ -151,8 +147,8 @@ class ClientStream(asyncio.BufferedProtocol):
             self.ended(error)
 
     def _send(self, data: bytes) -> None:
-        if data and self._transport is not None:
-            self._transport.write(data)
+        if data and self.transport is not None:
+            self.transport.write(data)
 
     @property
     def is_message_based(self) -> bool:
@@ -182,13 +178,13 @@ class ClientStream(asyncio.BufferedProtocol):
 
     async def aclose(self, timeout_s: float) -> None:
         """Send what is queued, at most for *timeout_s*, and close; may be called twice."""
-        if self._transport is None:
+        if self.transport is None:
             return
         if not self.is_over:
             if self._websocket is not None:
                 self._websocket.close()
                 self._send(self._websocket.data_to_send())
-            self._transport.close()
+            self.transport.close()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._closed.wait()
@@ -198,11 +194,11 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once; what was not sent, or not read by the server, is lost."""
-        if self._transport is None:
+        if self.transport is None:
             return
-        sock = self._transport.get_extra_info("socket")
+        sock = self.transport.get_extra_info("socket")
         if not self._closed.is_set() and sock is not None:
             with contextlib.suppress(OSError):  # it is closed already
                 # Else the system would go on sending, and the server reading, what was given up.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        self.transport.abort()

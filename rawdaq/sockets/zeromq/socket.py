@@ -62,6 +62,12 @@ def exclusive_addresses(addresses: Iterable[str]) -> list[str]:
     return [address.replace("//*:", "//0.0.0.0:") for address in fixed]
 
 
+def bind_mistakes(addresses: Iterable[str], is_bound: bool) -> list[str]:
+    """Return why a socket that connects cannot have some of *addresses*."""
+    wrong = [] if is_bound else [address for address in addresses if "*" in address]
+    return [f"{each} is where others can connect to (`bind: true`); name the machine to connect to" for each in wrong]
+
+
 def set_common_options(opened: "zmq.Socket[bytes]") -> None:
     """Let a socket close at once, use IPv6 too, notice a peer that has vanished, and connect to it again soon."""
     opened.setsockopt(zmq.LINGER, 0)

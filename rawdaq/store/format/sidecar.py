@@ -14,7 +14,7 @@ checksum of its own, so that a lookup reads little and believes nothing unchecke
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ HEAD_BYTES = _HEAD.size + _CHECK_BYTES
 
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
+Number = TypeVar("Number", np.uint32, np.int64)
 
 
 class Entries(NamedTuple):
@@ -187,8 +188,8 @@ def parse_directory(head: bytes, directory: bytes) -> Directory:
     if version != _VERSION:
         raise IndexDamaged(f"version {version}")
     reader = _Reader(directory)
-    first_rows, lows = reader.uint32s(streams + 1), reader.int64s(streams)
-    highs, block_checks = reader.int64s(streams), reader.uint32s(checks)
+    first_rows, lows = reader.numbers(np.uint32, streams + 1), reader.numbers(np.int64, streams)
+    highs, block_checks = reader.numbers(np.int64, streams), reader.numbers(np.uint32, checks)
     names, texts = reader.texts(streams), reader.texts(2 * declared)
     at = HEAD_BYTES + size
     return Directory(first, end, data_end, largest, names, first_rows, lows, highs, texts, block_checks, at)
@@ -206,18 +207,13 @@ class _Reader:
         self._data = data
         self._at = 0
 
-    def uint32s(self, count: int) -> UInt32s:
-        values = np.frombuffer(self._data, np.uint32, count, self._at)
-        self._at += values.nbytes
-        return values
-
-    def int64s(self, count: int) -> Int64s:
-        values = np.frombuffer(self._data, np.int64, count, self._at)
+    def numbers(self, kind: type[Number], count: int) -> npt.NDArray[Number]:
+        values = np.frombuffer(self._data, kind, count, self._at)
         self._at += values.nbytes
         return values
 
     def texts(self, count: int) -> Texts:
-        ends = self.uint32s(count)
+        ends = self.numbers(np.uint32, count)
         begin, size = self._at, int(ends[-1]) if count else 0
         self._at += size
         return Texts(self._data[begin : begin + size], ends)

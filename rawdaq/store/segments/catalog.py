@@ -1,4 +1,4 @@
-"""All segments of a store in order, and what is found in them by position, stream and time."""
+"""All segments of a store in order, and what their indexes answer."""
 
 import threading
 from bisect import bisect_right
@@ -6,13 +6,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Iterable, Set
 from typing import NamedTuple
 
-import numpy as np
-
 from rawdaq.store.errors import StoreClosed, unavailable
 from rawdaq.store.folder import Folder
 from rawdaq.store.segments.segment import ENDLESS, Answer, Index, Segment, Shared, know_already
-from rawdaq.store.segments.table import merged
-from rawdaq.store.values import Extent, Loss, TimeRange
+from rawdaq.store.values import Loss
 
 _LOADED = 64  # segments whose files and indexes are open
 _KNOWN_LOSSES = 10_000  # remembered, so that what several readers find is counted once
@@ -195,65 +192,3 @@ class Catalog:
         """
         if self._is_closed:
             raise StoreClosed(f"the store in {self.path} is closed")
-
-    def describe(self, position: int) -> tuple[str, int, int] | None:
-        """Return stream, first and last instant of the entry at *position*; None when it is not there.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        answers = self.ask_each(lambda index: index.describe(position), [self.locate(position)])
-        return next((described for _, described in answers), None)
-
-    def find(self, stream: str, time_ns: int) -> int | None:
-        """Return the position of the first entry of *stream*, by position, that ends at or after *time_ns*.
-
-        Late entries and clocks that were set back do not mislead it. None: there is none.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        answers = self.ask_each(lambda index: index.find(stream, time_ns), self.segments, time_ns)
-        return next((position for _, position in answers if position is not None), None)
-
-    def newest(self, stream: str) -> int | None:
-        """Return the position of the last entry of *stream*; None when there is none.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        answers = self.ask_each(lambda index: index.newest(stream), reversed(self.segments))
-        return next((position for _, position in answers if position is not None), None)
-
-    def ranges(self, stream: str, tolerance_ns: int = 0) -> list[TimeRange]:
-        """Return the times of *stream* that are held, in order of time, with the gaps between them.
-
-        Args:
-            stream: the stream.
-            tolerance_ns: an entry that begins so long after the end of what came before continues it.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        spans = self.ask_all(lambda index: index.spans(stream))
-        starts = np.concatenate([each.starts_ns for each in spans]) if spans else np.zeros(0, np.int64)
-        if not len(starts):
-            return []
-        order = np.argsort(starts, kind="stable")
-        starts = starts[order]
-        ends = np.maximum.accumulate(np.concatenate([each.ends_ns for each in spans])[order])
-        begins = np.flatnonzero(starts[1:] > ends[:-1] + tolerance_ns) + 1
-        firsts, lasts = [0, *begins.tolist()], [*(begins - 1).tolist(), len(starts) - 1]
-        return [TimeRange(int(starts[a]), int(ends[b])) for a, b in zip(firsts, lasts, strict=True)]
-
-    def extents(self) -> dict[str, Extent]:
-        """Return what is held of each stream.
-
-        Raises:
-            StoreUnavailable: the disk cannot be read.
-        """
-        found: dict[str, Extent] = {}
-        for extents in self.ask_all(lambda index: index.extents()):
-            for stream, extent in extents.items():
-                found[stream] = merged(found.get(stream), extent)
-        return found

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from rawdaq.config.options import read_options
-from rawdaq.config.registry import readout_format_class
+from rawdaq.config.registry import installed_class
 from rawdaq.errors import InvalidValue
 from rawdaq.streams.assembly.readout_format import ReadoutFormat
 
@@ -32,7 +32,7 @@ def make_format(given: str | Mapping[str, Any]) -> ReadoutFormat:
     """
     name: str = given if isinstance(given, str) else next(iter(given))
     options: Mapping[str, Any] = {} if isinstance(given, str) else given[name] or {}
-    cls = readout_format_class(name)
+    cls = installed_class("readout_format", name)
     if not issubclass(cls, ReadoutFormat):
         raise InvalidValue(f"format {name} is not a ReadoutFormat; repair the package that brings it")
     values, mistakes = read_options(cls, options, Path())

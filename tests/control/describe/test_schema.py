@@ -110,8 +110,8 @@ def test_classes_of_other_packages_are_in_it_and_unusable_ones_take_anything(
 
 def test_a_constructor_that_takes_anything_has_a_schema_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
     config_classes.register(monkeypatch)
-    monkeypatch.setattr(registry, "receiver_names", lambda: ("Receiver", "Ssdaq", "Unreadable"))
-    monkeypatch.setattr(registry, "publisher_names", lambda: ("Publisher",))
+    names = {"receiver": ("Receiver", "Ssdaq", "Unreadable"), "publisher": ("Publisher",)}
+    monkeypatch.setattr(registry, "installed_names", names.__getitem__)
     schema, (unusable,) = station_schema()
     assert unusable.startswith("receiver Unreadable has a constructor that makes no schema: name 'NoSuchType'")
     assert mistakes(schema, config_classes.GOOD) == []

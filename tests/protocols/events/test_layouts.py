@@ -10,7 +10,8 @@ from rawdaq.errors import InvalidValue, RemoteProtocolError
 from rawdaq.protocols.events import Event, ForeignMessage
 from rawdaq.protocols.events.layouts import LayoutFormat
 from rawdaq.protocols.events.times import Origin, Unit
-from rawdaq.protocols.layout import Layout, LengthField, LengthImpossible, WrongSize
+from rawdaq.protocols.layout import Layout, LengthField
+from rawdaq.protocols.layout.errors import LengthImpossible, WrongSize
 
 
 def board(version: int, length: str = "length8") -> Layout:

@@ -3,7 +3,8 @@
 import pytest
 
 from rawdaq.errors import InvalidValue
-from rawdaq.protocols.layout import Layout, LayoutFrames, LengthField, LengthImpossible, MessageCut
+from rawdaq.protocols.layout import Layout, LayoutFrames, LengthField
+from rawdaq.protocols.layout.errors import LengthImpossible, MessageCut
 
 LAYOUT = Layout.parse(["magic u8 = 7", "size u16", "data rest"])
 FIXED = Layout.parse(["magic u8", "value u16"])

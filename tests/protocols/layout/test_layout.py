@@ -9,14 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
-from rawdaq.protocols.layout import (
-    ByteOrder,
-    ConstantDiffers,
+from rawdaq.protocols.layout import ByteOrder, ConstantDiffers, FieldUnknown, FieldValue, Layout
+from rawdaq.protocols.layout.errors import (
     ConstantGiven,
     FieldMissing,
-    FieldUnknown,
-    FieldValue,
-    Layout,
     LengthImpossible,
     MessageCut,
     ValueUnfit,

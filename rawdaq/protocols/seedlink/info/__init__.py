@@ -2,13 +2,3 @@
 
 `v3` writes and reads them as XML, `v4` as JSON.
 """
-
-from rawdaq.protocols.seedlink.info.values import (
-    ConnectionDescription,
-    InfoDocument,
-    InfoItem,
-    StationDescription,
-    StreamDescription,
-)
-
-__all__ = ["ConnectionDescription", "InfoDocument", "InfoItem", "StationDescription", "StreamDescription"]
