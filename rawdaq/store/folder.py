@@ -16,6 +16,7 @@ import re
 import sys
 from pathlib import Path
 
+from rawdaq.disk.finishing import sync_folder
 from rawdaq.store.errors import StoreLocked
 
 _SEGMENT = re.compile(r"([0-9a-f]{16})\.seg")
@@ -200,11 +201,7 @@ class Folder:
 
     def sync(self) -> None:
         """Return when the names of its files are on the disk."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(self.path)
 
     def total_bytes(self) -> int:
         """Return how much all its files hold, but what is kept for another use."""

@@ -329,6 +329,18 @@ def test_a_folder_that_could_not_be_synced_is_synced_again(tmp_path: Path, disk:
         assert len([name for name in disk.names if name.endswith(".seg")]) == 1
 
 
+def test_a_file_system_that_has_nothing_to_sync_of_a_folder_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with logs.store(tmp_path / "log") as store:
+        given = store.append(logs.entries(0, 3))
+        assert store.sync() == given.stop
+
+
 def test_no_position_beyond_the_limit_leaves_while_a_sync_hangs(
     tmp_path: Path, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
