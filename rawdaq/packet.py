@@ -250,19 +250,26 @@ class Packet:
 
     def shifted(self, by_ns: int) -> "Packet":
         """Return this packet *by_ns* later."""
-        return self._as(self.start_ns + by_ns, self.data)
+        return Packet.trusted(
+            self.stream,
+            self.start_ns + by_ns,
+            self.rate_hz,
+            self.dtype,
+            self.data,
+            self.timing_quality,
+            self.sequence,
+            self.received_ns,
+            self.marks,
+        )
 
     def owned(self) -> "Packet":
         """Return this packet with samples of its own, not a view that keeps in memory what came together with them."""
-        return self._as(self.start_ns, memoryview(bytes(self.data)))
-
-    def _as(self, start_ns: int, data: memoryview) -> "Packet":
         return Packet.trusted(
             self.stream,
-            start_ns,
+            self.start_ns,
             self.rate_hz,
             self.dtype,
-            data,
+            memoryview(bytes(self.data)),
             self.timing_quality,
             self.sequence,
             self.received_ns,
