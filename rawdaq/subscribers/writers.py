@@ -39,10 +39,13 @@ class _WriterFile:
     Args:
         path: the file.
         writer: makes the writer of a file of this name.
+
+    Attributes:
+        path: as the argument.
     """
 
     def __init__(self, path: Path, writer: Callable[[str], Writer]) -> None:
-        self._path = path
+        self.path = path
         self._fd = create_held(path)
         self._written_bytes = 0
         self._is_finished = False
@@ -52,11 +55,6 @@ class _WriterFile:
             os.close(self._fd)
             path.unlink(missing_ok=True)
             raise
-
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self._path
 
     @property
     def size_bytes(self) -> int:
@@ -75,7 +73,7 @@ class _WriterFile:
     def is_in_place(self) -> bool:
         """Return whether its path still leads to it."""
         try:
-            return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
         except OSError:
             return False
 

@@ -32,7 +32,7 @@ from rawdaq.protocols.datalink.errors import (
     UnexpectedReply,
     WriteNotPermitted,
 )
-from rawdaq.protocols.datalink.framing import FrameReader
+from rawdaq.protocols.datalink.framing import Codec
 from rawdaq.protocols.datalink.ids import MAX_ID_BYTES, MAX_ID_BYTES_1_0, check_id
 from rawdaq.protocols.datalink.packets import DataPacket, PacketReader
 from rawdaq.protocols.datalink.replies import (
@@ -101,7 +101,7 @@ class Streamed(NamedTuple):
 ClientEvent = Answer | Acknowledged | Streamed | Refused
 
 
-class DataLinkClient:
+class DataLinkClient(Codec[Header]):
     """The client's codec.
 
     Attributes:
@@ -111,9 +111,8 @@ class DataLinkClient:
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
-        self._frames: FrameReader[Header] = FrameReader(read_header)
+        super().__init__(read_header)
         self._packets = PacketReader()
-        self._out: list[bytes] = []
         self._awaited: deque[Command | _Writes] = deque()
         self._is_streaming = False  # as the server will see it when it has read all that was sent
         self._has_packets = False  # packets may come that answer no READ
@@ -123,11 +122,6 @@ class DataLinkClient:
     def is_streaming(self) -> bool:
         """Whether STREAM was sent, and ENDSTREAM was not answered yet."""
         return self._has_packets
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes of the packet that is not whole yet."""
-        return self._frames.held_bytes
 
     @property
     def queued_packets(self) -> int:
@@ -183,15 +177,6 @@ class DataLinkClient:
             raise WriteNotPermitted(identity.software)
         if identity.packet_size is not None and len(write.data) > identity.packet_size:
             raise PayloadOverLimit(write.stream_id, len(write.data), identity.packet_size)
-
-    def data_to_send(self) -> bytes:
-        """Return what is to be sent by now; taken only once."""
-        return b"".join(self.messages_to_send())
-
-    def messages_to_send(self) -> list[bytes]:
-        """Return the same as packets one by one, for WebSocket, which carries each in a message of its own."""
-        out, self._out = self._out, []
-        return out
 
     def receive_data(self, data: bytes | memoryview) -> Iterator[ClientEvent]:
         """Yield what *data*, cut anywhere, completes.

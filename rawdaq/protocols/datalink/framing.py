@@ -135,3 +135,29 @@ class FrameReader(Generic[Words]):
             self.error = ConnectionCut(self.held_bytes)
         if self.error is not None:
             raise self.error
+
+
+class Codec(Generic[Words]):
+    """What the codecs of both sides have: what has come is read by frames, what is to be sent waits.
+
+    Args:
+        read_header: as that of `FrameReader`.
+    """
+
+    def __init__(self, read_header: Callable[[bytes], tuple[Words, int]]) -> None:
+        self._frames = FrameReader(read_header)
+        self._out: list[bytes] = []
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of the packet that is not whole yet."""
+        return self._frames.held_bytes
+
+    def data_to_send(self) -> bytes:
+        """Return what is to be sent by now; taken only once."""
+        return b"".join(self.messages_to_send())
+
+    def messages_to_send(self) -> list[bytes]:
+        """Return the same as packets one by one, for WebSocket, which carries each in a message of its own."""
+        out, self._out = self._out, []
+        return out

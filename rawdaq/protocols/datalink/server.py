@@ -28,7 +28,7 @@ from rawdaq.protocols.datalink.commands import (
     Word,
     Write,
 )
-from rawdaq.protocols.datalink.framing import FrameReader
+from rawdaq.protocols.datalink.framing import Codec
 from rawdaq.protocols.datalink.ids import MAX_ID_BYTES
 from rawdaq.protocols.datalink.replies import Reply
 
@@ -59,7 +59,7 @@ ServerEvent = Command | BadCommand
 _Words = list[str]
 
 
-class DataLinkServer:
+class DataLinkServer(Codec[_Words]):
     """The server's codec.
 
     Args:
@@ -68,14 +68,8 @@ class DataLinkServer:
 
     def __init__(self, packet_size: int) -> None:
         self._packet_size = packet_size
-        self._frames: FrameReader[_Words] = FrameReader(self._read_header)
-        self._out: list[bytes] = []
+        super().__init__(self._read_header)
         self._is_over = False
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes of the command that is not whole yet."""
-        return self._frames.held_bytes
 
     def send(self, reply: Reply) -> None:
         """Queue *reply*.
@@ -84,15 +78,6 @@ class DataLinkServer:
             HeaderTooLong: its words do not fit into a header.
         """
         self._out.append(replies.encode(reply))
-
-    def data_to_send(self) -> bytes:
-        """Return what is to be sent by now; taken only once."""
-        return b"".join(self.messages_to_send())
-
-    def messages_to_send(self) -> list[bytes]:
-        """Return the same as packets one by one, for WebSocket, which carries each in a message of its own."""
-        out, self._out = self._out, []
-        return out
 
     def receive_data(self, data: bytes | memoryview) -> Iterator[ServerEvent]:
         """Yield what *data*, cut anywhere, completes; nothing more after what closes the connection.
