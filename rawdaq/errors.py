@@ -19,6 +19,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from string import Formatter
 from typing import TypeVar, dataclass_transform
 
 
@@ -67,10 +68,17 @@ def error_text(text: str) -> Callable[[type[Error]], type[Error]]:
     ...     limit: int
     >>> str(PacketTooLarge(5, 4))
     'packet of 5 samples, limit is 4'
+
+    Raises:
+        TypeError: the text has a field that the class lacks.
     """
+    wanted = {name.partition(".")[0] for _, name, _, _ in Formatter().parse(text) if name}
 
     def decorate(error: type[Error]) -> type[Error]:
         error.__str__ = lambda self: text.format_map(vars(self))  # type: ignore[method-assign]  # as if it stood there
-        return dataclass(eq=False, repr=False)(error)
+        made = dataclass(eq=False, repr=False)(error)
+        if unknown := wanted - set(vars(made)["__dataclass_fields__"]):
+            raise TypeError(f"{error.__name__} has no {', '.join(sorted(unknown))}")
+        return made
 
     return decorate
