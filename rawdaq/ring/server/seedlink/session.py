@@ -134,7 +134,7 @@ class SeedLinkSession(Session):
                 self._flush()
                 self.peer.end()
             case _ if self._refused > MAX_REFUSED:
-                raise RemoteProtocolError(f"more than {MAX_REFUSED} commands in a row that are none")
+                raise RemoteProtocolError(f"more than {MAX_REFUSED} invalid commands in a row")
             case _:
                 pass
 
