@@ -69,6 +69,10 @@ class Watched:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.wrong.append(f"request to {request.url}")
 
+    async def seen(self) -> str:
+        """Return what a person would see: the address, what has the focus, and the text."""
+        return str(await self.page.evaluate(SEEN))
+
     async def leave(self) -> None:
         """Leave the page; the tab can show another one, whose address gives it another token."""
         if not self.page.is_closed() and self.page.url != BLANK:
@@ -158,6 +162,12 @@ class Tabs:
         await watched.page.emulate_media(color_scheme=look["color_scheme"])
         return watched
 
+
+SEEN = """() => [
+  location.href,
+  `focus: ${document.activeElement?.outerHTML.slice(0, 200)}`,
+  document.body.innerText.slice(0, 2000),
+].join("\\n")"""
 
 # The page's own canvas is made for writing; what tests read is a copy.
 COPY = """

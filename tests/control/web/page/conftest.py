@@ -93,6 +93,7 @@ async def _open_url(tabs: Tabs, site: Site) -> AsyncIterator[OpenUrl]:
 
     yield open_url
     for watched in opened:
+        print(await watched.seen())  # pytest shows it beside a failure
         await (watched.close if watched in own else watched.leave)()
     await site.hang_up()
     wrong = [line for watched in opened for line in watched.forget()]
