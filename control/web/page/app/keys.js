@@ -10,7 +10,9 @@ export function listenToKeys(app) {
   document.getElementById("keys").addEventListener("click", showKeys);
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, dialog")) return;
+    // What was in a dialog keeps the focus for a moment after the dialog has closed.
+    const isElsewhere = target.closest("input, select, textarea, dialog[open]");
+    if (event.ctrlKey || event.metaKey || event.altKey || isElsewhere) return;
     const isSecond = event.timeStamp - prefixMs < PREFIX_MS;
     prefixMs = key === "g" && !isSecond ? event.timeStamp : -Infinity;
     if (isSecond && PLACES[key]) app.router.go(PLACES[key]);

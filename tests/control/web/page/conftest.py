@@ -44,11 +44,13 @@ class Site:
         self._server.should_exit = True
 
     async def hang_up(self) -> None:
-        """Close the connections that tabs keep open."""
+        """Close the connections that tabs keep open, and those that a browser has asked for and not used yet."""
         connections = self._server.server_state.connections
-        for connection in list(connections):
-            connection.shutdown()
-        await until(lambda: not connections)
+        for _ in range(10):  # turns of the loop: a connection is accepted in one of them, and known in another
+            await asyncio.sleep(0)
+            for connection in list(connections):
+                connection.shutdown()
+            await until(lambda: not connections)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", name="tabs")

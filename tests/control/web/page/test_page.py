@@ -196,7 +196,7 @@ async def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     await page.get_by_role("dialog", name="Keys").wait_for()
     assert await watched.axe() == []
     await page.keyboard.press("Escape")
-    await page.get_by_role("dialog", name="Keys").wait_for(state="detached")  # a browser closes it a little later
+    await page.get_by_role("dialog", name="Keys").wait_for(state="hidden")  # a browser closes it a little later
     await page.keyboard.press("j")
     await page.keyboard.press("j")
     await page.keyboard.press("k")
