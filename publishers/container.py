@@ -11,8 +11,6 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from rawdaq import __version__
-from rawdaq.archive.found_objects import FileObjects
-from rawdaq.archive.rotating import RotatingPublisher, limits_of
 from rawdaq.container.errors import CompressionMissing
 from rawdaq.container.file import ContainerFile
 from rawdaq.container.format.compression import CompressionChoice, chosen
@@ -23,6 +21,8 @@ from rawdaq.container.repair import RECOVERED_FROM, recover_part
 from rawdaq.disk.file_names import FileNames
 from rawdaq.disk.rotation import Room
 from rawdaq.errors import InvalidValue
+from rawdaq.file_output.found_objects import FileObjects
+from rawdaq.file_output.rotating import RotatingPublisher, limits_of
 from rawdaq.messages.message import Kind, Message
 
 EXTENSION: Final = ".rdc"

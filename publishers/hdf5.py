@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from rawdaq import __version__
-from rawdaq.archive.found_objects import FileObjects
-from rawdaq.archive.rotating import RotatingPublisher, limits_of
 from rawdaq.container.format.readouts import Readout, read_readout, readout_identity
 from rawdaq.container.readout_file import Hdf5Compression, ReadoutFile, load_h5py, recover_readouts
 from rawdaq.container.stored_readouts import StoredReadouts
 from rawdaq.disk.file_names import FileNames
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.file_output.found_objects import FileObjects
+from rawdaq.file_output.rotating import RotatingPublisher, limits_of
 from rawdaq.messages.message import Kind, Message
 from rawdaq.outage import Outage
 

@@ -1,104 +1,26 @@
 """LogFilePublisher: log records, and other messages, as lines of text in files that rotate."""
 
-import asyncio
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from rawdaq.disk.files import append, open_locked
-from rawdaq.disk.mounts import check_mounted
-from rawdaq.disk.remedies import describe_write
-from rawdaq.disk.threads import DiskThread, disk_thread, in_new_thread
-from rawdaq.errors import ComponentError
+from rawdaq.file_output.appending import AppendingPublisher
 from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Kind, Message
 from rawdaq.packet import Packet
 from rawdaq.protocols.message_errors import MessageMalformed
-from rawdaq.publisher import Publisher, PublisherUnavailable
 from rawdaq.times import to_iso
 
 
-class RotatingFile:
-    """Whole lines, appended; a file that is large enough gets a number, and a new one begins.
-
-    One that was moved or removed meanwhile, as logrotate does, is made again.
-
-    Args:
-        path: the newest file.
-        max_bytes: how large it becomes: a batch that does not fit is the first of the next one. 0: it does not rotate.
-        kept: how many older ones are kept.
-
-    Attributes:
-        written_bytes: how much was appended.
-        rotations: how often a new file was begun.
-    """
-
-    def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
-        self.written_bytes = self.rotations = 0
-        self._path = path
-        self._max_bytes = max_bytes
-        self._kept = kept
-        self._fd = -1
-
-    def append(self, data: bytes) -> None:
-        """Append *data*, whole lines, all of them or none.
-
-        Raises:
-            OSError: the disk does not take it, or another program writes the file.
-        """
-        self.reopen()
-        size = os.fstat(self._fd).st_size
-        if self._max_bytes and size and size + len(data) > self._max_bytes:
-            self._rotate()
-        append(self._fd, data)
-        self.written_bytes += len(data)
-
-    def reopen(self) -> None:
-        """Open the file at its path, unless it is open.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
-        if self._fd >= 0:
-            try:
-                if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
-                    return
-            except FileNotFoundError:
-                pass
-            self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = open_locked(self._path, 0o644)
-
-    def _rotate(self) -> None:
-        for number in range(self._kept, 0, -1):
-            older = self._numbered(number - 1)
-            if older.exists():
-                older.replace(self._numbered(number))
-        if not self._kept:
-            self._path.unlink()
-        self.close()
-        self.reopen()
-        self.rotations += 1
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-class LogFilePublisher(Publisher):
+class LogFilePublisher(AppendingPublisher):
     """Writes log records as lines of text, which people and ``grep`` read: time in UTC, level, logger, component, text.
 
     Only a traceback has more lines, which are indented. Messages of other kinds, where `kinds` selects them, are lines
-    of their time, topic and header. Whole batches only: a full disk loses nothing that the queue can hold.
+    of their time, topic and header. Whole batches only: a full disk loses nothing that the queue can hold. Behind a
+    journal each line is written once, also after a crash.
 
     Args:
         path: the file; a folder that is missing is made.
@@ -106,8 +28,10 @@ class LogFilePublisher(Publisher):
         kept_files: how many of these are kept, the oldest are removed.
         name: how log lines and `status` call it.
         logger: parent of its logger.
+        fsync_s: what was written is safe from a power cut after so many seconds; 0: before a batch counts as delivered.
     """
 
+    makes_folder = True
     takes_messages = True
     kinds: Sequence[Kind] = (Kind.LOG,)
     gather_bytes = 1 << 20
@@ -120,34 +44,11 @@ class LogFilePublisher(Publisher):
         kept_files: Annotated[int, Field(ge=0, le=10_000)] = 10,
         name: str = "LogFilePublisher",
         logger: logging.Logger | None = None,
+        fsync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0,
     ) -> None:
-        super().__init__(name, logger)
-        self.path = Path(path)
-        self._file = RotatingFile(self.path, int(rotate_mb * 1e6), kept_files)
-        self._thread: DiskThread | None = None
-        self._lines = self._refused = 0
-
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> str | None:
-        """Return the file, which only one publisher can write."""
-        return f"file {options['path']}"
-
-    async def open(self) -> None:
-        """Open the file.
-
-        Raises:
-            ComponentError: it cannot be written, or another program writes it.
-        """
-        try:
-            device = await in_new_thread(f"opening {self.name}", self._open)
-        except OSError as error:
-            raise ComponentError(describe_write(error, self.path)) from error
-        self._thread = disk_thread(device)
-
-    def _open(self) -> int:
-        check_mounted(self.path.parent)
-        self._file.reopen()
-        return self.path.parent.stat().st_dev
+        super().__init__(path, fsync_s, name, logger)
+        self._max_bytes, self._kept = int(rotate_mb * 1e6), kept_files
+        self._lines = self._refused = self._rotations = 0
 
     async def deliver(self, batch: Sequence[Message | Packet | bytes]) -> None:
         """Append the lines of *batch*, all of them or none.
@@ -155,41 +56,43 @@ class LogFilePublisher(Publisher):
         Raises:
             PublisherUnavailable: the disk does not take them now.
         """
-        if self._thread is None:
-            raise ComponentError(f"{self.name} is not open")
-        lines = [self._line(item) for item in batch if isinstance(item, Message)]
-        if lines:
-            try:
-                await self._thread.submit(self._file.append, "".join(lines).encode("utf-8", "backslashreplace"))
-            except OSError as error:
-                raise PublisherUnavailable(describe_write(error, self.path)) from error
-            self._lines += len(lines)
-        self._refused += len(batch) - len(lines)
+        await super().deliver(batch)
+        messages = sum(isinstance(item, Message) for item in batch)
+        self._lines += messages
+        self._refused += len(batch) - messages
 
-    @staticmethod
-    def _line(message: Message) -> str:
-        if message.kind is Kind.LOG:
-            try:
-                return LogRecord.from_message(message).text() + "\n"
-            except MessageMalformed:  # one that was passed on: it is kept as it is
-                pass
-        return f"{to_iso(message.received_ns, 3)} {message.topic} {message.head.decode()}\n"
+    def contents(self, item: Packet | Message | bytes) -> bytes:
+        """Return the line of a message; nothing of what is no message."""
+        if not isinstance(item, Message):
+            return b""
+        return _line(item).encode("utf-8", "backslashreplace")
 
-    async def aclose(self) -> None:
-        """Close the file."""
-        await super().aclose()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            closing: asyncio.Future[None] = thread.submit(self._file.close)
-            thread.give_back()
-            await closing
+    def make_way(self, size_bytes: int, more_bytes: int) -> bool:
+        """Number the files anew when a batch does not fit into the newest."""
+        if not self._max_bytes or not size_bytes or size_bytes + more_bytes <= self._max_bytes:
+            return False
+        for number in range(self._kept, 0, -1):
+            older = self._numbered(number - 1)
+            if older.exists():
+                older.replace(self._numbered(number))
+        if not self._kept:
+            self.path.unlink()
+        self._rotations += 1
+        return True
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
 
     def status(self) -> dict[str, object]:
         """Return the file, what was written, and what is no message."""
-        return {
-            "path": str(self.path),
-            "lines": self._lines,
-            "written_bytes": self._file.written_bytes,
-            "rotations": self._file.rotations,
-            "refused": self._refused,
-        }
+        counts = {"lines": self._lines, "rotations": self._rotations, "refused": self._refused}
+        return {**super().status(), **counts}
+
+
+def _line(message: Message) -> str:
+    if message.kind is Kind.LOG:
+        try:
+            return LogRecord.from_message(message).text() + "\n"
+        except MessageMalformed:  # one that was passed on: it is kept as it is
+            pass
+    return f"{to_iso(message.received_ns, 3)} {message.topic} {message.head.decode()}\n"

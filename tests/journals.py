@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from rawdaq.archive.rotating import RotatingPublisher
 from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
 from rawdaq.disk.rotation import Rotation, _active
+from rawdaq.file_output.appending import AppendingPublisher
+from rawdaq.file_output.rotating import RotatingPublisher
 from rawdaq.miniseed.file import RecordFile
 from rawdaq.miniseed.reader import read_record
 from rawdaq.publisher import Publisher
 from rawdaq.publishers.miniseed import MiniSeedPublisher
-from rawdaq.publishers.raw_writer import RawWriter
 from rawdaq.times import sample_time
 from tests.fanouts import LOG, Keeper, RecordKeeper
 
@@ -98,7 +98,7 @@ async def kill_archive(publisher: MiniSeedPublisher) -> None:
     publisher._is_closed = True
 
 
-async def kill_raw_writer(publisher: RawWriter) -> None:
+async def kill_appending(publisher: AppendingPublisher) -> None:
     """End *publisher* as a kill does."""
     publisher._late_sync.close()
     thread, publisher._thread = publisher._thread, None

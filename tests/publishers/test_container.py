@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rawdaq.archive.found_objects import ObjectMark
 from rawdaq.container import ContainerReader
 from rawdaq.container.format.objects import Item
 from rawdaq.container.repair import recover
 from rawdaq.disk.rotation import Rotation
 from rawdaq.errors import ComponentError
+from rawdaq.file_output.found_objects import ObjectMark
 from rawdaq.messages.message import Message
 from rawdaq.publisher import CursorMarks, PublisherUnavailable
 from rawdaq.publishers.container import ContainerPublisher

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Message
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.log_file import LogFilePublisher
+from tests.helpers import until
+from tests.journals import journalled, kill_appending
 from tests.makers import START_NS, message
 
 
@@ -92,6 +95,37 @@ async def test_a_full_disk_makes_it_wait_and_nothing_of_the_batch_is_there(
     await publisher.aclose()
     assert (tmp_path / "daq.log").read_text().count("\n") == 1
     assert publisher.status()["lines"] == 1
+
+
+def texts_in(folder: Path) -> str:
+    """Return the last letters of the whole lines in files that follow each other, the oldest first."""
+    files = sorted(folder.glob("daq.log*"), reverse=True)
+    return "".join(line[-2] for file in files for line in file.read_text().splitlines(True) if line.endswith("\n"))
+
+
+def ends_with(folder: Path, letter: str) -> bool:
+    return texts_in(folder).endswith(letter)
+
+
+@pytest.mark.parametrize(("fsync_s", "torn_bytes"), [(3600, 0), (3600, 5), (0, 0)])
+async def test_behind_a_journal_each_line_is_there_once_after_a_crash(
+    tmp_path: Path, fsync_s: float, torn_bytes: int
+) -> None:
+    journal, path = tmp_path / "journal", tmp_path / "daq.log"
+    journal.mkdir()
+    letters = "abcdefghi"
+    for begin, end in ((0, 3), (3, 4), (4, 4), (4, 9)):
+        killed = LogFilePublisher(path, rotate_mb=0.0001, fsync_s=fsync_s)  # two lines a file
+        async with journalled(journal, [killed], is_killed=True) as fanout:
+            for letter in letters[begin:end]:
+                fanout.put_messages([record(letter)])
+                await until(partial(ends_with, tmp_path, letter))
+        await kill_appending(killed)
+        if torn_bytes and begin < end:
+            os.truncate(path, path.stat().st_size - torn_bytes)
+    async with journalled(journal, [LogFilePublisher(path, rotate_mb=0.0001, fsync_s=fsync_s)]):
+        pass
+    assert texts_in(tmp_path) == letters
 
 
 async def test_a_file_has_one_writer(tmp_path: Path) -> None:

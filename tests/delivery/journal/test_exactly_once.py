@@ -22,7 +22,7 @@ from rawdaq.stream_id import StreamId
 from rawdaq.times import NS_PER_DAY, NS_PER_S, sample_time
 from tests.fanouts import HHN
 from tests.helpers import MEMORY, until
-from tests.journals import archived, journalled, kill_archive, kill_raw_writer
+from tests.journals import archived, journalled, kill_appending, kill_archive
 from tests.makers import START_NS, STREAM
 
 EXAMPLES = int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "20"))
@@ -193,7 +193,7 @@ async def live_raw(root: Path, steps: list[Step], feed: Feed) -> list[Step]:
     async with journalled(root / "journal", [writer], is_killed=is_killed) as fanout:
         steps, kill = await take_steps(fanout, steps, feed)
     if kill is not None:
-        await kill_raw_writer(writer)
+        await kill_appending(writer)
         cut(root / "samples", kill.kept)
     return steps
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from rawdaq.archive.rotating import RotatingPublisher
 from rawdaq.container import ContainerReader
 from rawdaq.container.format.objects import Item
 from rawdaq.container.readout_file import load_h5py
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.disk.finishing import CompleteFile
+from rawdaq.file_output.rotating import RotatingPublisher
 from rawdaq.messages.message import Message
 from rawdaq.packet import PacketRun
 from rawdaq.publishers.container import ContainerPublisher

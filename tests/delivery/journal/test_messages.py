@@ -12,7 +12,7 @@ from rawdaq.publishers.raw_writer import RawWriter
 from rawdaq.store.values import Entry, Stored
 from rawdaq.subscriber.journal import JournalReader
 from tests.helpers import until
-from tests.journals import MustKeep, MustKeepRecords, journalled, kill_raw_writer
+from tests.journals import MustKeep, MustKeepRecords, journalled, kill_appending
 from tests.makers import message, packet
 
 MESSAGES = [message(index, payload=bytes([index] * index)).published(index, "T", 100 + index) for index in range(4)]
@@ -88,7 +88,7 @@ async def test_the_raw_writer_writes_payloads_once_also_after_a_kill(tmp_path: P
     async with journalled(tmp_path / "journal", [killed], is_killed=True) as fanout:
         fanout.put_messages(MESSAGES)
         await until(lambda: path.exists() and path.stat().st_size == 6)
-    await kill_raw_writer(killed)
+    await kill_appending(killed)
     async with journalled(tmp_path / "journal", [RawWriter(path, fsync_s=3600)]) as fanout:
         fanout.put_messages([message(4, payload=b"end")])
     assert path.read_bytes() == b"\x01\x02\x02\x03\x03\x03end"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rawdaq.archive import found_objects
-from rawdaq.archive.found_objects import FileObjects, FoundObjects, ObjectMark, newest_first
 from rawdaq.container.errors import ContainerError
+from rawdaq.file_output import found_objects
+from rawdaq.file_output.found_objects import FileObjects, FoundObjects, ObjectMark, newest_first
 from rawdaq.messages.message import Message
 from rawdaq.packet import Packet, PacketRun
 from tests.makers import START_NS, STREAM

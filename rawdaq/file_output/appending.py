@@ -1,13 +1,12 @@
-"""RawWriter: bytes to one file, as they come; a batch is in it whole or not at all."""
+"""`AppendingPublisher`: what publishers have in common that append to one file, a batch whole or not at all."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from rawdaq.disk.files import append, open_locked
 from rawdaq.disk.late_sync import LateSync
@@ -15,38 +14,33 @@ from rawdaq.disk.mounts import MountedFolder, check_mounted
 from rawdaq.disk.remedies import describe, describe_write
 from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError
+from rawdaq.file_output.found_bytes import FilePlace, FoundBytes, pack_places, unpack_places
 from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
 from rawdaq.publisher import CursorMarks, Publisher, PublisherUnavailable
-from rawdaq.publishers.raw_writer.found import FilePlace, FoundBytes, bytes_of, pack_places, unpack_places
-from rawdaq.stream_id import StreamId
 
 
-class RawWriter(Publisher):
-    """Appends what a receiver publishes to a file.
+class AppendingPublisher(Publisher):
+    """Appends to a file what a subclass makes of each item, in `contents`.
 
-    Plain bytes are written unchanged, one after another, and so are the payloads of messages. Of a packet the samples
-    alone are written, little-endian: ``numpy.fromfile(path, "<i4")`` reads a stream of int32 back. Samples of several
-    streams could not be distinguished, so a receiver of several streams is refused. A file that was renamed or removed
-    meanwhile, as logrotate does, is created again. Behind a journal all is written once, also after a crash.
+    A file that was renamed or removed meanwhile, as logrotate does, is created again. Behind a journal all is written
+    once, also after a crash: `rawdaq.file_output.found_bytes` recognises it.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file.
+        fsync_s: what was written is safe from a power cut after so many seconds; 0: before a batch counts as delivered.
         name: how log lines and `status` call it.
         logger: parent of its logger.
-        fsync_s: what was written is safe from a power cut after so many seconds; 0: before a batch counts as delivered.
+
+    Attributes:
+        makes_folder: whether `open` makes the folder of the file when it is missing.
     """
 
+    makes_folder = False
     must_deliver = True
     takes_messages = True
 
-    def __init__(
-        self,
-        path: Path,
-        name: str = "RawWriter",
-        logger: logging.Logger | None = None,
-        fsync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0,
-    ) -> None:
+    def __init__(self, path: Path, fsync_s: float, name: str, logger: logging.Logger | None) -> None:
         super().__init__(name, logger)
         self.path, self.fsync_s = Path(path), fsync_s
         self._fd = -1
@@ -60,12 +54,22 @@ class RawWriter(Publisher):
         self._place: dict[int, FilePlace] = {}  # of the file that is written, as of the last delivery
         self._found: FoundBytes | None = None
 
-    @classmethod
-    def check_streams(cls, streams: Collection[StreamId], options: Mapping[str, Any]) -> str | None:
-        """Return why the samples of *streams* cannot share a file, None when they can."""
-        if len(streams) < 2:
-            return None
-        return f"the samples of {len(streams)} streams cannot be distinguished in {options.get('path', 'one file')}"
+    @abstractmethod
+    def contents(self, item: Packet | Message | bytes) -> bytes | memoryview:
+        """Return what the file holds of *item*."""
+
+    def make_way(self, size_bytes: int, more_bytes: int) -> bool:
+        """Give the file at `path` another name, or remove it, when its time is over; by default that is never.
+
+        Called in a thread of the disk before so many bytes are appended to so many.
+
+        Returns:
+            Whether that was done.
+
+        Raises:
+            OSError: it is impossible.
+        """
+        return False
 
     @classmethod
     def exclusive(cls, options: Mapping[str, Any]) -> str | None:
@@ -91,7 +95,7 @@ class RawWriter(Publisher):
         Raises:
             PublisherUnavailable: the disk is full or gone; nothing of the batch is in the file.
         """
-        data = b"".join(bytes_of(item) for item in batch)
+        data = b"".join(map(self.contents, batch))
         try:
             self._place = await self._submit(self._append, data)
         except OSError as error:
@@ -107,7 +111,7 @@ class RawWriter(Publisher):
         """
         self._begins = unpack_places(marks)
         try:
-            found = await self._submit(FoundBytes.read, self.path.parent, self._begins, self.log)
+            found = await self._submit(FoundBytes.read, self.path.parent, self._begins, self.contents, self.log)
             self._remember = remember
             self._place = await self._submit(self._note_file)
         except OSError as error:
@@ -160,6 +164,8 @@ class RawWriter(Publisher):
 
     def _open(self) -> None:
         check_mounted(self.path.parent)
+        if self.makes_folder:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         self._folder.watch()
         self._reopen()
         if not self._is_open:  # the disk hung until the open was given up
@@ -179,8 +185,10 @@ class RawWriter(Publisher):
 
     def _append(self, data: bytes) -> dict[int, FilePlace]:
         self._reopen()
-        self._note_file()
         self._cut_torn()
+        if self.make_way(os.fstat(self._fd).st_size, len(data)):
+            self._reopen()
+        self._note_file()
         append(self._fd, data, must_sync=not self.fsync_s)
         self._written_bytes += len(data)
         return self._note_file()

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from rawdaq.archive.found_objects import FileObjects, FoundObjects, ObjectMark, newest_first
 from rawdaq.disk.file_names import FileNames
 from rawdaq.disk.finishing import PartFile
 from rawdaq.disk.late_sync import LateSync
@@ -16,6 +15,7 @@ from rawdaq.disk.remedies import describe_write
 from rawdaq.disk.rotation import Rotation, RotationLimits
 from rawdaq.disk.threads import Arguments, DiskThread, Result, disk_thread, in_new_thread
 from rawdaq.errors import ComponentError, InvalidValue
+from rawdaq.file_output.found_objects import FileObjects, FoundObjects, ObjectMark, newest_first
 from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
 from rawdaq.publisher import NO_CURSOR_MARKS, CursorMarks, Publisher, PublisherUnavailable
@@ -30,7 +30,7 @@ class RotatingPublisher(Publisher, Generic[File]):
     """Writes what it gets into files that follow each other; a subclass writes a batch into `files`.
 
     Behind a journal each object is in them once, also after a crash: a subclass puts `stamp` into each new file, and
-    says by `identity` and `contents` what is to be recognised there; `rawdaq.archive.found_objects` does the rest.
+    says by `identity` and `contents` what is to be recognised there; `rawdaq.file_output.found_objects` does the rest.
 
     Args:
         names: of the files.

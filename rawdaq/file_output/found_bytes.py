@@ -1,18 +1,20 @@
-"""Bytes that are in the files of a RawWriter already: recognised when they are to be written once more."""
+"""Bytes that are in files already, behind each other: recognised when they are to be written once more."""
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rawdaq.journal.pieces import rest
 from rawdaq.messages.message import Message
 from rawdaq.packet import Packet
-from rawdaq.protocols.message import sample_bytes
 from rawdaq.publisher import KnownItem
 
 _VALUE_BYTES = 16
+
+#: Returns what a file holds of an item.
+Contents: TypeAlias = Callable[[Packet | Message | bytes], bytes | memoryview]
 
 
 class FilePlace(NamedTuple):
@@ -41,13 +43,6 @@ def unpack_places(marks: Mapping[bytes, bytes]) -> dict[int, FilePlace]:
     }
 
 
-def bytes_of(item: Packet | Message | bytes) -> bytes | memoryview:
-    """Return what the file holds of *item*."""
-    if isinstance(item, Message):
-        return item.payload
-    return item if isinstance(item, bytes) else sample_bytes(item.samples)
-
-
 class _Piece(NamedTuple):
     """What one file holds beyond its place."""
 
@@ -61,6 +56,7 @@ class FoundBytes:
 
     Args:
         pieces: what the files hold, in the order in which they were written.
+        contents: what a file holds of an item.
         log: where it is logged what was recognised, and what was not.
 
     Attributes:
@@ -69,16 +65,19 @@ class FoundBytes:
         is_over: whether nothing of it is left to be recognised.
     """
 
-    def __init__(self, pieces: Sequence[_Piece], log: logging.Logger) -> None:
+    def __init__(self, pieces: Sequence[_Piece], contents: Contents, log: logging.Logger) -> None:
         self.torn_bytes = 0
         self._pieces = pieces
+        self._contents = contents
         self._data = b"".join(piece.data for piece in pieces)
         self.is_over = not self._data
         self._at = 0
         self._log = log
 
     @classmethod
-    def read(cls, folder: Path, places: Mapping[int, FilePlace], log: logging.Logger) -> "FoundBytes":
+    def read(
+        cls, folder: Path, places: Mapping[int, FilePlace], contents: Contents, log: logging.Logger
+    ) -> "FoundBytes":
         """Return what stands in files of *folder* beyond *places*; it is on the disk then. This blocks.
 
         Raises:
@@ -86,7 +85,8 @@ class FoundBytes:
         """
         paths = {entry.inode(): entry.path for entry in os.scandir(folder) if entry.inode() in places}
         inodes = sorted(paths, key=lambda each: places[each])
-        return cls([_Piece(each, places[each], _beyond(paths[each], places[each].size)) for each in inodes], log)
+        pieces = [_Piece(each, places[each], _beyond(paths[each], places[each].size)) for each in inodes]
+        return cls(pieces, contents, log)
 
     @property
     def places(self) -> dict[int, FilePlace]:
@@ -113,7 +113,7 @@ class FoundBytes:
         """Return whether *item* comes next; the search ends where it does not."""
         if self.is_over:
             return False
-        data = bytes(bytes_of(item))
+        data = bytes(self._contents(item))
         there = self._data[self._at : self._at + len(data)]
         if there == data:
             self._at += len(data)
