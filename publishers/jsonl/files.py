@@ -1,4 +1,7 @@
-"""Files with one JSON value a line, open for appending: so many at most, and none for long that is not written."""
+"""Files with one JSON value a line, open for appending: so many at most, and none for long that is not written.
+
+One that was moved or removed meanwhile, as logrotate does, is made again.
+"""
 
 import os
 import time
@@ -66,11 +69,20 @@ class LineFiles:
                 os.truncate(name, size)
 
     def _descriptor(self, path: Path) -> int:
+        if path in self._open and not self._is_at_its_path(path):
+            self._close(path)
         found = self._open.get(path)
         descriptor = self._opened(path) if found is None else found[0]
         self._open[path] = descriptor, self._clock()
         self._open.move_to_end(path)
         return descriptor
+
+    def _is_at_its_path(self, path: Path) -> bool:
+        """Return whether nobody has moved or removed a file that is open, as logrotate does."""
+        try:
+            return os.path.samestat(os.fstat(self._open[path][0]), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def _opened(self, path: Path) -> int:
         while len(self._open) >= self._limit:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from rawdaq.disk.files import append, sync_file
+from rawdaq.disk.finishing import sync_folder
+
 _REWRITE_BYTES: Final = 1 << 18
 
 
@@ -18,6 +21,10 @@ class Place(NamedTuple):
 
     packet_id: int
     packet_time_ns: int
+
+    def came_before(self, last: "Place | None") -> bool:
+        """Return whether it is *last*, or came before that; a ring that began anew numbers later packets lower."""
+        return last is not None and self.packet_id <= last.packet_id and self.packet_time_ns <= last.packet_time_ns
 
 
 class Progress:
@@ -77,11 +84,23 @@ class Progress:
         Raises:
             OSError: that is impossible.
         """
-        self.last = last or self.last
-        self._append({"done": self.last} if self.last else {"before": {}})
+        last = last or self.last
+        self._append({"done": last} if last else {"before": {}})
+        self.last = last
+
+    def sync(self) -> None:
+        """Return when what it says is on the disk, also what a run before has written.
+
+        Raises:
+            OSError: the disk refuses it.
+        """
+        sync_file(self._path)
+        sync_folder(self._path.parent)
 
     def _append(self, entry: Mapping[str, object]) -> None:
-        self._bytes += os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
+        data = json.dumps(entry).encode() + b"\n"
+        append(self._descriptor, data)
+        self._bytes += len(data)
 
     def _rewrite(self) -> None:
         """Begin a new file with what is known."""

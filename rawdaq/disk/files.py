@@ -57,6 +57,22 @@ def replace_file(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
+def sync_file(path: Path) -> None:
+    """Return when what a file holds is on the disk; one that is no longer there is somebody else's.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def append(fd: int, data: bytes, *, must_sync: bool = False) -> None:
     """Append all of *data*.
 

@@ -200,6 +200,86 @@ async def test_a_full_disk_pauses_and_leaves_nothing_half(tmp_path: Path, monkey
     assert lines(tmp_path / "LOG.00.jsonl") == [b'{"n": 1}', b'{"n": 2}']
 
 
+@pytest.mark.parametrize("call", [1, 2, 3])  # before the batch, the batch, after it
+async def test_a_disk_that_is_full_at_any_write_leaves_each_line_once(
+    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = publisher(tmp_path)
+    await one.open()
+    await one.deliver([item(1)])
+    calls, write = 0, os.write
+
+    def fill_up(fd: int, data: bytes) -> int:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            write(fd, bytes(data)[:3])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fill_up)
+        with pytest.raises(PublisherUnavailable, match="No space left on device"):
+            await one.deliver([item(2)])
+    assert calls >= call
+    await one.deliver([item(2)])
+    await one.aclose()
+    one = publisher(tmp_path)
+    await one.open()
+    await one.deliver([item(2), item(3)])
+    await one.aclose()
+    assert [json.loads(line)["n"] for line in lines(tmp_path / "LOG.00.jsonl")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_a_file_that_was_moved_or_removed_is_made_again(tmp_path: Path, is_removed: bool) -> None:
+    path = tmp_path / "LOG.00.jsonl"
+    one = publisher(tmp_path)
+    await one.open()
+    await one.deliver([item(1)])
+    if is_removed:
+        path.unlink()
+    else:
+        path.rename(tmp_path / "moved")
+    await one.deliver([item(2)])
+    await one.aclose()
+    assert lines(path) == [b'{"n": 2}']
+
+
+async def test_what_was_written_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = set[int]()
+
+    def sync(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    one = publisher(tmp_path, fsync_s=0)
+    await one.open()
+    await one.deliver([item(1)])
+    assert (tmp_path / "LOG.00.jsonl").stat().st_ino in synced
+    await one.aclose()
+    two = publisher(tmp_path, fsync_s=0.01)
+    await two.open()
+    synced.clear()
+    await two.deliver([item(2, hour=1)])
+    await until(lambda: {(tmp_path / name).stat().st_ino for name in ("LOG.01.jsonl", "state.json")} <= synced)
+    await two.aclose()
+
+
+async def test_a_disk_that_syncs_nothing_is_a_problem_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = publisher(tmp_path, fsync_s=0.001)
+    await one.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail_with(errno.EIO))
+        await one.deliver([item(1)])
+        await until(lambda: one.problem is not None)
+        assert "may not be on the disk" in str(one.problem)
+        assert one.status()["sync_error"]
+    await one.aclose()
+
+
 async def test_a_file_of_another_program_is_not_written(tmp_path: Path) -> None:
     first, second = publisher(tmp_path / "a", "../%c"), publisher(tmp_path / "b", "../%c")
     for one in (first, second):
