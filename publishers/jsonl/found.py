@@ -35,7 +35,7 @@ class Delivered:
         """Return it as a journal keeps it."""
         marks = {_FILE + os.fsencode(path): size.to_bytes(_VALUE_BYTES) for path, size in self.sizes.items()}
         if self.last is not None:
-            marks[_LAST] = b"".join(value.to_bytes(_VALUE_BYTES, signed=True) for value in self.last)
+            marks[_LAST] = b"%d %d" % self.last
         return marks
 
     @classmethod
@@ -46,8 +46,7 @@ class Delivered:
             if key.startswith(_FILE):
                 found.sizes[Path(os.fsdecode(key[len(_FILE) :]))] = int.from_bytes(value)
             elif key == _LAST:
-                at, time_ns = value[:_VALUE_BYTES], value[_VALUE_BYTES:]
-                found.last = Place(int.from_bytes(at, signed=True), int.from_bytes(time_ns, signed=True))
+                found.last = Place(*map(int, value.split()))
         return found
 
 
