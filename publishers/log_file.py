@@ -20,7 +20,7 @@ class LogFilePublisher(AppendingPublisher):
 
     Only a traceback has more lines, which are indented. Messages of other kinds, where `kinds` selects them, are lines
     of their time, topic and header. Whole batches only: a full disk loses nothing that the queue can hold. Behind a
-    journal each line is written once, also after a crash.
+    journal each line is written once, also after a crash, unless the file that has it was removed or compressed.
 
     Args:
         path: the file; a folder that is missing is made.

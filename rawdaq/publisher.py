@@ -265,6 +265,8 @@ class Publisher:
     async def settled(self, *, at_once: bool = False) -> CursorMarks:
         """Return its marks as of this call, when all that is delivered by now survives a power cut; by default at once.
 
+        What `remember` has kept before this call is forgotten when they do not have it.
+
         Args:
             at_once: without a wait for what comes next.
 

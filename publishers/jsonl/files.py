@@ -70,6 +70,7 @@ class LineFiles:
 
     def _descriptor(self, path: Path) -> int:
         if path in self._open and not self._is_at_its_path(path):
+            os.fsync(self._open[path][0])  # by its path it is not found any more
             self._close(path)
         found = self._open.get(path)
         descriptor = self._opened(path) if found is None else found[0]

@@ -114,6 +114,10 @@ class FoundLines:
         self._cut()
         return [(0, item)]
 
+    def has_left(self, path: Path) -> bool:
+        """Return whether lines of a file are still to be recognised."""
+        return bool(self._left.get(path))
+
     def _is_there(self, path: Path, data: bytes) -> bool:
         left = self._left.get(path, b"")
         if not left.startswith(data):

@@ -27,6 +27,9 @@ from rawdaq.publishers.jsonl.layout import JsonLinesLayout
 from rawdaq.publishers.jsonl.lines import BAD, Line, LineMaker
 from rawdaq.publishers.jsonl.progress import Place, Progress
 
+_MANY = 1000
+_MARKS_BYTES = 256 << 10
+
 
 class JsonLinesPublisher(Publisher):
     """Appends the JSON packets that a `DataLinkReceiver` (with ``other: json``) publishes to files, one a line.
@@ -36,7 +39,8 @@ class JsonLinesPublisher(Publisher):
     lines only: what a crash tore off is taken away, and comes again. Each packet is in the files once, also after
     ``kill -9``. The messages of any receiver (events, logs, telemetry and others) are lines too: their headers, with
     the payload, where there is one, as ``payload_base64``. Behind a journal all lines are written once, also after a
-    power cut.
+    power cut; but those of a file that is moved or removed within twice `fsync_s` before a crash are written again, so
+    times in the names are better than logrotate.
 
     Args:
         write: pattern of the files' path names. ``%n``, ``%s``, ``%l`` and ``%c`` are network, station, location and
@@ -85,6 +89,7 @@ class JsonLinesPublisher(Publisher):
         self._unsynced: set[Path] = set()
         self._remember: Callable[[CursorMarks], None] | None = None
         self._marked: dict[Path, int] = {}  # files whose beginning a journal knows, and their sizes
+        self._begun: dict[Path, int] = {}  # of these, what the delivery that goes on has begun, and where
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> str | None:
@@ -127,12 +132,17 @@ class JsonLinesPublisher(Publisher):
         Raises:
             PublisherUnavailable: a disk does not take them now.
         """
-        sizes, last = await self._submit(self._write, batch)
-        self._delivered.sizes |= sizes
+        count, sizes, last = await self._submit(self._write, batch)
+        if self._found is not None:  # there is a journal
+            self._delivered.sizes |= sizes
+            for path in sizes:
+                self._begun.pop(path, None)
         if last is not None and not last.came_before(self._delivered.last):
             self._delivered.last = last
         if self._fsync_s and sizes:
             self._late_sync.schedule()
+        if count < len(batch):
+            raise PublisherUnavailable("thousands of files have grown since the last sync, which comes first", count)
 
     async def recover(self, marks: CursorMarks, remember: Callable[[CursorMarks], None]) -> FoundLines:
         """Return the lines that are in files beyond the cursor: they are not written once more.
@@ -149,14 +159,14 @@ class JsonLinesPublisher(Publisher):
     async def settled(self, *, at_once: bool = False) -> CursorMarks:
         """Return the sizes of the files as of this call, when all that is delivered is safe.
 
-        Files that were not written since this was called before are left out, so that there are never too many.
+        Files that were not written since this was called before are left out; all are, where there are many.
 
         Raises:
             PublisherUnavailable: the disk refuses it.
         """
-        found, delivered = self._found, Delivered(dict(self._delivered.sizes), self._delivered.last)
-        is_searching = found is not None and not found.is_over
-        idle = {} if is_searching else dict(delivered.sizes.items() & self._settled.items())
+        delivered = Delivered(dict(self._delivered.sizes), self._delivered.last)
+        idle = self._idle()
+        begun = self._begun.copy()  # by a delivery that has not returned: where it begins stays as it is
         if at_once or not self._fsync_s:
             await self._submit(self._sync)
         else:
@@ -165,7 +175,14 @@ class JsonLinesPublisher(Publisher):
         for path in await self._submit(self._leave_out, idle):
             del delivered.sizes[path]
             self._delivered.sizes.pop(path, None)
+        delivered.sizes |= begun
         return delivered.pack()
+
+    def _idle(self) -> dict[Path, int]:
+        """Return the files that a journal need not know when all that they hold is safe: all where there are many."""
+        sizes, found = self._delivered.sizes, self._found
+        idle = dict(sizes) if len(sizes) > _MANY else dict(sizes.items() & self._settled.items())
+        return {path: size for path, size in idle.items() if found is None or not found.has_left(path)}
 
     def _submit(self, function: Callable[[*Arguments], Result], *args: *Arguments) -> "asyncio.Future[Result]":
         """Let the thread of the disk call *function*; return the future of its end."""
@@ -182,12 +199,21 @@ class JsonLinesPublisher(Publisher):
             raise PublisherUnavailable(f"cannot read {error.filename}: {describe(error)}") from error
         self._remember, self._marked = remember, dict(marked)
 
-    def _write(self, batch: Sequence[Packet | Message | bytes]) -> tuple[dict[Path, int], Place | None]:
-        """Append the lines of *batch*; return the sizes of their files, and the last packet."""
+    def _write(self, batch: Sequence[Packet | Message | bytes]) -> tuple[int, dict[Path, int], Place | None]:
+        """Append the lines of *batch*; return how many items that were, the sizes of their files, and the last packet.
+
+        It is not all of them when a journal would have to know too many files.
+        """
         lines: dict[Path, list[bytes]] = {}
         last, sizes = self._delivered.last, dict[Path, int]()
         counts, may_repeat = self._counts.copy(), self._may_repeat
+        left_bytes, count = _MARKS_BYTES - sum(len(str(path)) for path in self._marked), 0
         for line in map(self._maker.line, batch):
+            if line.path is not None and line.path not in self._marked and line.path not in lines:
+                left_bytes -= len(str(line.path))
+                if left_bytes < 0 and self._found is not None:
+                    break
+            count += 1
             if line.place is not None:
                 if self._is_there(line.place, last):
                     continue
@@ -204,7 +230,7 @@ class JsonLinesPublisher(Publisher):
                 raise PublisherUnavailable(describe_write(error, error.filename or self._folder)) from error
             raise
         self._files.close_idle()
-        return sizes, last
+        return count, sizes, last
 
     def _count(self, line: Line) -> None:
         if line.counted_as == "refused" and not self._counts["refused"]:
@@ -254,6 +280,7 @@ class JsonLinesPublisher(Publisher):
         """Have the journal keep where files begin to grow, of those that it does not know, or that were replaced."""
         new = {path: size for path, size in sizes.items() if size < self._marked.get(path, math.inf)}
         if new and self._remember is not None:
+            self._begun |= new  # first, so that `settled` does not leave them out
             self._remember(Delivered(new).pack())
 
     def _leave_out(self, idle: Mapping[Path, int]) -> list[Path]:

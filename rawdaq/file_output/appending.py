@@ -126,13 +126,20 @@ class AppendingPublisher(Publisher):
             PublisherUnavailable: the disk refuses it.
         """
         found = self._found
-        is_searching = found is not None and (not found.is_over or found.torn_bytes > 0)
-        marks = pack_places({**self._begins, **found.places} if found is not None and is_searching else self._place)
+        if found is not None and (not found.is_over or found.torn_bytes > 0):
+            passed, places = 0, {**self._begins, **found.places}
+        else:
+            self._found = None
+            passed = max((place.order for place in self._place.values()), default=0)
+            # What a delivery that has not returned has begun stays as it is.
+            later = {inode: place for inode, place in self._begins.copy().items() if place.order > passed}
+            places = {**self._place, **later}
         if at_once:
             await self._submit(self._sync)
         elif self.fsync_s:
             await self._late_sync.covered()
-        return marks
+        await self._submit(self._forget_before, passed)
+        return pack_places(places)
 
     async def aclose(self) -> None:
         """Make what was written safe and close the file."""
@@ -204,9 +211,18 @@ class AppendingPublisher(Publisher):
         if begin is None or size < begin.size or inode != max(self._begins, key=lambda each: self._begins[each]):
             newest = max((place.order for place in self._begins.values()), default=0)
             begin = FilePlace(newest + 1, size)
-            self._remember(pack_places({inode: begin}))
-            self._begins[inode] = begin
+            before = self._begins
+            self._begins = {**before, inode: begin}  # first, so that `settled` does not leave it out
+            try:
+                self._remember(pack_places({inode: begin}))
+            except PublisherUnavailable:
+                self._begins = before
+                raise
         return {inode: begin._replace(size=size)}
+
+    def _forget_before(self, order: int) -> None:
+        """Forget the files that all is safe of."""
+        self._begins = {inode: place for inode, place in self._begins.items() if place.order >= order}
 
     def _cut_torn(self) -> None:
         """Remove the beginning of a message that a crash has left, and that is written again now."""

@@ -125,7 +125,12 @@ class FoundBytes:
         if data.startswith(there):
             self.torn_bytes = len(there)
         else:
-            self._log.warning("the last %d bytes are not what the journal has; they stay", len(self._data) - self._at)
+            self._log.warning(
+                "the last %d bytes of %d files are not what comes next in the journal: they stay, and what comes is"
+                " written behind them, perhaps once more",
+                len(self._data) - self._at,
+                len(self._pieces),
+            )
         return False
 
 

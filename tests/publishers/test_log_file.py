@@ -103,6 +103,51 @@ def texts_in(folder: Path) -> str:
     return "".join(line[-2] for file in files for line in file.read_text().splitlines(True) if line.endswith("\n"))
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_files_that_were_begun_and_left_between_two_settlings_are_safe_then(
+    tmp_path: Path, is_killed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, path = tmp_path / "journal", tmp_path / "daq.log"
+    journal.mkdir()
+    first = LogFilePublisher(path, rotate_mb=0.0001)
+    async with journalled(journal, [first], is_killed=is_killed) as fanout:
+        for begin, end in ((0, 7), (7, 11)):
+            for letter in "abcdefghijk"[begin:end]:
+                fanout.put_messages([record(letter)])
+                await until(partial(ends_with, tmp_path, letter))
+            if not begin:
+                await fanout.journal.settle()  # type: ignore[union-attr]
+        marks = fanout.journal.store.store.cursors()[first.name].marks  # type: ignore[union-attr]
+        assert len(marks) < 5  # of seven files
+    if is_killed:
+        await kill_appending(first)
+    async with journalled(journal, [LogFilePublisher(path, rotate_mb=0.0001)]):
+        pass
+    assert texts_in(tmp_path) == "abcdefghijk"
+    assert "not what comes next" not in caplog.text
+
+
+async def test_what_waits_in_the_journal_is_read_without_waits(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    for is_killed in (True, False):
+        publisher = LogFilePublisher(tmp_path / "daq.log")
+        publisher.gather_s = 600.0
+        async with journalled(journal, [publisher], is_killed=is_killed) as fanout:
+            if is_killed:
+                fanout.put_messages([record("x" * 1000) for _ in range(400)])  # more than a read brings
+                await fanout.journal.drain()  # type: ignore[union-attr]
+            else:
+                await until(lambda: lines_in(tmp_path / "daq.log") > 200)
+        if is_killed:
+            await kill_appending(publisher)
+            assert lines_in(tmp_path / "daq.log") == 0
+
+
+def lines_in(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
 def ends_with(folder: Path, letter: str) -> bool:
     return texts_in(folder).endswith(letter)
 

@@ -159,7 +159,7 @@ class PublisherCursor:
         changes = {key: value for key, value in marks.items() if kept.get(key) != value}
         changes |= {key: b"" for key in kept if key not in marks}
         for key, after in tuple(self._remembered.items()):
-            if after >= number or key not in marks:  # the publisher did not know of it when it said what is safe
+            if after >= number:  # it was kept after the publisher had noted its marks
                 changes.pop(key, None)
             else:
                 del self._remembered[key]

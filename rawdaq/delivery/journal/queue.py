@@ -213,7 +213,8 @@ class JournalQueue(DeliveryQueue[Item]):
         """
         while self._is_reading and not self._filled.is_set():
             await self._read()
-        return await super().take(gather_bytes, gather_s)
+        # A read brings little: with a wait behind each of them, what is behind would never catch up.
+        return await super().take(gather_bytes, 0.0 if self.is_behind else gather_s)
 
     @property
     def _is_reading(self) -> bool:

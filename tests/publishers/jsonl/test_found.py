@@ -1,6 +1,8 @@
 """What a JsonLinesPublisher recognises of before a crash, and what it has a journal keep, step by step."""
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -170,3 +172,63 @@ async def test_a_file_that_is_written_meanwhile_stays_known(tmp_path: Path, one:
         assert Delivered.unpack(await one.settled(at_once=True)).sizes == known
     await one.deliver([item(3, b"3", A)])
     assert marks.kept == [{tmp_path / "A": 0}, {tmp_path / "A": 4}]
+
+
+async def test_what_a_delivery_has_just_begun_is_kept(tmp_path: Path, one: JsonLinesPublisher) -> None:
+    marks = Marks()
+    await one.recover({}, marks.remember)
+    await one.deliver([item(1, b"1", A)])
+    (tmp_path / "A").rename(tmp_path / "moved")
+    begun, can_go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def remember(kept: CursorMarks) -> None:
+        marks.remember(kept)
+        loop.call_soon_threadsafe(begun.set)
+        assert can_go_on.wait(30)
+
+    one._remember = remember
+    delivering = asyncio.ensure_future(one.deliver([item(2, b"22", A)]))
+    await begun.wait()
+    settling = asyncio.ensure_future(one.settled(at_once=True))
+    await asyncio.sleep(0)
+    can_go_on.set()
+    await delivering
+    assert Delivered.unpack(await settling).sizes == {tmp_path / "A": 0}
+    assert Delivered.unpack(await one.settled(at_once=True)).sizes == {tmp_path / "A": 3}
+
+
+async def test_very_many_files_wait_until_those_before_are_safe(
+    tmp_path: Path, one: JsonLinesPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.publishers.jsonl.publisher._MANY", 2)
+    monkeypatch.setattr("rawdaq.publishers.jsonl.publisher._MARKS_BYTES", 4 * len(str(tmp_path / "A")))
+    await one.recover({}, Marks().remember)
+    batch = [item(number, b"1", f"XX_{name}_00_LOG/JSON") for number, name in enumerate("ABCADE", 1)]
+    batch[4:4] = [b"no packet"]
+    with pytest.raises(PublisherUnavailable, match="thousands of files") as raised:
+        await one.deliver(batch)
+    assert raised.value.delivered == 6
+    assert Delivered.unpack(await one.settled(at_once=True)).sizes == {}
+    await one.deliver(batch[6:])
+    assert [lines(tmp_path / name) for name in "ABCDE"] == [[1, 1], [1], [1], [1], [1]]
+
+
+async def test_without_a_journal_nothing_is_remembered_of_files(tmp_path: Path, one: JsonLinesPublisher) -> None:
+    await one.deliver([item(1, b"1", A)])
+    assert not one._delivered.sizes
+
+
+async def test_a_file_that_is_moved_is_synced_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = set[int]()
+
+    def sync(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    files = LineFiles(2, lambda path, torn: None)
+    files.append(tmp_path / "A", b"1\n")
+    (tmp_path / "A").rename(tmp_path / "moved")
+    files.append(tmp_path / "A", b"2\n")
+    files.close()
+    assert synced == {(tmp_path / "moved").stat().st_ino}
