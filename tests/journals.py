@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,6 +21,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.times import sample_time
 from tests.fanouts import LOG, Keeper, RecordKeeper
+from tests.helpers import until
 
 
 class MustKeep(Keeper):
@@ -63,6 +64,29 @@ async def journalled(
             kill(journal)
         else:
             assert await fanout.aclose(10.0) == [None] * len(publishers)
+
+
+class Settle(NamedTuple):
+    """What is delivered by now, or all, is synced, and the cursor moves."""
+
+    is_delivered: bool
+
+
+class FallBehind(NamedTuple):
+    """What waits in memory is forgotten, and read from the journal."""
+
+
+def journal_of(fanout: Fanout) -> Journal:
+    """Return the journal of a fanout that has one."""
+    assert fanout.journal is not None
+    return fanout.journal
+
+
+async def delivered(fanout: Fanout) -> None:
+    """Return when all that was put has been delivered to the one publisher behind the journal."""
+    await journal_of(fanout).drain()
+    (outlet,) = journal_of(fanout).outlets
+    await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
 
 
 def kill(journal: Journal) -> None:

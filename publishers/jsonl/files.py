@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from rawdaq.disk.files import append, open_locked
+from rawdaq.disk.files import append, is_at_path, open_locked
 
 _TAIL_BYTES: Final = 1 << 16
 _IDLE_S: Final = 60.0
@@ -69,7 +69,7 @@ class LineFiles:
                 os.truncate(name, size)
 
     def _descriptor(self, path: Path) -> int:
-        if path in self._open and not self._is_at_its_path(path):
+        if path in self._open and not is_at_path(self._open[path][0], path):
             os.fsync(self._open[path][0])  # by its path it is not found any more
             self._close(path)
         found = self._open.get(path)
@@ -77,13 +77,6 @@ class LineFiles:
         self._open[path] = descriptor, self._clock()
         self._open.move_to_end(path)
         return descriptor
-
-    def _is_at_its_path(self, path: Path) -> bool:
-        """Return whether nobody has moved or removed a file that is open, as logrotate does."""
-        try:
-            return os.path.samestat(os.fstat(self._open[path][0]), os.stat(path))
-        except FileNotFoundError:
-            return False
 
     def _opened(self, path: Path) -> int:
         while len(self._open) >= self._limit:

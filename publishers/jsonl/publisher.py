@@ -85,11 +85,11 @@ class JsonLinesPublisher(Publisher):
         self._delivered = Delivered()
         self._settled: dict[Path, int] = {}  # sizes as of the last time that all was safe
         self._found: FoundLines | None = None
+        self._begun: dict[Path, int] = {}  # files that the delivery that goes on has begun, and where
         # What follows is used in the thread of the disk alone.
         self._unsynced: set[Path] = set()
         self._remember: Callable[[CursorMarks], None] | None = None
         self._marked: dict[Path, int] = {}  # files whose beginning a journal knows, and their sizes
-        self._begun: dict[Path, int] = {}  # of these, what the delivery that goes on has begun, and where
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> str | None:
@@ -127,10 +127,10 @@ class JsonLinesPublisher(Publisher):
         return os.stat(self._state_file.parent).st_dev
 
     async def deliver(self, batch: Sequence[Packet | Message | bytes]) -> None:
-        """Append the lines of *batch*, all of them or none.
+        """Append the lines of *batch*, all of them or none; behind a journal, those of as many files as it can know.
 
         Raises:
-            PublisherUnavailable: a disk does not take them now.
+            PublisherUnavailable: a disk does not take them now, or files must be synced before there are more.
         """
         count, sizes, last = await self._submit(self._write, batch)
         if self._found is not None:  # there is a journal

@@ -57,6 +57,14 @@ def replace_file(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
+def is_at_path(fd: int, path: Path) -> bool:
+    """Return whether *path* still leads to an open file; logrotate moves files, and people remove them."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
 def sync_file(path: Path) -> None:
     """Return when what a file holds is on the disk; one that is no longer there is somebody else's.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rawdaq.disk.files import append, open_locked
+from rawdaq.disk.files import append, is_at_path, open_locked
 from rawdaq.disk.late_sync import LateSync
 from rawdaq.disk.mounts import MountedFolder, check_mounted
 from rawdaq.disk.remedies import describe, describe_write
@@ -181,11 +181,8 @@ class AppendingPublisher(Publisher):
     def _reopen(self) -> None:
         """Open the file unless it is the one that is open already."""
         if self._fd >= 0:
-            try:
-                if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):
-                    return
-            except FileNotFoundError:
-                pass
+            if is_at_path(self._fd, self.path):
+                return
             self._close()
         self._folder.device()  # raises when its disk is not mounted: nothing must be written below the mount point
         self._fd = open_locked(self.path, 0o644)

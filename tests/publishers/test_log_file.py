@@ -15,7 +15,7 @@ from rawdaq.messages.message import Message
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.log_file import LogFilePublisher
 from tests.helpers import until
-from tests.journals import journalled, kill_appending
+from tests.journals import journal_of, journalled, kill_appending
 from tests.makers import START_NS, message
 
 
@@ -116,8 +116,8 @@ async def test_files_that_were_begun_and_left_between_two_settlings_are_safe_the
                 fanout.put_messages([record(letter)])
                 await until(partial(ends_with, tmp_path, letter))
             if not begin:
-                await fanout.journal.settle()  # type: ignore[union-attr]
-        marks = fanout.journal.store.store.cursors()[first.name].marks  # type: ignore[union-attr]
+                await journal_of(fanout).settle()
+        marks = journal_of(fanout).store.store.cursors()[first.name].marks
         assert len(marks) < 5  # of seven files
     if is_killed:
         await kill_appending(first)
@@ -136,7 +136,7 @@ async def test_what_waits_in_the_journal_is_read_without_waits(tmp_path: Path) -
         async with journalled(journal, [publisher], is_killed=is_killed) as fanout:
             if is_killed:
                 fanout.put_messages([record("x" * 1000) for _ in range(400)])  # more than a read brings
-                await fanout.journal.drain()  # type: ignore[union-attr]
+                await journal_of(fanout).drain()
             else:
                 await until(lambda: lines_in(tmp_path / "daq.log") > 200)
         if is_killed:

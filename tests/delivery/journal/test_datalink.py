@@ -10,8 +10,7 @@ import pytest
 
 from rawdaq.publishers.datalink import DataLinkPublisher
 from tests.datalink_links import serving
-from tests.delivery.journal.test_second_kill import delivered
-from tests.journals import journalled
+from tests.journals import delivered, journalled
 from tests.makers import packet
 
 

@@ -28,8 +28,8 @@ from rawdaq.publishers.hdf5 import Hdf5Publisher
 from tests import forks
 from tests.container.files import event
 from tests.fanouts import HHN
-from tests.helpers import MEMORY, until, wait_for
-from tests.journals import journalled, kill_rotating
+from tests.helpers import MEMORY, wait_for
+from tests.journals import FallBehind, Settle, delivered, journalled, kill_rotating
 from tests.makers import START_NS, packet
 
 EXAMPLES = int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "40"))
@@ -40,16 +40,6 @@ class Put(NamedTuple):
 
     kind: str
     objects: int
-
-
-class Settle(NamedTuple):
-    """What is delivered by now, or all, is synced, and the cursor moves."""
-
-    is_delivered: bool
-
-
-class FallBehind(NamedTuple):
-    """What waits in memory is forgotten, and read from the journal."""
 
 
 class Kill(NamedTuple):
@@ -173,13 +163,6 @@ def read_little() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rawdaq.delivery.journal.queue._READ_BYTES", 300)
         yield
-
-
-async def delivered(fanout: Fanout) -> None:
-    assert fanout.journal is not None
-    await fanout.journal.drain()
-    (outlet,) = fanout.journal.outlets
-    await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
 
 
 @contextlib.asynccontextmanager

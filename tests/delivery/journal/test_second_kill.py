@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.source import Source
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from tests.fanouts import HHN
 from tests.helpers import DEADLINE_S, until
-from tests.journals import archived, journalled, kill_archive
+from tests.journals import archived, delivered, journalled, kill_archive
 from tests.makers import STREAM, packet
 
 
@@ -18,13 +17,6 @@ def archive_in(root: Path) -> MiniSeedPublisher:
     archive = MiniSeedPublisher(root / "archive", fsync_s=3600.0, flush_after_s=3600.0, name="archive")
     archive.gather_s = 0.0
     return archive
-
-
-async def delivered(fanout: Fanout) -> None:
-    assert fanout.journal is not None
-    await fanout.journal.drain()
-    (outlet,) = fanout.journal.outlets
-    await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
 
 
 async def finish(root: Path) -> dict[str, list[int]]:

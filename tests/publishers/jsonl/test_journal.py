@@ -16,8 +16,8 @@ from rawdaq.messages.message import Message
 from rawdaq.publishers.jsonl import JsonLinesPublisher
 from rawdaq.publishers.jsonl.layout import JsonLinesLayout
 from rawdaq.publishers.jsonl.lines import LineMaker
-from tests.helpers import MEMORY, until
-from tests.journals import journalled
+from tests.helpers import MEMORY
+from tests.journals import FallBehind, Settle, delivered, journalled
 from tests.makers import START_NS, message
 from tests.publishers.jsonl.test_publisher import item
 
@@ -30,16 +30,6 @@ class Put(NamedTuple):
 
     objects: int
     is_packets: bool = True
-
-
-class Settle(NamedTuple):
-    """What is delivered by now, or all, is synced, and the cursor moves."""
-
-    is_delivered: bool
-
-
-class FallBehind(NamedTuple):
-    """What waits in memory is forgotten, and read from the journal."""
 
 
 class Kill(NamedTuple):
@@ -104,13 +94,6 @@ class Feed:
             assert line.path is not None
             found[line.path] = found.get(line.path, b"") + line.data
         return found
-
-
-async def delivered(fanout: Fanout) -> None:
-    assert fanout.journal is not None
-    await fanout.journal.drain()
-    (outlet,) = fanout.journal.outlets
-    await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
 
 
 async def kill_publisher(publisher: JsonLinesPublisher) -> None:
