@@ -13,6 +13,7 @@ from rawdaq.config.settings import JournalSettings
 from rawdaq.delivery.fanout import Fanout
 from rawdaq.delivery.journal.journal import Journal
 from rawdaq.disk.rotation import Rotation, _active
+from rawdaq.disk.threads import DiskThread
 from rawdaq.file_output.appending import AppendingPublisher
 from rawdaq.file_output.rotating import RotatingPublisher
 from rawdaq.miniseed.file import RecordFile
@@ -61,6 +62,7 @@ async def journalled(
                     result if isinstance(result, BaseException) else None
                 )
         if is_killed:
+            await finish_writes(publishers)
             kill(journal)
         else:
             assert await fanout.aclose(10.0) == [None] * len(publishers)
@@ -87,6 +89,14 @@ async def delivered(fanout: Fanout) -> None:
     await journal_of(fanout).drain()
     (outlet,) = journal_of(fanout).outlets
     await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
+
+
+async def finish_writes(publishers: Sequence[Publisher]) -> None:
+    """Wait for what threads of disks still do for *publishers*: they may be keeping marks in the journal."""
+    for publisher in publishers:
+        thread = getattr(publisher, "_thread", None)
+        if isinstance(thread, DiskThread):
+            await thread.submit(lambda: None)
 
 
 def kill(journal: Journal) -> None:

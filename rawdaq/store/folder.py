@@ -47,9 +47,10 @@ class File:
 
     def close(self) -> None:
         """Close it now; only for one that no other thread may be using."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        # Nobody may find the number while it is being closed: another file may have it by then.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def read(self, size: int, offset: int) -> bytes:
         """Return *size* bytes from *offset* on; fewer only at the end of the file."""
