@@ -1,4 +1,4 @@
-"""RingPublisher: a SeedLink and DataLink server for what a component publishes."""
+"""RingPublisher: a SeedLink, DataLink and ISI server for what a component publishes."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,18 +33,19 @@ _MAX_LENGTH = 1_048_576  # of a record: what is buffered for a client has a limi
 
 
 class RingPublisher(Publisher):
-    """Keeps miniSEED records in a ring on disk, and serves them to SeedLink and DataLink clients.
+    """Keeps miniSEED records in a ring on disk, and serves them to SeedLink, DataLink and ISI clients.
 
-    Clients get a record when it is written, those of both protocols also by WebSocket (``/seedlink``, ``/datalink``)
-    and TLS, on ports that recognise what comes. A number is never used twice, also after a crash or a power cut, so
-    clients go on where they were. The oldest records make room for the newest; who was too far behind gets the oldest
-    that there is. DataLink clients that may do so write into the same ring.
+    Clients get a record when it is written, on ports that recognise what comes; those of SeedLink and DataLink also by
+    WebSocket (``/seedlink``, ``/datalink``) and TLS. A number is never used twice, also after a crash or a power cut,
+    so clients go on where they were. The oldest records make room for the newest; who was too far behind gets the
+    oldest that there is. DataLink clients that may do so write into the same ring.
 
     Args:
         path: the folder of the ring; it is created.
         max_gb: how large it may be.
         seedlink: where SeedLink 3.1 and 4.0 are served, ``{ip: 127.0.0.1, port: 18000}``.
         datalink: where DataLink is served; with the address of `seedlink` one port serves both.
+        isi: where ISI is served to clients of IDA's toolkit, ``{ip: 127.0.0.1, port: 39136}``.
         tls: ``{certificate: FILE, key: FILE}`` for TLS on the same ports; ``required: true`` takes nothing else.
         format: 2 or 3, the version of miniSEED; clients of SeedLink 3 get version 2 only.
         length: bytes of a record, the longest one of miniSEED 3; clients of SeedLink 3 get those of 512 bytes only.
@@ -71,6 +72,7 @@ class RingPublisher(Publisher):
         max_gb: MaxGb = 2.0,
         seedlink: ListenSettings | None = None,
         datalink: ListenSettings | None = None,
+        isi: ListenSettings | None = None,
         tls: TlsSettings | None = None,
         format: Literal[2, 3] = 2,
         length: Annotated[int, Field(ge=V3_MIN_BYTES, le=_MAX_LENGTH)] = 512,

@@ -1,4 +1,4 @@
-"""RingServer: a hub without a device, which others fill by DataLink and many read by SeedLink and DataLink."""
+"""RingServer: a hub without a device, which others fill by DataLink and many read by SeedLink, DataLink and ISI."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,8 +68,8 @@ class RingEndpoint(Endpoint):
 class RingServer(ReceiverServer):
     """Keeps what DataLink clients write in a ring on disk, serves it, and publishes the records in it.
 
-    Clients of SeedLink and DataLink read the ring as that of a `RingPublisher`. Records of miniSEED are published as
-    packets under the names that they have, each once; after a kill some of the last ones may come again. What
+    Clients of SeedLink, DataLink and ISI read the ring as that of a `RingPublisher`. Records of miniSEED are published
+    as packets under the names that they have, each once; after a kill some of the last ones may come again. What
     publishers are too slow for waits in the ring.
 
     Args:
@@ -79,6 +79,7 @@ class RingServer(ReceiverServer):
         max_gb: how large it may be.
         seedlink: where SeedLink 3.1 and 4.0 are served, ``{ip: 127.0.0.1, port: 18000}``.
         datalink: where DataLink is served and written; with the address of `seedlink` one port serves both.
+        isi: where ISI is served to clients of IDA's toolkit, ``{ip: 127.0.0.1, port: 39136}``.
         tls: ``{certificate: FILE, key: FILE}`` for TLS on the same ports; ``required: true`` takes nothing else.
         raw: publish whole records as plain bytes; archives and rings of the same format take them as they are.
         sync_s: how long after it was written a record survives a power cut; 0: before its writer gets
@@ -102,6 +103,7 @@ class RingServer(ReceiverServer):
         max_gb: MaxGb = 2.0,
         seedlink: ListenSettings | None = None,
         datalink: ListenSettings | None = None,
+        isi: ListenSettings | None = None,
         tls: TlsSettings | None = None,
         raw: bool = False,
         sync_s: SyncS = 1.0,

@@ -1,13 +1,15 @@
-"""What the name of a stream in the ring means to SeedLink. In the ring a stream is called as DataLink calls it."""
+"""What SeedLink and ISI call a stream. In the ring it is called as DataLink calls it."""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 from rawdaq.protocols.datalink import PayloadType, datalink_id, payload_type, stream_of
+from rawdaq.protocols.isi import IsiName
 from rawdaq.protocols.seedlink.v4 import MAX_STATION_BYTES
 from rawdaq.stream_id import StreamId
 
 _MAX_NAMES = 1 << 16  # remembered
+_ISI_SIZES = (7, 3, 2)  # of station, channel and location
 _FORMATS: dict[str, str] = {PayloadType.MSEED: "2", PayloadType.MSEED3: "3"}
 
 
@@ -55,3 +57,19 @@ def seed_name(name: str) -> SeedName | None:
 def ring_name(stream: StreamId, version: int) -> str:
     """Return how the ring calls a stream of records of this version of miniSEED."""
     return datalink_id(stream, PayloadType.MSEED3 if version == 3 else PayloadType.MSEED)
+
+
+@lru_cache(_MAX_NAMES)
+def isi_name(name: str) -> IsiName | None:
+    """Return how ISI calls the stream *name*, without its network; None when it holds no miniSEED, or is too long.
+
+    >>> isi_name("FDSN:XX_DEMO_00_H_H_Z/MSEED")
+    IsiName(station='demo', channel='hhz', location='00')
+    """
+    seed = seed_name(name)
+    if seed is None:
+        return None
+    codes = seed.station, seed.channel, seed.location
+    if any(len(code) > size for code, size in zip(codes, _ISI_SIZES, strict=True)):
+        return None
+    return IsiName(*(code.lower() for code in codes))

@@ -1,7 +1,7 @@
 """What is in a ring: a packet, how the store keeps it, and its bytes on the way to clients, made once for all."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from rawdaq.errors import RawdaqError
@@ -9,7 +9,8 @@ from rawdaq.miniseed.convert import to_version_3
 from rawdaq.protocols.datalink import encode_packet as encode_datalink
 from rawdaq.protocols.seedlink import v3, v4
 from rawdaq.protocols.seedlink.records import RecordHead, read_head
-from rawdaq.ring.names import SeedName, seed_name
+from rawdaq.ring.isi import to_payloads
+from rawdaq.ring.names import SeedName, isi_name, seed_name
 from rawdaq.store.values import Entry, Stored
 
 #: Of a body in the store: when it was taken, how long the data are with their trailing zeros, which are left out.
@@ -65,6 +66,7 @@ class RingPacket:
         "_converted",
         "_datalink",
         "_head",
+        "_isi",
         "data",
         "end_ns",
         "name",
@@ -81,6 +83,7 @@ class RingPacket:
         self._as_v4: bytes | None = None
         self._converted: bytes | None = None
         self._datalink: bytes | None = None
+        self._isi: dict[bool, Sequence[bytes]] | None = None
 
     @classmethod
     def of(cls, stored: Stored) -> "RingPacket":
@@ -153,6 +156,23 @@ class RingPacket:
         seed = self.seed
         station = seed.station_id if seed is not None else ""
         return v4.packet_header(self.position, station, packet_format, subformat, len(record)) + record
+
+    def isi(self, is_compressed: bool, failed: "Callable[[RingPacket, RawdaqError], None]") -> Sequence[bytes]:
+        """Return it as payloads of frames for clients of ISI; none when it holds no samples, or cannot be read.
+
+        Args:
+            is_compressed: whether the samples are compressed where that makes them shorter.
+            failed: called with the reason when the record cannot be converted, once.
+        """
+        made = self._isi = {} if self._isi is None else self._isi
+        if is_compressed not in made:
+            name = isi_name(self.name)
+            try:
+                made[is_compressed] = to_payloads(self.data, name, is_compressed) if name is not None else ()
+            except RawdaqError as error:
+                failed(self, error)
+                made[is_compressed] = ()
+        return made[is_compressed]
 
     def datalink(self) -> bytes:
         """Return it as readers of DataLink get it."""

@@ -1,6 +1,6 @@
 """What is found in a ring: by number, by stream and time, and where it begins and ends."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from rawdaq.ring.blocks import Blocks
@@ -9,6 +9,7 @@ from rawdaq.ring.streams import StreamBook
 from rawdaq.ring.tail import Tail
 from rawdaq.store.async_store import AsyncStore
 from rawdaq.store.store import Store
+from rawdaq.store.values import Extent
 
 _FEW_NAMES = 100  # up to so many streams are each looked up by time
 _LOOK_BACK = 4096  # positions in which the newest packet is searched; only packets that are lost are not there
@@ -115,6 +116,10 @@ class RingReader:
         if len(wanted) > _FEW_NAMES:
             return await self._store.call(self._store.store.find_any, time_ns)
         return await self._store.call(_find_first, self._store.store, wanted, time_ns)
+
+    async def extents(self) -> Mapping[str, Extent]:
+        """Return how many packets of each stream are held, and of what times."""
+        return await self._store.call(self._store.store.extents)
 
     async def ranges(self, name: str, tolerance_ns: int) -> list[tuple[int, int]]:
         """Return the times of a stream that are held; parts that are no further apart than the tolerance are one."""

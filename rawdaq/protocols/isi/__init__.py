@@ -25,14 +25,14 @@ in lower case; ISI knows no networks. `frames` has what IACP is, `values` what f
 from rawdaq.protocols.isi.client import Accepted, ClientEvent, Ended, Entry, IsiClient, Ready, Unreadable
 from rawdaq.protocols.isi.errors import Alerted, NameInvalid, PacketTooLarge, PacketUnreadable, Unsupported
 from rawdaq.protocols.isi.frames import Cause, cause_text
-from rawdaq.protocols.isi.packets import MAX_SAMPLES, Compression, IsiPacket, decode_packet, encode_packet
+from rawdaq.protocols.isi.packets import MAX_DATA_BYTES, Compression, IsiPacket, decode_packet, encode_packet
 from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth, wfdisc_line
 from rawdaq.protocols.isi.requests import DataRequest, Format, Place, Policy, Report, Window
 from rawdaq.protocols.isi.server import DataRequested, IsiServer, ReportRequested, ServerEvent
 from rawdaq.protocols.isi.values import Coordinates, IsiName, Stamp, TimeStatus, check_names
 
 __all__ = [
-    "MAX_SAMPLES",
+    "MAX_DATA_BYTES",
     "Accepted",
     "Alerted",
     "Cause",

@@ -80,7 +80,7 @@ class BadRequest(RemoteProtocolError):
     reason: str
 
 
-@error_text("the request asks for {what}, which is not served")
+@error_text("the request asks for what is not served: {what}")
 class Unsupported(RemoteProtocolError):
     """A client asks for something that this server does not have."""
 

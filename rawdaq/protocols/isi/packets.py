@@ -29,8 +29,8 @@ _STATUS_BYTES: Final = 16  # of CD1.1; all programs send zeros
 _TAIL = struct.Struct(">2I4B")
 _HEAD = struct.Struct(f"{NAME_BYTES}s{RATE_BYTES}s{STAMP_BYTES}s{STAMP_BYTES}s{_STATUS_BYTES}s")
 HEADER_BYTES: Final = _HEAD.size + _TAIL.size
-#: The most samples of a packet that fits into a frame whatever they are: float64, not compressed.
-MAX_SAMPLES: Final = (MAX_PAYLOAD_BYTES - HEADER_BYTES) // 8
+#: Samples of a packet that are not compressed have at most so many bytes.
+MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - HEADER_BYTES
 
 _LITTLE, _BIG = 0, 1
 _ORDERS: Final = {_LITTLE: "<", _BIG: ">"}
@@ -112,8 +112,8 @@ def encode_packet(packet: IsiPacket, compression: int) -> bytes:
         smaller = compress(samples)
         if smaller is not None and len(smaller) < len(data):
             data, used = smaller, Compression.IDA
-    if HEADER_BYTES + len(data) > MAX_PAYLOAD_BYTES:
-        raise PacketTooLarge(str(packet.name), len(data), MAX_PAYLOAD_BYTES - HEADER_BYTES)
+    if len(data) > MAX_DATA_BYTES:
+        raise PacketTooLarge(str(packet.name), len(data), MAX_DATA_BYTES)
     start, end = (Stamp(time_ns, packet.status).encode() for time_ns in (packet.start_ns, packet.end_ns))
     head = _HEAD.pack(packet.name.encode(), encode_rate(packet.rate_hz), start, end, b"")
     return head + _TAIL.pack(len(samples), len(data), used, datum, order, samples.dtype.itemsize) + data

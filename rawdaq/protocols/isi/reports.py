@@ -15,7 +15,7 @@ from rawdaq.protocols.isi.values import (
     decode_rate,
     encode_rate,
 )
-from rawdaq.times import NS_PER_S, to_calendar
+from rawdaq.times import NS_PER_S, to_calendar, to_datetime
 
 _HEALTH = struct.Struct(f">{NAME_BYTES}s{STAMP_BYTES}s{STAMP_BYTES}sdII")
 _CONFIGURATION = struct.Struct(f">{NAME_BYTES}s{RATE_BYTES}s4f4f7s")
@@ -100,7 +100,9 @@ class StreamConfiguration(NamedTuple):
         return cls(IsiName.decode(name), decode_rate(rate), where if is_known else None, text)
 
 
-def wfdisc_line(name: IsiName, wfid: int, start_ns: int, end_ns: int, rate_hz: float, samples: int, made: str) -> str:
+def wfdisc_line(
+    name: IsiName, wfid: int, start_ns: int, end_ns: int, rate_hz: float, samples: int, made_ns: int
+) -> str:
     """Return a piece without a gap as a line of the table ``wfdisc`` of CSS 3.0, 283 characters.
 
     Args:
@@ -110,7 +112,7 @@ def wfdisc_line(name: IsiName, wfid: int, start_ns: int, end_ns: int, rate_hz: f
         end_ns: time of its last one.
         rate_hz: sampling rate.
         samples: how many there are.
-        made: when the line was made, up to 17 characters.
+        made_ns: when the line was made.
     """
     channel = f"{name.channel}{name.location}"
     calendar = to_calendar(start_ns)
@@ -135,7 +137,7 @@ def wfdisc_line(name: IsiName, wfid: int, start_ns: int, end_ns: int, rate_hz: f
             f"{'-':<32}",  # dfile
             f"{-1:>10}",  # foff
             f"{-1:>8}",  # commid
-            f"{made[:17]:<17}",
+            to_datetime(made_ns).strftime("%m/%d/%y %H:%M:%S"),
         )
     )
 

@@ -12,7 +12,7 @@ from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy, Report, Window, decode_number
 
 #: What a client wants to wait is taken within these limits, in milliseconds.
-_MIN_TIMEOUT_MS: Final = 2_000
+_MIN_TIMEOUT_MS: Final = 4_000
 _MAX_TIMEOUT_MS: Final = 600_000
 _MAX_WINDOWS: Final = 10_000
 _NULL_BYTES: Final = bytes(4)  # as the original server ends an acknowledgement
@@ -24,7 +24,7 @@ _IO_ERRORS = (BadTag, PayloadTooLarge, SignatureTooLarge)
 
 @dataclass(frozen=True, slots=True)
 class ReportRequested:
-    """The client wants to know what there is; `IsiServer.send_report` must answer."""
+    """The client wants to know what there is; `IsiServer.send_entries` and `IsiServer.end_report` must answer."""
 
     report: Report
 
@@ -64,11 +64,6 @@ class IsiServer:
     def buffered_bytes(self) -> int:
         """Bytes of a request that is not whole yet."""
         return 0 if self.has_request else self._frames.held_bytes
-
-    @property
-    def is_within_request(self) -> bool:
-        """Whether a part of a request came, and the rest is awaited."""
-        return not self.has_request and bool(self._settings or self._windows or self._frames.held_bytes)
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent by now; taken only once."""
@@ -114,7 +109,7 @@ class IsiServer:
             case FrameType.ALERT:
                 raise BadRequest("was taken back by the client")
             case FrameType.SEQUENCE | FrameType.STREAM:
-                raise Unsupported("packets by sequence number: these are packets of IDA's own digitizers")
+                raise Unsupported("packets by their number, which are those of IDA's own digitizers")
             case kind:
                 raise Unsupported(f"frames of type {kind}")
         return None
@@ -137,7 +132,7 @@ class IsiServer:
         settings: dict[str, Any] = _DEFAULTS | self._settings
         request = DataRequest(tuple(self._windows), **settings)
         if request.format != Format.GENERIC:
-            raise Unsupported(f"format {request.format}; format 1, generic, is served")
+            raise Unsupported(f"data in format {request.format}, instead of 1, generic")
         self.has_request = True
         return DataRequested(request)
 
@@ -159,8 +154,8 @@ class IsiServer:
         """Return the frame of a packet, to be sent at once."""
         return self._writer.frame(FrameType.PACKET, payload)
 
-    def send_report(self, entries: Iterable[StreamHealth | StreamConfiguration | str]) -> None:
-        """Answer a request for a report, and end.
+    def send_entries(self, entries: Iterable[StreamHealth | StreamConfiguration | str]) -> None:
+        """Send entries of a report.
 
         Raises:
             NameInvalid: a name is too long.
@@ -173,6 +168,9 @@ class IsiServer:
                     self._send(FrameType.CONFIGURATION, entry.encode())
                 case line:
                     self._send(FrameType.WFDISC, line.encode("ascii", "replace"))
+
+    def end_report(self) -> None:
+        """Say that a report has no more entries, and end."""
         self._send(FrameType.NULL)
         self.send_alert(Cause.COMPLETE)
 

@@ -282,6 +282,20 @@ class ServerConnection(asyncio.Protocol):
             self._push()
         self._close()
 
+    def finish(self) -> None:
+        """Send what waits, and no more; close when the client has closed its side, or does not.
+
+        Some programs fail when a server closes while they write.
+        """
+        if self._tls is not None or self._http is not None or self._transport.is_closing():
+            self.end()
+        elif not self._is_over:
+            self._is_over = True
+            self._since_s = asyncio.get_running_loop().time()
+            self._transport.write_eof()
+            self._holds.clear()
+            self._transport.resume_reading()  # until its end, which is all that is looked for
+
     def _close(self) -> None:
         if not self._is_over and self._tls is not None and not self._transport.is_closing():
             self._transport.write(self._tls.close())
@@ -350,6 +364,9 @@ class ServerConnection(asyncio.Protocol):
         rules = self._serving.rules
         if self.is_full or self._transport.is_closing():
             self._check_reading(now_s)
+        elif self._is_over:
+            if now_s - self._since_s > rules.slow_s:
+                self._transport.abort()
         elif self._is_within_command and not self._holds:
             limit_s = rules.command_s if self._has_said or self._head is None else rules.first_command_s
             if now_s - self._since_s > limit_s:

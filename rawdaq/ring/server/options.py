@@ -35,13 +35,15 @@ def make_service(log: logging.Logger, program: str, options: Mapping[str, Any]) 
         **limits,
     )
     ring = Ring(options["path"], round(options["max_gb"] * _BYTES_PER_GB), options["sync_s"], log)
-    return RingService(ring, options["seedlink"], options["datalink"], options["tls"], rules, log)
+    return RingService(ring, options["seedlink"], options["datalink"], options["isi"], options["tls"], rules, log)
 
 
 def refusal(options: Mapping[str, Any]) -> str | None:
     """Return why *options* cannot be together; None when they can."""
-    if options["seedlink"] is None and options["datalink"] is None:
-        return "serves nothing: give it `seedlink`, such as {ip: 127.0.0.1, port: 18000}, or `datalink`, or both"
+    if not _listens(options):
+        return "serves nothing: give it `seedlink`, such as {ip: 127.0.0.1, port: 18000}, or `datalink`, or `isi`"
+    if options["isi"] is not None and options["tls"] is not None and options["tls"].required:
+        return "`tls` refuses all clients of `isi`, which cannot encrypt: leave out `required: true`, or `isi`"
     if not options["organization"].strip():
         return "`organization` is empty: say who runs the server"
     return None
@@ -49,5 +51,8 @@ def refusal(options: Mapping[str, Any]) -> str | None:
 
 def addresses(options: Mapping[str, Any]) -> list[str]:
     """Return where *options* listen, in the words of all that listens on TCP."""
-    listens: list[ListenSettings] = [each for each in (options["seedlink"], options["datalink"]) if each is not None]
-    return [f"tcp://{host_port(each.ip, each.port)}" for each in dict.fromkeys(listens) if each.port]
+    return [f"tcp://{host_port(each.ip, each.port)}" for each in dict.fromkeys(_listens(options)) if each.port]
+
+
+def _listens(options: Mapping[str, Any]) -> list[ListenSettings]:
+    return [options[name] for name in ("seedlink", "datalink", "isi") if options[name] is not None]

@@ -10,10 +10,12 @@ class Spoken(StrEnum):
 
     SEEDLINK = "SeedLink"
     DATALINK = "DataLink"
+    ISI = "ISI"
     HTTP = "HTTP"
 
 
 _DATALINK: Final = b"DL"
+_ISI: Final = b"IACP"
 _HTTP: Final = (b"GET", b"HEA", b"POS", b"PUT", b"DEL", b"TRA", b"CON", b"OPT", b"PAT")
 
 
@@ -22,7 +24,7 @@ def recognise(head: bytes, served: Collection[Spoken]) -> Spoken | None:
 
     Args:
         head: what has come.
-        served: what is served where it connected; what no other one is, is SeedLink, or else DataLink.
+        served: what is served where it connected; what no other one is, is SeedLink, or else DataLink, or else ISI.
 
     >>> recognise(b"HELLO", list(Spoken)), recognise(b"HE", list(Spoken)), recognise(b"DL", list(Spoken))
     (<Spoken.SEEDLINK: 'SeedLink'>, None, <Spoken.DATALINK: 'DataLink'>)
@@ -31,8 +33,7 @@ def recognise(head: bytes, served: Collection[Spoken]) -> Spoken | None:
         return None
     if any(head.startswith(word) or word.startswith(head) for word in _HTTP):
         return Spoken.HTTP if len(head) >= len(_HTTP[0]) else None
-    if Spoken.SEEDLINK not in served:
-        return Spoken.DATALINK
-    if Spoken.DATALINK in served and (head.startswith(_DATALINK) or _DATALINK.startswith(head)):
-        return Spoken.DATALINK if len(head) >= len(_DATALINK) else None
-    return Spoken.SEEDLINK
+    for spoken, word in ((Spoken.ISI, _ISI), (Spoken.DATALINK, _DATALINK)):
+        if spoken in served and (head.startswith(word) or word.startswith(head)):
+            return spoken if len(head) >= len(word) else None
+    return next(spoken for spoken in (Spoken.SEEDLINK, Spoken.DATALINK, Spoken.ISI) if spoken in served)

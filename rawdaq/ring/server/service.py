@@ -17,6 +17,8 @@ from rawdaq.ring.sending import Sender
 from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.datalink.session import DataLinkSession
 from rawdaq.ring.server.datalink.view import DataLinkViews
+from rawdaq.ring.server.isi.names import IsiNames
+from rawdaq.ring.server.isi.session import IsiSession
 from rawdaq.ring.server.pages import WEBSOCKETS, page
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.session import SeedLinkSession, SeedLinkViews
@@ -24,6 +26,7 @@ from rawdaq.ring.server.seedlink.view import TO_VERSION_3
 from rawdaq.ring.server.session import Serving, Session
 from rawdaq.ring.server.settings import ListenSettings, Rules, TlsSettings
 from rawdaq.ring.server.status import serving_status
+from rawdaq.ring.server.unconverted import Unconverted
 from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.listener import Listener, listen
 from rawdaq.sockets.refusals import Refusals
@@ -64,6 +67,7 @@ class RingService:
         ring: not open yet.
         seedlink: where SeedLink is served; None: nowhere.
         datalink: where DataLink is served; the same address as SeedLink's serves both.
+        isi: where ISI is served, also at the address of another.
         tls: how connections are encrypted; None: not at all.
         rules: who may do what.
         log: where it logs.
@@ -75,17 +79,20 @@ class RingService:
         ring: Ring,
         seedlink: ListenSettings | None,
         datalink: ListenSettings | None,
+        isi: ListenSettings | None,
         tls: TlsSettings | None,
         rules: Rules,
         log: logging.Logger,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ring = ring
-        self._listens = {Spoken.SEEDLINK: seedlink, Spoken.DATALINK: datalink}
+        self._listens = {Spoken.SEEDLINK: seedlink, Spoken.DATALINK: datalink, Spoken.ISI: isi}
         self._tls = tls
         self._rules, self._log, self._clock = rules, log, clock
         self._serving: Serving | None = None
         self._seedlink_views, self._datalink_views = SeedLinkViews(log), DataLinkViews()
+        self._isi_names, self._not_isi = IsiNames(log), Unconverted(log, "ISI")
+        self._unconverted = self._seedlink_views.unconverted, self._not_isi
         self._ports: list[Port] = []
         self._pages: set[asyncio.Task[None]] = set()
 
@@ -140,6 +147,8 @@ class RingService:
         serving = self._served()
         if spoken is Spoken.SEEDLINK:
             return SeedLinkSession(connection, serving, self._seedlink_views)
+        if spoken is Spoken.ISI:
+            return IsiSession(connection, serving, self._isi_names, self._not_isi)
         return DataLinkSession(connection, serving, self._datalink_views, self._threads)
 
     def _served(self) -> Serving:
@@ -196,7 +205,8 @@ class RingService:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_CHECK_S)
-            self._seedlink_views.unconverted.check()
+            for unconverted in self._unconverted:
+                unconverted.check()
             for peer in list(serving.peers):
                 peer.check(loop.time(), self._clock())
 
@@ -218,7 +228,8 @@ class RingService:
             await self._end_clients(serving)
             serving.sender.close()
             serving.refusals.log(at_once=True)
-            self._seedlink_views.unconverted.check(at_once=True)
+            for unconverted in self._unconverted:
+                unconverted.check(at_once=True)
         self._ports.clear()
         self._serving = None
 

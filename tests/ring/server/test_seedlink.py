@@ -10,7 +10,7 @@ import pytest
 from rawdaq.errors import RawdaqError
 from rawdaq.miniseed.reader import read_record
 from rawdaq.ring.packets import RingPacket
-from rawdaq.ring.server.seedlink.unconverted import Unconverted
+from rawdaq.ring.server.unconverted import Unconverted
 from tests.helpers import until
 from tests.ring.records import STREAMS, name, packet, packets, record, start_ns
 from tests.ring.rings import feed, ring, serving
@@ -219,7 +219,7 @@ def _damaged(data: bytes) -> bytes:
 
 def test_what_cannot_be_converted_is_two_lines_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
     now_s = [0.0]
-    unconverted = Unconverted(logging.getLogger("rawdaq.ring"), lambda: now_s[0])
+    unconverted = Unconverted(logging.getLogger("rawdaq.ring"), "miniSEED 3", lambda: now_s[0])
     odd, error = RingPacket(7, name(STREAMS[0]), 0, 0, 0, b""), RawdaqError("no")
     for second in range(122):
         now_s[0] = float(second)

@@ -27,9 +27,9 @@ from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.recognition import Spoken
 from rawdaq.ring.server.seedlink.info import connections, stations
 from rawdaq.ring.server.seedlink.starts import Starts
-from rawdaq.ring.server.seedlink.unconverted import Unconverted
 from rawdaq.ring.server.seedlink.view import SeedLinkFollower, SeedLinkView, Selection
 from rawdaq.ring.server.session import MAX_REFUSED, Serving, Session, printable
+from rawdaq.ring.server.unconverted import Unconverted
 
 _MAX_PATTERNS = 500  # of stations, of one client: each is compared with each station
 _BUSY = "it waits for an answer"
@@ -49,7 +49,7 @@ class SeedLinkViews:
     """
 
     def __init__(self, log: logging.Logger) -> None:
-        self.unconverted = Unconverted(log)
+        self.unconverted = Unconverted(log, "miniSEED 3")
         self._views: WeakValueDictionary[ViewKey, SeedLinkView] = WeakValueDictionary()
 
     def get(self, version: SeedLinkVersion, requests: Sequence[StationRequest], is_websocket: bool) -> SeedLinkView:

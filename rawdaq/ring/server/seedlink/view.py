@@ -9,7 +9,7 @@ from rawdaq.protocols.seedlink.selectors import SUBFORMATS, matches_glob
 from rawdaq.ring.names import SeedName, seed_name
 from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.sending import MAX_REMEMBERED, Client, Follower, View
-from rawdaq.ring.server.seedlink.unconverted import Unconverted
+from rawdaq.ring.server.unconverted import Unconverted
 from rawdaq.sockets.server.websocket import message_frame
 from rawdaq.times import NS_PER_S
 

@@ -1,0 +1,86 @@
+"""What the reports of ISI say of a ring: the state of its streams, their rates, and their pieces without a gap."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final
+
+from rawdaq.miniseed.header import read_header
+from rawdaq.protocols.isi import IsiName, Report, Stamp, StreamConfiguration, StreamHealth, wfdisc_line
+from rawdaq.ring.packets import RingPacket
+from rawdaq.ring.reading import RingReader
+from rawdaq.times import NS_PER_S
+
+_TOLERANCE: Final = 1.5  # sampling intervals without a sample that are no gap
+
+Entries = Sequence[StreamHealth | StreamConfiguration | str]
+
+
+class Reporter:
+    """Makes a report.
+
+    Args:
+        reader: of the ring.
+        clock: the time in nanoseconds.
+    """
+
+    def __init__(self, reader: RingReader, clock: Callable[[], int]) -> None:
+        self._reader, self._clock = reader, clock
+        self._lines = 0
+
+    async def entries(self, report: Report, streams: Mapping[IsiName, Sequence[str]]) -> AsyncIterator[Entries]:
+        """Yield the entries of one stream after the other.
+
+        Args:
+            report: which report.
+            streams: those of the ring behind each name.
+
+        Raises:
+            StoreError: the disk cannot be read.
+        """
+        make = {
+            Report.HEALTH: self._health,
+            Report.CONFIGURATION: self._configuration,
+            Report.WFDISC: self._wfdisc,
+        }[report]
+        counts = {name: each.entries for name, each in (await self._reader.extents()).items()}
+        for called, names in streams.items():
+            yield await make(called, names, sum(counts.get(name, 0) for name in names))
+
+    async def _newest(self, names: Sequence[str]) -> RingPacket | None:
+        states = await self._reader.streams.states()
+        lasts = [states[name].last.position for name in names if name in states]
+        return await self._reader.get(max(lasts)) if lasts else None
+
+    async def _pieces(self, names: Sequence[str], rate_hz: float) -> list[tuple[int, int]]:
+        tolerance_ns = round(_TOLERANCE * NS_PER_S / rate_hz)
+        return sorted([piece for name in names for piece in await self._reader.ranges(name, tolerance_ns)])
+
+    async def _health(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
+        newest = await self._newest(names)
+        if newest is None:
+            return [StreamHealth(called, Stamp(None), Stamp(None), 0.0, 0, 0)]
+        pieces = await self._pieces(names, _rate_hz(newest) or 1.0)
+        age_s = max(0.0, (self._clock() - newest.time_ns) / NS_PER_S)
+        oldest, youngest = min(begin for begin, _ in pieces), max(end for _, end in pieces)
+        return [StreamHealth(called, Stamp(oldest), Stamp(youngest), age_s, len(pieces), count)]
+
+    async def _configuration(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
+        newest = await self._newest(names)
+        return [StreamConfiguration(called, None if newest is None else _rate_hz(newest))]
+
+    async def _wfdisc(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
+        newest = await self._newest(names)
+        rate_hz = None if newest is None else _rate_hz(newest)
+        if rate_hz is None:
+            return []
+        lines: list[str] = []
+        for begin_ns, end_ns in await self._pieces(names, rate_hz):
+            self._lines += 1
+            samples = round((end_ns - begin_ns) * rate_hz / NS_PER_S) + 1
+            lines.append(wfdisc_line(called, self._lines, begin_ns, end_ns, rate_hz, samples, self._clock()))
+        return lines
+
+
+def _rate_hz(packet: RingPacket) -> float | None:
+    """Return the sampling rate of a record; None when it has none."""
+    header = read_header(packet.data)
+    return header.rate_hz if header is not None and header.rate_hz > 0 else None
