@@ -7,9 +7,10 @@ from rawdaq.miniseed.header import read_header
 from rawdaq.protocols.isi import IsiName, Report, Stamp, StreamConfiguration, StreamHealth, wfdisc_line
 from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.reading import RingReader
-from rawdaq.times import NS_PER_S
+from rawdaq.times import NS_PER_S, sample_time
 
 _TOLERANCE: Final = 1.5  # sampling intervals without a sample that are no gap
+_LINE_SAMPLES: Final = 99_999_999  # for more a line of the table has no room
 
 Entries = Sequence[StreamHealth | StreamConfiguration | str]
 
@@ -74,9 +75,12 @@ class Reporter:
             return []
         lines: list[str] = []
         for begin_ns, end_ns in await self._pieces(names, rate_hz):
-            self._lines += 1
-            samples = round((end_ns - begin_ns) * rate_hz / NS_PER_S) + 1
-            lines.append(wfdisc_line(called, self._lines, begin_ns, end_ns, rate_hz, samples, self._clock()))
+            total = round((end_ns - begin_ns) * rate_hz / NS_PER_S) + 1
+            for first in range(0, total, _LINE_SAMPLES):
+                count = min(_LINE_SAMPLES, total - first)
+                start_ns, last_ns = (sample_time(begin_ns, index, rate_hz) for index in (first, first + count - 1))
+                self._lines += 1
+                lines.append(wfdisc_line(called, self._lines, start_ns, last_ns, rate_hz, count, self._clock()))
         return lines
 
 
