@@ -14,7 +14,7 @@ COCO = Name("coco", "bhz", "20")
 
 
 def filled(count: int = 3) -> IsiServerPeer:
-    """Return a server with packets of a second for one stream, 0.1 s of them missing after each."""
+    """Return a server with packets of a second for one stream, each followed by a gap of a second."""
     server = IsiServerPeer()
     for index in range(count):
         server.add(*COCO, TOFS + 2 * index, 10, range(10 * index, 10 * index + 10))
