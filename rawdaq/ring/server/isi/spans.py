@@ -1,7 +1,7 @@
 """Which packets of a ring the windows of an ISI client mean, and how far it has got them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rawdaq.errors import RawdaqError
 from rawdaq.protocols.isi import Place, Window
@@ -9,6 +9,9 @@ from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.reading import RingReader
 from rawdaq.ring.sending import Client, Follower, View
 from rawdaq.ring.streams import StreamState
+
+#: Clients know times to so much: one that goes on behind a packet must not pass over the next, of one sample.
+_ROUNDING_NS: Final = 1000
 
 
 class Span(NamedTuple):
@@ -52,6 +55,7 @@ async def find_span(reader: RingReader, window: Window, name: str, state: Stream
     begin_ns: int | None = None
     match window.begin:
         case int(begin_ns):
+            begin_ns -= _ROUNDING_NS
             found = await reader.find([name], begin_ns)
             begin = reader.end if found is None else found
         case Place.NEWEST:
@@ -59,7 +63,7 @@ async def find_span(reader: RingReader, window: Window, name: str, state: Stream
         case _:
             begin = reader.oldest
     is_empty = stop is not None and begin >= stop
-    is_reversed = begin_ns is not None and end_ns is not None and begin_ns > end_ns
+    is_reversed = isinstance(window.begin, int) and isinstance(window.end, int) and window.begin > window.end
     return None if is_empty or is_reversed else Span(begin, stop, begin_ns, end_ns)
 
 
@@ -67,7 +71,7 @@ def _end(window: Window, state: StreamState | None, end: int) -> tuple[int | Non
     """Return behind which number, and after which time, a window ends."""
     match window.end:
         case int(end_ns):
-            return end, end_ns
+            return end, end_ns + _ROUNDING_NS
         case Place.KEEP_UP:
             return None, None
         case Place.NEWEST:
