@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Iterable
 from enum import IntFlag
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from rawdaq.errors import InvalidValue
@@ -22,7 +23,7 @@ _STAMP = struct.Struct(">dH")
 STAMP_BYTES: Final = _STAMP.size
 _UNDEFINED: Final = -1.0
 _MIN_S = from_calendar(MIN_YEAR, 1, 0, 0, 0) / NS_PER_S
-_MAX_S = from_calendar(MAX_YEAR, 365, 0, 0, 0) / NS_PER_S
+_MAX_S = from_calendar(MAX_YEAR, 365, 23, 59, 59) / NS_PER_S
 _US_PER_S = 1_000_000
 
 _MAX_I16 = 32_767
@@ -90,7 +91,7 @@ class IsiName(NamedTuple):
         return all(_WILD == mine or mine.lower() == its.lower() for mine, its in zip(self, stream, strict=True))
 
     def __str__(self) -> str:
-        return ".".join(part for part in self if part) if self.location else f"{self.station}.{self.channel}"
+        return ".".join(self if self.location else self[:2])
 
 
 class TimeStatus(IntFlag):
@@ -160,6 +161,7 @@ _RATE = struct.Struct(">2h")
 RATE_BYTES: Final = _RATE.size
 
 
+@lru_cache(maxsize=1024)  # a rate of nothing simple takes as long as all else of a packet
 def encode_rate(rate_hz: float | None) -> bytes:
     """Return the 4 bytes of a sampling rate: factor and multiplier as SEED has them; None: unknown.
 
@@ -171,17 +173,19 @@ def encode_rate(rate_hz: float | None) -> bytes:
 def _factors(rate_hz: float | None) -> tuple[int, int]:
     if rate_hz is None:
         return -1, -1
-    if rate_hz >= 1 and rate_hz == int(rate_hz) <= _MAX_I16:
-        return int(rate_hz), 1
-    if rate_hz < 1 and 1 / rate_hz == round(1 / rate_hz) <= _MAX_I16:
-        return -round(1 / rate_hz), 1
-    for divisor in range(2, 1000):
+    if rate_hz < 1 and _is_same(1 / (period_s := round(1 / rate_hz)), rate_hz) and period_s <= _MAX_I16:
+        return -period_s, 1
+    for divisor in range(1, 1000):
         times = round(rate_hz * divisor)
-        if 0 < times <= _MAX_I16 and math.isclose(times / divisor, rate_hz, rel_tol=1e-9):
-            return times, -divisor
+        if 0 < times <= _MAX_I16 and _is_same(times / divisor, rate_hz):
+            return times, 1 if divisor == 1 else -divisor
     if rate_hz >= 1:
         return min(round(rate_hz), _MAX_I16), 1
     return max(-round(1 / rate_hz), -_MAX_I16), 1
+
+
+def _is_same(rate_hz: float, other_hz: float) -> bool:
+    return math.isclose(rate_hz, other_hz, rel_tol=1e-9)  # 1 / (1 / 49) is not 49
 
 
 def decode_rate(data: bytes) -> float | None:
