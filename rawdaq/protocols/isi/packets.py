@@ -106,11 +106,11 @@ def encode_packet(packet: IsiPacket, compression: int) -> bytes:
     datum = _TYPES[samples.dtype.newbyteorder("=")]
     # The original client never exchanges the bytes of floating point numbers, and runs on machines of this order.
     order = _LITTLE
-    used, data = Compression.IDA, None
-    if compression != Compression.NONE and datum is DatumType.INT32:
-        data = compress(samples)
+    used = Compression.IDA
+    data = compress(samples) if compression != Compression.NONE and datum is DatumType.INT32 else None
     if data is None or len(data) >= samples.nbytes:
-        used, data = Compression.NONE, samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+        used = Compression.NONE
+        data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
     if HEADER_BYTES + len(data) > MAX_PAYLOAD_BYTES:
         raise PacketTooLarge(str(packet.name), len(data), MAX_PAYLOAD_BYTES - HEADER_BYTES)
     start, end = (Stamp(time_ns, packet.status).encode() for time_ns in (packet.start_ns, packet.end_ns))
