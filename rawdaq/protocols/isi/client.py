@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, UnexpectedFrame
+from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, UnexpectedFrame, WrongSize
 from rawdaq.protocols.isi.frames import (
     Cause,
     Frame,
@@ -18,7 +18,7 @@ from rawdaq.protocols.isi.frames import (
     decode_alert,
 )
 from rawdaq.protocols.isi.packets import IsiPacket, decode_packet
-from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
+from rawdaq.protocols.isi.reports import WFDISC_BYTES, StreamConfiguration, StreamHealth
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Report, Window
 
 _NULL_BYTES: Final = bytes(4)  # as the original client ends a request for data
@@ -233,6 +233,8 @@ class IsiClient:
             case FrameType.CONFIGURATION:
                 return StreamConfiguration.decode(frame.payload)
             case FrameType.WFDISC:
+                if len(frame.payload) != WFDISC_BYTES:
+                    raise WrongSize("a line of wfdisc", len(frame.payload), WFDISC_BYTES)
                 return frame.payload.decode("latin-1")
             case _:
                 raise UnexpectedFrame(frame.type, self._awaited.value)
