@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, UnexpectedFrame, WrongSize
+from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, TooManyWindows, UnexpectedFrame, WrongSize
 from rawdaq.protocols.isi.frames import (
     Cause,
     Frame,
@@ -22,6 +22,7 @@ from rawdaq.protocols.isi.reports import WFDISC_BYTES, StreamConfiguration, Stre
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Report, Window
 
 _NULL_BYTES: Final = bytes(4)  # as the original client ends a request for data
+_MAX_WINDOWS: Final = 100_000  # one for each stream of a data centre; bounds what a server can make us hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,8 @@ class IsiClient:
 
     def _take_acceptance(self, frame: Frame) -> Accepted | None:
         if frame.type == FrameType.WINDOW:
+            if len(self._windows) >= _MAX_WINDOWS:
+                raise TooManyWindows(_MAX_WINDOWS)
             self._windows.append(Window.decode(frame.payload))
         elif frame.type == FrameType.NULL:
             self._awaited = _Awaited.PACKETS

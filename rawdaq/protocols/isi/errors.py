@@ -73,6 +73,13 @@ class TimeUnreadable(RemoteProtocolError):
     value: float
 
 
+@error_text("the peer sends more than {limit} windows of time")
+class TooManyWindows(RemoteProtocolError):
+    """A request, or its acknowledgement, has more windows than we keep."""
+
+    limit: int
+
+
 @error_text("the request {reason}")
 class BadRequest(RemoteProtocolError):
     """A client asks for something that the protocol does not allow."""

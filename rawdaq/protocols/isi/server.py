@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import BadRequest, BadTag, PayloadTooLarge, SignatureTooLarge, Unsupported
+from rawdaq.protocols.isi.errors import (
+    BadRequest,
+    BadTag,
+    PayloadTooLarge,
+    SignatureTooLarge,
+    TooManyWindows,
+    Unsupported,
+)
 from rawdaq.protocols.isi.frames import Cause, Frame, FrameReader, FrameType, FrameWriter, Handshake, encode_alert
 from rawdaq.protocols.isi.packets import Compression
 from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
@@ -14,7 +21,7 @@ from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy,
 #: What a client wants to wait is taken within these limits, in milliseconds.
 _MIN_TIMEOUT_MS: Final = 2_000
 _MAX_TIMEOUT_MS: Final = 600_000
-_MAX_WINDOWS: Final = 10_000
+_MAX_WINDOWS: Final = 10_000  # bounds what a client can make us hold
 _NULL_BYTES: Final = bytes(4)  # as the original server ends an acknowledgement
 _REPORTS: Final = {report.value for report in Report}
 #: What a request has that leaves settings out.
@@ -130,7 +137,7 @@ class IsiServer:
 
     def _add(self, window: Window) -> None:
         if len(self._windows) >= _MAX_WINDOWS:
-            raise BadRequest(f"has more than {_MAX_WINDOWS} windows")
+            raise TooManyWindows(_MAX_WINDOWS)
         self._windows.append(window)
 
     def _finish(self) -> DataRequested | None:
