@@ -87,6 +87,19 @@ class BadRequest(RemoteProtocolError):
     reason: str
 
 
+@error_text("the client ended the connection: {cause}")
+class Withdrawn(RemoteProtocolError):
+    """A client sent an alert instead of a request.
+
+    Attributes:
+        code: of the alert.
+        cause: the same in words.
+    """
+
+    code: int
+    cause: str
+
+
 @error_text("the request asks for {what}, which is not served")
 class Unsupported(RemoteProtocolError):
     """A client asks for something that this server does not have."""

@@ -12,8 +12,19 @@ from rawdaq.protocols.isi.errors import (
     SignatureTooLarge,
     TooManyWindows,
     Unsupported,
+    Withdrawn,
 )
-from rawdaq.protocols.isi.frames import Cause, Frame, FrameReader, FrameType, FrameWriter, Handshake, encode_alert
+from rawdaq.protocols.isi.frames import (
+    Cause,
+    Frame,
+    FrameReader,
+    FrameType,
+    FrameWriter,
+    Handshake,
+    cause_text,
+    decode_alert,
+    encode_alert,
+)
 from rawdaq.protocols.isi.packets import Compression
 from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy, Report, Window, decode_number
@@ -92,13 +103,13 @@ class IsiServer:
         """
         if self.has_request:
             return
+        self._frames.feed(data)
         try:
-            self._frames.feed(data)
             while not self.has_request and (frame := self._frames.take()) is not None:
                 if (event := self._take(frame)) is not None:
                     yield event
         except RemoteProtocolError as error:
-            if self._has_greeted:
+            if self._has_greeted and not isinstance(error, Withdrawn):
                 self.send_alert(_cause_of(error))
             raise self._frames.fail(error) from None
 
@@ -119,7 +130,8 @@ class IsiServer:
             case kind if kind in SETTINGS:
                 self._settings[SETTINGS[kind]] = decode_number(frame.payload, f"the {SETTINGS[kind]} of a request")
             case FrameType.ALERT:
-                raise BadRequest("was taken back by the client")
+                code = decode_alert(frame.payload)
+                raise Withdrawn(code, cause_text(code))
             case FrameType.SEQUENCE | FrameType.STREAM:
                 raise Unsupported("packets by sequence number: these are packets of IDA's own digitizers")
             case kind:
