@@ -146,10 +146,10 @@ class IsiClient:
             RemoteProtocolError: the server broke the protocol; what was whole before that has been yielded.
             Alerted: the server refuses the connection or the request.
         """
-        if self._awaited is _Awaited.END:
+        if self._is_over:
             return
         self._frames.feed(data)
-        while self._awaited is not _Awaited.END and (frame := self._frames.take()) is not None:
+        while not self._is_over and (frame := self._frames.take()) is not None:
             try:
                 event = self._take(frame)
             except RemoteProtocolError as error:
@@ -164,8 +164,12 @@ class IsiClient:
             ConnectionCut: it did so in the middle of a frame.
             RemoteProtocolError: what ended the connection before.
         """
-        if self._awaited is not _Awaited.END:
+        if not self._is_over:
             self._frames.receive_eof()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._awaited is _Awaited.END
 
     def _take(self, frame: Frame) -> ClientEvent | None:
         if frame.type == FrameType.HEARTBEAT:
