@@ -23,7 +23,7 @@ in lower case; ISI knows no networks. `frames` has what IACP is, `values` what f
 """
 
 from rawdaq.protocols.isi.client import Accepted, ClientEvent, Ended, Entry, IsiClient, Ready, Unreadable
-from rawdaq.protocols.isi.errors import Alerted, NameInvalid, PacketTooLarge, PacketUnreadable, Unsupported
+from rawdaq.protocols.isi.errors import Alerted, NameInvalid, PacketTooLarge, PacketUnreadable, Unsupported, Withdrawn
 from rawdaq.protocols.isi.frames import Cause, cause_text
 from rawdaq.protocols.isi.packets import MAX_DATA_BYTES, Compression, IsiPacket, decode_packet, encode_packet
 from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth, wfdisc_line
@@ -64,6 +64,7 @@ __all__ = [
     "Unreadable",
     "Unsupported",
     "Window",
+    "Withdrawn",
     "cause_text",
     "check_names",
     "decode_packet",

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, UnexpectedFrame
+from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, TooManyWindows, UnexpectedFrame, WrongSize
 from rawdaq.protocols.isi.frames import (
     Cause,
     Frame,
@@ -18,10 +18,11 @@ from rawdaq.protocols.isi.frames import (
     decode_alert,
 )
 from rawdaq.protocols.isi.packets import IsiPacket, decode_packet
-from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
+from rawdaq.protocols.isi.reports import WFDISC_BYTES, StreamConfiguration, StreamHealth
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Report, Window
 
 _NULL_BYTES: Final = bytes(4)  # as the original client ends a request for data
+_MAX_WINDOWS: Final = 100_000  # one for each stream of a data centre; bounds what a server can make us hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class _Awaited(Enum):
     ACCEPTANCE = "the acknowledgement of a request"
     PACKETS = "packets"
     ENTRIES = "entries of a report"
-    NOTHING = "nothing"
+    NOTHING = "nothing"  # before a request
+    END = "the end of the connection"
 
 
 class IsiClient:
@@ -117,7 +119,7 @@ class IsiClient:
         """Ask what the server has."""
         payload = _NULL_BYTES if report is Report.WFDISC else b""
         self._out.append(self._writer.frame(report.value, payload))
-        self._then = _Awaited.ENTRIES
+        self._expect(_Awaited.ENTRIES)
 
     def send_data_request(self, request: DataRequest) -> None:
         """Ask for data.
@@ -128,17 +130,26 @@ class IsiClient:
         frames = [*request.settings(), *((FrameType.WINDOW, window.encode()) for window in request.windows)]
         frames.append((FrameType.NULL, _NULL_BYTES))
         self._out += [self._writer.frame(kind, payload) for kind, payload in frames]
-        self._then = _Awaited.ACCEPTANCE
+        self._expect(_Awaited.ACCEPTANCE)
+
+    def _expect(self, awaited: _Awaited) -> None:
+        """Await the answer to a request: now, or when the handshake has come."""
+        if self._awaited is _Awaited.HANDSHAKE:
+            self._then = awaited
+        else:
+            self._awaited = awaited
 
     def receive_data(self, data: bytes | memoryview) -> Iterator[ClientEvent]:
-        """Yield what *data* complete.
+        """Yield what *data* complete; what comes after the end is not looked at.
 
         Raises:
             RemoteProtocolError: the server broke the protocol; what was whole before that has been yielded.
-            Alerted: the server refuses the request.
+            Alerted: the server refuses the connection or the request.
         """
+        if self._is_over:
+            return
         self._frames.feed(data)
-        while (frame := self._frames.take()) is not None:
+        while not self._is_over and (frame := self._frames.take()) is not None:
             try:
                 event = self._take(frame)
             except RemoteProtocolError as error:
@@ -151,11 +162,17 @@ class IsiClient:
 
         Raises:
             ConnectionCut: it did so in the middle of a frame.
+            RemoteProtocolError: what ended the connection before.
         """
-        self._frames.receive_eof()
+        if not self._is_over:
+            self._frames.receive_eof()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._awaited is _Awaited.END
 
     def _take(self, frame: Frame) -> ClientEvent | None:
-        if frame.type == FrameType.HEARTBEAT or self._awaited is _Awaited.NOTHING:
+        if frame.type == FrameType.HEARTBEAT:
             return None
         match self._awaited:
             case _Awaited.HANDSHAKE:
@@ -164,17 +181,21 @@ class IsiClient:
                 return self._take_acceptance(frame)
             case _Awaited.PACKETS:
                 return self._take_packet(frame)
-            case _:
+            case _Awaited.ENTRIES:
                 return self._take_entry(frame)
+            case _:
+                raise self._refused(frame)
 
     def _take_handshake(self, frame: Frame) -> Ready:
         if frame.type != FrameType.HANDSHAKE:
-            raise UnexpectedFrame(frame.type, self._awaited.value)
+            raise self._refused(frame)
         self._awaited = self._then
         return Ready(Handshake.decode(frame.payload).timeout_ms / 1000)
 
     def _take_acceptance(self, frame: Frame) -> Accepted | None:
         if frame.type == FrameType.WINDOW:
+            if len(self._windows) >= _MAX_WINDOWS:
+                raise TooManyWindows(_MAX_WINDOWS)
             self._windows.append(Window.decode(frame.payload))
         elif frame.type == FrameType.NULL:
             self._awaited = _Awaited.PACKETS
@@ -184,7 +205,7 @@ class IsiClient:
         return None
 
     def _refused(self, frame: Frame) -> RemoteProtocolError:
-        """Return why a request is not answered."""
+        """Return why a connection or a request is refused."""
         if frame.type == FrameType.ALERT:
             code = decode_alert(frame.payload)
             return Alerted(code, cause_text(code))
@@ -219,10 +240,12 @@ class IsiClient:
             case FrameType.CONFIGURATION:
                 return StreamConfiguration.decode(frame.payload)
             case FrameType.WFDISC:
+                if len(frame.payload) != WFDISC_BYTES:
+                    raise WrongSize("a line of wfdisc", len(frame.payload), WFDISC_BYTES)
                 return frame.payload.decode("latin-1")
             case _:
                 raise UnexpectedFrame(frame.type, self._awaited.value)
 
     def _end(self, code: int) -> Ended:
-        self._awaited = _Awaited.NOTHING
+        self._awaited = _Awaited.END
         return Ended(code)

@@ -73,11 +73,31 @@ class TimeUnreadable(RemoteProtocolError):
     value: float
 
 
+@error_text("the peer sends more than {limit} windows of time")
+class TooManyWindows(RemoteProtocolError):
+    """A request, or its acknowledgement, has more windows than we keep."""
+
+    limit: int
+
+
 @error_text("the request {reason}")
 class BadRequest(RemoteProtocolError):
     """A client asks for something that the protocol does not allow."""
 
     reason: str
+
+
+@error_text("the client ended the connection: {cause}")
+class Withdrawn(RemoteProtocolError):
+    """A client sent an alert instead of a request.
+
+    Attributes:
+        code: of the alert.
+        cause: the same in words.
+    """
+
+    code: int
+    cause: str
 
 
 @error_text("the request asks for what is not served: {what}")

@@ -166,7 +166,7 @@ class FrameReader:
         if self.error is not None:
             raise self.error
         buffer, begin = self._buffer, self._begin
-        if not _TAG.startswith(buffer[begin : begin + len(_TAG)]) and not buffer.startswith(_TAG, begin):
+        if not _TAG.startswith(buffer[begin : begin + len(_TAG)]):
             raise self.fail(BadTag(elided(buffer[begin : begin + 16])))
         if len(buffer) < begin + _HEAD.size:
             return None

@@ -95,7 +95,7 @@ def encode_packet(packet: IsiPacket, compression: int) -> bytes:
     """Return the payload of a frame: compressed when the client wants that, and it is smaller.
 
     Args:
-        packet: with int32, float32 or float64 samples; of others the original client makes rubbish.
+        packet: with samples of any type that `IsiPacket` names.
         compression: what the client wants; as with the original server, all but `Compression.NONE` means IDA.
 
     Raises:
@@ -106,12 +106,11 @@ def encode_packet(packet: IsiPacket, compression: int) -> bytes:
     datum = _TYPES[samples.dtype.newbyteorder("=")]
     # The original client never exchanges the bytes of floating point numbers, and runs on machines of this order.
     order = _LITTLE
-    data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
-    used = Compression.NONE
-    if compression != Compression.NONE and datum is DatumType.INT32:
-        smaller = compress(samples)
-        if smaller is not None and len(smaller) < len(data):
-            data, used = smaller, Compression.IDA
+    used = Compression.IDA
+    data = compress(samples) if compression != Compression.NONE and datum is DatumType.INT32 else None
+    if data is None or len(data) >= samples.nbytes:
+        used = Compression.NONE
+        data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
     if len(data) > MAX_DATA_BYTES:
         raise PacketTooLarge(str(packet.name), len(data), MAX_DATA_BYTES)
     start, end = (Stamp(time_ns, packet.status).encode() for time_ns in (packet.start_ns, packet.end_ns))
@@ -193,12 +192,13 @@ def _rate_hz(name: str, header_hz: float | None, took_ns: int, count: int) -> fl
     blur = _TIME_TOLERANCE_NS / took_ns
     if header_hz is not None and abs(float(measured) / header_hz - 1) <= _RATE_TOLERANCE + blur:
         return header_hz
-    simple = _simplest(measured)
-    return float(simple if abs(simple / measured - 1) <= blur else measured)
+    return _simplest(float(measured), blur) if measured >= 1 else 1 / _simplest(float(1 / measured), blur)
 
 
-def _simplest(rate_hz: Fraction) -> Fraction:
-    """Return a rate near *rate_hz* that has a short fraction of hertz, or of seconds."""
-    if rate_hz >= 1:
-        return rate_hz.limit_denominator(_MAX_DIVISOR)
-    return 1 / (1 / rate_hz).limit_denominator(_MAX_DIVISOR)
+def _simplest(value: float, blur: float) -> float:
+    """Return the shortest fraction that is *value* as far as that is known, else *value*."""
+    for divisor in range(1, _MAX_DIVISOR):
+        simple = round(value * divisor) / divisor
+        if abs(simple / value - 1) <= blur:
+            return simple
+    return value

@@ -22,6 +22,7 @@ _CONFIGURATION = struct.Struct(f">{NAME_BYTES}s{RATE_BYTES}s4f4f7s")
 _MAX_U32: Final = 0xFFFF_FFFF
 _INSTRUMENT: Final = (0.0, -1.0, -999.9, -999.9)  # calibration, its period, azimuth and dip as far as unknown
 WFDISC_BYTES: Final = 283
+_MAX_COLUMN: Final = 99_999_999  # eight digits
 
 
 class StreamHealth(NamedTuple):
@@ -105,6 +106,9 @@ def wfdisc_line(
 ) -> str:
     """Return a piece without a gap as a line of the table ``wfdisc`` of CSS 3.0, 283 characters.
 
+    The original client passes over a line of any other length, so what is too long for its column is cut, and numbers
+    end at 99999999.
+
     Args:
         name: of the stream; a station of 7 characters loses the last, for which the table has no room.
         wfid: number of the line, from 1.
@@ -113,19 +117,22 @@ def wfdisc_line(
         rate_hz: sampling rate.
         samples: how many there are.
         made_ns: when the line was made.
+
+    Raises:
+        InvalidValue: a time is outside the years 1678 to 2261.
     """
     channel = f"{name.channel}{name.location}"
     calendar = to_calendar(start_ns)
     return " ".join(
         (
             f"{name.station[:6]:<6}",
-            f"{channel:<8}",
+            f"{channel[:8]:<8}",
             f"{_seconds(start_ns):>17}",
-            f"{wfid:>8}",
+            f"{min(wfid, _MAX_COLUMN):>8}",
             f"{-1:>8}",  # chanid
             f"{calendar.year * 1000 + calendar.day_of_year:>8}",
             f"{_seconds(end_ns):>17}",
-            f"{samples:>8}",
+            f"{min(samples, _MAX_COLUMN):>8}",
             f"{rate_hz:>11.7f}"[:11],
             f"{0:>16.6f}",  # calib
             f"{-1:>16.6f}",  # calper
@@ -143,5 +150,5 @@ def wfdisc_line(
 
 
 def _seconds(time_ns: int) -> str:
-    seconds, rest_ns = divmod(time_ns + 5000, NS_PER_S)  # rounded to five decimals
-    return f"{seconds}.{rest_ns // 10_000:05}"
+    seconds, rest_ns = divmod(abs(time_ns) + 5000, NS_PER_S)  # rounded to five decimals
+    return f"{'-' if time_ns < 0 else ''}{seconds}.{rest_ns // 10_000:05}"

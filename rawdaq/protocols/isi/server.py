@@ -5,8 +5,26 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import BadRequest, BadTag, PayloadTooLarge, SignatureTooLarge, Unsupported
-from rawdaq.protocols.isi.frames import Cause, Frame, FrameReader, FrameType, FrameWriter, Handshake, encode_alert
+from rawdaq.protocols.isi.errors import (
+    BadRequest,
+    BadTag,
+    PayloadTooLarge,
+    SignatureTooLarge,
+    TooManyWindows,
+    Unsupported,
+    Withdrawn,
+)
+from rawdaq.protocols.isi.frames import (
+    Cause,
+    Frame,
+    FrameReader,
+    FrameType,
+    FrameWriter,
+    Handshake,
+    cause_text,
+    decode_alert,
+    encode_alert,
+)
 from rawdaq.protocols.isi.packets import Compression
 from rawdaq.protocols.isi.reports import StreamConfiguration, StreamHealth
 from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy, Report, Window, decode_number
@@ -14,7 +32,7 @@ from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy,
 #: What a client wants to wait is taken within these limits, in milliseconds.
 _MIN_TIMEOUT_MS: Final = 4_000
 _MAX_TIMEOUT_MS: Final = 600_000
-_MAX_WINDOWS: Final = 10_000
+_MAX_WINDOWS: Final = 10_000  # bounds what a client can make us hold
 _NULL_BYTES: Final = bytes(4)  # as the original server ends an acknowledgement
 _REPORTS: Final = {report.value for report in Report}
 #: What a request has that leaves settings out.
@@ -80,13 +98,13 @@ class IsiServer:
         """
         if self.has_request:
             return
+        self._frames.feed(data)
         try:
-            self._frames.feed(data)
             while not self.has_request and (frame := self._frames.take()) is not None:
                 if (event := self._take(frame)) is not None:
                     yield event
         except RemoteProtocolError as error:
-            if self._has_greeted:
+            if self._has_greeted and not isinstance(error, Withdrawn):
                 self.send_alert(_cause_of(error))
             raise self._frames.fail(error) from None
 
@@ -107,7 +125,8 @@ class IsiServer:
             case kind if kind in SETTINGS:
                 self._settings[SETTINGS[kind]] = decode_number(frame.payload, f"the {SETTINGS[kind]} of a request")
             case FrameType.ALERT:
-                raise BadRequest("was taken back by the client")
+                code = decode_alert(frame.payload)
+                raise Withdrawn(code, cause_text(code))
             case FrameType.SEQUENCE | FrameType.STREAM:
                 raise Unsupported("packets by their number, which are those of IDA's own digitizers")
             case kind:
@@ -125,7 +144,7 @@ class IsiServer:
 
     def _add(self, window: Window) -> None:
         if len(self._windows) >= _MAX_WINDOWS:
-            raise BadRequest(f"has more than {_MAX_WINDOWS} windows")
+            raise TooManyWindows(_MAX_WINDOWS)
         self._windows.append(window)
 
     def _finish(self) -> DataRequested | None:

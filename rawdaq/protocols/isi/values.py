@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Iterable
 from enum import IntFlag
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from rawdaq.errors import InvalidValue
@@ -22,8 +23,8 @@ _STAMP = struct.Struct(">dH")
 STAMP_BYTES: Final = _STAMP.size
 _UNDEFINED: Final = -1.0
 _MIN_S = from_calendar(MIN_YEAR, 1, 0, 0, 0) / NS_PER_S
-_MAX_S = from_calendar(MAX_YEAR, 365, 0, 0, 0) / NS_PER_S
-_US_PER_S = 1_000_000
+_MAX_S = from_calendar(MAX_YEAR, 365, 23, 59, 59) / NS_PER_S
+_NS_PER_US = 1000
 
 _MAX_I16 = 32_767
 
@@ -90,7 +91,7 @@ class IsiName(NamedTuple):
         return all(_WILD == mine or mine.lower() == its.lower() for mine, its in zip(self, stream, strict=True))
 
     def __str__(self) -> str:
-        return ".".join(part for part in self if part) if self.location else f"{self.station}.{self.channel}"
+        return ".".join(self if self.location else self[:2])
 
 
 class TimeStatus(IntFlag):
@@ -109,7 +110,8 @@ class Stamp(NamedTuple):
     """A time and what is known of its clock.
 
     Attributes:
-        time_ns: the time, to a microsecond; None: there is none.
+        time_ns: the time; one that was read is a whole microsecond, since the number in a frame has steps of 0.24 us
+            in our time; None: there is none.
         status: of `TimeStatus`.
     """
 
@@ -134,7 +136,9 @@ class Stamp(NamedTuple):
             TimeUnreadable: they are no time.
         """
         seconds, status = _STAMP.unpack(data)
-        return cls(None if seconds == _UNDEFINED else from_seconds(seconds), status)
+        if seconds == _UNDEFINED:
+            return cls(None, status)
+        return cls((from_seconds(seconds) + _NS_PER_US // 2) // _NS_PER_US * _NS_PER_US, status)
 
 
 def to_seconds(time_ns: int) -> float:
@@ -143,23 +147,25 @@ def to_seconds(time_ns: int) -> float:
 
 
 def from_seconds(seconds: float) -> int:
-    """Return the microsecond nearest to *seconds*: the number itself has steps of 0.24 us in our time.
+    """Return the time that *seconds* are; `to_seconds` makes the same number of it again.
 
     Raises:
         TimeUnreadable: it is no time of 1678 to 2261.
 
     >>> from_seconds(1069190000.175)
-    1069190000175000000
+    1069190000174999952
     """
     if not math.isfinite(seconds) or not _MIN_S <= seconds <= _MAX_S:
         raise TimeUnreadable(seconds)
-    return round(seconds * _US_PER_S) * (NS_PER_S // _US_PER_S)
+    whole_s = math.floor(seconds)
+    return whole_s * NS_PER_S + round((seconds - whole_s) * NS_PER_S)
 
 
 _RATE = struct.Struct(">2h")
 RATE_BYTES: Final = _RATE.size
 
 
+@lru_cache(maxsize=1024)  # a rate of nothing simple takes as long as all else of a packet
 def encode_rate(rate_hz: float | None) -> bytes:
     """Return the 4 bytes of a sampling rate: factor and multiplier as SEED has them; None: unknown.
 
@@ -171,17 +177,19 @@ def encode_rate(rate_hz: float | None) -> bytes:
 def _factors(rate_hz: float | None) -> tuple[int, int]:
     if rate_hz is None:
         return -1, -1
-    if rate_hz >= 1 and rate_hz == int(rate_hz) <= _MAX_I16:
-        return int(rate_hz), 1
-    if rate_hz < 1 and 1 / rate_hz == round(1 / rate_hz) <= _MAX_I16:
-        return -round(1 / rate_hz), 1
-    for divisor in range(2, 1000):
+    if rate_hz < 1 and _is_same(1 / (period_s := round(1 / rate_hz)), rate_hz) and period_s <= _MAX_I16:
+        return -period_s, 1
+    for divisor in range(1, 1000):
         times = round(rate_hz * divisor)
-        if 0 < times <= _MAX_I16 and math.isclose(times / divisor, rate_hz, rel_tol=1e-9):
-            return times, -divisor
+        if 0 < times <= _MAX_I16 and _is_same(times / divisor, rate_hz):
+            return times, 1 if divisor == 1 else -divisor
     if rate_hz >= 1:
         return min(round(rate_hz), _MAX_I16), 1
     return max(-round(1 / rate_hz), -_MAX_I16), 1
+
+
+def _is_same(rate_hz: float, other_hz: float) -> bool:
+    return math.isclose(rate_hz, other_hz, rel_tol=1e-9)  # 1 / (1 / 49) is not 49
 
 
 def decode_rate(data: bytes) -> float | None:

@@ -224,7 +224,6 @@ async def test_a_client_that_asks_for_nothing_that_there_is_is_sent_away_for_goo
         (Kind.REQ_REPORT, struct.pack(">H", 4), Cause.UNSUPPORTED),
         (4711, b"", Cause.UNSUPPORTED),
         (Kind.REQ_TWIND, bytes(27), Cause.PROTOCOL),
-        (Kind.ALERT, word(1), Cause.PROTOCOL),
     ],
 )
 async def test_who_asks_for_something_else_is_told_why_and_may_go_on_writing(
@@ -241,6 +240,14 @@ async def test_who_asks_for_something_else_is_told_why_and_may_go_on_writing(
         assert (status["client_count"], sum(status["turned_away"].values())) == (1, 1)
         await peer.aclose()
         await until(lambda: not publisher.status()["client_count"])
+
+
+async def test_a_client_that_takes_its_request_back_is_closed_without_a_word(tmp_path: Path) -> None:
+    async with serving(tmp_path / "ring", **ISI) as publisher, client(publisher) as peer:
+        await peer.send(Kind.ALERT, word(Cause.DISCONNECT))
+        await peer.end()
+        await until(lambda: not publisher.status()["client_count"])
+        assert publisher.status()["turned_away"] == {}
 
 
 async def test_a_format_that_is_not_served_is_refused_without_an_acknowledgement(tmp_path: Path) -> None:

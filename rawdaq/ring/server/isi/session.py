@@ -17,6 +17,7 @@ from rawdaq.protocols.isi import (
     ReportRequested,
     ServerEvent,
     Window,
+    Withdrawn,
 )
 from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.isi.names import IsiNames
@@ -62,6 +63,8 @@ class IsiSession(Session):
             for event in self._codec.receive_data(data):
                 self.has_progressed = True
                 self._take(event)
+        except Withdrawn:
+            self.peer.end()
         except RemoteProtocolError as error:
             self.serving.refusals.count("it does not keep to the protocol", self.peer.host, str(error))
             self._finish()
