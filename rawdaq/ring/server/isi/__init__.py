@@ -1,1 +1,4 @@
-"""Speaks ISI with clients: data of windows of time and what follows, and reports on what there is."""
+"""Speaks ISI for a ring. `session` talks to one client, `spans` says what it gets, `reports` what reports say.
+
+`names` finds what ISI calls the streams, since it knows no networks.
+"""
