@@ -15,12 +15,13 @@ from rawdaq.packet import Packet as Samples
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.ring.names import isi_name, ring_name
 from rawdaq.ring.packets import NewPacket
+from rawdaq.ring.server.isi import session
 from rawdaq.ring.server.isi.names import IsiNames
 from rawdaq.ring.server.recognition import Spoken, recognise
 from rawdaq.ring.server.settings import ListenSettings, TlsSettings
 from rawdaq.stream_id import StreamId
 from tests.helpers import until
-from tests.isi_client_peer import Acknowledgement, IsiClientPeer
+from tests.isi_client_peer import Acknowledgement, IsiClientPeer, IsiClosed
 from tests.isi_entries import NO_STATUS, Cnf, Packet, Soh, unpack_wfdisc
 from tests.isi_wire import (
     IDA,
@@ -80,7 +81,7 @@ async def test_a_window_is_whole_packets_of_all_streams_that_are_meant(tmp_path:
             await peer.request_data("bbb.hhz+ccc.bhz.00+bbb.*.*", OLDEST, NEWEST, compress=NONE)
             assert [str(window.name) for window in peer.acknowledged.windows] == ["bbb.hhz.  "] * 2
             got, _ = await peer.until_alert()
-            assert numbers(got) == [number for number in range(2, 40, 4) for _ in range(2)]
+            assert numbers(got) == list(range(2, 40, 4))  # once, also what two windows mean
             assert {each.compression for each in got} == {NONE}
 
 
@@ -278,6 +279,20 @@ async def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path) ->
     async with serving(tmp_path / "ring", **ISI, change={"command_s": 0.05}) as publisher, client(publisher) as peer:
         assert await peer.alert() == Cause.NONE  # it has only shaken hands
         await peer.end()
+
+
+async def test_who_asks_for_too_much_is_ended_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_MAX_WINDOWS", 3)
+    async with serving(tmp_path / "ring", **ISI) as publisher:
+        await feed(publisher, packets(0, 4))
+        for specs in ("+".join(["*.*.*"] * 501), "+".join([Z] * 4)):
+            async with client(publisher) as peer:
+                with pytest.raises(IsiClosed):
+                    await peer.request_data(specs, OLDEST, NEWEST)
+    logged = [each.message for each in caplog.records if "is cut" in each.message]
+    assert [each.rpartition(": ")[2] for each in logged] == ["more than 500 patterns of streams", "more than 3 windows"]
 
 
 async def test_a_silent_server_shows_that_it_is_there(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from rawdaq.protocols.isi import IsiName
 from rawdaq.ring.names import isi_name, seed_name
+
+#: The streams of a ring behind each name of ISI.
+Streams: TypeAlias = Mapping[IsiName, Sequence[str]]
 
 
 class IsiNames:
@@ -18,7 +22,7 @@ class IsiNames:
         self._log = log
         self._logged: set[str] = set()
 
-    def find(self, names: Iterable[str]) -> Mapping[IsiName, Sequence[str]]:
+    def find(self, names: Iterable[str]) -> Streams:
         """Return the streams behind each name of ISI, in order: those of one network, whatever their format.
 
         Of streams that differ only in their network the first by name is served.
@@ -38,6 +42,14 @@ class IsiNames:
                 continue
             others.append(name)
         return dict(sorted(found.items()))
+
+    @staticmethod
+    def matching(wanted: IsiName, streams: Streams) -> Streams:
+        """Return those of *streams* that *wanted* means."""
+        if wanted.is_wild:
+            return {called: names for called, names in streams.items() if wanted.matches(called)}
+        called = IsiName(*(part.lower() for part in wanted))
+        return {called: streams[called]} if called in streams else {}
 
     def _leave_out(self, name: str, reason: str) -> None:
         if name not in self._logged:

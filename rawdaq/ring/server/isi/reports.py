@@ -1,12 +1,13 @@
 """What the reports of ISI say of a ring: the state of its streams, their rates, and their pieces without a gap."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from rawdaq.miniseed.header import read_header
 from rawdaq.protocols.isi import IsiName, Report, Stamp, StreamConfiguration, StreamHealth, wfdisc_line
 from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.reading import RingReader
+from rawdaq.ring.server.isi.names import Streams
 from rawdaq.times import NS_PER_S, sample_time
 
 _TOLERANCE: Final = 1.5  # sampling intervals without a sample that are no gap
@@ -27,7 +28,7 @@ class Reporter:
         self._reader, self._clock = reader, clock
         self._lines = 0
 
-    async def entries(self, report: Report, streams: Mapping[IsiName, Sequence[str]]) -> AsyncIterator[Entries]:
+    async def entries(self, report: Report, streams: Streams) -> AsyncIterator[Entries]:
         """Yield the entries of one stream after the other.
 
         Args:
@@ -42,21 +43,18 @@ class Reporter:
             Report.CONFIGURATION: self._configuration,
             Report.WFDISC: self._wfdisc,
         }[report]
-        counts = {name: each.entries for name, each in (await self._reader.extents()).items()}
+        extents, states = await self._reader.extents(), await self._reader.streams.states()
         for called, names in streams.items():
-            yield await make(called, names, sum(counts.get(name, 0) for name in names))
-
-    async def _newest(self, names: Sequence[str]) -> RingPacket | None:
-        states = await self._reader.streams.states()
-        lasts = [states[name].last.position for name in names if name in states]
-        return await self._reader.get(max(lasts)) if lasts else None
+            lasts = [states[name].last.position for name in names if name in states]
+            newest = await self._reader.get(max(lasts)) if lasts else None
+            count = sum(extents[name].entries for name in names if name in extents)
+            yield await make(called, names, newest, count)
 
     async def _pieces(self, names: Sequence[str], rate_hz: float) -> list[tuple[int, int]]:
         tolerance_ns = round(_TOLERANCE * NS_PER_S / rate_hz)
         return sorted([piece for name in names for piece in await self._reader.ranges(name, tolerance_ns)])
 
-    async def _health(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
-        newest = await self._newest(names)
+    async def _health(self, called: IsiName, names: Sequence[str], newest: RingPacket | None, count: int) -> Entries:
         if newest is None:
             return [StreamHealth(called, Stamp(None), Stamp(None), 0.0, 0, 0)]
         pieces = await self._pieces(names, _rate_hz(newest) or 1.0)
@@ -64,12 +62,12 @@ class Reporter:
         oldest, youngest = min(begin for begin, _ in pieces), max(end for _, end in pieces)
         return [StreamHealth(called, Stamp(oldest), Stamp(youngest), age_s, len(pieces), count)]
 
-    async def _configuration(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
-        newest = await self._newest(names)
+    async def _configuration(
+        self, called: IsiName, names: Sequence[str], newest: RingPacket | None, count: int
+    ) -> Entries:
         return [StreamConfiguration(called, None if newest is None else _rate_hz(newest))]
 
-    async def _wfdisc(self, called: IsiName, names: Sequence[str], count: int) -> Entries:
-        newest = await self._newest(names)
+    async def _wfdisc(self, called: IsiName, names: Sequence[str], newest: RingPacket | None, count: int) -> Entries:
         rate_hz = None if newest is None else _rate_hz(newest)
         if rate_hz is None:
             return []

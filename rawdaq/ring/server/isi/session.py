@@ -28,6 +28,7 @@ from rawdaq.ring.server.session import Serving, Session
 from rawdaq.ring.server.unconverted import Unconverted
 
 _MAX_WINDOWS: Final = 100_000  # of streams, of one client
+_MAX_PATTERNS: Final = 500  # of its names: each is compared with each stream
 #: A client is shown that the server is there after this part of the silence that it bears: `check` comes each second.
 _QUIET: Final = 1 / 3
 
@@ -109,7 +110,11 @@ class IsiSession(Session):
         sent_bytes, since_s = self._sent
         if self.peer.sent_bytes != sent_bytes:
             self._sent = self.peer.sent_bytes, now_s
-        elif self.follower is not None and now_s - since_s >= self._codec.timeout_ms / 1000 * _QUIET:
+        elif (
+            self.follower is not None
+            and not self.peer.is_full
+            and now_s - since_s >= self._codec.timeout_ms / 1000 * _QUIET
+        ):
             self._codec.send_heartbeat()
             self._flush()
 
@@ -128,21 +133,13 @@ class IsiSession(Session):
 
     async def _serve(self, request: DataRequest) -> None:
         """Send the windows of all streams that are asked for, and then packets."""
-        windows: list[Window] = []
-        spans: dict[str, list[Span]] = {}
-        reader = self.serving.ring.reader
-        states = await reader.streams.states()
-        streams = self._names.find(reader.streams.names)
-        for wanted in request.windows:
-            found = {called: names for called, names in streams.items() if wanted.name.matches(called)}
-            windows += [wanted._replace(name=called) for called in found]
-            if len(windows) > _MAX_WINDOWS:
-                self.peer.fail(f"more than {_MAX_WINDOWS} windows")
-                return
-            for name in chain.from_iterable(found.values()):
-                span = await find_span(reader, wanted, name, states.get(name))
-                if span is not None:
-                    spans.setdefault(name, []).append(span)
+        if sum(wanted.name.is_wild for wanted in request.windows) > _MAX_PATTERNS:
+            self.peer.fail(f"more than {_MAX_PATTERNS} patterns of streams")
+            return
+        windows, spans = await self._find(request.windows)
+        if len(windows) > _MAX_WINDOWS:
+            self.peer.fail(f"more than {_MAX_WINDOWS} windows")
+            return
         self.peer.note(f"gets {_shown(request.windows)} by ISI, {len(windows)} streams")
         self._codec.send_acceptance(request, windows)
         self._flush()
@@ -152,6 +149,24 @@ class IsiSession(Session):
         is_compressed = request.compression != Compression.NONE
         view = IsiView(spans, is_compressed, self._codec.frame, self._unconverted.note)
         self.follow(IsiFollower(self.peer, view, list(chain.from_iterable(spans.values())), self._end))
+
+    async def _find(self, wanted: Sequence[Window]) -> tuple[list[Window], dict[str, list[Span]]]:
+        """Return a window for each stream that is meant, and the packets of each stream in the ring."""
+        reader = self.serving.ring.reader
+        states = await reader.streams.states()
+        streams = self._names.find(reader.streams.names)
+        windows: list[Window] = []
+        spans: dict[str, list[Span]] = {}
+        for window in wanted:
+            found = self._names.matching(window.name, streams)
+            windows += [window._replace(name=called) for called in found]
+            if len(windows) > _MAX_WINDOWS:
+                break
+            for name in chain.from_iterable(found.values()):
+                span = await find_span(reader, window, name, states.get(name))
+                if span is not None:
+                    spans.setdefault(name, []).append(span)
+        return windows, spans
 
     def _end(self) -> None:
         """Say that the client has all that it wants, also when that is nothing: on other words some ask for ever."""

@@ -86,7 +86,7 @@ class IsiView(View):
     """What one client gets.
 
     Args:
-        spans: those of each stream; one with several gets a packet as often as these have it.
+        spans: those of each stream; what several have is sent once.
         is_compressed: whether samples are compressed.
         frame: makes a frame of a payload.
         failed: called with the reason when a record cannot be converted.
@@ -108,9 +108,9 @@ class IsiView(View):
 
     def frame(self, packet: RingPacket) -> bytes:
         """Return *packet* as it is sent; empty when it is not."""
-        times = sum(span.has(packet) for span in self._spans.get(packet.name, ()))
-        payloads = packet.isi(self._is_compressed, self._failed) if times else ()
-        return b"".join(self._frame(payload) for _ in range(times) for payload in payloads)
+        is_meant = any(span.has(packet) for span in self._spans.get(packet.name, ()))
+        payloads = packet.isi(self._is_compressed, self._failed) if is_meant else ()
+        return b"".join(map(self._frame, payloads))
 
 
 class IsiFollower(Follower):
