@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rawdaq.miniseed.format import RecordFormat
+from rawdaq.packet import Marks
 from rawdaq.packet import Packet as Samples
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.ring.names import isi_name, ring_name
@@ -83,6 +84,11 @@ async def test_a_window_is_whole_packets_of_all_streams_that_are_meant(tmp_path:
             got, _ = await peer.until_alert()
             assert numbers(got) == list(range(2, 40, 4))  # once, also what two windows mean
             assert {each.compression for each in got} == {NONE}
+            await until(lambda: not publisher.status()["streaming_count"])  # it has not closed its side
+        async with client(publisher) as peer:
+            await peer.request_data("bbb.hhz", OLDEST, NEWEST, compress=99)
+            got, _ = await peer.until_alert()
+            assert (len(numbers(got)), {each.compression for each in got}) == (10, {IDA})
 
 
 @pytest.mark.parametrize(
@@ -307,10 +313,14 @@ async def test_a_silent_server_shows_that_it_is_there(tmp_path: Path) -> None:
 
 
 def put(
-    samples: np.ndarray[Any, Any], version: int = 2, length: int = 512, quality: int | None = 63
+    samples: np.ndarray[Any, Any],
+    version: int = 2,
+    length: int = 512,
+    quality: int | None = 63,
+    marks: Marks | None = None,
 ) -> list[NewPacket]:
     """Return samples as records in a ring."""
-    given = Samples(STREAM, start_ns(0), 62.5, samples, quality)
+    given = Samples(STREAM, start_ns(0), 62.5, samples, quality, marks=marks)
     made = make([given], RecordFormat(version, length))
     return [NewPacket(ring_name(STREAM, version), each.start_ns, each.end_ns, each.data) for each in made]
 
@@ -326,6 +336,16 @@ async def test_floats_rates_that_are_no_whole_number_and_the_state_of_the_clock(
     assert (one.rate, one.type, one.compression) == (Rate(125, -2), REAL32, NONE)
     assert one.statuses == (0x20 | 63 << 8,) * 2
     assert one.samples == tuple(samples.tolist())
+
+
+@pytest.mark.parametrize(("flags", "status"), [(0, NO_STATUS), (4, 0x1), (2, 0x8), (6, 0x9), (1, NO_STATUS)])
+async def test_what_a_record_says_of_its_clock(tmp_path: Path, flags: int, status: int) -> None:
+    async with serving(tmp_path / "ring", **ISI) as publisher:
+        await feed(publisher, put(np.arange(9, dtype=np.int32), 3, quality=None, marks=Marks(flags=flags)))
+        async with client(publisher) as peer:
+            await peer.request_data(Z, OLDEST, NEWEST)
+            [one], _ = await peer.until_alert()
+    assert one.statuses == (status, status)
 
 
 async def test_times_that_floats_do_not_hold_exactly_cost_no_packet(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ class IsiSession(Session):
 
     @property
     def buffered_bytes(self) -> int:
-        """How much is there of a request that is not whole yet: always something before it is."""
-        return 0 if self._codec.has_request else max(1, self._codec.buffered_bytes)
+        """How much is there of a request that is not whole yet."""
+        return self._codec.buffered_bytes
 
     def receive(self, data: bytes) -> None:
         """Take what came."""

@@ -128,11 +128,6 @@ class IsiFollower(Follower):
         self._stop = None if any(span.stop is None for span in spans) else max(span.stop or 0 for span in spans)
         self._finish = finish
 
-    @property
-    def shares(self) -> bool:
-        """No: its frames are numbered."""
-        return False
-
     def advance(self, position: int) -> None:
         """Take note that it has all up to *position*."""
         super().advance(position)
