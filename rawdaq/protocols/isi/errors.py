@@ -34,7 +34,7 @@ class ConnectionCut(RemoteProtocolError):
     held_bytes: int
 
 
-@error_text("a frame of type {type} came while {awaited} was awaited")
+@error_text("a frame of type {type} came; awaited: {awaited}")
 class UnexpectedFrame(RemoteProtocolError):
     """A frame that the protocol does not allow here."""
 
@@ -100,7 +100,7 @@ class Withdrawn(RemoteProtocolError):
     cause: str
 
 
-@error_text("the request asks for {what}, which is not served")
+@error_text("the request asks for what is not served: {what}")
 class Unsupported(RemoteProtocolError):
     """A client asks for something that this server does not have."""
 

@@ -187,7 +187,7 @@ def _rate_hz(name: str, header_hz: float | None, took_ns: int, count: int) -> fl
     if count == 1 and header_hz is not None:
         return header_hz
     if count == 1 or took_ns <= 0:
-        raise PacketUnreadable(name, f"has {count} samples in {took_ns} ns at an unknown rate")
+        raise PacketUnreadable(name, f"has no rate: {count} samples in {took_ns} ns")
     measured = Fraction((count - 1) * NS_PER_S, took_ns)
     blur = _TIME_TOLERANCE_NS / took_ns
     if header_hz is not None and abs(float(measured) / header_hz - 1) <= _RATE_TOLERANCE + blur:

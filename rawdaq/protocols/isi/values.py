@@ -23,7 +23,7 @@ _STAMP = struct.Struct(">dH")
 STAMP_BYTES: Final = _STAMP.size
 _UNDEFINED: Final = -1.0
 _MIN_S = from_calendar(MIN_YEAR, 1, 0, 0, 0) / NS_PER_S
-_MAX_S = from_calendar(MAX_YEAR, 365, 23, 59, 59) / NS_PER_S
+_END_S = from_calendar(MAX_YEAR, 365, 23, 59, 60) / NS_PER_S
 _US_PER_S = 1_000_000
 
 _MAX_I16 = 32_767
@@ -152,7 +152,7 @@ def from_seconds(seconds: float) -> int:
     >>> from_seconds(1069190000.175)
     1069190000175000000
     """
-    if not math.isfinite(seconds) or not _MIN_S <= seconds <= _MAX_S:
+    if not _MIN_S <= seconds < _END_S:  # which is so of no number too
         raise TimeUnreadable(seconds)
     return round(seconds * _US_PER_S) * (NS_PER_S // _US_PER_S)
 
