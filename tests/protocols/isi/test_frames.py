@@ -133,7 +133,7 @@ def test_what_is_no_frame_ends_it_for_ever(data: bytes, error: type[ProtocolErro
     reader.feed(framed(7, b"whole"))
     assert taken(reader) == [Frame(7, b"whole")]
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    with pytest.raises(error, match=text if size > 1 else "") as raised:
+    with pytest.raises(error, match=text if size > 1 else None) as raised:
         feed(reader, pieces)
     assert raised.value is reader.error
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
