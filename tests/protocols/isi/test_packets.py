@@ -194,6 +194,11 @@ def test_what_cannot_be_read_is_an_error(data: bytes, reason: str) -> None:
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
+def test_an_error_shows_a_name_that_is_printable() -> None:
+    with pytest.raises(PacketUnreadable, match=r"^a packet of a\\nb\\x1b\[\.\\xff has no samples$"):
+        decode_packet(payload(b"", name=b"a\nb\x1b[\0\0\xff\0\0\0\0", count=0))
+
+
 def test_one_sample_has_the_rate_of_the_header() -> None:
     one = payload(struct.pack("<i", 7), count=1, end=1_069_190_000.0)
     assert decode_packet(one)[:4] == (NAME, 40.0, START_NS, START_NS)
