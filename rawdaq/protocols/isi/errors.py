@@ -34,7 +34,7 @@ class ConnectionCut(RemoteProtocolError):
     held_bytes: int
 
 
-@error_text("a frame of type {type} came while {awaited} was awaited")
+@error_text("a frame of type {type} came; awaited: {awaited}")
 class UnexpectedFrame(RemoteProtocolError):
     """A frame that the protocol does not allow here."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rawdaq.protocols.elided import elided
 from rawdaq.protocols.isi.errors import PacketTooLarge, PacketUnreadable, TimeUnreadable
 from rawdaq.protocols.isi.frames import MAX_PAYLOAD_BYTES
 from rawdaq.protocols.isi.ida import compress, decompress
@@ -135,18 +136,19 @@ def decode_packet(payload: bytes, byte_order: str | None = None) -> IsiPacket:
         raise PacketUnreadable("?", f"has {len(payload)} bytes; the header alone has {HEADER_BYTES}")
     name_bytes, rate_bytes, start_bytes, end_bytes, _ = _HEAD.unpack_from(payload)
     name = IsiName.decode(name_bytes)
+    called = elided(str(name).encode("latin-1"))
     count, size, compression, datum, order, _ = _TAIL.unpack_from(payload, _HEAD.size)
     data = payload[HEADER_BYTES:]
     if size != len(data):
-        raise PacketUnreadable(str(name), f"announces {size} bytes of data and has {len(data)}")
+        raise PacketUnreadable(called, f"announces {size} bytes of data and has {len(data)}")
     try:
         (start_ns, status), (end_ns, _) = Stamp.decode(start_bytes), Stamp.decode(end_bytes)
     except TimeUnreadable as error:
-        raise PacketUnreadable(str(name), f"has a wrong time: {error}") from None
+        raise PacketUnreadable(called, f"has a wrong time: {error}") from None
     if start_ns is None or end_ns is None or not count:
-        raise PacketUnreadable(str(name), "has no time" if count else "has no samples")
-    rate_hz = _rate_hz(str(name), decode_rate(rate_bytes), end_ns - start_ns, count)
-    samples = _samples(str(name), data, count, compression, datum, byte_order or _ORDERS.get(order))
+        raise PacketUnreadable(called, "has no time" if count else "has no samples")
+    rate_hz = _rate_hz(called, decode_rate(rate_bytes), end_ns - start_ns, count)
+    samples = _samples(called, data, count, compression, datum, byte_order or _ORDERS.get(order))
     return IsiPacket(name, rate_hz, start_ns, end_ns, samples, status)
 
 
@@ -187,7 +189,7 @@ def _rate_hz(name: str, header_hz: float | None, took_ns: int, count: int) -> fl
     if count == 1 and header_hz is not None:
         return header_hz
     if count == 1 or took_ns <= 0:
-        raise PacketUnreadable(name, f"has {count} samples in {took_ns} ns at an unknown rate")
+        raise PacketUnreadable(name, f"has no rate: {count} samples in {took_ns} ns")
     measured = Fraction((count - 1) * NS_PER_S, took_ns)
     blur = _TIME_TOLERANCE_NS / took_ns
     if header_hz is not None and abs(float(measured) / header_hz - 1) <= _RATE_TOLERANCE + blur:

@@ -128,7 +128,7 @@ class IsiServer:
                 code = decode_alert(frame.payload)
                 raise Withdrawn(code, cause_text(code))
             case FrameType.SEQUENCE | FrameType.STREAM:
-                raise Unsupported("packets by their number, which are those of IDA's own digitizers")
+                raise Unsupported("packets by sequence number, those of IDA's own digitizers")
             case kind:
                 raise Unsupported(f"frames of type {kind}")
         return None
@@ -151,7 +151,7 @@ class IsiServer:
         settings: dict[str, Any] = _DEFAULTS | self._settings
         request = DataRequest(tuple(self._windows), **settings)
         if request.format != Format.GENERIC:
-            raise Unsupported(f"data in format {request.format}, instead of 1, generic")
+            raise Unsupported(f"format {request.format} instead of 1, generic")
         self.has_request = True
         return DataRequested(request)
 

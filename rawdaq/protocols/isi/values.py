@@ -23,7 +23,7 @@ _STAMP = struct.Struct(">dH")
 STAMP_BYTES: Final = _STAMP.size
 _UNDEFINED: Final = -1.0
 _MIN_S = from_calendar(MIN_YEAR, 1, 0, 0, 0) / NS_PER_S
-_MAX_S = from_calendar(MAX_YEAR, 365, 23, 59, 59) / NS_PER_S
+_END_S = from_calendar(MAX_YEAR, 365, 23, 59, 60) / NS_PER_S
 _NS_PER_US = 1000
 
 _MAX_I16 = 32_767
@@ -155,7 +155,7 @@ def from_seconds(seconds: float) -> int:
     >>> from_seconds(1069190000.175)
     1069190000174999952
     """
-    if not math.isfinite(seconds) or not _MIN_S <= seconds <= _MAX_S:
+    if not _MIN_S <= seconds < _END_S:  # which is so of no number too
         raise TimeUnreadable(seconds)
     whole_s = math.floor(seconds)
     return whole_s * NS_PER_S + round((seconds - whole_s) * NS_PER_S)
