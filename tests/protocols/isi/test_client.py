@@ -270,7 +270,9 @@ def test_an_alert_ends_the_packets(code: int, is_complete: bool, text: str) -> N
 def test_what_comes_after_the_end_is_not_looked_at(rest: bytes, size: int) -> None:
     for client, end in ((greeted(Report.HEALTH), framed(0)), (accepted(), wire.ALERT_COMPLETE)):
         assert receive(client, end + rest, size) == [Ended(2)]
+        held_bytes = client._frames.held_bytes
         assert receive(client, rest, size) == []
+        assert client._frames.held_bytes == held_bytes
         client.receive_eof()
 
 

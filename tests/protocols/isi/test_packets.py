@@ -263,7 +263,16 @@ def test_a_rate_that_is_further_off_is_measured(true_hz: float, rate: tuple[int,
 def test_the_times_of_two_samples_are_vague() -> None:
     assert header_rate(1000.0, (1001, 1), 2) == 1001.0
     assert header_rate(1000.0, (1010, 1), 2) == 1000.0
+    assert header_rate(1e6 / 700, (1000, 1), 2) == 1429.0
     assert header_rate(30_000.0, (30_000, 1), 2) == 30_000.0
+
+
+@pytest.mark.parametrize(("true_hz", "rate"), [(62.5, (63, 1)), (100 / 3, (33, 1)), (1 / 600.25, (-600, 1))])
+@pytest.mark.parametrize("off_us", [-1, 0, 1])
+def test_a_microsecond_more_or_less_does_not_change_a_rate(true_hz: float, rate: tuple[int, int], off_us: int) -> None:
+    end = 1_069_190_000 + 7 / true_hz + off_us / 1e6
+    packet = decode_packet(payload(bytes(8), rate=rate, end=end, datum=(1, 1, 0, 1)))
+    assert packet.rate_hz == true_hz
 
 
 def test_what_no_short_fraction_is_stays_as_it_was_measured() -> None:
