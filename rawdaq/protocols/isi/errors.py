@@ -68,7 +68,7 @@ class PacketUnreadable(RemoteProtocolError):
 
 @error_text("{value} is no time")
 class TimeUnreadable(RemoteProtocolError):
-    """The peer sent a floating point number that no time of 1678 to 2261 has."""
+    """The peer sent a floating point number that is no time, or none of 1678 to 2261 where samples have it."""
 
     value: float
 

@@ -133,11 +133,13 @@ class Stamp(NamedTuple):
         """Return what 10 bytes say.
 
         Raises:
-            TimeUnreadable: they are no time.
+            TimeUnreadable: they are no time of 1678 to 2261.
         """
         seconds, status = _STAMP.unpack(data)
         if seconds == _UNDEFINED:
             return cls(None, status)
+        if not _MIN_S <= seconds < _END_S:  # which is so of no number too
+            raise TimeUnreadable(seconds)
         return cls((from_seconds(seconds) + _NS_PER_US // 2) // _NS_PER_US * _NS_PER_US, status)
 
 
@@ -147,15 +149,15 @@ def to_seconds(time_ns: int) -> float:
 
 
 def from_seconds(seconds: float) -> int:
-    """Return the time that *seconds* are; `to_seconds` makes the same number of it again.
+    """Return the time that *seconds* are, also long before or after all data; `to_seconds` makes the same number of it.
 
     Raises:
-        TimeUnreadable: it is no time of 1678 to 2261.
+        TimeUnreadable: it is no number.
 
     >>> from_seconds(1069190000.175)
     1069190000174999952
     """
-    if not _MIN_S <= seconds < _END_S:  # which is so of no number too
+    if not math.isfinite(seconds):
         raise TimeUnreadable(seconds)
     whole_s = math.floor(seconds)
     return whole_s * NS_PER_S + round((seconds - whole_s) * NS_PER_S)

@@ -9,9 +9,14 @@ from rawdaq.ring.packets import RingPacket
 from rawdaq.ring.reading import RingReader
 from rawdaq.ring.sending import Client, Follower, View
 from rawdaq.ring.streams import StreamState
+from rawdaq.times import MAX_YEAR, MIN_YEAR, from_calendar
 
 #: Clients know times to so much: one that goes on behind a packet must not pass over the next, of one sample.
 _ROUNDING_NS: Final = 1000
+
+
+#: Of all times that data can have: windows may begin long before and end long after.
+_FIRST_NS, _LAST_NS = from_calendar(MIN_YEAR, 1, 0, 0, 0), from_calendar(MAX_YEAR, 365, 23, 59, 59)
 
 
 class Span(NamedTuple):
@@ -55,7 +60,7 @@ async def find_span(reader: RingReader, window: Window, name: str, state: Stream
     begin_ns: int | None = None
     match window.begin:
         case int(begin_ns):
-            begin_ns -= _ROUNDING_NS
+            begin_ns = min(max(begin_ns, _FIRST_NS), _LAST_NS) - _ROUNDING_NS
             found = await reader.find([name], begin_ns)
             begin = reader.end if found is None else found
         case Place.NEWEST:
