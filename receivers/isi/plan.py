@@ -1,0 +1,107 @@
+"""What a receiver asks a server for: which streams, and from which time on.
+
+A server serves each window of a request for itself: a stream that two of them mean comes twice, for as long as the
+connection lasts. So no data are asked for by names with ``*`` as soon as one stream is known, which would be meant
+twice: by its own name, from its own place, and by the wild one. Instead a short connection before that of the data
+asks for the newest packet by the names as they are in the station file; the acknowledgement lists every stream that
+they mean, and is all that is read. The data are then asked for by whole names, each stream once, from where it is
+to begin. This needs nothing of a server that data themselves do not need.
+
+Servers look for streams only when a request comes. Therefore the short connection is made again from time to time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.protocols.isi import IsiName, Place, Policy, Window
+from rawdaq.protocols.isi.waveform import stream_of
+from rawdaq.receivers.isi.positions import Positions
+from rawdaq.stream_id import StreamId
+from rawdaq.times import NS_PER_S
+
+#: What began while we did not ask for it may have begun so much before that, by its own clock.
+_MARGIN_NS = 60 * NS_PER_S
+
+
+@dataclass(eq=False, repr=False)
+class NoSuchStream(RawdaqError):
+    """The server has none of the wanted streams."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"the server has no stream {' or '.join(self.names)}: real servers tell capitals from small letters, and "
+            "use small ones; `rawdaq-dump --connect isi://HOST:PORT --info soh` lists what it has"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the station file says.
+
+    Attributes:
+        names: of streams, as the server is asked for them.
+        network: of all of them.
+        start: where a stream begins that was never received: a place, or a time.
+        policy: go on where the last connection ended, or at the newest packet.
+    """
+
+    names: tuple[IsiName, ...]
+    network: str
+    start: Place | int = Place.NEWEST
+    policy: Policy = Policy.MIN_GAP
+
+    @property
+    def wild_names(self) -> list[IsiName]:
+        """The names that may mean several streams."""
+        return [name for name in self.names if name.is_wild]
+
+    @property
+    def whole_names(self) -> list[IsiName]:
+        """The names of one stream each."""
+        return [name for name in self.names if not name.is_wild]
+
+    def streams(self, names: Iterable[IsiName]) -> dict[StreamId, IsiName]:
+        """Return the streams that *names* are, each once; those that no stream can have are left out."""
+        named: dict[StreamId, IsiName] = {}
+        for name in names:
+            try:
+                named.setdefault(stream_of(name, self.network), name)
+            except InvalidValue:
+                continue
+        return named
+
+    def no_such_stream(self) -> NoSuchStream:
+        """Return the error of a server that has none of these."""
+        return NoSuchStream(tuple(map(str, self.names)))
+
+
+def plan(
+    wanted: Wanted, names: Mapping[StreamId, IsiName], positions: Positions, *, goes_on: bool = False
+) -> tuple[Window, ...]:
+    """Return a window for each of *names*.
+
+    Args:
+        wanted: what the station file says.
+        names: how the server calls the streams that it is asked for.
+        positions: how far everything was received.
+        goes_on: whether the last connection was ended by us, so that nothing is old.
+    """
+    must_resume = goes_on or wanted.policy is Policy.MIN_GAP
+    windows: list[Window] = []
+    for stream, name in names.items():
+        position = positions.streams.get(str(stream))
+        if position is None:
+            windows.append(Window(name, _begin(wanted, positions.listed_ns, must_resume=must_resume)))
+        else:
+            windows.append(Window(name, position.next_ns if must_resume else Place.NEWEST))
+    return tuple(windows)
+
+
+def _begin(wanted: Wanted, listed_ns: int | None, *, must_resume: bool) -> Place | int:
+    """Return where a stream begins that was never received: as wished, or, when it is new, with its first packet."""
+    if wanted.start is Place.NEWEST and listed_ns is not None and must_resume:
+        return listed_ns - _MARGIN_NS
+    return wanted.start
