@@ -64,9 +64,7 @@ class PositionsFile:
         self.failure: str | None = None
         self._log = log
 
-    async def write(
-        self, data: bytes, within_s: float, replace: Callable[[Path, bytes], None] = replace_file
-    ) -> None:
+    async def write(self, data: bytes, within_s: float, replace: Callable[[Path, bytes], None] = replace_file) -> None:
         """Replace the file by *data*, also on a disk that does not answer: then it is given up after *within_s*."""
         try:
             async with asyncio.timeout(within_s):

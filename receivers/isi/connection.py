@@ -1,7 +1,6 @@
 """One connection to an ISI server: a handshake and a request, and then only reading."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from rawdaq.protocols.isi import (
     Window,
 )
 from rawdaq.sockets.dial_endpoint import DialEndpoint, DialledProtocol
-from rawdaq.sockets.dialling import CONNECT_TIMEOUT_S, connect_to_any
+from rawdaq.sockets.dialling import connect_to_any
 
 #: A server that wants another timeout than we is followed within these bounds. Heartbeats come after half of it, in
 #: whole seconds, so that less is no use.

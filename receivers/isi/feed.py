@@ -12,17 +12,22 @@ from rawdaq.packet import Packet
 from rawdaq.protocols.isi import IsiName, IsiPacket, Policy, Window
 from rawdaq.protocols.isi.waveform import stream_of, waveform_of
 from rawdaq.receivers.isi.plan import Wanted, plan
-from rawdaq.receivers.isi.positions import Positions, ReceivedPacket, StreamPosition
+from rawdaq.receivers.isi.positions import Positions, StreamPosition
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
 from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S, is_contiguous, to_iso
 
 #: Packets that are remembered so as to know them again: at 10 a second the last three hours.
 _REMEMBERED = 100_000
-#: Packets of a stream that end later than the last one, in its position: more have a clock that was set back far.
-_AHEAD = 100
+#: Pieces of a stream that are newer than what came last: more of them have a clock that is set back again and again.
+_MAX_AHEAD = 100
 #: Streams of one server: bounds what it can make us hold.
 _MAX_STREAMS = 10_000
+
+
+#: What makes a packet: stream, times, number of samples, and a checksum of them; a clock that was set back gives
+#: others the same times.
+_Key = tuple[str, int, int, int, int]
 
 
 class Feed:
@@ -52,9 +57,9 @@ class Feed:
         self.lowest_rate_hz = 100.0
         self._log, self._refusals = log, refusals
         self._streams: dict[IsiName, StreamId] = {}
-        self._resuming: dict[str, int] = {}  # until a stream has come so far, it repeats what we have
+        self._resuming: set[str] = set()  # streams of which nothing new came since the last request
         self._logs_gaps = False
-        self._recent: dict[tuple[str, ReceivedPacket], None] = {}  # in the order of arrival
+        self._recent: dict[_Key, None] = {}  # in the order of arrival
 
     @property
     def absent(self) -> list[StreamId]:
@@ -64,9 +69,6 @@ class Feed:
     def load(self, positions: Positions) -> None:
         """Go on where an earlier run ended."""
         self.positions = positions
-        for name, position in positions.streams.items():
-            for packet in (*position.ahead, position.last):
-                self._recent[name, packet] = None
 
     def begin(self, listed: Iterable[IsiName], *, goes_on: bool = False) -> tuple[Window, ...]:
         """Return what to ask a server for.
@@ -82,7 +84,7 @@ class Feed:
         self.served = {}
         if not self.asked:
             raise self.wanted.no_such_stream()
-        self._resuming = {name: position.next_ns for name, position in self.positions.streams.items()}
+        self._resuming = set(self.positions.streams)
         self._logs_gaps = goes_on or self.wanted.policy is Policy.MIN_GAP
         return plan(self.wanted, self.asked, self.positions, goes_on=goes_on)
 
@@ -149,62 +151,80 @@ class Feed:
     def _take(self, packet: IsiPacket, stream: StreamId, received_ns: int) -> Packet | None:
         """Return what is new in a packet, None when all of it came before.
 
-        A packet that came before comes again as it was. Beside that, the first packets after a new connection may hold
-        what we have, up to the place that was asked for: servers begin with the packet that holds it, and one that
-        took another's place may have cut its packets elsewhere. All else is new, also what is out of order.
+        A packet that came before comes again as it was, because servers never cut or join packets. Beside that, what
+        comes first after a new connection may be what we have: servers begin with the packet that holds the place
+        that was asked for, and one that took another's place may have cut its packets elsewhere. All else is new, also
+        what is out of order.
 
         Raises:
             InvalidValue: the packet cannot be.
         """
         name = str(stream)
-        key = _key(packet)
-        place_ns = self._resuming.get(name)
-        if (name, key) in self._recent:
-            if place_ns is not None:
-                self._resuming[name] = max(place_ns, packet.next_ns)
+        key = _key(packet, name)
+        if key in self._recent:
             return None
-        known = 0 if place_ns is None else _samples_before(packet, place_ns)
+        position = self.positions.streams.get(name) if name in self._resuming else None
+        known_ns = None if position is None else _known_until(position, packet)
+        known = 0 if known_ns is None else _samples_before(packet, known_ns)
         if known >= len(packet.samples):
             return None
         made = waveform_of(packet, stream, received_ns, known)
-        if place_ns is not None:
-            del self._resuming[name]
-            self._compare(packet, name, place_ns)
-        self._advance(packet, name, key)
+        self._resuming.discard(name)
+        if known_ns is not None:
+            self._compare(packet, name, known_ns)
+        self._remember(key)
+        self._advance(packet, name)
         return made
 
-    def _advance(self, packet: IsiPacket, name: str, key: ReceivedPacket) -> None:
-        """Take note of how far the stream is: behind the last packet, also where time went back.
-
-        From the end of the newest one a server would leave out what is late, or wait until a clock that was set back
-        has come so far again.
-        """
-        self._recent[name, key] = None
+    def _remember(self, key: _Key) -> None:
+        self._recent[key] = None
         if len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
+
+    def _advance(self, packet: IsiPacket, name: str) -> None:
+        """Take note of how far the stream is: behind the last packet, also where time went back.
+
+        Asked from the end of the newest packet, a server would leave out what comes late, and would wait until a clock
+        that was set back has come so far again.
+        """
         self.lowest_rate_hz = min(self.lowest_rate_hz, packet.rate_hz)
         before = self.positions.streams.get(name)
-        earlier = () if before is None else (*before.ahead, before.last)
-        ahead = tuple(each for each in earlier if each.end_ns > packet.end_ns)[-_AHEAD:]
-        self.positions.streams[name] = StreamPosition(last=key, next_ns=packet.next_ns, ahead=ahead)
+        runs = () if before is None else (*before.ahead, (before.begin_ns, before.next_ns))
+        continued = (begin for begin, end in runs if is_contiguous(packet.start_ns, end, packet.rate_hz))
+        self.positions.streams[name] = StreamPosition(
+            begin_ns=next(continued, packet.start_ns),
+            end_ns=packet.end_ns,
+            next_ns=packet.next_ns,
+            ahead=tuple(run for run in runs if run[1] > packet.next_ns)[-_MAX_AHEAD:],
+        )
 
-    def _compare(self, packet: IsiPacket, name: str, place_ns: int) -> None:
-        """Log what is missing between the place from which a stream was asked for and what came."""
-        missing_ns = packet.start_ns - place_ns
-        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, place_ns, packet.rate_hz):
+    def _compare(self, packet: IsiPacket, name: str, known_ns: int) -> None:
+        """Log what is missing between what we have of a stream and its first packet after a new connection."""
+        missing_ns = packet.start_ns - known_ns
+        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, known_ns, packet.rate_hz):
             self._log.warning(
                 "%s: %.3f s are missing after %s: the server does not have them",
                 name,
                 missing_ns / NS_PER_S,
-                to_iso(place_ns),
+                to_iso(known_ns),
             )
 
 
-def _key(packet: IsiPacket) -> ReceivedPacket:
+def _key(packet: IsiPacket, name: str) -> _Key:
     samples = packet.samples
     little = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
     check = zlib.crc32(np.ascontiguousarray(little).view(np.uint8).data)
-    return ReceivedPacket(start_ns=packet.start_ns, end_ns=packet.end_ns, samples=len(samples), check=check)
+    return name, packet.start_ns, packet.end_ns, len(samples), check
+
+
+def _known_until(position: StreamPosition, packet: IsiPacket) -> int:
+    """Return up to where we have all of a stream that a packet may hold."""
+    known_ns = position.next_ns
+    for begin_ns, end_ns in sorted(position.ahead):
+        at_ns = max(known_ns, packet.start_ns)
+        if begin_ns <= at_ns or is_contiguous(begin_ns, at_ns, packet.rate_hz):
+            known_ns = max(known_ns, end_ns)
+    return known_ns
 
 
 def _samples_before(packet: IsiPacket, place_ns: int) -> int:

@@ -13,7 +13,7 @@ Servers look for streams only when a request comes. Therefore the short connecti
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rawdaq.errors import InvalidValue, RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError, error_text
 from rawdaq.protocols.isi import IsiName, Place, Policy, Window
 from rawdaq.protocols.isi.waveform import stream_of
 from rawdaq.receivers.isi.positions import Positions
@@ -22,19 +22,18 @@ from rawdaq.times import NS_PER_S
 
 #: What began while we did not ask for it may have begun so much before that, by its own clock.
 _MARGIN_NS = 60 * NS_PER_S
+#: What to do about a name that a server does not know.
+CASE_REMEDY = (
+    "real servers tell capitals from small letters, and use small ones; `rawdaq-dump --connect isi://HOST:PORT "
+    "--info soh` lists what it has"
+)
 
 
-@dataclass(eq=False, repr=False)
+@error_text("the server has no stream {names}: " + CASE_REMEDY)
 class NoSuchStream(RawdaqError):
     """The server has none of the wanted streams."""
 
-    names: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return (
-            f"the server has no stream {' or '.join(self.names)}: real servers tell capitals from small letters, and "
-            "use small ones; `rawdaq-dump --connect isi://HOST:PORT --info soh` lists what it has"
-        )
+    names: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Wanted:
 
     def no_such_stream(self) -> NoSuchStream:
         """Return the error of a server that has none of these."""
-        return NoSuchStream(tuple(map(str, self.names)))
+        return NoSuchStream(" or ".join(map(str, self.names)))
 
 
 def plan(

@@ -1,42 +1,26 @@
 """How far each stream was received, in memory and in a file, so that a restart goes on where the last run ended."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 _FORMAT = 1  # of the file
-
-
-class ReceivedPacket(BaseModel):
-    """A packet that is known again when it comes twice: servers never cut or join packets.
-
-    Attributes:
-        start_ns: time of its first sample.
-        end_ns: time of its last one.
-        samples: how many there are.
-        check: a checksum of the samples: a clock that was set back gives others the same times.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    start_ns: int
-    end_ns: int
-    samples: int
-    check: int
 
 
 class StreamPosition(BaseModel):
     """How far a stream was received.
 
     Attributes:
-        last: the last packet that came, which is not always the newest one.
+        begin_ns: since when nothing is missing before the last packet that came.
+        end_ns: time of the last sample in that packet, which is not always the newest one.
         next_ns: when the packet after it begins if nothing is missing: from there on it is asked for again.
-        ahead: packets of before that end later, which come again then.
+        ahead: begin and end of what came before and is newer: it comes again then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    last: ReceivedPacket
-    next_ns: int
-    ahead: tuple[ReceivedPacket, ...] = ()
+    begin_ns: StrictInt
+    end_ns: StrictInt
+    next_ns: StrictInt
+    ahead: tuple[tuple[StrictInt, StrictInt], ...] = ()
 
 
 class Positions(BaseModel):
