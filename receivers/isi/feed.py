@@ -4,10 +4,11 @@ import logging
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rawdaq.errors import InvalidValue
+from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.packet import Packet
 from rawdaq.protocols.isi import IsiName, IsiPacket, Policy, Window
 from rawdaq.protocols.isi.waveform import stream_of, waveform_of
@@ -28,6 +29,14 @@ _MAX_STREAMS = 10_000
 #: What makes a packet: stream, times, number of samples, and a checksum of them; a clock that was set back gives
 #: others the same times.
 _Key = tuple[str, int, int, int, int]
+
+
+@dataclass(eq=False, repr=False)
+class _Useless(RawdaqError):
+    """A packet cannot be published."""
+
+    reason: str
+    detail: str
 
 
 class Feed:
@@ -93,9 +102,9 @@ class Feed:
         usable: list[IsiName] = []
         for name in listed:
             try:
-                stream_of(name, self.wanted.network)
-            except InvalidValue as error:
-                self._refusals.count("name of no stream", str(name), error)
+                self._named(name)
+            except _Useless as error:
+                self._refusals.count(error.reason, str(name), error.detail)
             else:
                 usable.append(name)
         return usable
@@ -117,14 +126,12 @@ class Feed:
         for packet in packets:
             self.packets += 1
             try:
-                stream = self._stream(packet.name)
-            except InvalidValue as error:
-                self._refusals.count("name of no stream", str(packet.name), error)
+                made = self._take(packet, self._stream(packet.name), received_ns)
+            except _Useless as error:
+                self._refusals.count(error.reason, str(packet.name), error.detail)
                 continue
-            try:
-                made = self._take(packet, stream, received_ns)
             except InvalidValue as error:
-                self._refusals.count("wrong packet", str(stream), error)
+                self._refusals.count("wrong packet", str(packet.name), error)
                 continue
             if made is None:
                 self.duplicates += 1
@@ -136,17 +143,22 @@ class Feed:
         """Return the stream that the server calls *name*.
 
         Raises:
-            InvalidValue: no stream is called so, it is not wanted, or there are too many.
+            _Useless: no stream is called so, it is not wanted, or there are too many.
         """
         stream = self._streams.get(name)
         if stream is None:
-            stream = stream_of(name, self.wanted.network)
             if not any(wanted.matches(name) for wanted in self.wanted.names):
-                raise InvalidValue("nobody asked for it")
+                raise _Useless("stream that is not wanted", "")
             if len(self._streams) >= _MAX_STREAMS:
-                raise InvalidValue(f"there are more than {_MAX_STREAMS} streams")
-            self._streams[name] = stream
+                raise _Useless("too many streams", f"more than {_MAX_STREAMS}")
+            stream = self._streams[name] = self._named(name)
         return stream
+
+    def _named(self, name: IsiName) -> StreamId:
+        try:
+            return stream_of(name, self.wanted.network)
+        except InvalidValue as error:
+            raise _Useless("name of no stream", str(error)) from error
 
     def _take(self, packet: IsiPacket, stream: StreamId, received_ns: int) -> Packet | None:
         """Return what is new in a packet, None when all of it came before.

@@ -34,7 +34,7 @@ from rawdaq.publisher import Publisher
 from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.isi.connection import IsiConnection, IsiEndpoint, NewStreams, list_streams
 from rawdaq.receivers.isi.feed import Feed
-from rawdaq.receivers.isi.plan import Wanted
+from rawdaq.receivers.isi.plan import CASE_REMEDY, Wanted
 from rawdaq.receivers.isi.positions import Positions
 from rawdaq.sockets.dialling import CONNECT_TIMEOUT_S, Backoff
 from rawdaq.sockets.endpoint import check_host
@@ -127,13 +127,13 @@ class ISIReceiver(ReceiverServer):
         self._byte_order = _ORDERS[byte_order]
         self._file = PositionsFile(state, self.log) if state else None
         self._has_new = asyncio.Event()
-        self._listed: list[IsiName] = []
+        self._windows: tuple[Window, ...] = ()
         self._goes_on = False
         self._absent: list[StreamId] = []
         self._server_timeout_s: float | None = None
         backoff = Backoff(reconnect_first_s, max(reconnect_first_s, reconnect_max_s))
-        self.endpoint = IsiEndpoint(self._new_connection, host, port, backoff, self.log)
-        self.endpoint.prepare = self._list
+        self.endpoint = IsiEndpoint(lambda: IsiConnection(self, self._windows), host, port, backoff, self.log)
+        self.endpoint.prepare = self._plan
         self.endpoint.attempt_s = CONNECT_TIMEOUT_S + (timeout_s if wanted.wild_names else 0)
         self.add_endpoint(self.endpoint)
 
@@ -199,7 +199,7 @@ class ISIReceiver(ReceiverServer):
                 continue
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S + self.timeout_s):
-                    names = await list_streams(self, self.feed.wanted.names, self.ip, self.port)
+                    names = await self._listed(self.feed.wanted.names)
             except (OSError, UnicodeError, RawdaqError) as error:
                 self.log.debug("cannot look for new streams: %s", error)
                 continue
@@ -227,16 +227,15 @@ class ISIReceiver(ReceiverServer):
         """Return a request for these windows."""
         return DataRequest(tuple(windows), compression=self._compression, policy=self.feed.wanted.policy)
 
-    async def _list(self) -> None:
-        """Ask which streams names with ``*`` mean now."""
-        if wild := self.feed.wanted.wild_names:
-            self._listed = await list_streams(self, wild, self.ip, self.port)
-            if not self._listed and not self.feed.wanted.whole_names:
-                raise self.feed.wanted.no_such_stream()
-
-    def _new_connection(self) -> IsiConnection:
+    async def _plan(self) -> None:
+        """Make the request of the next connection; what names with ``*`` mean is what they mean now."""
+        wild = self.feed.wanted.wild_names
+        listed = await self._listed(wild) if wild else []
         goes_on, self._goes_on = self._goes_on, False
-        return IsiConnection(self, self.feed.begin(self._listed, goes_on=goes_on))
+        self._windows = self.feed.begin(listed, goes_on=goes_on)
+
+    async def _listed(self, names: Sequence[IsiName]) -> list[IsiName]:
+        return await list_streams(self, names, self.endpoint.host, self.endpoint.port)
 
     def begin(self, windows: Sequence[Window], timeout_s: float) -> RawdaqError | None:
         """Take note that packets of these streams follow; return why not, if so."""
@@ -248,10 +247,8 @@ class ISIReceiver(ReceiverServer):
         level = logging.DEBUG if self.endpoint.is_repeating else logging.INFO
         self.log.log(level, "the server sends %d streams", len(self.feed.served))
         if self.feed.absent and self.feed.absent != self._absent:
-            names = ", ".join(str(self.feed.asked[stream]) for stream in self.feed.absent[:5])
-            self.log.warning(
-                "the server does not have %d of the wanted streams, such as %s", len(self.feed.absent), names
-            )
+            names = (str(self.feed.asked[stream]) for stream in self.feed.absent[:5])
+            self.log.warning("the server does not have %s: %s", ", ".join(names), CASE_REMEDY)
         self._absent = self.feed.absent
         return None
 
@@ -278,7 +275,7 @@ class ISIReceiver(ReceiverServer):
             "server_timeout_s": self._server_timeout_s,
             "packets": feed.packets,
             "duplicates": feed.duplicates,
-            "absent_streams": self._absent_names(_SHOWN_STREAMS),
+            "absent_streams": [str(feed.asked[stream]) for stream in feed.absent[:_SHOWN_STREAMS]],
             "stream_count": len(streams),
             "streams": {name: to_iso(position.end_ns) for name, position in streams[:_SHOWN_STREAMS]},
             "state_failure": self._file and self._file.failure,
