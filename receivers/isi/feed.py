@@ -16,12 +16,12 @@ from rawdaq.receivers.isi.plan import Wanted, plan
 from rawdaq.receivers.isi.positions import Positions, StreamPosition
 from rawdaq.sockets.refusals import Refusals
 from rawdaq.stream_id import StreamId
-from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S, is_contiguous, to_iso
+from rawdaq.times import CONTIGUOUS_SAMPLES, NS_PER_S, is_contiguous, span_ns, to_iso
 
 #: Packets that are remembered so as to know them again: at 10 a second the last three hours.
 _REMEMBERED = 100_000
-#: Pieces of a stream that are newer than what came last: more of them have a clock that is set back again and again.
-_MAX_AHEAD = 100
+#: Pieces of a stream that are remembered: at first those with the newest times.
+_MAX_PIECES = 30
 #: Streams of one server: bounds what it can make us hold.
 _MAX_STREAMS = 10_000
 
@@ -29,6 +29,7 @@ _MAX_STREAMS = 10_000
 #: What makes a packet: stream, times, number of samples, and a checksum of them; a clock that was set back gives
 #: others the same times.
 _Key = tuple[str, int, int, int, int]
+_Pieces = tuple[tuple[int, int], ...]
 
 
 @dataclass(eq=False, repr=False)
@@ -176,14 +177,13 @@ class Feed:
         if key in self._recent:
             return None
         position = self.positions.streams.get(name) if name in self._resuming else None
-        known_ns = None if position is None else _known_until(position, packet)
-        known = 0 if known_ns is None else _samples_before(packet, known_ns)
+        known = 0 if position is None else _known_samples(packet, position.pieces)
         if known >= len(packet.samples):
             return None
         made = waveform_of(packet, stream, received_ns, known)
-        self._resuming.discard(name)
-        if known_ns is not None:
-            self._compare(packet, name, known_ns)
+        if position is not None:
+            self._resuming.discard(name)
+            self._compare(packet, name, position.pieces)
         self._remember(key)
         self._advance(packet, name)
         return made
@@ -201,24 +201,19 @@ class Feed:
         """
         self.lowest_rate_hz = min(self.lowest_rate_hz, packet.rate_hz)
         before = self.positions.streams.get(name)
-        runs = () if before is None else (*before.ahead, (before.begin_ns, before.next_ns))
-        continued = (begin for begin, end in runs if is_contiguous(packet.start_ns, end, packet.rate_hz))
-        self.positions.streams[name] = StreamPosition(
-            begin_ns=next(continued, packet.start_ns),
-            end_ns=packet.end_ns,
-            next_ns=packet.next_ns,
-            ahead=tuple(run for run in runs if run[1] > packet.next_ns)[-_MAX_AHEAD:],
-        )
+        pieces = _joined(() if before is None else before.pieces, packet)
+        self.positions.streams[name] = StreamPosition(end_ns=packet.end_ns, next_ns=packet.next_ns, pieces=pieces)
 
-    def _compare(self, packet: IsiPacket, name: str, known_ns: int) -> None:
+    def _compare(self, packet: IsiPacket, name: str, pieces: _Pieces) -> None:
         """Log what is missing between what we have of a stream and its first packet after a new connection."""
-        missing_ns = packet.start_ns - known_ns
-        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, known_ns, packet.rate_hz):
+        before_ns = max((end_ns for begin_ns, end_ns in pieces if begin_ns <= packet.start_ns), default=packet.start_ns)
+        missing_ns = packet.start_ns - before_ns
+        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, before_ns, packet.rate_hz):
             self._log.warning(
                 "%s: %.3f s are missing after %s: the server does not have them",
                 name,
                 missing_ns / NS_PER_S,
-                to_iso(known_ns),
+                to_iso(before_ns),
             )
 
 
@@ -229,17 +224,28 @@ def _key(packet: IsiPacket, name: str) -> _Key:
     return name, packet.start_ns, packet.end_ns, len(samples), check
 
 
-def _known_until(position: StreamPosition, packet: IsiPacket) -> int:
-    """Return up to where we have all of a stream that a packet may hold."""
-    known_ns = position.next_ns
-    for begin_ns, end_ns in sorted(position.ahead):
-        at_ns = max(known_ns, packet.start_ns)
-        if begin_ns <= at_ns or is_contiguous(begin_ns, at_ns, packet.rate_hz):
+def _slack_ns(packet: IsiPacket) -> int:
+    """Return how far from each other the ends of two pieces may be that are one."""
+    return span_ns(CONTIGUOUS_SAMPLES, packet.rate_hz)
+
+
+def _known_samples(packet: IsiPacket, pieces: _Pieces) -> int:
+    """Return how many samples at the begin of a packet are in what came, but for half an interval."""
+    known_ns, slack_ns = packet.start_ns, _slack_ns(packet)
+    for begin_ns, end_ns in pieces:
+        if begin_ns <= known_ns + slack_ns:
             known_ns = max(known_ns, end_ns)
-    return known_ns
+    intervals = (known_ns - packet.start_ns) * packet.rate_hz / NS_PER_S
+    return math.ceil(intervals - CONTIGUOUS_SAMPLES)
 
 
-def _samples_before(packet: IsiPacket, place_ns: int) -> int:
-    """Return how many samples of a packet belong before a place, by more than half an interval."""
-    intervals = (place_ns - packet.start_ns) * packet.rate_hz / NS_PER_S
-    return max(0, math.ceil(intervals - CONTIGUOUS_SAMPLES))
+def _joined(pieces: _Pieces, packet: IsiPacket) -> _Pieces:
+    """Return what came, with a further packet."""
+    begin_ns, end_ns, slack_ns = packet.start_ns, packet.next_ns, _slack_ns(packet)
+    apart: list[tuple[int, int]] = []
+    for piece in pieces:
+        if piece[0] <= end_ns + slack_ns and begin_ns <= piece[1] + slack_ns:
+            begin_ns, end_ns = min(begin_ns, piece[0]), max(end_ns, piece[1])
+        else:
+            apart.append(piece)
+    return tuple(sorted([*apart, (begin_ns, end_ns)]))[-_MAX_PIECES:]

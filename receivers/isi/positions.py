@@ -9,18 +9,16 @@ class StreamPosition(BaseModel):
     """How far a stream was received.
 
     Attributes:
-        begin_ns: since when nothing is missing before the last packet that came.
-        end_ns: time of the last sample in that packet, which is not always the newest one.
+        end_ns: time of the last sample in the last packet that came, which is not always the newest one.
         next_ns: when the packet after it begins if nothing is missing: from there on it is asked for again.
-        ahead: begin and end of what came before and is newer: it comes again then.
+        pieces: begin and end of all that came, as far as it is remembered, the oldest first; between them is a gap.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    begin_ns: StrictInt
     end_ns: StrictInt
     next_ns: StrictInt
-    ahead: tuple[tuple[StrictInt, StrictInt], ...] = ()
+    pieces: tuple[tuple[StrictInt, StrictInt], ...]
 
 
 class Positions(BaseModel):

@@ -92,7 +92,7 @@ def test_live_packets_between_late_ones_are_one_piece() -> None:
     feed = new_feed()
     assert take(feed, 0, 10, 1, 11, 2, 12, 3) == [0, 10, 1, 11, 2, 12, 3]
     position = feed.positions.streams[NAME]
-    assert (position.begin_ns, position.next_ns, position.ahead) == (at(3), at(4), ((at(10), at(13)),))
+    assert (position.next_ns, position.pieces) == (at(4), ((at(0), at(4)), (at(10), at(13))))
     again = new_feed(feed.positions)
     assert asked(again) == at(4)
     assert take(again, 10, 11, 12, 3, 13, 4) == [13, 4]
@@ -136,11 +136,11 @@ def test_only_what_no_late_packet_filled_is_logged(caplog: pytest.LogCaptureFixt
 
 def test_memory_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rawdaq.receivers.isi.feed._REMEMBERED", 2)
-    monkeypatch.setattr("rawdaq.receivers.isi.feed._MAX_AHEAD", 2)
+    monkeypatch.setattr("rawdaq.receivers.isi.feed._MAX_PIECES", 2)
     monkeypatch.setattr("rawdaq.receivers.isi.feed._MAX_STREAMS", 1)
     feed = new_feed()
     take(feed, 90, 80, 70, 60, 50)
-    assert len(feed.positions.streams[NAME].ahead) == 2
+    assert feed.positions.streams[NAME].pieces == ((at(80), at(81)), (at(90), at(91)))
     assert take(feed, 50, 90, 60) == [90, 60]
     other = second(0)[0]._replace(name=IsiName("pfo", "bhz", "00"))
     assert feed.take([other], NOW_NS) == []
@@ -151,7 +151,7 @@ def test_a_packet_that_cannot_be_costs_itself_only() -> None:
     feed = new_feed()
     bad = second(0)[0]._replace(rate_hz=float("inf"))
     assert seconds(feed.take([bad, *second(1)], NOW_NS)) == [1]
-    assert feed.positions.streams[NAME].begin_ns == at(1)
+    assert feed.positions.streams[NAME].pieces == ((at(1), at(2)),)
 
 
 def test_nothing_to_ask_for_is_an_error_that_says_what_to_do() -> None:
