@@ -12,7 +12,7 @@ from tests.helpers import wait_for
 from tests.isi_entries import Cnf, Soh
 from tests.isi_in_thread import isi_in_thread
 from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import Kind, Name, Rate
+from tests.isi_wire import Cause, Kind, Name, Rate, word
 from tests.makers import START_NS
 from tests.receivers.isi.running import START_S, add
 
@@ -59,18 +59,18 @@ def test_the_end_is_reported_on_stderr() -> None:
     peer = filled()
     with isi_in_thread(peer) as server:
         missing = dump("--connect", url(peer, "/AAK.bhz.00"))
-        alerting = threading.Thread(target=lambda: (wait_for(lambda: peer.feeds), alert(server.call, peer)))
+
+        def alert() -> None:
+            wait_for(lambda: peer.feeds)
+            server.call(lambda: peer.send_frame(Kind.ALERT, word(Cause.SHUTDOWN)))
+
+        alerting = threading.Thread(target=alert)
         alerting.start()
         ended = dump("--connect", url(peer))
         alerting.join()
     assert missing.exit_code == 1
     assert f"rawdaq-dump: 127.0.0.1:{peer.port} has no stream AAK.bhz.00" in missing.stderr
     assert "ended the connection: shutdown in progress" in ended.stderr
-
-
-def alert(call: object, peer: IsiServerPeer) -> None:
-    assert callable(call)
-    call(lambda: peer.send_frame(Kind.ALERT, (9).to_bytes(4)))
 
 
 TABLES = {

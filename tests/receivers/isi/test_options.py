@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from rawdaq.config.document import ConfigError
 from rawdaq.config.files import load
 from rawdaq.config.options import read_options
-from rawdaq.errors import ConfigError, InvalidValue
+from rawdaq.errors import InvalidValue
 from rawdaq.receivers.isi import ISIReceiver
 from tests.receivers.isi.running import STATION
 
