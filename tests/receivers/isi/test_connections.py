@@ -118,7 +118,7 @@ async def test_an_alert_instead_of_an_answer_is_logged_with_its_cause(
 async def test_an_end_without_a_word_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     peer = IsiServerPeer()
     add(peer, 0)
-    async with peer.listening() as port, receiving(port) as (receiver, keeper):
+    async with peer.listening() as port, receiving(port, streams=["aak.bhz.00"]) as (receiver, keeper):
         await until(lambda: keeper.packets)
         await peer.drop_clients()
         await until(lambda: "the server ended the connection: without a cause" in caplog.text)
