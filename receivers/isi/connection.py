@@ -57,9 +57,11 @@ class Asker(Protocol):
 
     def request(self, windows: Sequence[Window]) -> DataRequest:
         """Return a request for these windows."""
+        ...
 
     def new_client(self) -> IsiClient:
         """Return the codec of a new connection."""
+        ...
 
 
 class Owner(Asker, Protocol):
@@ -70,6 +72,7 @@ class Owner(Asker, Protocol):
 
     def take(self, packets: Sequence[IsiPacket], received_ns: int) -> bool:
         """Publish packets; return whether there was anything new."""
+        ...
 
     def refuse(self, error: RemoteProtocolError) -> None:
         """Take note of a frame that cannot be used."""
