@@ -67,7 +67,7 @@ class Feed:
         self.lowest_rate_hz = 100.0
         self._log, self._refusals = log, refusals
         self._streams: dict[IsiName, StreamId] = {}
-        self._resuming: set[str] = set()  # streams of which nothing new came since the last request
+        self._resuming: dict[str, int] = {}  # until a stream is newer than this, it may repeat what came before
         self._logs_gaps = False
         self._recent: dict[_Key, None] = {}  # in the order of arrival
 
@@ -94,7 +94,7 @@ class Feed:
         self.served = {}
         if not self.asked:
             raise self.wanted.no_such_stream()
-        self._resuming = set(self.positions.streams)
+        self._resuming = {name: position.pieces[-1][1] for name, position in self.positions.streams.items()}
         self._logs_gaps = goes_on or self.wanted.policy is Policy.MIN_GAP
         return plan(self.wanted, self.asked, self.positions, goes_on=goes_on)
 
@@ -165,9 +165,9 @@ class Feed:
         """Return what is new in a packet, None when all of it came before.
 
         A packet that came before comes again as it was, because servers never cut or join packets. Beside that, what
-        comes first after a new connection may be what we have: servers begin with the packet that holds the place
-        that was asked for, and one that took another's place may have cut its packets elsewhere. All else is new, also
-        what is out of order.
+        comes after a new connection may be what we have until it is newer than all of that: servers begin with the
+        packet that holds the place that was asked for, one that took another's place may have cut its packets
+        elsewhere, and a restart forgets single packets. All else is new, also what is out of order.
 
         Raises:
             InvalidValue: the packet cannot be.
@@ -176,14 +176,14 @@ class Feed:
         key = _key(packet, name)
         if key in self._recent:
             return None
-        position = self.positions.streams.get(name) if name in self._resuming else None
-        known = 0 if position is None else _known_samples(packet, position.pieces)
+        newest_ns = self._resuming.get(name)
+        known = 0 if newest_ns is None else _known_samples(packet, self.positions.streams[name].pieces)
         if known >= len(packet.samples):
             return None
         made = waveform_of(packet, stream, received_ns, known)
-        if position is not None:
-            self._resuming.discard(name)
-            self._compare(packet, name, position.pieces)
+        if newest_ns is not None and packet.next_ns > newest_ns:
+            del self._resuming[name]
+            self._compare(packet, name, newest_ns)
         self._remember(key)
         self._advance(packet, name)
         return made
@@ -204,16 +204,15 @@ class Feed:
         pieces = _joined(() if before is None else before.pieces, packet)
         self.positions.streams[name] = StreamPosition(end_ns=packet.end_ns, next_ns=packet.next_ns, pieces=pieces)
 
-    def _compare(self, packet: IsiPacket, name: str, pieces: _Pieces) -> None:
-        """Log what is missing between what we have of a stream and its first packet after a new connection."""
-        before_ns = max((end_ns for begin_ns, end_ns in pieces if begin_ns <= packet.start_ns), default=packet.start_ns)
-        missing_ns = packet.start_ns - before_ns
-        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, before_ns, packet.rate_hz):
+    def _compare(self, packet: IsiPacket, name: str, newest_ns: int) -> None:
+        """Log what is missing between what we have of a stream and its first newer packet after a new connection."""
+        missing_ns = packet.start_ns - newest_ns
+        if self._logs_gaps and missing_ns > 0 and not is_contiguous(packet.start_ns, newest_ns, packet.rate_hz):
             self._log.warning(
                 "%s: %.3f s are missing after %s: the server does not have them",
                 name,
                 missing_ns / NS_PER_S,
-                to_iso(before_ns),
+                to_iso(newest_ns),
             )
 
 

@@ -1,5 +1,7 @@
 """How far each stream was received, in memory and in a file, so that a restart goes on where the last run ended."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 _FORMAT = 1  # of the file
@@ -18,7 +20,7 @@ class StreamPosition(BaseModel):
 
     end_ns: StrictInt
     next_ns: StrictInt
-    pieces: tuple[tuple[StrictInt, StrictInt], ...]
+    pieces: Annotated[tuple[tuple[StrictInt, StrictInt], ...], Field(min_length=1)]
 
 
 class Positions(BaseModel):

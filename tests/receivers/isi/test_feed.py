@@ -77,7 +77,7 @@ def test_a_restart_knows_what_came_before_and_takes_what_is_new() -> None:
     take(feed, 0, 1, 2)
     again = new_feed(feed.positions)
     assert asked(again) == at(3)
-    assert take(again, 0, 1, 2, 3, 2, 4) == [3, 2, 4]  # once something new came, the rest is late
+    assert take(again, 0, 1, 2, 3, 2, 4) == [3, 2, 4]  # once something newer came, the rest is late
 
 
 def test_a_restart_after_a_late_packet_repeats_nothing_and_misses_nothing() -> None:
@@ -86,6 +86,16 @@ def test_a_restart_after_a_late_packet_repeats_nothing_and_misses_nothing() -> N
     again = new_feed(feed.positions)
     assert asked(again) == at(2)
     assert take(again, 2, 3, 4, 1, 5) == [5]
+
+
+def test_a_restart_repeats_nothing_after_what_the_server_had_left_out_first() -> None:
+    feed = new_feed()
+    take(feed, 2, 3)
+    feed.begin([AAK])
+    assert take(feed, 4, 1) == [4, 1]  # without 0, which was late, and older than what was asked for
+    again = new_feed(feed.positions)
+    assert asked(again) == at(2)
+    assert take(again, 2, 3, 0, 4, 1, 5) == [0, 5]
 
 
 def test_live_packets_between_late_ones_are_one_piece() -> None:
@@ -194,16 +204,17 @@ def histories(draw: st.DrawFn) -> list[IsiPacket]:
 
 
 @given(histories(), st.integers(0, 1 << 32), st.lists(st.sampled_from(["cut", "restart"]), max_size=12))
-def test_each_sample_is_published_once_and_in_the_order_of_the_server(
+def test_each_sample_is_published_once_and_in_the_order_in_which_it_came(
     packets: list[IsiPacket], seed: int, ends: list[str]
 ) -> None:
     chance, server, feed = random.Random(seed), Server(packets), new_feed()
     published: list[Packet] = []
-    received: set[int] = set()
+    received: dict[int, IsiPacket] = {}  # in the order in which they came first
     for end in [*ends, "at last"]:
         came = server.served(asked(feed), len(packets))
         kept = came if end == "at last" else came[: chance.randint(0, len(came))]
-        received.update(id(each) for each in kept)
+        for each in kept:
+            received.setdefault(id(each), each)
         while kept:
             size = chance.randint(1, len(kept))
             published += feed.take(kept[:size], NOW_NS)
@@ -211,7 +222,7 @@ def test_each_sample_is_published_once_and_in_the_order_of_the_server(
         if end == "restart":
             feed = new_feed(feed.positions)
     assert [value for each in published for value in each.samples.tolist()] == [
-        value for each in packets if id(each) in received for value in each.samples.tolist()
+        value for each in received.values() for value in each.samples.tolist()
     ]
 
 
