@@ -12,7 +12,6 @@ from tests.helpers import until
 from tests.isi_server_peer import IsiServerPeer
 from tests.receivers.isi.running import STATION, add, receiving
 
-
 WRONG = [
     ("{", "holds no positions of an ISI server"),
     ('{"format": 1, "x": 2}', "x: Extra inputs"),
