@@ -1,11 +1,10 @@
 """What a receiver asks a server for: which streams, and from which time on.
 
 A server serves each window of a request for itself: a stream that two of them mean comes twice, for as long as the
-connection lasts. So no data are asked for by names with ``*`` as soon as one stream is known, which would be meant
-twice: by its own name, from its own place, and by the wild one. Instead a short connection before that of the data
-asks for the newest packet by the names as they are in the station file; the acknowledgement lists every stream that
-they mean, and is all that is read. The data are then asked for by whole names, each stream once, from where it is
-to begin. This needs nothing of a server that data themselves do not need.
+connection lasts. A stream that is known has a place of its own, and a name with ``*`` would mean it once more. So data are
+never asked for by such names: a short connection before that of the data asks for the newest packet by them, and its
+acknowledgement, which is all that is read of it, lists every stream that they mean. The data are then asked for by whole
+names, each once, from where it is to begin. This needs nothing of a server that data themselves do not need.
 
 Servers look for streams only when a request comes. Therefore the short connection is made again from time to time.
 """
