@@ -1,10 +1,11 @@
 """What a receiver asks a server for: which streams, and from which time on.
 
 A server serves each window of a request for itself: a stream that two of them mean comes twice, for as long as the
-connection lasts. A stream that is known has a place of its own, and a name with ``*`` would mean it once more. So data are
-never asked for by such names: a short connection before that of the data asks for the newest packet by them, and its
-acknowledgement, which is all that is read of it, lists every stream that they mean. The data are then asked for by whole
-names, each once, from where it is to begin. This needs nothing of a server that data themselves do not need.
+connection lasts. A stream that is known has a place of its own, and a name with ``*`` would mean it once more. So
+data are never asked for by such names: a short connection before that of the data asks for the newest packet by them,
+and its acknowledgement, which is all that is read of it, lists every stream that they mean. The data are then asked
+for by whole names, each once, from where it is to begin. This needs nothing of a server that data themselves do not
+need.
 
 Servers look for streams only when a request comes. Therefore the short connection is made again from time to time.
 """
