@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rawdaq.receivers.assembler import ArrayAssembler, ReadoutAssembler
     from rawdaq.receivers.datalink import DataLinkReceiver
     from rawdaq.receivers.file_replayer import FileReplayer
+    from rawdaq.receivers.isi import ISIReceiver
     from rawdaq.receivers.logs import LogReceiver
     from rawdaq.receivers.mon_sender import ReceiverMonSender
     from rawdaq.receivers.monitor import MonitorReceiver
@@ -27,6 +28,7 @@ __all__ = [
     "ArrayAssembler",
     "DataLinkReceiver",
     "FileReplayer",
+    "ISIReceiver",
     "LogReceiver",
     "MonitorReceiver",
     "RawReceiver",
@@ -46,6 +48,7 @@ _HOMES = {
     "ArrayAssembler": "rawdaq.receivers.assembler",
     "DataLinkReceiver": "rawdaq.receivers.datalink",
     "FileReplayer": "rawdaq.receivers.file_replayer",
+    "ISIReceiver": "rawdaq.receivers.isi",
     "LogReceiver": "rawdaq.receivers.logs",
     "MonitorReceiver": "rawdaq.receivers.monitor",
     "RawReceiver": "rawdaq.receivers.raw_tcp",

@@ -52,7 +52,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     show_default=True,
     metavar="ADDRESS",
     help="Publisher to connect to; repeatable. Or a server: seedlink://HOST[:PORT][/NET_STA:SELECT+SELECT,...], "
-    "datalink://HOST[:PORT], datalinks://, ws://HOST[:PORT]/datalink or wss://.",
+    "datalink://HOST[:PORT], datalinks://, ws://HOST[:PORT]/datalink, wss://, isi://HOST[:PORT][/NET/STA.CHN.LOC,...].",
 )
 @click.option(
     "--from",
@@ -74,7 +74,7 @@ def _patterns(context: click.Context, option: click.Parameter, value: tuple[str,
     "--info",
     "item",
     metavar="ITEM",
-    help="Show what a server has instead: id, stations, streams, status, connections ...",
+    help="Show what a server has instead: id, stations, streams, status, connections ..., of ISI soh, cnf and wfdisc.",
 )
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
@@ -190,7 +190,7 @@ def _show_info(addresses: Sequence[str], item: str, as_json: bool) -> None:
     """Print what a server says to INFO."""
     server = _server(addresses)
     if server is None:
-        raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT or datalink://HOST:PORT")
+        raise click.UsageError("--info asks a server: --connect seedlink://HOST:PORT, datalink:// or isi://")
     if item not in server.items:
         raise click.BadParameter(f"{item!r} is not one of {', '.join(server.items)}", param_hint="--info")
     with refusing("--connect"):

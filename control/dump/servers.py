@@ -11,6 +11,7 @@ from rawdaq.times import to_iso
 _HOMES = {
     "datalink": "rawdaq.control.dump.datalink",
     "datalinks": "rawdaq.control.dump.datalink",
+    "isi": "rawdaq.control.dump.isi",
     "seedlink": "rawdaq.control.dump.seedlink",
     "ws": "rawdaq.control.dump.datalink",
     "wss": "rawdaq.control.dump.datalink",

@@ -107,6 +107,14 @@ class DialledProtocol(Connection, asyncio.BufferedProtocol):
     def ended(self) -> None:
         """The peer closed its side; call `fail` when that was in the middle of something."""
 
+    def set_timeout(self, timeout_s: float) -> None:
+        """Count the peer as dead after another silence, from now on."""
+        self.timeout_s = timeout_s
+        self.last_received_s = time.monotonic()
+        if self._silence_check is not None:
+            self._silence_check.cancel()
+        self._check_silence()
+
     def fail(self, error: Exception) -> None:
         """Give the connection up because of *error*; the first error stays."""
         self.failure = self.failure or error

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from rawdaq.errors import RawdaqError
 from rawdaq.outage import Outage
 from rawdaq.sockets.endpoint import host_port
 from rawdaq.sockets.remedies import why_not_connected
@@ -101,7 +102,10 @@ class Dialler(Generic[C]):
         good_s: as the argument.
         is_redial: whether the attempt being made follows directly from `Connection.redial_at_once`.
         is_repeating: whether the last attempt was a connection that ended as the attempt before it.
+        attempt_s: how long an attempt to connect may take.
     """
+
+    attempt_s = CONNECT_TIMEOUT_S
 
     def __init__(
         self,
@@ -136,10 +140,11 @@ class Dialler(Generic[C]):
         """Called when `protocol` is a new connection."""
 
     async def connect(self, factory: Callable[[], C]) -> tuple[asyncio.BaseTransport, C]:
-        """Return a new connection; a subclass may open one that is not of TCP.
+        """Return a new connection; a subclass may open one that is not of TCP, or ask the peer something before.
 
         Raises:
             OSError: there is none.
+            RawdaqError: the peer does not answer as it should.
         """
         return await connect_to_any(factory, self.host, self.port)
 
@@ -161,7 +166,7 @@ class Dialler(Generic[C]):
             try:
                 protocol = self.protocol = await self._dial()
                 failure = await self._wait_for_end(protocol)
-            except (OSError, UnicodeError) as error:  # the latter: an invalid host name
+            except (OSError, UnicodeError, RawdaqError) as error:  # the second: an invalid host name
                 failure = error
             finally:
                 if protocol is not None:
@@ -171,7 +176,7 @@ class Dialler(Generic[C]):
             await self._pause(protocol, failure, has_lasted)
 
     async def _dial(self) -> C:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(self.attempt_s):
             transport, protocol = await self.connect(self._factory)
         keep_alive(transport.get_extra_info("socket"))
         return protocol
@@ -202,7 +207,7 @@ class Dialler(Generic[C]):
         if self._is_stopped or self.is_redial:
             return
         pause_s = self.backoff.next_s()
-        is_news = self._log_failure(why_not_connected(failure, CONNECT_TIMEOUT_S), pause_s, has_lasted)
+        is_news = self._log_failure(why_not_connected(failure, self.attempt_s), pause_s, has_lasted)
         self.is_repeating = protocol is not None and not is_news
         self._hurried.clear()
         with contextlib.suppress(TimeoutError):

@@ -5,18 +5,14 @@ What must not miss a record is the work of ``SeedLinkReceiver``.
 
 import logging
 import re
-import select
-import socket
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from rawdaq import __version__
-from rawdaq.errors import InvalidValue, ProtocolError, RawdaqError
+from rawdaq.errors import InvalidValue, RawdaqError
 from rawdaq.miniseed.reader import RecordUnreadable, read_record, to_packet
-from rawdaq.packet import Packet
 from rawdaq.protocols.seedlink import (
     ClientEvent,
     DataPacket,
@@ -34,7 +30,7 @@ from rawdaq.protocols.seedlink import (
 )
 from rawdaq.protocols.seedlink.info.v3 import read_xml
 from rawdaq.protocols.seedlink.info.v4 import read_json
-from rawdaq.subscriber.records import RecordReader
+from rawdaq.subscriber.link import LinkReader, ServerSocket, ServerUnreachable
 
 DEFAULT_PORT = 18000
 
@@ -43,13 +39,7 @@ _ADDRESS = re.compile(
 )
 _STATION = re.compile(r"[A-Za-z0-9*?]{1,8}_[A-Za-z0-9*?-]{1,8}|\*", re.ASCII)
 _LIKE = "seedlink://HOST:PORT/NET_STA:SELECT,..."
-_CONNECT_S = 10.0
 _REPLY_S = 30.0
-_READ_BYTES = 1 << 18
-
-
-class ServerUnreachable(RawdaqError):
-    """There is no connection to a server; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +98,7 @@ class SeedLinkLink:
     def __init__(self, address: SeedLinkAddress) -> None:
         self._address = address
         self._client = SeedLinkClient(agent=f"rawdaq/{__version__}")
-        try:
-            self._socket = socket.create_connection((address.host, address.port), _CONNECT_S)
-        except (OSError, UnicodeError) as error:  # the latter: a name that no host can have
-            reason = error.strerror if isinstance(error, OSError) else "that is no host name"
-            raise ServerUnreachable(f"no SeedLink server at {address}: {reason or error}") from error
+        self._socket = ServerSocket("SeedLink server", address.host, address.port, address)
 
     @property
     def version(self) -> SeedLinkVersion:
@@ -126,14 +112,9 @@ class SeedLinkLink:
             ProtocolError: the server broke the protocol, or refused all stations.
             ServerUnreachable: the connection has ended.
         """
-        try:
-            if data := self._client.data_to_send():
-                self._socket.sendall(data)
-            if not select.select([self._socket], [], [], timeout_s)[0]:
-                return
-            chunk = self._socket.recv(_READ_BYTES)
-        except OSError as error:
-            raise ServerUnreachable(f"the connection to {self._address} is lost: {error.strerror}") from error
+        chunk = self._socket.exchange(self._client.data_to_send(), timeout_s)
+        if chunk is None:
+            return
         if not chunk:
             self._client.receive_eof()
             raise ServerUnreachable(f"{self._address} has closed the connection")
@@ -161,17 +142,14 @@ class SeedLinkLink:
 
     def wake(self) -> None:
         """Let a `read` that waits come back."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the server was first
-            return
+        self._socket.wake()
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
 
 
-class SeedLinkReader(RecordReader):
+class SeedLinkReader(LinkReader[ClientEvent]):
     """Reads what a server sends from now on; ends when the server does.
 
     Args:
@@ -193,48 +171,15 @@ class SeedLinkReader(RecordReader):
     ) -> None:
         super().__init__(streams, timeout_s, logger)
         self.address = address
-        self._link: SeedLinkLink | None = None
-        self._packets: deque[Packet] = deque()
 
-    def open(self) -> None:
-        """Connect; a second time does nothing.
-
-        Raises:
-            ServerUnreachable: there is no connection.
-        """
-        if self._link is None and not self._is_closed:
-            self._link = SeedLinkLink(self.address)
-
-    def receive(self, timeout_s: float | None = None) -> Packet | None:
-        """Return the next packet, or None when none came within *timeout_s*, at the end, or after `close`."""
-        self._begin()
-        try:
-            self.open()
-            end_s = None if timeout_s is None else time.monotonic() + timeout_s
-            left_s = _REPLY_S
-            while not self._packets and left_s > 0 and not (self.has_ended or self._is_closed):
-                left_s = _REPLY_S if end_s is None else end_s - time.monotonic()
-                self._read(max(left_s, 0.0))
-            return self._packets.popleft() if self._packets else None
-        finally:
-            self._end()
-
-    def _read(self, timeout_s: float) -> None:
-        if self._link is None:
-            return
-        try:
-            for event in self._link.read(timeout_s):
-                self._take(event)
-        except (ProtocolError, ServerUnreachable) as error:
-            self.has_ended = True
-            if not self._is_closed:
-                self._log.warning("%s", error)
+    def _connect(self) -> SeedLinkLink:
+        return SeedLinkLink(self.address)
 
     def _take(self, event: ClientEvent) -> None:
         match event:
             case DataPacket():
                 self._take_record(event)
-            case Ready() if self._link is not None:
+            case Ready() if isinstance(self._link, SeedLinkLink):
                 self._link.request(self.address.requests)
             case RequestRefused():
                 self._log.warning("the server refuses %s: %r to %s", event.station, event.answer, event.command)
@@ -250,16 +195,7 @@ class SeedLinkReader(RecordReader):
         except (RecordUnreadable, InvalidValue):
             packet = None
         if (selected := self._selected(packet)) is not None:
-            self._packets.append(selected)
-
-    def _wake(self) -> None:
-        if self._link is not None:
-            self._link.wake()
-
-    def _release(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+            self._queue.append(selected)
 
 
 def ask(address: SeedLinkAddress, item: InfoItem) -> tuple[InfoDocument, str]:

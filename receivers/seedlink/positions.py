@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from rawdaq.errors import ComponentError
+from rawdaq.disk.state_file import load_positions
 
 _FORMAT = 1  # of the file
-_MAX_FILE_BYTES = 256 << 20  # 10 000 stations of 100 streams have 200 MB
 
 
 class LastRecord(BaseModel):
@@ -74,20 +73,4 @@ def load(path: Path) -> Positions:
     Raises:
         ComponentError: it cannot be read, or holds something else.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_FILE_BYTES)
-        return Positions.model_validate_json(text)
-    except FileNotFoundError:
-        return Positions()
-    except OSError as error:
-        raise ComponentError(
-            f"cannot read the positions in {path}: {error.strerror or error}; make it readable"
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise ComponentError(
-            f"{path} holds no positions of a SeedLink server ({where}: {first['msg']}); name another file, or move it "
-            "away to begin anew as `start` says"
-        ) from error
+    return load_positions(path, Positions, "a SeedLink server")

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from rawdaq.config.settings import StationSettings
 from rawdaq.delivery.records import fill_s
 from rawdaq.disk.files import replace_file
+from rawdaq.disk.state_file import PositionsFile
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
 from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
@@ -110,8 +111,7 @@ class SeedLinkReceiver(ReceiverServer):
         wanted = Wanted(selectors, _STARTS.get(start) or from_iso(start), Policy(policy))
         self.feed = Feed(wanted, raw, self.log, self.refusals)
         self.server: tuple[SeedLinkVersion, Hello] | None = None
-        self._path = state
-        self._state_failure: str | None = None
+        self._file = PositionsFile(state, self.log) if state else None
         self._has_new = asyncio.Event()
         self._refused: dict[str, str] = {}
         self.endpoint: DialEndpoint = self.connect_stream(
@@ -147,8 +147,8 @@ class SeedLinkReceiver(ReceiverServer):
     # ------------------------------------------------------------------ life
 
     async def _open(self) -> None:
-        if self._path is not None:
-            self.feed.load(await in_new_thread("reading positions", load, self._path))
+        if self._file is not None:
+            self.feed.load(await in_new_thread("reading positions", load, self._file.path))
         await super()._open()
 
     async def serve(self) -> None:
@@ -162,7 +162,7 @@ class SeedLinkReceiver(ReceiverServer):
 
     async def ct_save(self) -> None:
         """Write how far everything was delivered, again and again."""
-        if self._path is None:
+        if self._file is None:
             self.log.info("without `state` a restart begins as `start` says")
             return
         while True:
@@ -178,20 +178,8 @@ class SeedLinkReceiver(ReceiverServer):
         return self.feed.positions.model_dump_json(indent=1).encode()
 
     async def _save(self, positions: bytes) -> None:
-        if self._path is None:
-            return
-        try:
-            async with asyncio.timeout(_WRITE_S):
-                await in_new_thread("writing positions", replace_file, self._path, positions)
-        except OSError as error:  # or TimeoutError, which says nothing by itself
-            reason = f"cannot write {self._path}: {error.strerror or 'its disk does not answer'}"
-            if reason != self._state_failure:
-                self.log.error("%s; a restart would go on where it was written last: make it writable", reason)
-            self._state_failure = reason
-            return
-        if self._state_failure is not None:
-            self.log.warning("%s is written again", self._path)
-            self._state_failure = None
+        if self._file is not None:
+            await self._file.write(positions, _WRITE_S, replace_file)
 
     # ------------------------------------------------------------------ what connections report
 
@@ -241,6 +229,6 @@ class SeedLinkReceiver(ReceiverServer):
                 station: {"sequence": position.sequence, "start": to_iso(position.start_ns)}
                 for station, position in stations[:_SHOWN_STATIONS]
             },
-            "state_failure": self._state_failure,
+            "state_failure": self._file and self._file.failure,
         }
         return super().receiver_status() | shown | self.refusals.report()

@@ -8,7 +8,8 @@ import pytest
 
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
 from rawdaq.protocols.seedlink import InfoItem, Selector, StationRequest
-from rawdaq.subscriber.seedlink import SeedLinkAddress, SeedLinkReader, ServerUnreachable, ask
+from rawdaq.subscriber.link import ServerUnreachable
+from rawdaq.subscriber.seedlink import SeedLinkAddress, SeedLinkReader, ask
 from tests.helpers import wait_for
 from tests.makers import START_NS
 from tests.receivers.seedlink.running import stored
