@@ -21,7 +21,12 @@ def _info(address: str, item: str, as_json: bool) -> Sequence[str]:
     entries = [each for each in ask(where, _REPORTS[item]) if _is_wanted(where, each)]
     if as_json:
         return [json.dumps(_object(each)) for each in entries]
-    return [each if isinstance(each, str) else _line(each) for each in entries]
+    return [_printable(each if isinstance(each, str) else _line(each)) for each in entries]
+
+
+def _printable(text: str) -> str:
+    """Return what a server sent as a terminal may get it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _is_wanted(address: IsiAddress, entry: Entry) -> bool:

@@ -9,9 +9,9 @@ from rawdaq.protocols.isi import IsiName, Report, StreamHealth
 from rawdaq.subscriber.isi import IsiAddress, IsiReader, ask
 from rawdaq.subscriber.link import ServerUnreachable
 from tests.helpers import wait_for
-from tests.isi_in_thread import isi_in_thread
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import Kind
+from tests.isi.in_thread import isi_in_thread
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import Kind
 from tests.receivers.isi.running import NAME, START_S, add, seconds
 
 BOTH = (IsiName("*", "*", "*"), IsiName("aak", "bhz", "00"))

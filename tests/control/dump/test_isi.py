@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 from rawdaq.control.dump.command import main
 from rawdaq.times import NS_PER_S
 from tests.helpers import wait_for
-from tests.isi_entries import Cnf, Soh
-from tests.isi_in_thread import isi_in_thread
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import Cause, Kind, Name, Rate, word
+from tests.isi.entries import Cnf, Soh
+from tests.isi.in_thread import isi_in_thread
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import Cause, Kind, Name, Rate, word
 from tests.makers import START_NS
 from tests.receivers.isi.running import START_S, add
 
@@ -106,6 +106,15 @@ def test_the_lines_of_the_table_wfdisc_are_shown_as_they_are() -> None:
     assert [len(line) for line in lines] == [283, 283]
     assert lines[0].startswith("aak    bhz00     1795219200.00000")
     assert [json.loads(line)["wfdisc"] for line in as_json.stdout.splitlines()] == lines
+
+
+def test_what_a_server_sends_does_not_change_a_terminal() -> None:
+    peer = filled()
+    aak = Name("aak", "bhz", "00")
+    peer.store.configurations[aak] = Cnf(aak, Rate(20, 1), instype="\x1b[2J")
+    with isi_in_thread(peer):
+        shown = dump("--connect", url(peer), "--info", "cnf")
+    assert shown.stdout.splitlines()[0] == "aak     bhz 00  20 Hz  -  ?[2J"
 
 
 def test_reports_in_json() -> None:

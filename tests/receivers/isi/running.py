@@ -10,7 +10,7 @@ from rawdaq.packet import Packet
 from rawdaq.publisher import Publisher
 from rawdaq.receivers.isi import ISIReceiver
 from rawdaq.times import NS_PER_S
-from tests.isi_server_peer import IsiServerPeer
+from tests.isi.server_peer import IsiServerPeer
 from tests.makers import START_NS
 from tests.packet_keeper import PacketKeeper
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from tests.helpers import until
-from tests.isi_server_link import Link
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_server_store import Store
-from tests.isi_wire import BIG, IDA, INT32, KEEPUP, OLDEST, PID, TIMEOUT, Cause, Kind, Name, pack_handshake, word
+from tests.isi.server_link import Link
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.server_store import Store
+from tests.isi.wire import BIG, IDA, INT32, KEEPUP, OLDEST, PID, TIMEOUT, Cause, Kind, Name, pack_handshake, word
 from tests.receivers.isi.running import START_S, add, data_requests, receiving, seconds, values
 
 

@@ -5,8 +5,8 @@ import pytest
 from rawdaq.receivers.isi import receiver as module
 from rawdaq.times import NS_PER_S
 from tests.helpers import until
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import KEEPUP, OLDEST
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import KEEPUP, OLDEST
 from tests.makers import START_NS
 from tests.receivers.isi.running import START_S, add, data_requests, receiving, seconds
 

@@ -9,7 +9,7 @@ from rawdaq.errors import ComponentError
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.isi import ISIReceiver
 from tests.helpers import until
-from tests.isi_server_peer import IsiServerPeer
+from tests.isi.server_peer import IsiServerPeer
 from tests.receivers.isi.running import STATION, add, receiving
 
 WRONG = [

@@ -10,8 +10,8 @@ import pytest
 from rawdaq.packet import Marks
 from rawdaq.times import NS_PER_S, to_iso
 from tests.helpers import until
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import KEEPUP, LITTLE, NEWEST, OLDEST, REAL32, REAL64
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import KEEPUP, LITTLE, NEWEST, OLDEST, REAL32, REAL64
 from tests.makers import START_NS
 from tests.receivers.isi.running import START_S, add, data_requests, receiving, samples, seconds, values
 

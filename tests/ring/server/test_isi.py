@@ -22,9 +22,9 @@ from rawdaq.ring.server.recognition import Spoken, recognise
 from rawdaq.ring.server.settings import ListenSettings, TlsSettings
 from rawdaq.stream_id import StreamId
 from tests.helpers import until
-from tests.isi_client_peer import Acknowledgement, IsiClientPeer, IsiClosed
-from tests.isi_entries import NO_STATUS, Cnf, Packet, Soh, unpack_wfdisc
-from tests.isi_wire import (
+from tests.isi.client_peer import Acknowledgement, IsiClientPeer, IsiClosed
+from tests.isi.entries import NO_STATUS, Cnf, Packet, Soh, unpack_wfdisc
+from tests.isi.wire import (
     IDA,
     KEEPUP,
     MIN_DELAY,

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import isi_capture as capture
 from tests.helpers import DEADLINE_S, until
-from tests.isi_client_peer import IsiAlert, IsiClientPeer
-from tests.isi_entries import WFDISC, Cnf, Soh, unpack_packet, unpack_wfdisc
-from tests.isi_exchange import COCO, TOFS, causes, exchange, filled, handshake
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import (
+from tests.isi import capture
+from tests.isi.client_peer import IsiAlert, IsiClientPeer
+from tests.isi.entries import WFDISC, Cnf, Soh, unpack_packet, unpack_wfdisc
+from tests.isi.exchange import COCO, TOFS, causes, exchange, filled, handshake
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import (
     INT16,
     KEEPUP,
     LITTLE,

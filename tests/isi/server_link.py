@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator
 
-from tests.isi_wire import (
+from tests.isi.wire import (
     GENERIC,
     GZIP,
     KEEPUP,

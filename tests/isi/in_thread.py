@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 from tests.helpers import DEADLINE_S, wait_for
-from tests.isi_server_peer import IsiServerPeer
+from tests.isi.server_peer import IsiServerPeer
 
 
 class IsiInThread(NamedTuple):

@@ -3,7 +3,7 @@
 Of the lists only some entries were written down; `frame` makes those between them.
 """
 
-from tests.isi_wire import pieces
+from tests.isi.wire import pieces
 
 
 def captured(text: str) -> bytes:

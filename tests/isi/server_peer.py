@@ -11,9 +11,9 @@ import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from tests.isi_server_link import Link, Refused
-from tests.isi_server_store import Cursor, Store, Stored
-from tests.isi_wire import (
+from tests.isi.server_link import Link, Refused
+from tests.isi.server_store import Cursor, Store, Stored
+from tests.isi.wire import (
     BIG,
     GENERIC,
     INT32,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests import isi_capture as capture
 from tests.helpers import until
-from tests.isi_client_peer import IsiClientPeer, IsiClosed
-from tests.isi_exchange import COCO, TOFS, causes, exchange, filled, handshake
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import KEEPUP, NEWEST, OLDEST, Kind, Name, Request, Window, word
+from tests.isi import capture
+from tests.isi.client_peer import IsiClientPeer, IsiClosed
+from tests.isi.exchange import COCO, TOFS, causes, exchange, filled, handshake
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import KEEPUP, NEWEST, OLDEST, Kind, Name, Request, Window, word
 
 TWIND = (Kind.REQ_TWIND, Window(COCO, OLDEST, NEWEST).pack())
 SEQNO = (Kind.REQ_SEQNO, capture.REQ_SEQNO)

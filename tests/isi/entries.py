@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from tests.isi_wire import (
+from tests.isi.wire import (
     BIG,
     FIRST_NATIVE,
     IDA,

@@ -10,8 +10,8 @@ import time
 from typing import NamedTuple
 
 from tests.helpers import DEADLINE_S
-from tests.isi_entries import ENTRIES, Cnf, Packet, Soh, unpack_packet, unpack_wfdisc
-from tests.isi_wire import (
+from tests.isi.entries import ENTRIES, Cnf, Packet, Soh, unpack_packet, unpack_wfdisc
+from tests.isi.wire import (
     GENERIC,
     GZIP,
     IDA,

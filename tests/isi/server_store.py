@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.isi_entries import SERIES_BYTES, Cnf, Soh, pack_packet, pack_wfdisc
-from tests.isi_wire import (
+from tests.isi.entries import SERIES_BYTES, Cnf, Soh, pack_packet, pack_wfdisc
+from tests.isi.wire import (
     BIG,
     IDA,
     INT32,

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import struct
 
-from tests import isi_capture as capture
 from tests.helpers import DEADLINE_S
-from tests.isi_server_peer import IsiServerPeer
-from tests.isi_wire import Kind, Name, word
+from tests.isi import capture
+from tests.isi.server_peer import IsiServerPeer
+from tests.isi.wire import Kind, Name, word
 
 TOFS = capture.TOFS
 COCO = Name("coco", "bhz", "20")
