@@ -14,6 +14,7 @@ from rawdaq.messages.log import LogRecord
 from rawdaq.messages.message import Message
 from rawdaq.publisher import PublisherUnavailable
 from rawdaq.publishers.log_file import LogFilePublisher
+from rawdaq.store.store import Store
 from tests.helpers import until
 from tests.journals import journal_of, journalled, kill_appending
 from tests.makers import START_NS, message
@@ -144,6 +145,10 @@ async def test_what_waits_in_the_journal_is_read_without_waits(tmp_path: Path) -
             assert lines_in(tmp_path / "daq.log") == 0
 
 
+def is_at(store: Store, name: str, position: int) -> bool:
+    return store.cursors()[name].position == position
+
+
 def lines_in(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
@@ -174,6 +179,24 @@ async def test_behind_a_journal_each_line_is_there_once_after_a_crash(
     async with journalled(journal, [LogFilePublisher(path, rotate_mb=0.0001, fsync_s=fsync_s)]):
         pass
     assert texts_in(tmp_path) == letters
+
+
+async def test_what_an_earlier_run_left_is_safe_soon_also_where_each_run_is_short(tmp_path: Path) -> None:
+    journal, path = tmp_path / "journal", tmp_path / "daq.log"
+    journal.mkdir()
+    for is_first in (True, False):
+        publisher = LogFilePublisher(path, fsync_s=3600)
+        async with journalled(journal, [publisher], is_killed=True) as fanout:
+            store = journal_of(fanout).store.store
+            before = store.end_position
+            if is_first:
+                fanout.put_messages([record(letter) for letter in "abc"])
+                await until(partial(ends_with, tmp_path, "c"))
+                assert store.cursors()[publisher.name].position == before
+            else:
+                await until(partial(is_at, store, publisher.name, before))
+        await kill_appending(publisher)
+    assert texts_in(tmp_path) == "abc"
 
 
 async def test_a_file_has_one_writer(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ _STREAM, _OWN = b"s", b"p"  # what a key begins with: a stream's place, or what 
 _PLACE = struct.Struct("<QI")
 _LOOK_S = 5.0  # it moves so often also when nothing of what came is for this publisher
 _PAUSE_S = 0.05  # between two moves under load: each looks at every stream
+_AGAIN_S = 1.0  # between two moves through what an earlier run had left: each has the disk sync
 
 
 class Start(NamedTuple):
@@ -70,12 +71,14 @@ class PublisherCursor:
         self._store: AsyncStore | None = None
         self._has_begun = False
         self.base = 0
+        self._left = 0  # behind the newest entry of earlier runs
         self._places: Mapping[StreamId, Place] = {}
         self._outage = Outage(log)
 
     def open(self, store: AsyncStore) -> Start:
         """Return where the publisher begins: where it was, a new one behind the newest entry."""
         self._store = store
+        self._left = store.store.end_position
         cursor = store.store.cursors().get(self.name)
         if cursor is None or cursor.position is None:
             end = store.store.end_position
@@ -109,22 +112,27 @@ class PublisherCursor:
             raise PublisherUnavailable(f"its place in the journal cannot be kept: {error}") from error
 
     async def run(self) -> None:
-        """Move the cursor whenever more is safe, until cancelled."""
+        """Move the cursor whenever more is safe, until cancelled.
+
+        What an earlier run had left is made safe at once: a process that dies again and again before its files are
+        synced in their own time would begin with the same each time.
+        """
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self.moved.wait()
             self.moved.clear()
+            is_left = self.base < self._left
             try:
-                await self.settle()
+                await self.settle(at_once=is_left)
             except PublisherUnavailable as error:
                 if not self._outage.is_on:
                     self._outage.log("the journal keeps what comes for %s until this is over: %s", self.name, error)
                 await asyncio.sleep(_LOOK_S)
             else:
                 self._outage.clear()
-                if self._queue.waiting:
-                    await asyncio.sleep(_PAUSE_S)
+                if is_left or self._queue.waiting:
+                    await asyncio.sleep(_AGAIN_S if is_left else _PAUSE_S)
 
     async def settle(self, *, at_once: bool = False) -> None:
         """Move the cursor to what is delivered by now, once that is safe.
