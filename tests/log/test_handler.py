@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Generator
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from rawdaq.log import SocketLogHandler, handler
-from tests.helpers import wait_for
+from tests.helpers import closed_port, wait_for
 from tests.log_takers import taking
 
 
@@ -78,9 +77,7 @@ def test_while_the_receiver_is_away_records_wait_and_what_is_too_much_is_told_wh
 
 def test_a_receiver_that_was_never_there_costs_nothing_but_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "_CLOSE_TIMEOUT_S", 0.05)
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with sending(port, max_records=3) as target:
+    with closed_port() as port, sending(port, max_records=3) as target:
         log = logger_of(target)
         for number in range(5):
             log.info("%d", number)

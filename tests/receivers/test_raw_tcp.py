@@ -18,7 +18,7 @@ from rawdaq.sockets import dial_endpoint
 from rawdaq.sockets.dial_endpoint import waiting_bytes
 from rawdaq.stream_id import StreamId
 from tests.fake_device import Described, Session, fake_device, wire, wire_1
-from tests.helpers import ROOT, until
+from tests.helpers import ROOT, closed_port, until
 from tests.makers import START_NS
 from tests.packet_keeper import PacketKeeper
 
@@ -256,12 +256,13 @@ async def test_a_device_that_does_not_know_the_channel_is_told_with_the_channel(
 
 
 async def test_an_absent_device_is_told_with_a_remedy_and_found_when_it_comes(
-    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with receiving(unused_tcp_port) as (receiver, _):
-        await until(lambda: "nothing listens there" in caplog.text)
-        assert receiver.endpoint.status()["connected"] is False
-        await until(lambda: receiver.endpoint.backoff.failures > 3)
+    with closed_port() as port:
+        async with receiving(port) as (receiver, _):
+            await until(lambda: "nothing listens there" in caplog.text)
+            assert receiver.endpoint.status()["connected"] is False
+            await until(lambda: receiver.endpoint.backoff.failures > 3)
     assert len([line for line in caplog.messages if "nothing listens there" in line]) == 1
 
 

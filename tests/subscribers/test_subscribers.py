@@ -15,7 +15,7 @@ import zmq.asyncio
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.subscribers import AsyncSubscriber, BasicSubscriber
 from rawdaq.subscribers.aio import loop_of_this_thread
-from tests.helpers import until, wait_for
+from tests.helpers import free_port, until, wait_for
 
 
 class Publisher:
@@ -184,8 +184,7 @@ def test_an_address_that_cannot_be_is_refused() -> None:
 
 
 def test_publishers_can_connect_to_a_bound_subscriber(publisher: Publisher) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     subscriber = BasicSubscriber("0.0.0.0", port)
     subscriber.start()
     publisher.socket.connect(f"tcp://127.0.0.1:{port}")

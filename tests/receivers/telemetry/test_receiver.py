@@ -95,7 +95,8 @@ def no_poll_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the test polls: a poll of the receiver's own is due at a round time, whenever the test runs."""
 
     async def never(_: TelemetryReceiver) -> int:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody sets its result")
 
     monkeypatch.setattr(TelemetryReceiver, "_next_time", never)
 
