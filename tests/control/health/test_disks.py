@@ -64,7 +64,7 @@ def test_a_component_that_writes_nowhere_has_no_disks() -> None:
 
 
 def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = threading.Event()
+    answers, others = threading.Event(), threading.enumerate()
     asked = os.statvfs
 
     def hang(path: Path) -> os.statvfs_result:
@@ -90,7 +90,7 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch
     finally:
         answers.set()
         for thread in threading.enumerate():
-            if thread is not threading.current_thread() and thread.daemon:
+            if thread not in others:
                 thread.join(60)
 
 
