@@ -79,7 +79,7 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -130,7 +130,7 @@ def test_the_own_device_of_a_dozen_lines_and_the_station_file_that_init_writes_m
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=240,
                 check=False,
             )
         finally:
