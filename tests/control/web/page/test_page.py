@@ -131,6 +131,18 @@ async def test_a_command_is_asked_for_and_answered_in_words(open_page: Open) -> 
     assert made_up.commands == [(f"{KEY}/stop", {}), (f"{KEY}/log-level", {"level": "DEBUG"})]
 
 
+async def test_a_connection_that_is_left_while_it_is_made_is_no_error(open_page: Open) -> None:
+    watched = await open_page(demo())
+    script = """async key => {
+      const { Link } = await import("/page/app/link.js");
+      const [left, kept] = [0, 1].map(() => new Link(`log/${key}`, () => "made-up", {}));
+      left.close();
+      await new Promise(done => { kept.on.state = done; });
+      kept.close();
+    }"""
+    await watched.page.evaluate(script, KEY)  # what a browser complains of fails the test at its end
+
+
 async def test_a_log_is_text_whatever_a_device_wrote(open_page: Open) -> None:
     made_up = demo()
     wicked = "<img src=x onerror=alert(1)>"
