@@ -27,9 +27,10 @@ settings.register_profile("thorough", settings(), deadline=None, suppress_health
 settings.register_profile("quick", settings.get_profile("thorough"), max_examples=30)
 settings.load_profile("quick")
 
-_GRACE_S = 5.0  # a task, a thread or a child that is on its way out may take so long on a loaded machine
+_GRACE_S = 30.0  # a task, a thread or a child that is on its way out may take so long on a loaded machine
 _OPEN_FILES, _THREADS = "/proc/self/fd", "/proc/self/task"  # texts: this is looked up twice for each test
 _NOT_OURS = ("/dev/", "/proc/", sys.prefix)
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _FOLDERS = itertools.count()
 
 
@@ -95,8 +96,12 @@ def _files() -> set[str]:
     return found
 
 
+def _handlers() -> set[str]:
+    return {f"handler of {number.name}: {signal.getsignal(number)}" for number in _SIGNALS}
+
+
 def _held() -> set[str]:
-    return _threads() | _children() | _files()
+    return _threads() | _children() | _files() | _handlers()
 
 
 @pytest.fixture
@@ -117,7 +122,7 @@ async def _no_task_is_left() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves a task, a thread, a child process, an open file or a socket behind."""
+    """Fail a test that leaves a task, a thread, a child, an open file, a socket or a signal's handler behind."""
     function = getattr(request.node, "function", None)
     if inspect.iscoroutinefunction(function):
         request.getfixturevalue("_no_task_is_left")

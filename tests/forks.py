@@ -26,6 +26,8 @@ from coverage import Coverage
 
 from tests.helpers import MODULES, wait_for
 
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
 
 def spawn(module: str, args: Sequence[str], log_file: Path, stdin: int) -> int:
     """Do what `rawdaq.control.processes.children.spawn` does; to be put in its place."""
@@ -148,11 +150,15 @@ def fork(main: Callable[[], int], descriptors: Mapping[int, int]) -> int:
     """Return the pid of a process that does *main* with these *descriptors*, by their numbers there, and no others."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both processes would print what waits
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # there are other threads, of which the child needs none
-        pid = os.fork()
-    if not pid:
-        _be_child(main, descriptors)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # one that is sent to the child at once waits in it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # other threads, of which the child needs none
+            pid = os.fork()
+        if not pid:
+            _be_child(main, descriptors)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     return pid
 
 
@@ -164,7 +170,7 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
         logging.getLogger().handlers.clear()
         asyncio._set_running_loop(None)  # of a test that forks while its loop runs
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _HANDLED:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.setsid()
         for target, source in descriptors.items():
@@ -177,6 +183,7 @@ def _be_child(main: Callable[[], int], descriptors: Mapping[int, int]) -> NoRetu
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
         sys.stderr = open(2, "w", 1, closefd=False)
         sys.modules.pop("rawdaq_outside", None)  # a test may have changed it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         status = main()
     except SystemExit as ended:
         status = int(ended.code or 0)

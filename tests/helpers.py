@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +44,26 @@ async def until(predicate: Callable[[], T], deadline_s: float = DEADLINE_S) -> T
         assert time.monotonic() < end_s, f"not true within {deadline_s} s"
         await asyncio.sleep(_POLL_S)
     return value
+
+
+@contextmanager
+def closed_port() -> Generator[int]:
+    """Yield a TCP port of this machine that nobody listens on, and that no other test gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a free TCP port that stays free: it is none of those that the system gives to whoever asks for any."""
+    for port in random.SystemRandom().sample(range(15_000, 30_000), 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def command(name: str, *args: str) -> list[str]:

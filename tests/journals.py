@@ -22,7 +22,9 @@ from rawdaq.publisher import Publisher
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.times import sample_time
 from tests.fanouts import LOG, Keeper, RecordKeeper
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
+
+_PATIENCE_S = 60.0  # many syncs of a busy disk
 
 
 class MustKeep(Keeper):
@@ -52,7 +54,7 @@ async def journalled(
     try:
         yield fanout
         if not is_killed:
-            assert await fanout.drain(10.0) is None
+            assert await fanout.drain(_PATIENCE_S) is None
     finally:
         for task in tasks:
             task.cancel()
@@ -65,7 +67,7 @@ async def journalled(
             await finish_writes(publishers)
             kill(journal)
         else:
-            assert await fanout.aclose(10.0) == [None] * len(publishers)
+            assert await fanout.aclose(_PATIENCE_S) == [None] * len(publishers)
 
 
 class Settle(NamedTuple):
@@ -91,6 +93,15 @@ async def delivered(fanout: Fanout) -> None:
     await until(lambda: not (outlet.queue.is_behind or len(outlet.queue) or len(outlet.worker.queue)))
 
 
+async def at_the_end(fanout: Fanout) -> None:
+    """Return when the cursor of the one publisher behind the journal is at its end."""
+    (outlet,) = journal_of(fanout).outlets
+    async with asyncio.timeout(DEADLINE_S):
+        while outlet.cursor.base != journal_of(fanout).store.store.end_position:
+            await outlet.cursor.settle()
+            await asyncio.sleep(0)
+
+
 async def finish_writes(publishers: Sequence[Publisher]) -> None:
     """Wait for what threads of disks still do for *publishers*: they may be keeping marks in the journal."""
     for publisher in publishers:
@@ -106,8 +117,8 @@ def kill(journal: Journal) -> None:
     assert store._writer is not None
     assert store._reader is not None
     store._sync.end()
-    store._sync.join(10.0)
-    store._writer.submit(lambda: None).result(10.0)
+    store._sync.join(_PATIENCE_S)
+    store._writer.submit(lambda: None).result(_PATIENCE_S)
     store._writer.end()
     store._reader.end()
     store.store._unlock()

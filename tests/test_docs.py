@@ -84,7 +84,7 @@ def test_the_pages_are_built_without_a_warning_and_load_nothing_from_elsewhere(t
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -4,7 +4,6 @@ import asyncio
 import importlib
 import json
 import random
-import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from rawdaq.times import from_iso
 from tests.fake_device import Described, Session, device, wire
 from tests.forks import run_cli, start_cli
-from tests.helpers import wait_for
+from tests.helpers import free_port, wait_for
 
 START_NS = from_iso("2026-11-20T23:59:30Z")  # the run crosses midnight
 RATE_HZ = 62.5
@@ -41,13 +40,6 @@ def samples_of(channel: int) -> npt.NDArray[Any]:
 
 def packet_ns(index: int) -> int:
     return START_NS + round(index * SIZE * 1e9 / RATE_HZ)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def control(folder: Path, *words: str) -> str:

@@ -21,7 +21,7 @@ from rawdaq.control.dump import command as dump
 from rawdaq.protocols.raw import RawPlugin, SampleBlock
 from rawdaq.streamer import Streamer
 from tests import fake_device, forks, seedlink_server
-from tests.helpers import DEADLINE_S, ROOT, command, environment, wait_for
+from tests.helpers import DEADLINE_S, ROOT, command, environment, free_port, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BEHIND = ("station-file", "commands", "howto/sources", "howto/serve", "howto/seiscomp", "howto/own-package")
@@ -50,12 +50,6 @@ def _block(page: str, language: str, holding: str) -> str:
     return str(found)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wrap(folder: Path, name: str, *options: str) -> None:
     """Write a command *name* that is ours with *options* added: what a test must change stays out of README's text."""
     words = " ".join(f"'{word}'" for word in command(name)).replace(
@@ -67,7 +61,7 @@ def _wrap(folder: Path, name: str, *options: str) -> None:
 
 
 def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> None:
-    device_port, live_port = _free_port(), _free_port()
+    device_port, live_port = free_port(), free_port()
     text = config.DEMO_FILE.read_text().replace("port: 65535", f"port: {device_port}")
     (tmp_path / "station.yaml").write_text(text.replace("port: 9004", f"port: {live_port}"))
     _wrap(tmp_path, "rawdaq-device", "--port", str(device_port), "--packet-s", "0.2")
@@ -85,7 +79,7 @@ def test_five_minutes_are_as_described(tmp_path: Path, runtime_dir: Path) -> Non
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -114,7 +108,7 @@ def test_the_own_device_of_a_dozen_lines_and_the_station_file_that_init_writes_m
     init, *others = _block("README", "sh", "control-rawdaq init").splitlines(keepends=True)
     code = _block("README", "python", "feed_data")
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
-    live_port = _free_port()
+    live_port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", ANNOUNCED + code],
         env=environment(),
@@ -136,7 +130,7 @@ def test_the_own_device_of_a_dozen_lines_and_the_station_file_that_init_writes_m
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=240,
                 check=False,
             )
         finally:

@@ -224,8 +224,8 @@ async def test_the_monitor_gets_a_message_a_second_at_any_address_of_its_name(na
     port = monitor.bind_to_random_port("tcp://127.0.0.1")
     server = UdpRelay("127.0.0.1", 0, [])
     server.monitor_address = f"tcp://{NAME}:{port}"
+    server.mon.register_data_packet()
     async with serving(server):
-        server.mon.register_data_packet()
         async with asyncio.timeout(20):
             topic, text = await monitor.recv_multipart()
     context.destroy(linger=0)

@@ -107,9 +107,10 @@ class BasicSubscriber(HasInbox, threading.Thread):
         for count, message in enumerate(subscription.messages(most), 1):  # noqa: B007 - it is returned
             for found in self._inbox.unpacked(message):
                 with self._changed:
-                    self._inbox.put(found)
-                    self._changed.notify()
-            if self._is_closed and self._is_hard:
+                    if not self._is_hard:
+                        self._inbox.put(found)
+                        self._changed.notify()
+            if self._is_hard:
                 break
         return count
 

@@ -121,8 +121,8 @@ HANDSHAKE: list[Row] = [
 
 def talk(port: int, says: bytes = b"hello\n") -> tuple[bytes, str, float]:
     """Return what a client hears, how the connection ended, and how long it lasted."""
+    began_s = time.monotonic()  # the other side begins to count at the earliest when it is connected
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
-        began_s = time.monotonic()
         connection.sendall(says)
         heard, end = b"", "closed"
         try:

@@ -97,7 +97,7 @@ def test_a_log_that_was_moved_comes_back_and_is_reported_while_it_is_away(
     old = file.with_suffix(".old")
     file.rename(old)
     wait_for(file.exists)
-    assert said.run("logs", "Main") == (0, "", "")
+    wait_for(lambda: said.run("logs", "Main") == (0, "", ""))  # it is made, then written to
     assert said.run("send", "Main", "pause")[0] == 0
     assert said.run("logs", "Main")[1].endswith("paused by command\n")
     assert said.run("stop", "Main")[0] == 0

@@ -19,9 +19,9 @@ from rawdaq.datalink import (
     session,
 )
 from rawdaq.errors import InvalidValue, LocalProtocolError, RemoteProtocolError
-from tests.datalink_links import CERTIFICATE, SID, TRANSPORTS, fill, serving
+from tests.datalink_links import CERTIFICATE, SID, TRANSPORTS, fill, serving, streamed
 from tests.datalink_server import Cut
-from tests.helpers import until
+from tests.helpers import closed_port, until
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -34,7 +34,7 @@ async def test_what_is_written_is_read_by_every_transport(transport: str) -> Non
             packet = await link.read(2)
             assert (packet.stream_id, packet.packet_id, packet.start_ns, packet.end_ns) == (SID, 2, 0, 999_000)
             assert packet.data == b"x" * 300
-            assert [each.packet_id async for each in link.stream("earliest", timeout_s=0.1)] == [1, 2, 3]
+            assert [each.packet_id for each in await streamed(link, 3, "earliest")] == [1, 2, 3]
         assert not link.is_connected
         assert server.sessions[0].client_id == "me:myself:1:pc"
         assert server.errors == []
@@ -68,9 +68,9 @@ async def test_positions_name_the_packet_that_counts_as_read() -> None:
             fill(server, 10)
             packets = server.packets
             assert await link.position_set(3, packets[2].time_us * 1000) == 3
-            assert [each.packet_id async for each in link.stream(timeout_s=0.1)] == list(range(4, 11))
+            assert [each.packet_id for each in await streamed(link, 7)] == list(range(4, 11))
             assert await link.position_earliest() == 1
-            assert [each.packet_id async for each in link.stream(timeout_s=0.1)] == list(range(2, 11))
+            assert [each.packet_id for each in await streamed(link, 9)] == list(range(2, 11))
             assert await link.position_after(4_500_000) == 5
             assert (await link.read_earliest()).packet_id == 1
             assert (await link.read_latest()).packet_id == 10
@@ -79,7 +79,7 @@ async def test_positions_name_the_packet_that_counts_as_read() -> None:
                 with pytest.raises(ServerRefused, match="not found"):
                     await command
             assert await link.position_set(8) == 8  # still in step
-            assert server.sessions[0].commands.count(b"STREAM") == 2
+            assert server.sessions[0].commands.count(b"STREAM") == 4
 
 
 async def test_expressions_select() -> None:
@@ -88,14 +88,14 @@ async def test_expressions_select() -> None:
         fill(server, 3, "XX_A_00_LOG/JSON")
         async with DataLink(url) as link:
             assert await link.match("^XX") == 1
-            assert [each.packet_id async for each in link.stream("earliest", timeout_s=0.1)] == [3, 4, 5]
+            assert [each.packet_id for each in await streamed(link, 3, "earliest")] == [3, 4, 5]
             assert await link.match(None) == 2
             assert await link.reject("/JSON$") == 1
-            assert [each.packet_id async for each in link.stream("earliest", timeout_s=0.1)] == [1, 2]
+            assert [each.packet_id for each in await streamed(link, 2, "earliest")] == [1, 2]
             assert await link.reject("") == 2
             with pytest.raises(ServerRefused, match="Error with match expression"):
                 await link.match("(((")
-            assert len([each async for each in link.stream("earliest", timeout_s=0.1)]) == 5
+            assert len(await streamed(link, 5, "earliest")) == 5
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ws"])
@@ -146,7 +146,7 @@ async def test_expressions_that_change_before_anything_was_taken_choose_from_wha
             fill(server, 2, "a/JSON")
             await until(lambda: link.connection._streamed)
             await link.match("JSON")
-            got = [each.packet_id async for each in link.stream(timeout_s=0.1)]
+            got = [each.packet_id for each in await streamed(link, 2)]
             assert got == [3, 4]
 
 
@@ -222,7 +222,7 @@ async def test_a_new_connection_has_the_expressions_and_the_position_of_the_old_
             with pytest.raises(ConnectionLost, match=r"the other side closed the connection|reset"):
                 await link.info()
             await link.reconnect()
-            assert [each.packet_id async for each in link.stream(timeout_s=0.1)] == list(range(5, 11))
+            assert [each.packet_id for each in await streamed(link, 6)] == list(range(5, 11))
 
 
 async def test_what_came_before_the_end_of_a_connection_is_still_given() -> None:
@@ -297,19 +297,21 @@ async def test_a_silent_server_is_given_up_after_the_time_limit() -> None:
 async def test_a_stream_in_which_nothing_comes_is_asked_whether_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rawdaq.datalink.reader._PROBE_S", 0.05)
     with serving() as (server, url):
-        async with DataLink(url, timeout_s=0.3) as link:
+        async with DataLink(url) as link:
             assert [each async for each in link.stream(timeout_s=0.2)] == []
             assert sum(each.startswith(b"ID") for each in server.sessions[0].commands) > 1
             server.is_deaf = True
+            link.connection._timeout_s = 0.3
             with pytest.raises(NoAnswer):
                 async for _packet in link.stream():
                     pass
 
 
 async def test_where_nothing_listens_is_told_with_a_remedy(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    with pytest.raises(ConnectionLost, match=rf"tcp://127.0.0.1:{port}: nothing listens there"):
+    with (
+        closed_port() as port,
+        pytest.raises(ConnectionLost, match=rf"tcp://127.0.0.1:{port}: nothing listens there"),
+    ):
         await DataLink(f"tcp://127.0.0.1:{port}").open()
     with serving("tls") as (_, url):
         with pytest.raises(ConnectionLost, match="certificate verify failed"):
@@ -377,7 +379,7 @@ async def test_what_only_pcre_knows_is_left_to_the_server() -> None:
             link._filters = {}
             await link.match("^XX_NOTHING")
             link._filters = {type(next(iter(link._filters.values()))): type(next(iter(link._filters.values())))(r"a\K")}
-            assert [each.packet_id async for each in link.stream("earliest", timeout_s=0.1)] == [1]
+            assert [each.packet_id for each in await streamed(link, 1, "earliest")] == [1]
 
 
 async def test_a_long_silence_is_probed_also_with_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

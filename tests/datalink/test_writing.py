@@ -18,7 +18,7 @@ from rawdaq.datalink import (
 )
 from rawdaq.errors import InvalidValue, LocalProtocolError
 from rawdaq.miniseed.format import RecordFormat
-from tests.datalink_links import SID, serving
+from tests.datalink_links import SID, serving, streamed
 from tests.helpers import until
 from tests.makers import packet
 from tests.record_makers import make
@@ -92,7 +92,7 @@ async def test_json_is_written_and_read() -> None:
         async with DataLink(url) as link:
             await link.write_json("XX_A_00_LOG/JSON", 0, 1000, value)
             await link.write_json("XX_A_00_LOG/BZJSON", 0, 1000, value, is_packed=True)
-            first, second = [each async for each in link.stream("earliest", timeout_s=0.1)]
+            first, second = await streamed(link, 2, "earliest")
         assert (json.loads(first.data), json.loads(bz2.decompress(second.data))) == (value, value)
         assert json_of(first) == json_of(second) == value
 
@@ -113,13 +113,13 @@ def test_payloads_that_are_not_what_their_id_says_are_errors() -> None:
 
 
 async def test_a_writer_that_pauses_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ringserver cuts one whose data it had to wait for, after 10 s of silence; here after 0.3 s."""
-    monkeypatch.setattr("rawdaq.datalink.session.KEEP_ALIVE_S", 0.1)
-    with serving(timeout_s=0.3) as (server, url):
+    """ringserver cuts one whose data it had to wait for, after 10 s of silence; here after 1.5 s."""
+    monkeypatch.setattr("rawdaq.datalink.session.KEEP_ALIVE_S", 0.05)
+    with serving(timeout_s=1.5) as (server, url):
         async with DataLink(url) as link:
             await link.write_many(Write(SID, 0, 0, b"x" * 512) for _ in range(100))  # more than its buffer holds
             identified = sum(each.startswith(b"ID") for each in server.sessions[0].commands)
-            await until(lambda: sum(each.startswith(b"ID") for each in server.sessions[0].commands) > identified + 10)
+            await until(lambda: sum(each.startswith(b"ID") for each in server.sessions[0].commands) > identified + 30)
             assert await link.write(SID, 0, 0, b"x") == 101
         assert (server.cut_late, server.connections) == (0, 1)
 
@@ -127,8 +127,9 @@ async def test_a_writer_that_pauses_is_never_cut(monkeypatch: pytest.MonkeyPatch
 async def test_a_server_that_is_gone_is_noticed_by_the_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rawdaq.datalink.session.KEEP_ALIVE_S", 0.05)
     with serving() as (server, url):
-        async with DataLink(url, timeout_s=0.2) as link:
+        async with DataLink(url) as link:
             await link.write(SID, 0, 0, b"x")
+            link.connection._timeout_s = 0.2
             server.is_deaf = True
             await until(lambda: not link.is_connected)
 
@@ -164,7 +165,8 @@ async def test_a_permission_that_is_taken_away_is_told() -> None:
 
 async def test_a_server_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(packet_size=100_000) as (server, url):
-        async with DataLink(url, timeout_s=0.3) as link:
+        async with DataLink(url) as link:
+            link.timeout_s = link.connection._timeout_s = 0.3
             server.is_deaf = True
             with pytest.raises(WriteInterrupted, match=r"no room for what is written within 0.3 s|no acknowledgement"):
                 await link.write_many(Write(SID, 0, 0, b"x" * 100_000) for _ in range(1000))

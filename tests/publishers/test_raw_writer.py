@@ -140,10 +140,15 @@ async def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
 async def test_file_is_synced_once_after_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    writer = await opened(tmp_path / "raw", fsync_s=0.01)
+    writer = await opened(tmp_path / "raw", fsync_s=3600)
     await writer.deliver([b"a"])
+    timer = writer._late_sync._timer
+    assert timer is not None
     await writer.deliver([b"b"])
+    assert writer._late_sync._timer is timer
     assert synced == []
+    timer.cancel()
+    writer._late_sync._begin()  # as the timer does
     await until(lambda: synced)
     assert len(synced) == 1
     await writer.aclose()

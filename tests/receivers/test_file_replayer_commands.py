@@ -37,6 +37,7 @@ async def test_pause_stops_and_resume_goes_on_where_it_was(path: Path) -> None:
     async with playing(path, speed=20.0) as (receiver, keeper):
         await until(lambda: len(keeper.packets) >= 3)
         assert receiver.cmd_pause() == "paused"
+        await receiver.delivered()
         count = len(keeper.packets)
         paused_ns = receiver.clock.now_ns
         await asyncio.to_thread(lambda: None)
@@ -67,6 +68,7 @@ async def test_seek_back_plays_again_and_during_a_pause_waits_for_resume(path: P
         receiver.cmd_pause()
         receiver.cmd_seek(["2026-11-20T00:00:00"])
         await until(lambda: receiver.clock.now_ns == START_NS)
+        await receiver.delivered()
         keeper.packets.clear()
         receiver.cmd_resume()
         await until(lambda: len(pairs(keeper.packets)) >= 1500)

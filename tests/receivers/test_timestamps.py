@@ -72,7 +72,7 @@ async def test_the_offset_of_this_clock_is_shown() -> None:
         await until(lambda: len(keeper.messages) == 3)
         status = receiver.receiver_status()
     offsets = [each["clock_offset_ns"] / NS_PER_S for each in keeper.headers]
-    assert offsets == pytest.approx([5, 2, 2], abs=0.9)
+    assert offsets == pytest.approx([5, 2, 2], abs=1.4)  # a busy machine reads them later
     assert offsets[1] == offsets[2] == status["clock_offset_ns"] / NS_PER_S
     assert (status["timestamps"], status["clock_quality"]) == (3, 100)
 

@@ -75,8 +75,8 @@ async def test_a_component_reports_what_it_does_and_says_at_last_that_it_stops(
         port = monitor.bind_to_random_port("tcp://127.0.0.1")
         server = UdpRelay("127.0.0.1", 0, [])
         server.key, server.monitor_address = "XX.DEMO.UdpRelay", f"tcp://127.0.0.1:{port}"
+        server.mon.register_data_packet()  # before the first report, which may come at once
         async with serving(server):
-            server.mon.register_data_packet()
             await until(lambda: monitor.poll(0))
             first = decode(monitor.recv_multipart())
             server.cmd_pause()

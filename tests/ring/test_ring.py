@@ -13,7 +13,7 @@ from rawdaq.ring import tail
 from rawdaq.ring.packets import NewPacket, RingPacket
 from rawdaq.ring.ring import WriteFailed
 from rawdaq.store.errors import StoreClosed
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.ring.records import NS_PER_S, STREAMS, name, packet, packets, record, start_ns
 from tests.ring.rings import SMALL_BYTES, contents, numbers, ring
 
@@ -182,7 +182,7 @@ async def test_it_writes_and_confirms_as_long_as_it_is_open_although_nobody_watc
         await asyncio.sleep(0)
         watching.cancel()
         await asyncio.wait([watching])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             await one.append(packets(0, 3))
     async with ring(tmp_path / "ring") as one:
         assert numbers(await contents(one)) == [0, 1, 2]

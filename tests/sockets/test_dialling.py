@@ -73,8 +73,12 @@ async def dialled(
 async def device(accept: Callable[[asyncio.StreamWriter], None], port: int = 0) -> AsyncGenerator[int]:
     """Call *accept* with every connection, and close all of them at the end."""
     peers: list[asyncio.StreamWriter] = []
+    is_over = False
 
     def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_over:  # it was accepted before the end, and comes after it
+            writer.transport.abort()
+            return
         peers.append(writer)
         accept(writer)
 
@@ -82,6 +86,7 @@ async def device(accept: Callable[[asyncio.StreamWriter], None], port: int = 0) 
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        is_over = True
         server.close()
         for peer in peers:
             peer.close()

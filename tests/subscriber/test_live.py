@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from contextlib import closing
+from itertools import islice
 
 import pytest
 
@@ -13,7 +14,7 @@ from rawdaq.packet import Packet
 from rawdaq.protocols.message import encode, header
 from rawdaq.stream_id import StreamId, prefixes
 from rawdaq.subscriber import Loss, Subscriber
-from tests.helpers import until, wait_for
+from tests.helpers import DEADLINE_S, until, wait_for
 from tests.live import publishing, subscribed
 from tests.makers import STREAM, packet
 from tests.subscriber.feeds import Feed
@@ -23,10 +24,12 @@ OTHER = StreamId("XX", "DEMO", "00", "HHN")
 
 def test_iteration_gives_packets_until_nothing_comes(feed: Feed) -> None:
     packets = [packet(index, sequence=index) for index in range(3)]
-    with Subscriber(feed.address, timeout_s=0.5) as subscriber:
+    with Subscriber(feed.address, timeout_s=DEADLINE_S) as subscriber:
         feed.await_subscriber()
         feed.send(*packets)
-        assert list(subscriber) == packets
+        assert list(islice(subscriber, 3)) == packets
+        subscriber.timeout_s = 0.1
+        assert list(subscriber) == []
     assert subscriber.received == {STREAM: 3}
     assert subscriber.size_bytes == sum(memoryview(frame).nbytes for each in packets for frame in encode(each))
     assert (subscriber.lost.total(), subscriber.malformed) == (0, 0)
@@ -34,10 +37,15 @@ def test_iteration_gives_packets_until_nothing_comes(feed: Feed) -> None:
 
 async def test_async_iteration_gives_packets_until_nothing_comes() -> None:
     packets = [packet(index, sequence=index) for index in range(300)]
-    async with publishing() as publisher, Subscriber(publisher.address, timeout_s=0.5) as subscriber:
+    async with publishing() as publisher, Subscriber(publisher.address, timeout_s=DEADLINE_S) as subscriber:
         await subscribed(publisher)
         await publisher.deliver(packets)
-        assert [each async for each in subscriber] == packets
+        got: list[Packet] = []
+        async for each in subscriber:
+            got.append(each)
+            if len(got) == 300:
+                subscriber.timeout_s = 0.1
+        assert got == packets
 
 
 async def test_async_reader_waits_and_lets_others_run() -> None:

@@ -10,7 +10,7 @@ from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
 from rawdaq.protocols.seedlink import InfoItem, Selector, StationRequest
 from rawdaq.subscriber.link import ServerUnreachable
 from rawdaq.subscriber.seedlink import SeedLinkAddress, SeedLinkReader, ask
-from tests.helpers import wait_for
+from tests.helpers import closed_port, wait_for
 from tests.makers import START_NS
 from tests.receivers.seedlink.running import stored
 from tests.seedlink_peer import InThread, SeedLinkPeer, in_thread
@@ -170,9 +170,9 @@ def test_a_reset_ends_the_reader(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "a" * 70])
-def test_no_server_is_an_error_with_the_reason(host: str, unused_tcp_port: int) -> None:
-    with pytest.raises(ServerUnreachable, match="no SeedLink server at"):
-        SeedLinkReader(SeedLinkAddress(host, unused_tcp_port)).open()
+def test_no_server_is_an_error_with_the_reason(host: str) -> None:
+    with closed_port() as port, pytest.raises(ServerUnreachable, match="no SeedLink server at"):
+        SeedLinkReader(SeedLinkAddress(host, port)).open()
 
 
 # ---------------------------------------------------------------- INFO

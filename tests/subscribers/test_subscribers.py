@@ -15,7 +15,7 @@ import zmq.asyncio
 from rawdaq.errors import ComponentError, InvalidValue
 from rawdaq.subscribers import AsyncSubscriber, BasicSubscriber
 from rawdaq.subscribers.aio import loop_of_this_thread
-from tests.helpers import until, wait_for
+from tests.helpers import free_port, until, wait_for
 
 
 class Publisher:
@@ -163,13 +163,35 @@ def test_a_close_before_the_start_and_while_unpacking_is_fine(publisher: Publish
     inside.join(30)
 
 
+def test_nothing_comes_after_a_hard_close_that_finds_an_object_unpacked(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, goes_on, late = threading.Event(), threading.Event(), list[object]()
+
+    def unpack(data: bytes) -> bytes:
+        inside.close()
+        closed.set()
+        goes_on.wait(30)
+        return data
+
+    inside = BasicSubscriber("127.0.0.1", publisher.port, unpack)
+    monkeypatch.setattr(inside._inbox, "put", late.append)
+    inside.start()
+    publisher.wait()
+    publisher.send(b"1")
+    assert closed.wait(30)
+    assert inside.get_data(timeout=30) is None
+    goes_on.set()
+    inside.join(30)
+    assert late == []
+
+
 def test_the_queue_is_bounded_and_drops_are_counted(
     publisher: Publisher, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscriber = start(max_messages=10)
     publisher.send(*(b"%d" % number for number in range(100)))
-    wait_for(lambda: subscriber.received == 100)
-    assert subscriber.dropped == 90
+    wait_for(lambda: subscriber.dropped == 90)
     assert [subscriber.get_data() for _ in range(10)] == [b"%d" % number for number in range(90, 100)]
     assert caplog.text.count("the oldest are dropped") == 1
     with pytest.raises(InvalidValue, match="max_messages"):
@@ -184,8 +206,7 @@ def test_an_address_that_cannot_be_is_refused() -> None:
 
 
 def test_publishers_can_connect_to_a_bound_subscriber(publisher: Publisher) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     subscriber = BasicSubscriber("0.0.0.0", port)
     subscriber.start()
     publisher.socket.connect(f"tcp://127.0.0.1:{port}")

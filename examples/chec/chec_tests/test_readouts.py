@@ -18,6 +18,7 @@ from rawdaq.receivers.assembler import ReadoutAssembler
 from rawdaq.receivers.assembler.options import SlotSettings
 from rawdaq_chec.slow_signal import CHANNELS, MODULES, SlowSignal, SlowSignalPublisher
 from tests.helpers import until
+from tests.live import subscribed
 from tests.servers import serving
 
 pytestmark = pytest.mark.usefixtures("_installed")
@@ -68,7 +69,7 @@ async def test_readouts_leave_as_the_cameras_programs_know_them(values: Any, spa
         subscriber.subscribe(b"")
         async with serving(receiver):
             subscriber.connect(f"tcp://127.0.0.1:{publisher.port}")
-            await until(lambda: publisher.status()["subscribers"])
+            await subscribed(publisher)
             _, writer = await asyncio.open_connection("127.0.0.1", receiver.endpoints[0].port)
             writer.write(encode([(TIME_NS, codes)]))
             await until(lambda: kept.messages and subscriber.poll(0))

@@ -92,7 +92,7 @@ async def test_what_is_too_old_is_given_up_and_counted_in_the_next_message() -> 
     async with telling(told, failures, give_up_after_s=0.0) as outlet:
         outlet.put([alarm("a"), alarm("b")])
         await until(lambda: len(failures) == 2)
-        assert failures[1] == "2 alarms for the target duty are given up: it has failed for 0 s"
+        assert failures[1].startswith("2 alarms for the target duty are given up: it has failed for ")
         told.error = None
         outlet.put([alarm("c")])
         await until(lambda: told.texts)
@@ -288,7 +288,7 @@ def _alarms(file: Path, url: str) -> Path:
 def test_a_component_that_is_killed_is_told_to_a_web_server_and_its_cure_too(
     runtime: RuntimeFiles, station: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_STATUS_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(rows, "_STATUS_TIMEOUT_S", 10.0)  # one that is slow is not hung
     with web() as server:
         memory = Memory.of(runtime.folder, _alarms(station, server.url))
         assert said.run("start", "all")[0] == 0

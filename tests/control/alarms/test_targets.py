@@ -17,6 +17,7 @@ from rawdaq.control.alarms.engine import Change
 from rawdaq.control.alarms.settings import CommandTarget, EmailTarget, LogTarget, Target, WebhookTarget
 from rawdaq.control.alarms.targets import PartlyTold, TargetFailed, Tell, teller
 from tests.control.alarms.peers import MailServer, alarm, mail_server, message, web
+from tests.helpers import closed_port
 
 LOG = logging.getLogger("rawdaq.alarms.test")
 
@@ -138,12 +139,11 @@ async def test_a_web_server_that_refuses_is_told_with_its_status(status: int, re
 
 
 async def test_nobody_listens(tells: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(TargetFailed, match=r"mail server .*: Connection refused"):
-        await tells(email(port))(message())
-    with pytest.raises(TargetFailed, match=r"web server .*: Connection refused"):
-        await tells(WebhookTarget(kind="webhook", url=f"http://127.0.0.1:{port}/"))(message())
+    with closed_port() as port:
+        with pytest.raises(TargetFailed, match=r"mail server .*: Connection refused"):
+            await tells(email(port))(message())
+        with pytest.raises(TargetFailed, match=r"web server .*: Connection refused"):
+            await tells(WebhookTarget(kind="webhook", url=f"http://127.0.0.1:{port}/"))(message())
 
 
 @pytest.mark.parametrize("kind", ["email", "webhook"])

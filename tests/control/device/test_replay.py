@@ -153,7 +153,7 @@ def test_where_the_receiver_gave_up_it_is_given_time_to_do_so(
 def test_a_receiver_that_sends_something_else_is_logged_and_played_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(device_replay, "_ANSWER_S", 0.1)
+    monkeypatch.setattr(device_replay, "_ANSWER_S", 1.0)
     with Replaying(write(tmp_path / "a", HANDSHAKE)) as playing:
         assert talk(playing.port, b"hey\n")[0] == b"welcome\n"
     assert "the receiver sent b'hey\\n', the captured one sent b'hello\\n'" in caplog.text

@@ -13,7 +13,7 @@ from rawdaq.disk import mounts
 from rawdaq.process.runtime_files import RuntimeFiles
 from rawdaq.streamer import Channel, Streamer
 from tests.control.cli_words import Said
-from tests.helpers import wait_for
+from tests.helpers import free_port, wait_for
 
 STATION = """\
 station: {{network: XX, code: DOC, location: "00"}}
@@ -33,8 +33,7 @@ class Doctor:
         self.archive = folder / "archive"
         self.file = folder / "station.yaml"
         self._said = said
-        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
-            self.port, self.live = free.getsockname()[1], other.getsockname()[1]
+        self.port, self.live = free_port(), free_port()
         self.write()
 
     def write(self, channels: str = "1: HHZ") -> None:

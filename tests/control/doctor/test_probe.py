@@ -1,13 +1,12 @@
 """What devices say to the doctor, which starts none of them."""
 
 import asyncio
-import socket
 
 import pytest
 
 from rawdaq.control.doctor.probe import Probe, probe
 from tests.fake_device import Described, Session, fake_device
-from tests.helpers import until
+from tests.helpers import closed_port, until
 
 
 async def asked(session: Session) -> list[str]:
@@ -78,7 +77,7 @@ async def test_a_device_that_says_nothing_is_given_up(answer: bytes, reason: str
         await session.until_closed()
 
     async with fake_device(play) as port:
-        found = await ask(port, [1], timeout_s=0.1)
+        found = await ask(port, [1], timeout_s=1.0)
     assert found.failure == f"it does not answer when it is asked for {reason}"
 
 
@@ -95,9 +94,8 @@ async def test_other_devices_are_only_connected_to() -> None:
 
 
 def test_what_cannot_be_reached_is_told_with_the_reason() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    assert probe("127.0.0.1", port, [1], 5.0).unreachable == (
-        "nothing listens there: is the other side on, and are host and port right?"
-    )
+    with closed_port() as port:
+        assert probe("127.0.0.1", port, [1], 5.0).unreachable == (
+            "nothing listens there: is the other side on, and are host and port right?"
+        )
     assert "host name" in (probe("a" * 70, port, [1], 5.0).unreachable or "")

@@ -192,7 +192,7 @@ async def test_seconds_end_it_without_data_and_it_says_what_to_check(monkeypatch
     assert told[0].startswith(f"rawdaq-dump: waiting for data at {publisher.address} for streams like YY.* or ZZ.*. ")
     assert "without --stream" in told[0]
     assert "control-rawdaq status" in told[0]
-    assert told[1].startswith("rawdaq-dump: 0 packets of 0 streams in 1.6 s")
+    assert re.match(r"rawdaq-dump: 0 packets of 0 streams in \d+\.\d s", told[1])
     assert len(told) == 2
     assert process.returncode == 1
 

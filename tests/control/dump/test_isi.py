@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from rawdaq.control.dump.command import main
 from rawdaq.times import NS_PER_S
-from tests.helpers import wait_for
+from tests.helpers import closed_port, wait_for
 from tests.isi.entries import Cnf, Soh
 from tests.isi.in_thread import isi_in_thread
 from tests.isi.server_peer import IsiServerPeer
@@ -159,11 +159,12 @@ def test_wrong_usage_is_refused_with_the_reason(args: tuple[str, ...]) -> None:
     assert WRONG[args] in shown.stderr
 
 
-def test_no_server_and_a_silent_one_are_errors(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for more in ((), ("--info", "soh")):
-        shown = dump("--connect", f"isi://127.0.0.1:{unused_tcp_port}", *more)
-        assert shown.exit_code == 1
-        assert "no ISI server at 127.0.0.1" in shown.stderr
+def test_no_server_and_a_silent_one_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closed_port() as port:
+        for more in ((), ("--info", "soh")):
+            shown = dump("--connect", f"isi://127.0.0.1:{port}", *more)
+            assert shown.exit_code == 1
+            assert "no ISI server at 127.0.0.1" in shown.stderr
     monkeypatch.setattr("rawdaq.subscriber.isi._REPLY_S", 0.1)
     peer = filled()
     peer.silence()

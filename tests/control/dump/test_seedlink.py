@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rawdaq.control.dump.command import main
-from tests.helpers import wait_for
+from tests.helpers import closed_port, wait_for
 from tests.receivers.seedlink.running import stored
 from tests.seedlink_peer import InThread, SeedLinkPeer, in_thread
 
@@ -115,8 +115,9 @@ def test_wrong_usage_is_refused_with_the_reason(args: tuple[str, ...]) -> None:
     assert WRONG[args] in shown.stderr
 
 
-def test_no_server_is_an_error(unused_tcp_port: int) -> None:
-    for more in ((), ("--info", "id")):
-        shown = dump("--connect", f"seedlink://127.0.0.1:{unused_tcp_port}", *more)
-        assert shown.exit_code == 1
-        assert "no SeedLink server at 127.0.0.1" in shown.stderr
+@pytest.mark.parametrize("more", [(), ("--info", "id")])
+def test_no_server_is_an_error(more: tuple[str, ...]) -> None:
+    with closed_port() as port:
+        shown = dump("--connect", f"seedlink://127.0.0.1:{port}", *more)
+    assert shown.exit_code == 1
+    assert "no SeedLink server at 127.0.0.1" in shown.stderr

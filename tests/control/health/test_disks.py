@@ -64,7 +64,7 @@ def test_a_component_that_writes_nowhere_has_no_disks() -> None:
 
 
 def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = threading.Event()
+    answers, others = threading.Event(), threading.enumerate()
     asked = os.statvfs
 
     def hang(path: Path) -> os.statvfs_result:
@@ -90,17 +90,17 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch
     finally:
         answers.set()
         for thread in threading.enumerate():
-            if thread is not threading.current_thread() and thread.daemon:
+            if thread not in others:
                 thread.join(60)
 
 
 def test_more_folders_than_threads_are_all_looked_at(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{number}") for number in range(200)]
-    before = threading.active_count()
+    before = set(threading.enumerate())
     found = disks.look_at(paths, timeout_s=60.0)
     assert found.keys() == set(paths)
     assert all(isinstance(each, disks.Disk) for each in found.values())
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_disk_that_refuses_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,7 @@ def serving(folder: Path, *, compat: bool) -> Generator[str]:
 @pytest.mark.parametrize("compat", [False, True])
 def test_made_up_requests_find_no_bug(compat: bool, tmp_path: Path) -> None:
     with serving(tmp_path, compat=compat) as url, requests.Session() as session:
+        session.headers["Connection"] = "close"  # one may not be used for longer than it is kept
         schema: Any = makers().openapi.from_url(f"{url}/openapi.json")
         good = config("tcp://127.0.0.1:9", ("store", "strides", 1), ("std-det-writer", "send_every_nth", 1))
         for found in schema.get_all_operations():

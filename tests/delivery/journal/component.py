@@ -57,11 +57,11 @@ async def run(root: Path, *, is_last: bool) -> None:
         number += count
         tell(number)
         await asyncio.sleep(random.choice((0, 0, 0.005)))
-    left = await fanout.drain(20.0)
+    left = await fanout.drain(60.0)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await fanout.aclose(10.0)
+    await fanout.aclose(60.0)
     tell(number if left is None else left)
 
 

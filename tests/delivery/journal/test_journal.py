@@ -15,7 +15,7 @@ from rawdaq.publisher import CursorMarks, PublisherUnavailable
 from rawdaq.stream_id import StreamId
 from tests.fanouts import HHN, Keeper
 from tests.helpers import until
-from tests.journals import MustKeep, MustKeepRecords, journalled
+from tests.journals import MustKeep, MustKeepRecords, at_the_end, journalled
 from tests.makers import STREAM, packet
 
 
@@ -128,10 +128,7 @@ async def test_patterns_select_what_a_publisher_gets_and_its_cursor_moves_all_th
         await until(lambda: len(keeper.kept) == 2)
         fanout.put([packet(9)])
         await fanout.journal.drain()  # type: ignore[union-attr]
-        (outlet,) = fanout.journal.outlets  # type: ignore[union-attr]
-        await outlet.cursor.settle()
-        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
-        assert outlet.cursor.base == fanout.journal.store.store.end_position  # type: ignore[union-attr]
+        await at_the_end(fanout)
     assert {each.stream for each in keeper.kept} == {HHN}
 
 
@@ -180,13 +177,9 @@ async def test_what_records_refuse_does_not_hold_the_cursor(tmp_path: Path) -> N
     async with journalled(tmp_path, [keeper]) as fanout:
         fanout.put([b"plain", packet(0, stream=long_name), packet(0), packet(0, rate_hz=1e-10), packet(1)])
         await until(lambda: len(keeper.kept) == 2)
-        (outlet,) = fanout.journal.outlets  # type: ignore[union-attr]
         fanout.put([packet(2).replace(rate_hz=1e-10)])
         await fanout.journal.drain()  # type: ignore[union-attr]
-        await until(lambda: not len(outlet.queue))
-        await outlet.cursor.settle()
-        await asyncio.to_thread(fanout.journal.store.store.sync)  # type: ignore[union-attr] # before the kill
-        assert outlet.cursor.base == fanout.journal.store.store.end_position  # type: ignore[union-attr]
+        await at_the_end(fanout)
     assert values(keeper.kept) == list(range(200))
 
 

@@ -191,11 +191,12 @@ async def test_what_cannot_be_delivered_at_a_stop_stays_and_is_no_failure(tmp_pa
     await fanout.open(is_strict=True)
     tasks = [asyncio.ensure_future(run()) for run in fanout.tasks().values()]
     fanout.put([packet(0)])
+    await journal.drain()
     assert await fanout.drain(0.2) is None
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await fanout.aclose(1.0)
+    await fanout.aclose(DEADLINE_S)
     async with journalled(tmp_path, [back := MustKeep("archive")]):
         await until(lambda: back.kept == [packet(0)])
 
@@ -247,7 +248,7 @@ async def test_cursors_of_publishers_that_are_no_more_are_told_and_dropped_after
     fanout = Fanout([MustKeep("new")], LOG, journal=journal)
     await fanout.open(is_strict=True)
     assert journal.store.store.cursors().keys() == {"new"}
-    await fanout.aclose(1.0)
+    await fanout.aclose(DEADLINE_S)
     assert "nothing is kept for old any more" in caplog.text
 
 

@@ -307,8 +307,10 @@ async def test_what_was_refused_in_front_counts_as_delivered_when_the_rest_is_no
     runs = runs_of(3)
     refused = RecordRun(long, runs[0].starts_ns, runs[0].sample_counts, 100.0, runs[0].data)
     with serving() as (server, url):
-        one = DataLinkPublisher(url_of(url), timeout_s=0.3)
-        await one.deliver([])
+        one = DataLinkPublisher(url_of(url))
+        await one.deliver(runs_of(1, OTHER))
+        assert one._link is not None
+        one._link.timeout_s = one._link.connection._timeout_s = 0.3
         server.is_deaf = True
         with pytest.raises(PublisherUnavailable, match=r"no acknowledgement within 0.3 s") as raised:
             await one.deliver([refused, *runs])
@@ -317,11 +319,11 @@ async def test_what_was_refused_in_front_counts_as_delivered_when_the_rest_is_no
 
 
 async def test_a_silent_writer_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rawdaq.datalink.session.KEEP_ALIVE_S", 0.1)
-    with serving(timeout_s=0.3) as (server, url):
+    monkeypatch.setattr("rawdaq.datalink.session.KEEP_ALIVE_S", 0.05)
+    with serving(timeout_s=1.5) as (server, url):
         one = DataLinkPublisher(url_of(url))
         await one.deliver(runs_of(50))
-        await until(lambda: sum(command.startswith(b"ID") for command in server.sessions[0].commands) > 10)
+        await until(lambda: sum(command.startswith(b"ID") for command in server.sessions[0].commands) > 30)
         await one.deliver(runs_of(1, OTHER))
         await one.aclose()
         assert (server.connections, server.cut_late) == (1, 0)

@@ -53,12 +53,12 @@ def connected(
 
 
 async def subscribed(publisher: ZMQPublisher, subscriber: Any) -> None:
-    """Return when what is published arrives at *subscriber*."""
+    """Return when what is published arrives at *subscriber*, and all that was published for that has been taken."""
     while not subscriber.poll(10):
         await publisher.deliver([b"?"])
         await asyncio.sleep(0)
-    while subscriber.poll(100):
-        subscriber.recv_multipart()
+    await publisher.deliver([b"last"])
+    await until(lambda: subscriber.poll(0) and subscriber.recv_multipart()[-1] == b"last")
 
 
 async def received(taker: Any, count: int) -> list[Packet]:

@@ -256,6 +256,7 @@ async def test_commands_mean_what_they_say() -> None:
         assert await call("pause") == "paused"
         assert receiver.cmd_status()["state"] == "paused"
         await bench.taken()
+        await receiver.delivered()
         published = len(bench.keeper.messages)
         for instant in range(200, 250):
             bench.send(0, datagram(0, instant))

@@ -9,7 +9,7 @@ from rawdaq.config.settings import StationSettings
 from rawdaq.packet import Packet
 from rawdaq.receivers.isi import ISIReceiver
 from rawdaq.ring.server.settings import ListenSettings
-from tests.helpers import until
+from tests.helpers import free_port, until
 from tests.ring.records import NS_PER_S, SAMPLES, START_NS, packets
 from tests.ring.rings import feed
 from tests.ring.rings import serving as ring_serving
@@ -37,10 +37,9 @@ def seconds_of(keeper: Keeper) -> list[int]:
 
 async def test_each_sample_comes_once_through_restarts_of_both_sides(tmp_path: Path) -> None:
     keeper = Keeper()
-    port = 0
+    port = free_port()
     for first in range(0, 60, 20):
         async with ring_serving(tmp_path / "ring", isi=ListenSettings(port=port)) as publisher:
-            port = publisher.service.ports["isi"]
             await feed(publisher, packets(first, 10))
             server = receiver(port, keeper, tmp_path / "positions")
             async with serving(server):

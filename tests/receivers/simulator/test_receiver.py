@@ -19,7 +19,7 @@ from rawdaq.receivers.simulator.outputs import UdpOutput
 from rawdaq.receivers.simulator.plan import SourceSettings
 from rawdaq.streams.assembly.formats import make_format
 from rawdaq.times import NS_PER_S
-from tests.helpers import until
+from tests.helpers import closed_port, until
 from tests.makers import START_NS
 from tests.servers import serving
 
@@ -155,11 +155,10 @@ async def test_logs_go_by_tcp_and_wait_for_their_receiver() -> None:
 
 
 async def test_a_receiver_that_is_not_there_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    source = SourceSettings.model_validate({"kind": "logs", "to": f"127.0.0.1:{port}", "rate_hz": 1000})
-    server = simulator({"logs": source}, seconds=0.02)
-    await server.serve()
+    with closed_port() as port:
+        source = SourceSettings.model_validate({"kind": "logs", "to": f"127.0.0.1:{port}", "rate_hz": 1000})
+        server = simulator({"logs": source}, seconds=0.02)
+        await server.serve()
     assert server.cmd_sent()[0]["unsent"] == 20
     assert caplog.text.count("cannot connect") == 1
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import math
 import sqlite3
 import threading
 import time
@@ -14,21 +13,22 @@ from typing import Any
 
 import pytest
 
-from rawdaq.errors import ComponentError
 from rawdaq.receivers.telemetry import TelemetryReceiver
 from rawdaq.receivers.telemetry import receiver as receiver_module
 from rawdaq.times import NS_PER_S
-from tests.event_receivers import STATION, EventKeeper, options_of, problems, receiving, serving
+from tests.event_receivers import STATION, EventKeeper, options_of, receiving, serving
 from tests.helpers import DEADLINE_S, until
 from tests.postgres import PASSWORD, PostgresServer
 
 VALUES: dict[str, Any] = {"temperature": {"path": "$.t", "unit": "degC", "stream": "SOH.LKI", "scale": 100}}
 FAST: dict[str, Any] = {"every_s": 0.05}
+SHORT_S = 0.05  # a deadline that is to be missed
 
 
 def telemetry(source: dict[str, Any], **options: Any) -> Any:
+    """Run a receiver; no answer is late on a busy machine, unless the test says how long it may take."""
     merged = {"values": VALUES, **FAST, **options}
-    return receiving(TelemetryReceiver, source={"timeout_s": 0.05, **source}, **merged)
+    return receiving(TelemetryReceiver, source={"timeout_s": DEADLINE_S, **source}, **merged)
 
 
 class Web:
@@ -90,6 +90,17 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver_module, "_GRACE_S", 0.05)
 
 
+@pytest.fixture
+def no_poll_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the test polls: a poll of the receiver's own is due at a round time, whenever the test runs."""
+
+    async def never(_: TelemetryReceiver) -> int:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody sets its result")
+
+    monkeypatch.setattr(TelemetryReceiver, "_next_time", never)
+
+
 def values_of(keeper: EventKeeper) -> list[Any]:
     return [each["values"] for each in keeper.headers]
 
@@ -127,11 +138,12 @@ async def test_without_values_an_answer_is_published_whole(tmp_path: Path) -> No
     assert values_of(keeper)[-1] == {"a": [1, {"b": None}], "c": None}
 
 
+@pytest.mark.usefixtures("no_poll_is_due")
 async def test_a_command_is_run_and_its_text_searched() -> None:
-    source = {"command": ["sh", "-c", 'echo "temp=42.8\'C volt=low"'], "timeout_s": 5}
+    source = {"command": ["sh", "-c", 'echo "temp=42.8\'C volt=low"']}
     values = {"temp": {"expression": "temp=([0-9.]+)", "stream": "LKI"}, "volt": {"expression": "volt=(.*)"}}
     async with telemetry(source, values=values, every_s=5) as (receiver, keeper):
-        await receiver._poll(receiver._source, _Now(), 10 * NS_PER_S)  # not at its time: that is five seconds away
+        await receiver._poll(receiver._source, _Now(), 10 * NS_PER_S)
         await until(lambda: keeper.packets)
     assert values_of(keeper) == [{"temp": 42.8, "volt": "low"}]
     assert keeper.packets[0].samples.tolist() == pytest.approx([42.8])
@@ -152,6 +164,7 @@ class _Now:
         return future
 
 
+@pytest.mark.usefixtures("no_poll_is_due")
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -168,7 +181,7 @@ class _Now:
 async def test_a_source_that_fails_is_told_once_and_nothing_is_published(
     source: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with telemetry({**source, "timeout_s": 0.5}, every_s=0.5) as (receiver, keeper):
+    async with telemetry(source) as (receiver, keeper):
         thread = _Now()
         for number in range(3):
             thread.calls_done = number + 100
@@ -176,7 +189,7 @@ async def test_a_source_that_fails_is_told_once_and_nothing_is_published(
         status = receiver.receiver_status()
     assert keeper.messages == keeper.packets == []
     assert reason in status["last_failure"]
-    assert status["failed"] >= 3
+    assert status["failed"] == 3
     assert [message for message in caplog.messages if "no telemetry" in message] == [
         f"no telemetry: {status['last_failure']}"
     ]
@@ -185,11 +198,12 @@ async def test_a_source_that_fails_is_told_once_and_nothing_is_published(
 async def test_a_command_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path) -> None:
     started = tmp_path / "pid"
     source = {"command": ["sh", "-c", f"sleep 100 & echo $! >> {started}; wait"]}
-    async with telemetry(source) as (receiver, _):
-        await until(lambda: receiver.receiver_status()["late"] >= 2)
+    async with telemetry(source | {"timeout_s": SHORT_S}) as (receiver, _):
+        await until(lambda: receiver.receiver_status()["late"] >= 2 and started.exists())
     await until(lambda: not any(Path(f"/proc/{pid}/cwd").exists() for pid in started.read_text().split()))
 
 
+@pytest.mark.usefixtures("no_poll_is_due")
 async def test_a_value_that_is_not_there_is_null_and_a_gap(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "status.json"
     file.write_text('{"t": 1}')
@@ -228,7 +242,7 @@ async def test_a_web_server_is_asked_with_a_token_that_it_alone_gets(
         web.redirections["/moved"] = f"{other.url}/status.json"
         other.answers["/status.json"] = (200, b'{"t": 6}')
         monkeypatch.setenv("STATION_TOKEN", "s3cret")
-        source = {"http": f"{web.url}/status.json", "secret_env": "STATION_TOKEN", "timeout_s": 0.05}
+        source = {"http": f"{web.url}/status.json", "secret_env": "STATION_TOKEN"}
         async with telemetry(source) as (_, keeper):
             await until(lambda: keeper.messages)
         secret = tmp_path / "secret"
@@ -251,9 +265,13 @@ async def test_a_web_server_that_is_slow_fails_and_comes_back(web: Web, caplog: 
     async with telemetry(source) as (receiver, keeper):
         await until(lambda: receiver.receiver_status()["failed"] >= 2)
         assert receiver.receiver_status()["last_failure"] == f"{web.url}/t answers 404 Not Found"
+        receiver._source.timeout_s, polls = SHORT_S, receiver.receiver_status()["polls"]
+        await until(lambda: receiver.receiver_status()["polls"] > polls + 1)  # the poll that ran has ended, too
         web.is_slow.set()
-        await until(lambda: receiver.receiver_status()["late"] >= 2)
+        late = receiver.receiver_status()["late"]
+        await until(lambda: receiver.receiver_status()["late"] >= late + 2)
         assert keeper.messages == []
+        receiver._source.timeout_s = DEADLINE_S
         web.answers["/t"] = (200, b'{"t": 7}')
         web.is_slow.clear()
         web.goes_on.set()
@@ -320,7 +338,7 @@ async def test_postgresql_goes_away_and_comes_back(tmp_path: Path) -> None:
             await until(lambda: len(keeper.messages) > count)
         assert values_of(keeper)[0] == {"temperature": 20.25, "at": "2026-11-29T00:00:00+00:00"}
         assert keeper.packets[0].samples.tolist() == [2025]
-        slow = {**source, "query": "SELECT pg_sleep(30), 1 AS t"}
+        slow = {**source, "timeout_s": SHORT_S, "query": "SELECT pg_sleep(30), 1 AS t"}
         async with telemetry(slow) as (receiver, keeper):
             await until(lambda: "statement timeout" in str(receiver.receiver_status()["last_failure"]))
         assert keeper.messages == []
@@ -332,7 +350,7 @@ async def test_postgresql_goes_away_and_comes_back(tmp_path: Path) -> None:
         server.remove()
 
 
-# -------------------------------------------------------------------------------------------- what hangs, and secrets
+# ------------------------------------------------------------------------------------------------------ what hangs
 
 
 class Hanging(TelemetryReceiver):
@@ -360,85 +378,9 @@ async def test_a_source_that_hangs_keeps_the_loop_free_and_polls_are_counted(tmp
             began_s = time.monotonic()
             await asyncio.sleep(0.001)
             latest_s = max(latest_s, time.monotonic() - began_s)
+        assert receiver._source is not None
+        receiver._source.timeout_s = DEADLINE_S  # from now on none is late
         receiver.let_go.set()
         await until(lambda: keeper.messages)
     assert latest_s < DEADLINE_S / 3  # other components of the process run on meanwhile: nobody waits for the source
     assert receiver.receiver_status()["late"] == 1
-
-
-@pytest.mark.parametrize(
-    ("mode", "content", "text"),
-    [
-        (0o640, "s", r"others may read the secret in .* \(mode 0640\); chmod 600"),
-        (0o600, " \n", "is empty; it should have the secret"),
-        (None, "", "cannot be read: No such file or directory"),
-    ],
-)
-async def test_a_secret_that_others_may_read_keeps_it_from_starting(
-    tmp_path: Path, mode: int | None, content: str, text: str
-) -> None:
-    secret = tmp_path / "secret"
-    if mode is not None:
-        secret.write_text(content)
-        secret.chmod(mode)
-    source = {"http": "http://127.0.0.1/", "secret_file": str(secret)}
-    receiver = TelemetryReceiver([], STATION, **options_of(TelemetryReceiver, source=source))
-    with pytest.raises(ComponentError, match=text):
-        await receiver.serve()
-
-
-async def test_a_secret_that_is_not_in_the_environment_keeps_it_from_starting() -> None:
-    source = {"http": "http://127.0.0.1/", "secret_env": "NO_SUCH_VARIABLE"}
-    receiver = TelemetryReceiver([], STATION, **options_of(TelemetryReceiver, source=source))
-    with pytest.raises(ComponentError, match="the environment has no variable NO_SUCH_VARIABLE"):
-        await receiver.serve()
-
-
-@pytest.mark.parametrize(
-    ("url", "text"),
-    [
-        ("sqlite+nothing:////x", "is no address of a database"),
-        ("mysql+pymysql://reader@host/x", r"the driver of mysql\+pymysql://reader@host/x is not installed"),
-    ],
-)
-async def test_a_driver_that_is_missing_keeps_it_from_starting(url: str, text: str) -> None:
-    options = options_of(TelemetryReceiver, source={"sql": url, "query": "SELECT 1"})
-    with pytest.raises(ComponentError, match=text):
-        await TelemetryReceiver([], STATION, **options).serve()
-
-
-@pytest.mark.parametrize(
-    ("source", "more", "text"),
-    [
-        ({}, {}, "give one of sql, http, command, file"),
-        ({"file": "/x", "command": ["y"]}, {}, "give one of sql, http, command, file, not command and file"),
-        ({"sql": "sqlite:////x"}, {}, "sql needs a query"),
-        ({"sql": "sqlite:///x.db", "query": "q"}, {}, "write it with four slashes: sqlite:////var/lib/station.db"),
-        ({"sql": "nothing", "query": "q"}, {}, "'nothing' is no address of a database"),
-        ({"sql": "postgresql://me:pw@host/x", "query": "q"}, {}, "sql has a password in it: remove it"),
-        ({"http": "http://me:pw@host/"}, {}, "http has a password in it"),
-        ({"http": "file:///etc/passwd"}, {}, "'file:///etc/passwd' is no address of a web page"),
-        ({"http": "http://[::1"}, {}, "http is no URL"),
-        ({"http": "http://a/", "user": "me"}, {}, "a user needs a password"),
-        ({"http": "http://a/", "secret_env": "A", "secret_file": "/b"}, {}, "give either secret_env or secret_file"),
-        ({"file": "/x", "secret_env": "A"}, {}, "a secret is for sql and http"),
-        ({"file": "/x", "user": "me"}, {}, "user is for http"),
-        ({"file": "/x"}, {"every_s": 1}, "timeout_s 5 is longer than every_s 1"),
-        ({"file": "/x"}, {"values": {"a": {"stream": "LKI"}, "b": {"stream": "LKI"}}}, "two values cannot be one"),
-        ({"file": "/x"}, {"values": {"a": {"path": "$[", "stream": "LKI"}}}, "is no path of one value"),
-        ({"file": "/x"}, {"values": {"a": {"path": "b", "expression": "(.)"}}}, "give either path or expression"),
-        ({"file": "/x"}, {"values": {"a": {"expression": "."}}}, "has 0 groups"),
-        ({"file": "/x"}, {"values": {"a": {"expression": "("}}}, "is no regular expression"),
-        ({"file": "/x"}, {"values": {"a": {"scale": 2}}}, "scale is for a stream"),
-        ({"file": "/x"}, {"values": {"a": {"scale": 0, "stream": "LKI"}}}, "scale 0 leaves nothing"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(source: dict[str, Any], more: dict[str, Any], text: str) -> None:
-    found = problems(TelemetryReceiver, source=source, **more)
-    assert text in found, found
-
-
-def test_its_streams_are_those_of_its_values() -> None:
-    options = options_of(TelemetryReceiver, source={"file": "/x"}, values=VALUES)
-    assert [str(each) for each in TelemetryReceiver.streams(STATION, options)] == ["XX.DEMO.SOH.LKI"]
-    assert math.isclose(options["every_s"], 15)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import zmq
 from rawdaq.errors import ComponentError
 from rawdaq.publisher import OverflowPolicy
 from rawdaq.sockets.zeromq import endpoint as zmq_endpoint
-from tests.helpers import until
+from tests.helpers import DEADLINE_S, until
 from tests.receivers.zmq_senders import (
     ANY_PORT,
     Keeper,
@@ -91,16 +92,16 @@ async def test_a_full_publisher_holds_the_sender_and_nothing_is_lost(context: An
         async with receiving(
             f"tcp://127.0.0.1:{port}", keeper=keeper, pattern="pull", raw=True, high_water_mark=20
         ) as (receiver, items):
-            sent = 0
-            quiet = 0
-            while quiet < 50:
+            sent, quiet, end_s = 0, 0, time.monotonic() + DEADLINE_S
+            held = ["a publisher is full: keeper"]
+            while quiet < 50 or receiver.endpoints[0].status()["held"] != held:
+                assert time.monotonic() < end_s
                 try:
                     pusher.send(b"%6d" % sent + bytes(50_000), zmq.NOBLOCK)
                     sent, quiet = sent + 1, 0
                 except zmq.Again:
                     quiet += 1
                     await asyncio.sleep(0.002)
-            assert receiver.endpoints[0].status()["held"] == ["a publisher is full: keeper"]
             keeper.door.set()
             await until(lambda: len(items) == sent)
     assert [int(each[:6]) for each in items] == list(range(sent))

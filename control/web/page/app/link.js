@@ -6,6 +6,12 @@ const LONGEST_WAIT_MS = 10000;
 /** What the server's close codes mean for us; all others are tried again. */
 const FINAL = { 4401: "refused", 4404: "gone" };
 
+/** Closes a connection; one that is still being made as soon as it is, since browsers call anything else an error. */
+function leave(socket) {
+  if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket?.close();
+}
+
 export class Link {
   /** `on` has the functions `text(object)`, `binary(buffer)` and `state(link)`; `silenceMs` ends a connection without
    * data. */
@@ -50,7 +56,7 @@ export class Link {
     clearTimeout(this.timer);
     clearTimeout(this.silence);
     this.state = state;
-    this.socket?.close();
+    leave(this.socket);
     this.socket = null;
   }
 

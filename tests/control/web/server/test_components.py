@@ -26,7 +26,7 @@ from rawdaq.stream_id import StreamId
 from tests import outside
 from tests.control.conftest import runtime as outside_runtime
 from tests.control.machine.answering import STATIONS, Answering
-from tests.helpers import until, wait_for
+from tests.helpers import DEADLINE_S, until, wait_for
 
 LOG = logging.getLogger("rawdaq.web")
 MINUTE_NS = 60 * 10**9
@@ -155,6 +155,8 @@ async def test_one_that_hangs_is_seen_and_delays_no_other(
         assert watch.events.after(0)[-1].condition == "no data"
         assert watch.known["XX.B.Demo"].shown.value["condition"] == "stopped"
         assert [known.key for known in watch.sorted_components()] == ["XX.A.Demo", "XX.B.Demo"]
+        monkeypatch.setattr(asking, "_TIMEOUT_S", DEADLINE_S)  # from now on none is late
+        monkeypatch.setattr(Asker.ask, "__defaults__", ((), DEADLINE_S))
         status: Any = {"state": "running", "streams": {"XX.A.00.HHZ": {"packets": 1, "rate_hz": 100.0, "gaps": 0}}}
         task = asyncio.create_task(answering.answer(*[encode_reply(status)] * 3))
         await until(lambda: watch.known["XX.A.Demo"].shown.value["condition"] == "well")
