@@ -292,7 +292,11 @@ class ServerConnection(asyncio.Protocol):
         elif not self._is_over:
             self._is_over = True
             self._since_s = asyncio.get_running_loop().time()
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client is gone, which asyncio does not know yet
+                self._transport.abort()
+                return
             self._holds.clear()
             self._transport.resume_reading()  # until its end, which is all that is looked for
 

@@ -1,6 +1,7 @@
 """ISI from a ring, as a strict client sees it that does what IDA's toolkit does, its faults too."""
 
 import logging
+import socket
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,6 +17,7 @@ from rawdaq.packet import Packet as Samples
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.ring.names import isi_name, ring_name
 from rawdaq.ring.packets import NewPacket
+from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.isi import session
 from rawdaq.ring.server.isi.names import IsiNames
 from rawdaq.ring.server.recognition import Spoken, recognise
@@ -51,6 +53,11 @@ STREAM = StreamId("XX", "AAA", "00", "HHZ")
 
 def client(publisher: RingPublisher, timeout_ms: int = 30_000) -> IsiClientPeer:
     return IsiClientPeer(publisher.service.ports["isi"], timeout_ms=timeout_ms)
+
+
+def peers_of(publisher: RingPublisher) -> list[ServerConnection]:
+    """Return the connections of all clients."""
+    return list(publisher.service._served().peers)
 
 
 def numbers(got: Sequence[Packet]) -> list[int]:
@@ -281,6 +288,20 @@ async def test_a_client_that_leaves_its_side_open_is_cut_after_a_while(tmp_path:
         await peer.request_data("*.*.*", OLDEST, NEWEST)
         assert await peer.alert() == Cause.COMPLETE
         await until(lambda: not publisher.status()["client_count"])
+
+
+async def test_a_client_that_is_gone_when_it_has_all_disturbs_nobody(tmp_path: Path) -> None:
+    async with serving(tmp_path / "ring", **ISI) as publisher, client(publisher) as other:
+        await feed(publisher, packets(0, 4))
+        await other.request_data("*.*.*", OLDEST, KEEPUP)
+        with socket.create_connection(("127.0.0.1", publisher.service.ports["isi"])) as gone:
+            await until(lambda: len(peers_of(publisher)) == 2)
+            (peer,) = (each for each in peers_of(publisher) if each.port == gone.getsockname()[1])
+        peer.send([b"answered by a reset, before the loop turns"])
+        peer.finish()
+        await until(lambda: len(peers_of(publisher)) == 1)
+        await feed(publisher, packets(4, 4))
+        assert numbers(await other.packets(8)) == list(range(8))
 
 
 async def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
