@@ -130,14 +130,15 @@ def main(
     check_alone(messages, stream=streams, info=item, samples=with_samples, **written)
     if files and is_chosen:
         raise click.UsageError("--from reads files, --connect a publisher; choose one")
+    if item is not None:  # a question ends by a signal as every program does
+        with _reporting():
+            return _show_info(addresses, item, as_json)
     with stop_event() as stop, _reporting():
         if messages.kinds:
             where = addresses if is_chosen else None
             if not dump_messages(messages, where, files, stop, count, seconds, as_json=as_json, as_table=as_table):
                 sys.exit(1)
             return
-        if item is not None:
-            return _show_info(addresses, item, as_json)
         # First, because a file that is read must not be overwritten.
         opened = _open_files(files, streams, record_file, picture) if files else None
         views = [_view(as_json, with_samples, as_table), *_file_views(record_file, picture, is_live=not files)]

@@ -1,6 +1,9 @@
 """rawdaq-dump --connect isi://: streams as packets, and --info as tables."""
 
 import json
+import signal
+import socket
+import subprocess
 import threading
 
 import pytest
@@ -8,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from rawdaq.control.dump.command import main
 from rawdaq.times import NS_PER_S
-from tests.helpers import closed_port, wait_for
+from tests.helpers import closed_port, command, environment, wait_for
 from tests.isi.entries import Cnf, Soh
 from tests.isi.in_thread import isi_in_thread
 from tests.isi.server_peer import IsiServerPeer
@@ -53,6 +56,18 @@ def test_a_server_is_shown_like_a_publisher() -> None:
     assert shown.exit_code == 0
     assert "3 packets of 1 stream" in shown.stderr
     assert peer.violations == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_question_that_is_not_answered_ends_by_a_signal(number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"isi://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(command("rawdaq-dump", "--connect", address, "--info", "soh"), env=environment())
+        connection, _ = silent.accept()
+        with connection, process:
+            assert connection.recv(4) == b"IACP"
+            process.send_signal(number)
+            assert process.wait(10)
 
 
 def test_the_end_is_reported_on_stderr() -> None:
