@@ -17,6 +17,7 @@ from rawdaq.packet import Packet as Samples
 from rawdaq.publishers.ring import RingPublisher
 from rawdaq.ring.names import isi_name, ring_name
 from rawdaq.ring.packets import NewPacket
+from rawdaq.ring.reading import RingReader
 from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.isi import session
 from rawdaq.ring.server.isi.names import IsiNames
@@ -209,6 +210,20 @@ async def test_reports_say_what_is_held(tmp_path: Path) -> None:
             ["aaa", "hhz00", START_S, START_S + 2.99, 300, 100, 1, 2026325],
             ["aaa", "hhz00", START_S + 5, START_S + 6.99, 200, 100, 2, 2026325],
         ]
+
+
+async def test_a_report_of_a_stream_that_is_overtaken_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_ranges(*_: object) -> list[tuple[int, int]]:
+        return []
+
+    monkeypatch.setattr(RingReader, "ranges", no_ranges)
+    async with serving(tmp_path / "ring", **ISI) as publisher:
+        await feed(publisher, [packet(0, STREAMS[0])])
+        async with client(publisher) as peer:
+            (payload,) = await peer.request_report(Kind.REQ_SOH)
+        assert Soh.unpack(payload).records == 0
 
 
 async def test_reports_of_nothing(tmp_path: Path) -> None:

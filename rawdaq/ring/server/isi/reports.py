@@ -55,9 +55,9 @@ class Reporter:
         return sorted([piece for name in names for piece in await self._reader.ranges(name, tolerance_ns)])
 
     async def _health(self, called: IsiName, names: Sequence[str], newest: RingPacket | None, count: int) -> Entries:
-        if newest is None:
+        pieces = [] if newest is None else await self._pieces(names, _rate_hz(newest) or 1.0)
+        if newest is None or not pieces:  # for what there was newer packets have been written meanwhile
             return [StreamHealth(called, Stamp(None), Stamp(None), 0.0, 0, 0)]
-        pieces = await self._pieces(names, _rate_hz(newest) or 1.0)
         age_s = max(0.0, (self._clock() - newest.time_ns) / NS_PER_S)
         oldest, youngest = min(begin for begin, _ in pieces), max(end for _, end in pieces)
         return [StreamHealth(called, Stamp(oldest), Stamp(youngest), age_s, len(pieces), count)]
