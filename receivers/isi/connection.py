@@ -26,6 +26,7 @@ from rawdaq.sockets.dialling import connect_to_any
 #: whole seconds, so that less is no use.
 _MIN_TIMEOUT_S = 2.0
 _MAX_TIMEOUT_S = 600.0
+_NO_CAUSE = "it does not say why"
 
 
 @error_text("the server ended the connection: {cause}")
@@ -102,7 +103,7 @@ class _Request(DialledProtocol):
         except RemoteProtocolError as error:
             self.fail(error)
         else:
-            self.fail(ServerEnded("without a cause"))
+            self.fail(ServerEnded(_NO_CAUSE))
 
 
 class IsiConnection(_Request):
@@ -192,7 +193,7 @@ async def list_streams(asker: Asker, names: Sequence[IsiName], host: str, port: 
     finally:
         listing.abort()
     if listing.names is None:
-        raise listing.failure or ServerEnded("without a cause")
+        raise listing.failure or ServerEnded(_NO_CAUSE)
     return listing.names
 
 

@@ -6,7 +6,14 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from rawdaq.errors import RemoteProtocolError
-from rawdaq.protocols.isi.errors import Alerted, PacketUnreadable, TooManyWindows, UnexpectedFrame, WrongSize
+from rawdaq.protocols.isi.errors import (
+    Alerted,
+    NoHandshake,
+    PacketUnreadable,
+    TooManyWindows,
+    UnexpectedFrame,
+    WrongSize,
+)
 from rawdaq.protocols.isi.frames import (
     Cause,
     Frame,
@@ -162,10 +169,13 @@ class IsiClient:
 
         Raises:
             ConnectionCut: it did so in the middle of a frame.
+            NoHandshake: it did so before it said anything.
             RemoteProtocolError: what ended the connection before.
         """
         if not self._is_over:
             self._frames.receive_eof()
+        if self._awaited is _Awaited.HANDSHAKE:
+            raise self._frames.fail(NoHandshake())
 
     @property
     def _is_over(self) -> bool:

@@ -34,6 +34,11 @@ class ConnectionCut(RemoteProtocolError):
     held_bytes: int
 
 
+@error_text("the server ended the connection without answering the handshake: is it an ISI server?")
+class NoHandshake(RemoteProtocolError):
+    """The peer closed the connection before it said anything, as servers of other protocols do."""
+
+
 @error_text("a frame of type {type} came; awaited: {awaited}")
 class UnexpectedFrame(RemoteProtocolError):
     """A frame that the protocol does not allow here."""

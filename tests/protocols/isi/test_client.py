@@ -39,6 +39,7 @@ from rawdaq.protocols.isi.errors import (
     BadTag,
     ConnectionCut,
     HandshakeUnreadable,
+    NoHandshake,
     PayloadTooLarge,
     SignatureTooLarge,
     TimeUnreadable,
@@ -351,6 +352,17 @@ def test_a_connection_that_ends_within_a_frame_is_an_error() -> None:
     for _ in range(2):
         with pytest.raises(ConnectionCut, match="ended 50 bytes into a frame"):
             client.receive_eof()
+
+
+def test_a_peer_that_closes_before_it_says_anything_may_be_another_server() -> None:
+    client = IsiClient()
+    for _ in range(2):
+        with pytest.raises(NoHandshake, match="without answering the handshake: is it an ISI server"):
+            client.receive_eof()
+    client = IsiClient()
+    receive(client, wire.SERVER_GREETING[:50])
+    with pytest.raises(ConnectionCut):
+        client.receive_eof()
 
 
 KINDS = st.sampled_from([0, 1, 100, 101, 102, *range(1001, 1020)]) | st.integers(0, 2**32 - 1)

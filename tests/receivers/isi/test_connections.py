@@ -1,15 +1,19 @@
 """ISIReceiver and connections that end, stay silent, or bring what cannot be used."""
 
+import asyncio
+import contextlib
 import json
 
 import pytest
 
+from rawdaq.receivers.isi import ISIReceiver
+from rawdaq.receivers.isi.connection import list_streams
 from tests.helpers import until
 from tests.isi.server_link import Link
 from tests.isi.server_peer import IsiServerPeer
 from tests.isi.server_store import Store
 from tests.isi.wire import BIG, IDA, INT32, KEEPUP, OLDEST, PID, TIMEOUT, Cause, Kind, Name, pack_handshake, word
-from tests.receivers.isi.running import START_S, add, data_requests, receiving, seconds, values
+from tests.receivers.isi.running import START_S, STATION, add, data_requests, receiving, seconds, values
 
 
 class Stubborn(IsiServerPeer):
@@ -121,7 +125,7 @@ async def test_an_end_without_a_word_is_logged(caplog: pytest.LogCaptureFixture)
     async with peer.listening() as port, receiving(port, streams=["aak.bhz.00"]) as (receiver, keeper):
         await until(lambda: keeper.packets)
         await peer.drop_clients()
-        await until(lambda: "the server ended the connection: without a cause" in caplog.text)
+        await until(lambda: "the server ended the connection: it does not say why" in caplog.text)
         await until(lambda: peer.feeds)
         await peer.drop_clients(reset=True)
         await until(lambda: receiver.endpoint.connections >= 3)
@@ -196,6 +200,38 @@ async def test_what_is_no_frame_ends_the_connection(caplog: pytest.LogCaptureFix
         add(peer, 1)
         await until(lambda: len(keeper.packets) == 2)
     assert seconds(keeper.packets) == [0, 1]
+
+
+async def test_packets_in_front_of_what_is_no_frame_are_published() -> None:
+    peer = IsiServerPeer()
+    peer.declare("aak", "bhz", "00", 20)
+    async with peer.listening() as port, receiving(port, streams=["aak.bhz.00"]) as (receiver, keeper):
+        await until(lambda: peer.feeds)
+        packet = Store().add(Name("aak", "bhz", "00"), START_S, 20, [1], 1, INT32)
+        peer.send_frame(Kind.GENERIC_TS, packet.pack(IDA, BIG, lies=False, garbage=b"x"))
+        peer.send_raw(b"SL000001")
+        await until(lambda: receiver.endpoint.connections == 2)
+    assert values(keeper.packets) == [1]
+
+
+async def test_a_list_of_streams_that_is_given_up_closes_its_connection() -> None:
+    asker = ISIReceiver([], STATION, host="127.0.0.1")
+    has_begun, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        has_begun.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        has_ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        listing = asyncio.ensure_future(list_streams(asker, asker.feed.wanted.names, "127.0.0.1", port))
+        await until(has_begun.is_set)
+        await asyncio.sleep(0.05)  # the list is waited for
+        listing.cancel()
+        await until(has_ended.is_set)
 
 
 async def test_names_that_no_stream_has_are_refused_and_not_asked_for() -> None:
