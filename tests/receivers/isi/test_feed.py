@@ -126,6 +126,33 @@ def test_packets_that_are_cut_elsewhere_give_what_is_new_in_them(caplog: pytest.
     assert "are missing" not in caplog.text
 
 
+@pytest.mark.parametrize("off_ns", [-1000, 1000])
+@pytest.mark.parametrize("rate_hz", [62.5, 1000.0])
+def test_times_that_are_a_microsecond_off_cost_and_repeat_no_sample(rate_hz: float, off_ns: int) -> None:
+    def run_at(first: int, size: int, off_ns: int = 0) -> IsiPacket:
+        start_ns = START_NS + round(first * NS_PER_S / rate_hz) + off_ns
+        data = np.arange(first, first + size, dtype="<i4")
+        return IsiPacket(AAK, rate_hz, start_ns, start_ns + round((size - 1) * NS_PER_S / rate_hz), data, 1)
+
+    feed = new_feed()
+    feed.take([run_at(0, 20)], NOW_NS)
+    again = new_feed(feed.positions)
+    asked(again)
+    (packet,) = again.take([run_at(0, 20, off_ns), run_at(5, 15, off_ns), run_at(20, 20, off_ns)], NOW_NS)
+    assert packet.samples.tolist() == list(range(20, 40))
+
+
+def test_after_an_end_by_ourselves_what_is_missing_is_logged_also_for_less_delay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    feed = new_feed(policy=Policy.MIN_DELAY)
+    for goes_on, lines in ((False, 0), (True, 1)):
+        take(feed, 4 * goes_on)
+        feed.begin([AAK], goes_on=goes_on)
+        take(feed, 4 * goes_on + 2)
+        assert caplog.text.count("are missing") == lines
+
+
 def test_after_an_end_by_ourselves_nothing_is_left_out_for_less_delay() -> None:
     feed = new_feed(policy=Policy.MIN_DELAY)
     take(feed, 0)

@@ -6,7 +6,7 @@ from rawdaq.receivers.isi import receiver as module
 from rawdaq.times import NS_PER_S
 from tests.helpers import until
 from tests.isi.server_peer import IsiServerPeer
-from tests.isi.wire import KEEPUP, OLDEST
+from tests.isi.wire import KEEPUP, NEWEST, OLDEST
 from tests.makers import START_NS
 from tests.receivers.isi.running import START_S, add, data_requests, receiving, seconds
 
@@ -35,8 +35,13 @@ async def test_a_new_stream_is_found_and_costs_the_others_nothing(
         add(peer, 1)
         await until(lambda: len(keeper.packets) == 4)
         assert (receiver.endpoint.connections, receiver.feed.duplicates) == (2, 0)
-    assert (seconds(keeper.packets), seconds(keeper.packets, NEW)) == ([0, 1], [1, 2])
-    assert data_requests(peer)[-1] == [("aak.bhz.00", START_S + 1, KEEPUP), ("pfo.bhz.00", OLDEST, KEEPUP)]
+        assert (seconds(keeper.packets), seconds(keeper.packets, NEW)) == ([0, 1], [1, 2])
+        assert "trying again" not in caplog.text
+        assert data_requests(peer)[-1] == [("aak.bhz.00", START_S + 1, KEEPUP), ("pfo.bhz.00", OLDEST, KEEPUP)]
+        await peer.drop_clients()  # by which nothing goes on that was not ended by us
+        await until(lambda: receiver.endpoint.connections == 3)
+        await until(lambda: len(data_requests(peer)) == 3)
+        assert data_requests(peer)[-1][0][1] == (START_S + 2 if policy == "min_gap" else NEWEST)
     assert f"the server has new streams: {NEW}; asking for them too" in caplog.messages
     assert peer.violations == []
 

@@ -1,5 +1,6 @@
 """ISIReceiver and the file of its positions."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from rawdaq.delivery.records import fill_s
 from rawdaq.errors import ComponentError
 from rawdaq.publishers.miniseed import MiniSeedPublisher
 from rawdaq.receivers.isi import ISIReceiver
+from rawdaq.receivers.isi.positions import Positions
 from tests.helpers import until
 from tests.isi.server_peer import IsiServerPeer
 from tests.receivers.isi.running import STATION, add, receiving
@@ -49,6 +51,26 @@ async def test_a_file_that_cannot_be_written_is_reported_once(
         add(peer, 5)
         await until(lambda: "is written again" in caplog.text)
     assert len([line for line in caplog.messages if "No such file" in line]) == 1
+
+
+async def test_what_comes_while_the_rest_is_delivered_is_not_in_the_file_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.receivers.isi.receiver._SAVE_S", 0.0)
+    state = tmp_path / "positions"
+    receiver = ISIReceiver([], STATION, host="127.0.0.1", state=state)
+
+    async def delivered() -> None:
+        assert receiver.feed.positions.listed_ns is not None
+        receiver.feed.positions.listed_ns += 1
+
+    monkeypatch.setattr(receiver, "delivered", delivered)
+    receiver.feed.positions.listed_ns = 7
+    receiver._has_new.set()
+    saving = asyncio.ensure_future(receiver.ct_save())
+    await until(state.exists)
+    saving.cancel()
+    assert Positions.model_validate_json(state.read_text()).listed_ns == 7
 
 
 async def test_positions_wait_until_records_of_slow_streams_are_made(tmp_path: Path) -> None:
