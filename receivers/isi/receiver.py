@@ -71,8 +71,8 @@ class ISIReceiver(ReceiverServer):
 
     After an interruption, and with a file for its state also after a restart, it goes on with the sample that follows
     the last one, so that nothing that the server still has is missing, and nothing comes twice; after a kill some of
-    the last packets may come again. Streams that are new on the server are found within ten minutes. ISI has no networks and small letters: ``aak.bhz.00`` is published as
-    ``NET.AAK.00.BHZ``.
+    the last packets may come again. Streams that are new on the server are found within ten minutes. ISI has no
+    networks and small letters: ``aak.bhz.00`` is published as ``NET.AAK.00.BHZ``.
 
     Args:
         publishers: where the packets go.
