@@ -131,6 +131,18 @@ async def test_an_end_without_a_word_is_logged(caplog: pytest.LogCaptureFixture)
         await until(lambda: receiver.endpoint.connections >= 3)
 
 
+async def test_after_a_connection_that_brought_something_the_pause_is_the_first() -> None:
+    peer = IsiServerPeer()
+    add(peer, 0)
+    async with peer.listening() as port, receiving(port) as (receiver, keeper):
+        for second in range(1, 4):
+            await until(lambda: len(keeper.packets) == second)  # noqa: B023
+            await peer.drop_clients()
+            add(peer, second)
+        await until(lambda: len(keeper.packets) == 4)
+        assert receiver.endpoint.backoff.failures == 1
+
+
 @pytest.mark.parametrize("is_wild", [True, False])
 async def test_a_silent_server_is_given_up_after_the_timeout(is_wild: bool, caplog: pytest.LogCaptureFixture) -> None:
     peer = IsiServerPeer()
@@ -215,7 +227,7 @@ async def test_packets_in_front_of_what_is_no_frame_are_published() -> None:
 
 
 async def test_a_list_of_streams_that_is_given_up_closes_its_connection() -> None:
-    asker = ISIReceiver([], STATION, host="127.0.0.1")
+    asker = ISIReceiver([], STATION, host="127.0.0.1", timeout_s=600)
     has_begun, has_ended = asyncio.Event(), asyncio.Event()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
