@@ -104,21 +104,29 @@ class IsiLink:
         else:
             self._client.send_data_request(request)
         self._socket = ServerSocket("ISI server", address.host, address.port, address)
+        self._is_ready = False  # whether the handshake was answered
+        self._answers_until_s = time.monotonic() + _REPLY_S
 
     def read(self, timeout_s: float) -> Iterator[ClientEvent]:
         """Yield what comes within *timeout_s*, at the first sign of anything.
 
         Raises:
             ProtocolError: the server broke the protocol, or refuses the request.
-            ServerUnreachable: the connection has ended.
+            ServerUnreachable: the connection has ended, or the server does not answer the handshake.
         """
+        if not self._is_ready:
+            timeout_s = min(timeout_s, max(0.0, self._answers_until_s - time.monotonic()))
         chunk = self._socket.exchange(self._client.data_to_send(), timeout_s)
         if chunk is None:
+            if not self._is_ready and time.monotonic() >= self._answers_until_s:
+                raise ServerUnreachable(f"{self._address} does not answer within {_REPLY_S:g} s: is it an ISI server?")
             return
         if not chunk:
             self._client.receive_eof()
             raise ServerUnreachable(f"{self._address} has closed the connection")
-        yield from self._client.receive_data(chunk)
+        for event in self._client.receive_data(chunk):
+            self._is_ready = True
+            yield event
 
     def wake(self) -> None:
         """Let a `read` that waits come back."""

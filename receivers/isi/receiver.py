@@ -245,7 +245,7 @@ class ISIReceiver(ReceiverServer):
             return error
         self._server_timeout_s = timeout_s
         level = logging.DEBUG if self.endpoint.is_repeating else logging.INFO
-        self.log.log(level, "the server sends %d streams", len(self.feed.served))
+        self.log.log(level, "streams that the server sends: %d", len(self.feed.served))
         if self.feed.absent and self.feed.absent != self._absent:
             names = (str(self.feed.asked[stream]) for stream in self.feed.absent[:5])
             self.log.warning("the server does not have %s: %s", ", ".join(names), CASE_REMEDY)

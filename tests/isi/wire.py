@@ -74,6 +74,7 @@ class Cause(enum.IntEnum):
     IO_ERROR = 3
     SERVER_FAULT = 4
     TOO_MANY = 5
+    REQUEST_DENIED = 8
     SHUTDOWN = 9
     PROTOCOL = 10
     UNSUPPORTED = 12

@@ -80,6 +80,17 @@ def test_a_connection_that_ends_is_reported(caplog: pytest.LogCaptureFixture) ->
     assert "has closed the connection" in caplog.text
 
 
+def test_a_server_that_says_nothing_is_none(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawdaq.subscriber.isi._REPLY_S", 0.1)
+    peer = IsiServerPeer()
+    peer.silence()
+    with isi_in_thread(peer) as server:
+        with IsiReader(IsiAddress("127.0.0.1", peer.port)) as reader:
+            assert [*reader] == []
+        assert "does not answer within 0.1 s: is it an ISI server?" in caplog.text
+        server.call(peer.speak)
+
+
 def test_a_report_that_does_not_come_whole_is_an_error() -> None:
     peer = IsiServerPeer()
     add(peer, 0)

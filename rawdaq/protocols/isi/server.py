@@ -32,7 +32,7 @@ from rawdaq.protocols.isi.requests import SETTINGS, DataRequest, Format, Policy,
 #: What a client wants to wait is taken within these limits, in milliseconds.
 _MIN_TIMEOUT_MS: Final = 4_000
 _MAX_TIMEOUT_MS: Final = 600_000
-_MAX_WINDOWS: Final = 10_000  # bounds what a client can make us hold
+_MAX_WINDOWS: Final = 100_000  # one for each stream of a data centre; bounds what a client can make us hold
 _NULL_BYTES: Final = bytes(4)  # as the original server ends an acknowledgement
 _REPORTS: Final = {report.value for report in Report}
 #: What a request has that leaves settings out.

@@ -134,11 +134,11 @@ class IsiSession(Session):
     async def _serve(self, request: DataRequest) -> None:
         """Send the windows of all streams that are asked for, and then packets."""
         if sum(wanted.name.is_wild for wanted in request.windows) > _MAX_PATTERNS:
-            self.peer.fail(f"more than {_MAX_PATTERNS} patterns of streams")
+            self._deny(f"more than {_MAX_PATTERNS} patterns of streams")
             return
         windows, spans = await self._find(request.windows)
         if len(windows) > _MAX_WINDOWS:
-            self.peer.fail(f"more than {_MAX_WINDOWS} windows")
+            self._deny(f"more than {_MAX_WINDOWS} windows")
             return
         self.peer.note(f"gets {_shown(request.windows)} by ISI, {len(windows)} streams")
         self._codec.send_acceptance(request, windows)
@@ -149,6 +149,12 @@ class IsiSession(Session):
         is_compressed = request.compression != Compression.NONE
         view = IsiView(spans, is_compressed, self._codec.frame, self._unconverted.note)
         self.follow(IsiFollower(self.peer, view, list(chain.from_iterable(spans.values())), self._end))
+
+    def _deny(self, reason: str) -> None:
+        """End a client that asks for too much."""
+        self._codec.send_alert(Cause.REQUEST_DENIED)
+        self._flush()
+        self.peer.fail(reason)
 
     async def _find(self, wanted: Sequence[Window]) -> tuple[list[Window], dict[str, list[Span]]]:
         """Return a window for each stream that is meant, and the packets of each stream in the ring."""
