@@ -5,17 +5,12 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from rawdaq.config.settings import StationSettings
-from rawdaq.delivery.records import fill_s
-from rawdaq.disk.state_file import PositionsFile, load_positions
-from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import RawdaqError, RemoteProtocolError
 from rawdaq.protocols.isi import (
     Compression,
@@ -31,11 +26,11 @@ from rawdaq.protocols.isi import (
 )
 from rawdaq.protocols.isi.waveform import stream_of
 from rawdaq.publisher import Publisher
-from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.isi.connection import IsiConnection, IsiEndpoint, NewStreams, list_streams
 from rawdaq.receivers.isi.feed import Feed
 from rawdaq.receivers.isi.plan import CASE_REMEDY, Wanted
 from rawdaq.receivers.isi.positions import Positions
+from rawdaq.resuming import ResumingReceiver
 from rawdaq.sockets.dialling import CONNECT_TIMEOUT_S, Backoff
 from rawdaq.sockets.endpoint import check_host
 from rawdaq.sockets.refusals import Refusals
@@ -44,8 +39,6 @@ from rawdaq.times import from_iso, to_iso
 
 _STARTS = {"latest": Place.NEWEST, "earliest": Place.OLDEST}
 _ORDERS = {"auto": None, "little": "<", "big": ">"}
-_SAVE_S = 5.0  # between two writings of the positions
-_WRITE_S = 10.0  # how long a disk may take for that
 _LOOK_S = 600.0  # between two questions for new streams
 _SHOWN_STREAMS = 100
 
@@ -66,7 +59,7 @@ def _network(code: str) -> str:
     return StreamId(code, "A", "", "HHZ").network
 
 
-class ISIReceiver(ReceiverServer):
+class ISIReceiver(ResumingReceiver[Feed]):
     """Reads streams from an ISI server, as IDA's data systems have it, and connects again for ever.
 
     After an interruption, and with a file for its state also after a restart, it goes on with the sample that follows
@@ -114,9 +107,7 @@ class ISIReceiver(ReceiverServer):
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 60.0,
         name: str = "ISIReceiver",
     ) -> None:
-        super().__init__(host, port, publishers, name)
-        self.stats.behind_s = inf  # a server has packets of days ago
-        self.stats.has_stamps = False  # packets keep the times that they have
+        super().__init__(host, port, publishers, name, state, Positions, "an ISI server")
         self.timeout_s = timeout_s
         self.refusals = self.add_refusals(Refusals(self.log, what="packet"))
         names = tuple(IsiName.parse(each) for each in dict.fromkeys(streams))
@@ -125,8 +116,6 @@ class ISIReceiver(ReceiverServer):
         self.feed = Feed(wanted, self.log, self.refusals)
         self._compression = Compression[compression.upper()]
         self._byte_order = _ORDERS[byte_order]
-        self._file = PositionsFile(state, self.log) if state else None
-        self._has_new = asyncio.Event()
         self._windows: tuple[Window, ...] = ()
         self._goes_on = False
         self._absent: list[StreamId] = []
@@ -149,46 +138,7 @@ class ISIReceiver(ReceiverServer):
             stream_of(IsiName(*parts), options["network"] or station.network)
         return []
 
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
-        """Return the file of the state, which only one component can write."""
-        return [f"file {options['state']}"] if options["state"] else []
-
-    @classmethod
-    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
-        """Return that it reads what a server has."""
-        return True
-
-    # ------------------------------------------------------------------ life
-
-    async def _open(self) -> None:
-        if self._file is not None:
-            load = partial(load_positions, self._file.path, Positions, "an ISI server")
-            self.feed.load(await in_new_thread("reading positions", load))
-        await super()._open()
-
-    async def serve(self) -> None:
-        """Serve as every receiver does, from where the last run ended.
-
-        Raises:
-            ComponentError: the file of the state cannot be read, it could not start, or one of its coroutines failed.
-        """
-        await super().serve()
-        await self._save(self._positions())  # all is delivered: the next run goes on behind it
-
-    async def ct_save(self) -> None:
-        """Write how far everything was delivered, again and again."""
-        if self._file is None:
-            self.log.info("without `state` a restart begins as `start` says")
-            return
-        while True:
-            await self._has_new.wait()
-            self._has_new.clear()
-            positions = self._positions()
-            await self.delivered()
-            await asyncio.sleep(max(fill_s(self.publishers, self.feed.lowest_rate_hz), _SAVE_S))
-            await self.delivered()
-            await self._save(positions)
+    # ------------------------------------------------------------------ new streams
 
     async def ct_look(self) -> None:
         """Look from time to time whether the server has streams that it did not have when it was asked for data."""
@@ -209,13 +159,6 @@ class ISIReceiver(ReceiverServer):
                 self.log.info("%s", again)
                 self._goes_on = True
                 connection.ask_again(again)
-
-    def _positions(self) -> bytes:
-        return self.feed.positions.model_dump_json(indent=1).encode()
-
-    async def _save(self, positions: bytes) -> None:
-        if self._file is not None:
-            await self._file.write(positions, _WRITE_S)
 
     # ------------------------------------------------------------------ what connections want
 
@@ -256,7 +199,7 @@ class ISIReceiver(ReceiverServer):
         """Publish what is new in packets; return whether there was anything."""
         taken = self.feed.take(packets, received_ns)
         if taken:
-            self._has_new.set()
+            self.note_progress()
             self.publish_now(taken, self.endpoint)
         return bool(taken)
 
@@ -278,6 +221,6 @@ class ISIReceiver(ReceiverServer):
             "absent_streams": [str(feed.asked[stream]) for stream in feed.absent[:_SHOWN_STREAMS]],
             "stream_count": len(streams),
             "streams": {name: to_iso(position.end_ns) for name, position in streams[:_SHOWN_STREAMS]},
-            "state_failure": self._file and self._file.failure,
+            "state_failure": self.state_failure,
         }
         return super().receiver_status() | shown | self.refusals.report()

@@ -1,10 +1,6 @@
 """How far each station was received, in memory and in a file, so that a restart goes on where the last run ended."""
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict, Field
-
-from rawdaq.disk.state_file import load_positions
 
 _FORMAT = 1  # of the file
 
@@ -65,12 +61,3 @@ class Positions(BaseModel):
     has_caught_up: bool = False
     by_time: set[str] = Field(default_factory=set[str])
     stations: dict[str, StationPosition] = Field(default_factory=dict[str, StationPosition])
-
-
-def load(path: Path) -> Positions:
-    """Return what *path* holds; nothing when there is no such file.
-
-    Raises:
-        ComponentError: it cannot be read, or holds something else.
-    """
-    return load_positions(path, Positions, "a SeedLink server")

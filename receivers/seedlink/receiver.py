@@ -1,29 +1,23 @@
 """SeedLinkReceiver: reads a SeedLink server and publishes what it has, each record once."""
 
-import asyncio
 import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from rawdaq.config.settings import StationSettings
-from rawdaq.delivery.records import fill_s
-from rawdaq.disk.files import replace_file
-from rawdaq.disk.state_file import PositionsFile
-from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import InvalidValue, LocalProtocolError, RawdaqError
 from rawdaq.protocols.seedlink import DataPacket, Hello, RequestRefused, SeedLinkVersion, Selector, Start
 from rawdaq.publisher import Publisher
-from rawdaq.receiver_server import ReceiverServer
 from rawdaq.receivers.seedlink.connection import SeedLinkConnection
 from rawdaq.receivers.seedlink.feed import Feed
 from rawdaq.receivers.seedlink.plan import Policy, Wanted
-from rawdaq.receivers.seedlink.positions import load
+from rawdaq.receivers.seedlink.positions import Positions
+from rawdaq.resuming import ResumingReceiver
 from rawdaq.sockets.dial_endpoint import DialEndpoint
 from rawdaq.sockets.dialling import Backoff
 from rawdaq.sockets.endpoint import check_host
@@ -33,8 +27,6 @@ from rawdaq.times import from_iso, to_iso
 
 _STATION = re.compile(r"[A-Z0-9*?]{1,8}_[A-Z0-9*?-]{1,8}|\*", re.ASCII)
 _STARTS = {"latest": Start.NEXT, "earliest": Start.OLDEST}
-_SAVE_S = 5.0  # between two writings of the positions
-_WRITE_S = 10.0  # how long a disk may take for that
 _SHOWN_STATIONS = 100
 
 
@@ -56,7 +48,7 @@ def _start(start: str) -> str:
     return start
 
 
-class SeedLinkReceiver(ReceiverServer):
+class SeedLinkReceiver(ResumingReceiver[Feed]):
     """Reads stations from a SeedLink server of version 3 or 4, and connects again for ever.
 
     After an interruption, and with a file for its state also after a restart, it goes on with the packet that follows
@@ -101,9 +93,7 @@ class SeedLinkReceiver(ReceiverServer):
         reconnect_max_s: Annotated[float, Field(ge=0.01, le=86400)] = 30.0,
         name: str = "SeedLinkReceiver",
     ) -> None:
-        super().__init__(host, port, publishers, name)
-        self.stats.behind_s = inf  # a server has packets of days ago
-        self.stats.has_stamps = False  # records keep the times that they have
+        super().__init__(host, port, publishers, name, state, Positions, "a SeedLink server")
         self.version = None if protocol == "auto" else SeedLinkVersion(protocol)
         self.keep_alive_s, self.timeout_s = keep_alive_s, timeout_s
         self.refusals = self.add_refusals(Refusals(self.log, what="record"))
@@ -111,8 +101,6 @@ class SeedLinkReceiver(ReceiverServer):
         wanted = Wanted(selectors, _STARTS.get(start) or from_iso(start), Policy(policy))
         self.feed = Feed(wanted, raw, self.log, self.refusals)
         self.server: tuple[SeedLinkVersion, Hello] | None = None
-        self._file = PositionsFile(state, self.log) if state else None
-        self._has_new = asyncio.Event()
         self._refused: dict[str, str] = {}
         self.endpoint: DialEndpoint = self.connect_stream(
             lambda: SeedLinkConnection(self),
@@ -133,53 +121,6 @@ class SeedLinkReceiver(ReceiverServer):
                 except LocalProtocolError as error:
                     raise InvalidValue(str(error)) from error
         return []
-
-    @classmethod
-    def exclusive(cls, options: Mapping[str, Any]) -> list[str]:
-        """Return the file of the state, which only one component can write."""
-        return [f"file {options['state']}"] if options["state"] else []
-
-    @classmethod
-    def only_subscribes(cls, options: Mapping[str, Any]) -> bool:
-        """Return that it reads what a server has."""
-        return True
-
-    # ------------------------------------------------------------------ life
-
-    async def _open(self) -> None:
-        if self._file is not None:
-            self.feed.load(await in_new_thread("reading positions", load, self._file.path))
-        await super()._open()
-
-    async def serve(self) -> None:
-        """Serve as every receiver does, from where the last run ended.
-
-        Raises:
-            ComponentError: the file of the state cannot be read, it could not start, or one of its coroutines failed.
-        """
-        await super().serve()
-        await self._save(self._positions())  # all is delivered: the next run goes on behind it
-
-    async def ct_save(self) -> None:
-        """Write how far everything was delivered, again and again."""
-        if self._file is None:
-            self.log.info("without `state` a restart begins as `start` says")
-            return
-        while True:
-            await self._has_new.wait()
-            self._has_new.clear()
-            positions = self._positions()
-            await self.delivered()
-            await asyncio.sleep(max(fill_s(self.publishers, self.feed.lowest_rate_hz), _SAVE_S))
-            await self.delivered()
-            await self._save(positions)
-
-    def _positions(self) -> bytes:
-        return self.feed.positions.model_dump_json(indent=1).encode()
-
-    async def _save(self, positions: bytes) -> None:
-        if self._file is not None:
-            await self._file.write(positions, _WRITE_S, replace_file)
 
     # ------------------------------------------------------------------ what connections report
 
@@ -209,7 +150,7 @@ class SeedLinkReceiver(ReceiverServer):
         if again is not None:  # of which a connection that is made again at once says nothing
             self.log.warning("%s", again)
         if taken:
-            self._has_new.set()
+            self.note_progress()
             self.publish_now(taken, self.endpoint)
         return again
 
@@ -229,6 +170,6 @@ class SeedLinkReceiver(ReceiverServer):
                 station: {"sequence": position.sequence, "start": to_iso(position.start_ns)}
                 for station, position in stations[:_SHOWN_STATIONS]
             },
-            "state_failure": self._file and self._file.failure,
+            "state_failure": self.state_failure,
         }
         return super().receiver_status() | shown | self.refusals.report()

@@ -40,7 +40,7 @@ async def test_a_file_that_cannot_be_read_is_reported_with_a_remedy(tmp_path: Pa
 async def test_a_file_that_cannot_be_written_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.isi.receiver._SAVE_S", 0.01)
+    monkeypatch.setattr("rawdaq.resuming.receiver._SAVE_S", 0.01)
     peer, state = IsiServerPeer(), tmp_path / "folder" / "positions"
     add(peer, 0)
     async with peer.listening() as port, receiving(port, state=state) as (receiver, _):
@@ -56,7 +56,7 @@ async def test_a_file_that_cannot_be_written_is_reported_once(
 async def test_what_comes_while_the_rest_is_delivered_is_not_in_the_file_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.isi.receiver._SAVE_S", 0.0)
+    monkeypatch.setattr("rawdaq.resuming.receiver._SAVE_S", 0.0)
     state = tmp_path / "positions"
     receiver = ISIReceiver([], STATION, host="127.0.0.1", state=state)
 

@@ -121,7 +121,7 @@ async def test_a_restart_goes_on_where_the_last_run_ended(tmp_path: Path) -> Non
 async def test_positions_are_written_while_it_runs_for_a_next_run_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.isi.receiver._SAVE_S", 0.01)
+    monkeypatch.setattr("rawdaq.resuming.receiver._SAVE_S", 0.01)
     peer, state, copy = IsiServerPeer(), tmp_path / "positions", tmp_path / "as-it-was"
     add(peer, 0, 1)
     async with peer.listening() as port:

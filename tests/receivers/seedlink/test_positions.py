@@ -32,7 +32,7 @@ async def test_a_file_that_cannot_be_read_is_reported_with_a_remedy(tmp_path: Pa
 async def test_a_file_that_cannot_be_written_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver._SAVE_S", 0.01)
+    monkeypatch.setattr("rawdaq.resuming.receiver._SAVE_S", 0.01)
     peer, state = SeedLinkPeer(), tmp_path / "folder" / "positions"
     await peer.add(stored(0))
     async with peer.listening() as port, receiving(port, state=state) as (receiver, _):
@@ -65,8 +65,8 @@ async def test_a_disk_that_hangs_does_not_hold_a_stop(
     def hang(path: Path, text: bytes) -> None:
         hung.wait()
 
-    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver.replace_file", hang)
-    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver._WRITE_S", 0.05)
+    monkeypatch.setattr("rawdaq.resuming.positions_file.replace_file", hang)
+    monkeypatch.setattr("rawdaq.resuming.positions_file._WRITE_S", 0.05)
     peer = SeedLinkPeer()
     await peer.add(stored(0))
     async with peer.listening() as port, receiving(port, state=tmp_path / "positions") as (_, keeper):

@@ -93,7 +93,7 @@ async def test_a_restart_goes_on_where_the_last_run_ended(version: int, tmp_path
 async def test_positions_are_written_while_it_runs(
     version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rawdaq.receivers.seedlink.receiver._SAVE_S", 0.01)
+    monkeypatch.setattr("rawdaq.resuming.receiver._SAVE_S", 0.01)
     peer, state = SeedLinkPeer(version), tmp_path / "positions"
     await peer.add(stored(0))
     async with peer.listening() as port, receiving(port, state=state):

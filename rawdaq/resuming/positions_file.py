@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from rawdaq.disk.files import replace_file
 from rawdaq.disk.threads import in_new_thread
 from rawdaq.errors import ComponentError
 
+_WRITE_S = 10.0  # how long a disk may take
 _MAX_FILE_BYTES = 256 << 20  # 10 000 stations of 100 streams have 200 MB
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -64,11 +64,11 @@ class PositionsFile:
         self.failure: str | None = None
         self._log = log
 
-    async def write(self, data: bytes, within_s: float, replace: Callable[[Path, bytes], None] = replace_file) -> None:
-        """Replace the file by *data*, also on a disk that does not answer: then it is given up after *within_s*."""
+    async def write(self, data: bytes) -> None:
+        """Replace the file by *data*; a disk that does not answer is given up."""
         try:
-            async with asyncio.timeout(within_s):
-                await in_new_thread("writing positions", replace, self.path, data)
+            async with asyncio.timeout(_WRITE_S):
+                await in_new_thread("writing positions", replace_file, self.path, data)
         except OSError as error:  # or TimeoutError, which says nothing by itself
             reason = f"cannot write {self.path}: {error.strerror or 'its disk does not answer'}"
             if reason != self.failure:
