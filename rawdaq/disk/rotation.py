@@ -220,7 +220,8 @@ class Rotation(Generic[File]):
         self._began_ns, self._count = self._clock_ns(), 0
         for name in islice(self._names.candidates(self._began_ns), _MAX_NAMES):
             part = name.with_name(name.name + PART)
-            if name.exists():
+            # In this order: a file that is finished at this moment has its part, or both, and then only its name.
+            if part.exists() or name.exists():
                 continue
             try:
                 self.current = self._create(part)

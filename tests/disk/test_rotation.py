@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,35 @@ def test_files_get_names_by_their_suffix(tmp_path: Path, suffix: str, expected: 
     rotating.close()
     assert files(tmp_path) == {name: b"%d\n" % number for number, name in enumerate(expected, 1)}
     assert rotating.status() == {"file": None, "files": 3, "objects": 3, "bytes": 6}
+
+
+def test_a_file_that_gets_its_name_just_now_does_not_give_the_next_one_a_second_suffix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotating, may_finish, exists, finish = rotation(tmp_path), threading.Event(), Path.exists, Lines.finish
+
+    def finish_late(lines: Lines) -> None:
+        assert may_finish.wait(60)
+        finish(lines)
+
+    def exists_until_now(path: Path) -> bool:
+        answer = exists(path)
+        if path.name.startswith("Events_2026-11-29_120000-2") and threading.current_thread() is threading.main_thread():
+            may_finish.set()
+            wait_for(lambda: rotating.finished == 2)
+        return answer
+
+    write(rotating, b"1", begins_new=True)
+    write(rotating, b"2", begins_new=True)
+    wait_for(lambda: rotating.finished == 1)
+    monkeypatch.setattr(Lines, "finish", finish_late)
+    rotating.complete()
+    monkeypatch.setattr(Path, "exists", exists_until_now)
+    write(rotating, b"3")
+    monkeypatch.undo()
+    rotating.close()
+    stem = "Events_2026-11-29_120000"
+    assert files(tmp_path) == {f"{stem}.txt": b"1\n", f"{stem}-2.txt": b"2\n", f"{stem}-3.txt": b"3\n"}
 
 
 def test_a_file_that_is_written_is_seen_as_such(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One client of ``/live``: what waits for it is bounded, and it learns what it was too slow for."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ class Viewer:
         while True:
             await self._is_ready.wait()
             self._is_ready.clear()
-            while self._first or self._live:
+            while self._first or self._live or self._skipped_s:
                 if self._first:
                     await self._send_first(socket)
                 else:
@@ -113,9 +114,9 @@ class Viewer:
         self._skipped_s += max(part.lost_s() for part in parts)
 
     async def _send_live(self, socket: Client) -> None:
-        if self._skipped_s:
-            skipped_s, self._skipped_s = self._skipped_s, 0.0
-            await socket.send(LiveSkipped(skipped_s=round(skipped_s, 3)).model_dump_json())
+        while self._skipped_s:  # more may be skipped while it waits for being sent
+            skipped_ms, self._skipped_s = math.ceil(self._skipped_s * 1000), 0.0  # never 0: something is missing
+            await socket.send(LiveSkipped(skipped_s=skipped_ms / 1000).model_dump_json())
         blocks = b"".join(each for _, _, each in self._live)
         self._live.clear()
         self._live_bytes = 0
