@@ -26,6 +26,8 @@ from rawdaq.sockets.dialling import connect_to_any
 #: whole seconds, so that less is no use.
 _MIN_TIMEOUT_S = 2.0
 _MAX_TIMEOUT_S = 600.0
+#: How long a server may look for the streams of a request; heartbeats do not count.
+_ACCEPT_S = 60.0
 _NO_CAUSE = "it does not say why"
 
 
@@ -34,6 +36,13 @@ class ServerEnded(RawdaqError):
     """The server ended a transfer that has no end."""
 
     cause: str
+
+
+@error_text("the server does not answer the request within {limit_s:g} s")
+class NotAccepted(RawdaqError):
+    """A server answers the handshake, and then sends heartbeats alone."""
+
+    limit_s: float
 
 
 @dataclass(eq=False, repr=False)
@@ -112,11 +121,17 @@ class IsiConnection(_Request):
     def __init__(self, owner: Owner, windows: Sequence[Window]) -> None:
         super().__init__(owner, windows)
         self._owner = owner
+        self._acceptance = self._loop.call_later(_ACCEPT_S, self.fail, NotAccepted(_ACCEPT_S))
 
     def ask_again(self, new: NewStreams) -> None:
         """End this connection for another one at once."""
         self.redial_at_once = True
         self.fail(new)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._acceptance.cancel()
+        super().connection_lost(exc)
 
     def received(self, chunk: bytes | memoryview) -> None:
         """Publish what is whole, also when something wrong follows it."""
@@ -142,6 +157,7 @@ class IsiConnection(_Request):
             case Ready(timeout_s):
                 self.follow(timeout_s)
             case Accepted(windows):
+                self._acceptance.cancel()
                 return self._owner.begin(windows, self.timeout_s)
             case Unreadable(error):
                 self._owner.refuse(error)

@@ -156,6 +156,31 @@ async def test_a_silent_server_is_given_up_after_the_timeout(is_wild: bool, capl
         assert {each[TIMEOUT] for each in peer.handshakes} == {200}
 
 
+class Evasive(IsiServerPeer):
+    """A server that sends heartbeats instead of answers to requests."""
+
+    is_evasive = True
+
+    async def send(self, link: Link, kind: int, payload: bytes = b"") -> None:
+        if kind == Kind.HANDSHAKE or not self.is_evasive:
+            await super().send(link, kind, payload)
+        else:
+            await super().send(link, Kind.NOP)
+
+
+async def test_a_server_that_only_shows_that_it_is_there_is_given_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawdaq.receivers.isi.connection._ACCEPT_S", 0.05)
+    peer = Evasive()
+    add(peer, 0)
+    async with peer.listening() as port, receiving(port, streams=["aak.bhz.00"]) as (_, keeper):
+        await until(lambda: "does not answer the request within 0.05 s" in caplog.text)
+        peer.is_evasive = False
+        monkeypatch.setattr("rawdaq.receivers.isi.connection._ACCEPT_S", 30.0)
+        await until(lambda: keeper.packets)
+
+
 async def test_heartbeats_keep_a_connection_in_which_nothing_else_comes() -> None:
     peer = IsiServerPeer()
     add(peer, 0)
