@@ -35,7 +35,7 @@ def compress(samples: npt.NDArray[Any]) -> bytes | None:
     begins = np.cumsum(lengths) - lengths
     data = np.zeros(int(lengths.sum()), np.uint8)
     data[begins] = (differences < 0) | (sizes & 0x3F) << 1 | (lengths > 1) * _MORE
-    for place in range(1, _MAX_SIZE_BYTES):
+    for place in range(1, int(lengths.max(initial=0))):
         has = lengths > place
         rest = sizes[has] >> (_FIRST_BITS + _BITS * (place - 1)) & 0x7F
         data[begins[has] + place] = rest | (lengths[has] > place + 1) * _MORE
@@ -56,11 +56,12 @@ def decompress(data: bytes | memoryview, count: int) -> Int32s:
         raise ValueError("the last sample is cut")
     begins = np.concatenate(([0], ends[:-1] + 1)) if count else ends
     lengths = ends - begins + 1
-    if count and int(lengths.max()) > _MAX_SIZE_BYTES:
-        raise ValueError(f"a sample of {int(lengths.max())} bytes; the longest has {_MAX_SIZE_BYTES}")
+    longest = int(lengths.max(initial=0))
+    if longest > _MAX_SIZE_BYTES:
+        raise ValueError(f"a sample of {longest} bytes; the longest has {_MAX_SIZE_BYTES}")
     wide = octets.astype(np.int64)
     sizes = wide[begins] >> 1 & 0x3F
-    for place in range(1, _MAX_SIZE_BYTES):
+    for place in range(1, longest):
         has = lengths > place
         sizes[has] |= (wide[begins[has] + place] & 0x7F) << (_FIRST_BITS + _BITS * (place - 1))
     if count and int(sizes.max()) >= _LIMIT:
