@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rawdaq.control.dump.run import reporting_logger
 from rawdaq.control.dump.servers import Server, time_text
+from rawdaq.errors import RawdaqError
 from rawdaq.protocols.isi import Entry, Report, StreamConfiguration, StreamHealth
 from rawdaq.subscriber.isi import IsiAddress, IsiReader, ask
 
@@ -18,7 +19,10 @@ def _reader(address: str, streams: Sequence[str]) -> IsiReader:
 
 def _info(address: str, item: str, as_json: bool) -> Sequence[str]:
     where = IsiAddress.parse(address)
-    entries = [each for each in ask(where, _REPORTS[item]) if _is_wanted(where, each)]
+    answer = ask(where, _REPORTS[item])
+    entries = [each for each in answer if _is_wanted(where, each)]
+    if answer and not entries:
+        raise RawdaqError(f"{where} has no stream {' or '.join(map(str, where.names))}")
     if as_json:
         return [json.dumps(_object(each)) for each in entries]
     return [_printable(each if isinstance(each, str) else _line(each)) for each in entries]

@@ -123,6 +123,14 @@ def test_the_lines_of_the_table_wfdisc_are_shown_as_they_are() -> None:
     assert [json.loads(line)["wfdisc"] for line in as_json.stdout.splitlines()] == lines
 
 
+def test_a_report_of_a_stream_that_there_is_not_is_an_error() -> None:
+    peer = filled()
+    with isi_in_thread(peer):
+        shown = dump("--connect", url(peer, "/xyz.bhz.00"), "--info", "soh")
+    assert shown.exit_code == 1
+    assert "has no stream xyz.bhz.00" in shown.stderr
+
+
 def test_what_a_server_sends_does_not_change_a_terminal() -> None:
     peer = filled()
     aak = Name("aak", "bhz", "00")
