@@ -29,7 +29,7 @@ from rawdaq.protocols.isi import (
 )
 from rawdaq.protocols.isi.waveform import stream_of, waveform_of
 from rawdaq.stream_id import StreamId
-from rawdaq.subscriber.link import LinkReader, ServerSocket, ServerUnreachable
+from rawdaq.subscriber.link import LinkReader, ServerLink, ServerSocket, ServerUnreachable
 
 DEFAULT_PORT = 39136
 
@@ -85,7 +85,7 @@ class IsiAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class IsiLink:
+class IsiLink(ServerLink[ClientEvent]):
     """A connection to a server with one request, for a program that waits.
 
     Args:
@@ -97,13 +97,12 @@ class IsiLink:
     """
 
     def __init__(self, address: IsiAddress, request: DataRequest | Report) -> None:
-        self._address = address
-        self._client = IsiClient()
+        client = IsiClient()
         if isinstance(request, Report):
-            self._client.send_report_request(request)
+            client.send_report_request(request)
         else:
-            self._client.send_data_request(request)
-        self._socket = ServerSocket("ISI server", address.host, address.port, address)
+            client.send_data_request(request)
+        super().__init__(client, ServerSocket("ISI server", address.host, address.port, address), address)
         self._is_ready = False  # whether the handshake was answered
         self._answers_until_s = time.monotonic() + _REPLY_S
 
@@ -116,25 +115,11 @@ class IsiLink:
         """
         if not self._is_ready:
             timeout_s = min(timeout_s, max(0.0, self._answers_until_s - time.monotonic()))
-        chunk = self._socket.exchange(self._client.data_to_send(), timeout_s)
-        if chunk is None:
-            if not self._is_ready and time.monotonic() >= self._answers_until_s:
-                raise ServerUnreachable(f"{self._address} does not answer within {_REPLY_S:g} s: is it an ISI server?")
-            return
-        if not chunk:
-            self._client.receive_eof()
-            raise ServerUnreachable(f"{self._address} has closed the connection")
-        for event in self._client.receive_data(chunk):
+        for event in super().read(timeout_s):
             self._is_ready = True
             yield event
-
-    def wake(self) -> None:
-        """Let a `read` that waits come back."""
-        self._socket.wake()
-
-    def close(self) -> None:
-        """End the connection."""
-        self._socket.close()
+        if not self._is_ready and time.monotonic() >= self._answers_until_s:
+            raise ServerUnreachable(f"{self._address} does not answer within {_REPLY_S:g} s: is it an ISI server?")
 
 
 class IsiReader(LinkReader[ClientEvent]):

@@ -74,23 +74,55 @@ Event = TypeVar("Event")
 Given = TypeVar("Given", covariant=True)
 
 
-class Link(Protocol[Given]):
-    """A connection and its codec."""
+class Client(Protocol[Given]):
+    """The codec of a client."""
 
-    def read(self, timeout_s: float) -> Iterator[Given]:
+    def data_to_send(self) -> bytes:
+        """Return what is to be sent by now."""
+        ...
+
+    def receive_data(self, data: bytes) -> Iterator[Given]:
+        """Yield what *data* complete."""
+        ...
+
+    def receive_eof(self) -> None:
+        """Take note that the server closed the connection."""
+
+
+class ServerLink(Generic[Event]):
+    """A connection and its codec.
+
+    Args:
+        client: the codec.
+        server: the connection.
+        address: of the server, as it is shown.
+    """
+
+    def __init__(self, client: Client[Event], server: ServerSocket, address: object) -> None:
+        self._codec, self._socket, self._address = client, server, address
+
+    def read(self, timeout_s: float) -> Iterator[Event]:
         """Yield what comes within *timeout_s*, at the first sign of anything.
 
         Raises:
             ProtocolError: the server broke the protocol, or does not give what was asked for.
             ServerUnreachable: the connection has ended.
         """
-        ...
+        chunk = self._socket.exchange(self._codec.data_to_send(), timeout_s)
+        if chunk is None:
+            return
+        if not chunk:
+            self._codec.receive_eof()
+            raise ServerUnreachable(f"{self._address} has closed the connection")
+        yield from self._codec.receive_data(chunk)
 
     def wake(self) -> None:
         """Let a `read` that waits come back."""
+        self._socket.wake()
 
     def close(self) -> None:
         """End the connection."""
+        self._socket.close()
 
 
 class LinkReader(RecordReader, Generic[Event]):
@@ -101,11 +133,11 @@ class LinkReader(RecordReader, Generic[Event]):
 
     def __init__(self, streams: str | Iterable[str], timeout_s: float | None, logger: logging.Logger | None) -> None:
         super().__init__(streams, timeout_s, logger)
-        self._link: Link[Event] | None = None
+        self._link: ServerLink[Event] | None = None
         self._queue: deque[Packet] = deque()
 
     @abstractmethod
-    def _connect(self) -> Link[Event]:
+    def _connect(self) -> ServerLink[Event]:
         """Return a new connection.
 
         Raises:

@@ -6,7 +6,7 @@ What must not miss a record is the work of ``SeedLinkReceiver``.
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,7 +30,7 @@ from rawdaq.protocols.seedlink import (
 )
 from rawdaq.protocols.seedlink.info.v3 import read_xml
 from rawdaq.protocols.seedlink.info.v4 import read_json
-from rawdaq.subscriber.link import LinkReader, ServerSocket, ServerUnreachable
+from rawdaq.subscriber.link import LinkReader, ServerLink, ServerSocket, ServerUnreachable
 
 DEFAULT_PORT = 18000
 
@@ -85,7 +85,7 @@ def _request(text: str) -> StationRequest:
     return StationRequest(station.upper(), tuple(Selector.parse(each) for each in selectors.split("+") if each))
 
 
-class SeedLinkLink:
+class SeedLinkLink(ServerLink[ClientEvent]):
     """A connection to a server, for a program that waits.
 
     Args:
@@ -96,29 +96,13 @@ class SeedLinkLink:
     """
 
     def __init__(self, address: SeedLinkAddress) -> None:
-        self._address = address
         self._client = SeedLinkClient(agent=f"rawdaq/{__version__}")
-        self._socket = ServerSocket("SeedLink server", address.host, address.port, address)
+        super().__init__(self._client, ServerSocket("SeedLink server", address.host, address.port, address), address)
 
     @property
     def version(self) -> SeedLinkVersion:
         """What is spoken."""
         return self._client.version
-
-    def read(self, timeout_s: float) -> Iterator[ClientEvent]:
-        """Yield what comes within *timeout_s*, at the first sign of anything.
-
-        Raises:
-            ProtocolError: the server broke the protocol, or refused all stations.
-            ServerUnreachable: the connection has ended.
-        """
-        chunk = self._socket.exchange(self._client.data_to_send(), timeout_s)
-        if chunk is None:
-            return
-        if not chunk:
-            self._client.receive_eof()
-            raise ServerUnreachable(f"{self._address} has closed the connection")
-        yield from self._client.receive_data(chunk)
 
     def request(self, requests: Iterable[StationRequest]) -> None:
         """Ask for stations, or for all; `Ready` must have come.
@@ -139,14 +123,6 @@ class SeedLinkLink:
             LocalProtocolError: the version has no such item.
         """
         self._client.send_info(item)
-
-    def wake(self) -> None:
-        """Let a `read` that waits come back."""
-        self._socket.wake()
-
-    def close(self) -> None:
-        """End the connection."""
-        self._socket.close()
 
 
 class SeedLinkReader(LinkReader[ClientEvent]):

@@ -206,7 +206,7 @@ class IsiServer:
 
 
 def _cause_of(error: RemoteProtocolError) -> Cause:
-    """Return what a client is told that made this error."""
+    """Return the cause to send to a client that made this error."""
     if isinstance(error, Unsupported):
         return Cause.UNSUPPORTED
     return Cause.IO_ERROR if isinstance(error, _IO_ERRORS) else Cause.PROTOCOL_ERROR

@@ -88,6 +88,7 @@ class Session(ABC):
         self.has_progressed = False
         self._sent_before = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_room = asyncio.Event()
 
     @abstractmethod
     def receive(self, data: bytes) -> None:
@@ -112,7 +113,13 @@ class Session(ABC):
 
     def resume(self) -> None:
         """Go on with what waited because the client did not take its answers."""
-        return
+        self._has_room.set()
+
+    async def room(self) -> None:
+        """Return when the client takes its answers."""
+        while self.peer.is_full:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     @property
     def sent_packets(self) -> int:

@@ -4,29 +4,22 @@ import logging
 import socket
 import struct
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rawdaq.miniseed.format import RecordFormat
-from rawdaq.packet import Marks
-from rawdaq.packet import Packet as Samples
 from rawdaq.publishers.ring import RingPublisher
-from rawdaq.ring.names import isi_name, ring_name
-from rawdaq.ring.packets import NewPacket
+from rawdaq.ring.names import isi_name
 from rawdaq.ring.reading import RingReader
-from rawdaq.ring.server.connection import ServerConnection
 from rawdaq.ring.server.isi import session
 from rawdaq.ring.server.isi.names import IsiNames
 from rawdaq.ring.server.recognition import Spoken, recognise
 from rawdaq.ring.server.settings import ListenSettings, TlsSettings
-from rawdaq.stream_id import StreamId
 from tests.helpers import until
-from tests.isi.client_peer import Acknowledgement, IsiClientPeer
-from tests.isi.entries import NO_STATUS, Cnf, Packet, Soh, unpack_wfdisc
+from tests.isi.client_peer import Acknowledgement
+from tests.isi.entries import Cnf, Soh, unpack_wfdisc
 from tests.isi.wire import (
     IDA,
     KEEPUP,
@@ -35,7 +28,6 @@ from tests.isi.wire import (
     NEWEST,
     NONE,
     OLDEST,
-    REAL32,
     UNDEFINED,
     Cause,
     Kind,
@@ -43,33 +35,9 @@ from tests.isi.wire import (
     Request,
     word,
 )
-from tests.record_makers import make
-from tests.ring.records import NS_PER_S, SAMPLES, START_S, STREAMS, name, packet, packets, start_ns
+from tests.ring.isi_clients import ISI, Z, client, numbers, peers_of
+from tests.ring.records import NS_PER_S, START_S, STREAMS, name, packet, packets
 from tests.ring.rings import feed, serving
-
-ISI: dict[str, Any] = {"isi": ListenSettings(port=0)}
-Z = "aaa.hhz.00"
-STREAM = StreamId("XX", "AAA", "00", "HHZ")
-
-
-def client(publisher: RingPublisher, timeout_ms: int = 30_000) -> IsiClientPeer:
-    return IsiClientPeer(publisher.service.ports["isi"], timeout_ms=timeout_ms)
-
-
-def peers_of(publisher: RingPublisher) -> list[ServerConnection]:
-    """Return the connections of all clients."""
-    return list(publisher.service._served().peers)
-
-
-def numbers(got: Sequence[Packet]) -> list[int]:
-    """Return which records packets are, each of which must hold what its record does."""
-    found: list[int] = []
-    for each in got:
-        number = round(each.tofs) - START_S
-        assert each.samples == tuple(range(number * SAMPLES, (number + 1) * SAMPLES))
-        assert (each.rate, each.statuses) == (Rate(100, 1), (NO_STATUS, NO_STATUS))
-        found.append(number)
-    return found
 
 
 def named(answer: Acknowledgement) -> list[str]:
@@ -347,100 +315,6 @@ async def test_a_silent_server_shows_that_it_is_there(tmp_path: Path) -> None:
             await peer.until_nops(2)
             gaps_s = np.diff(peer.nops)
             assert gaps_s.max() < peer.server[3] / 1000  # TO, which the client takes from the server
-
-
-def put(
-    samples: np.ndarray[Any, Any],
-    version: int = 2,
-    length: int = 512,
-    quality: int | None = 63,
-    marks: Marks | None = None,
-) -> list[NewPacket]:
-    """Return samples as records in a ring."""
-    given = Samples(STREAM, start_ns(0), 62.5, samples, quality, marks=marks)
-    made = make([given], RecordFormat(version, length))
-    return [NewPacket(ring_name(STREAM, version), each.start_ns, each.end_ns, each.data) for each in made]
-
-
-async def test_floats_rates_that_are_no_whole_number_and_the_state_of_the_clock(tmp_path: Path) -> None:
-    samples = np.linspace(-1, 1, 50, dtype=np.float32)
-    async with serving(tmp_path / "ring", **ISI) as publisher:
-        await feed(publisher, put(samples))
-        async with client(publisher) as peer:
-            await peer.request_data(Z, OLDEST, NEWEST)
-            got, _ = await peer.until_alert()
-    [one] = got
-    assert (one.rate, one.type, one.compression) == (Rate(125, -2), REAL32, NONE)
-    assert one.statuses == (0x20 | 63 << 8,) * 2
-    assert one.samples == tuple(samples.tolist())
-
-
-@pytest.mark.parametrize(("flags", "status"), [(0, NO_STATUS), (4, 0x1), (2, 0x8), (6, 0x9), (1, NO_STATUS)])
-async def test_what_a_record_says_of_its_clock(tmp_path: Path, flags: int, status: int) -> None:
-    async with serving(tmp_path / "ring", **ISI) as publisher:
-        await feed(publisher, put(np.arange(9, dtype=np.int32), 3, quality=None, marks=Marks(flags=flags)))
-        async with client(publisher) as peer:
-            await peer.request_data(Z, OLDEST, NEWEST)
-            [one], _ = await peer.until_alert()
-    assert one.statuses == (status, status)
-
-
-async def test_times_that_floats_do_not_hold_exactly_cost_no_packet(tmp_path: Path) -> None:
-    def singles(first: int, count: int) -> list[NewPacket]:
-        """Return records of one sample, each a third of a second after the other, to a nanosecond."""
-        times = [
-            START_S * NS_PER_S + 333_333_333 + round(index * NS_PER_S / 3) for index in range(first, first + count)
-        ]
-        made = [make([Samples(STREAM, time_ns, 3.0, np.ones(1, np.int32))], RecordFormat(3))[0] for time_ns in times]
-        return [NewPacket(ring_name(STREAM, 3), each.start_ns, each.end_ns, each.data) for each in made]
-
-    async with serving(tmp_path / "ring", **ISI) as publisher, client(publisher) as peer:
-        await feed(publisher, singles(0, 1))
-        await peer.request_data(Z, OLDEST, KEEPUP)
-        for first in range(30):
-            await peer.packets(1)
-            await peer.aclose()
-            await feed(publisher, singles(first + 1, 1))
-            await peer.reconnect()
-        async with client(publisher) as other:  # from one exactly to the next
-            newest = peer.received[-1].tofs
-            await other.request_data(Z, newest, newest)
-            assert [each.tofs for each in (await other.until_alert())[0]] == [newest]
-    assert [round((each.tofs - START_S) * 3) for each in peer.received] == list(range(1, 31))
-
-
-async def test_a_record_that_no_frame_can_hold_is_cut(tmp_path: Path) -> None:
-    samples = np.random.default_rng(3).integers(-(2**31), 2**31 - 1, 20_000, dtype=np.int32)
-    async with serving(tmp_path / "ring", **ISI, format=3, length=1 << 17) as publisher:
-        made = put(samples, 3, 1 << 17)
-        await feed(publisher, made)
-        async with client(publisher) as peer:
-            await peer.request_data(Z, OLDEST, NEWEST)
-            got, _ = await peer.until_alert()
-    assert len(made) < len(got)
-    assert [value for each in got for value in each.samples] == samples.tolist()
-    assert all(a.tols + a.rate.interval_s == pytest.approx(b.tofs, abs=2e-6) for a, b in pairwise(got))
-
-
-async def test_what_is_no_waveform_is_not_sent_and_what_is_damaged_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    damaged = bytearray(put(np.arange(10, dtype=np.int32), 3)[0].data)
-    damaged[-1] ^= 1
-    others = [
-        NewPacket("FDSN:XX_AAA_00_H_H_Z/JSON", start_ns(0), start_ns(0), b"{}"),
-        NewPacket(ring_name(STREAM, 3), start_ns(0), start_ns(0), bytes(damaged)),
-    ]
-    async with serving(tmp_path / "ring", **ISI) as publisher:
-        await feed(publisher, [*others, packet(1, STREAMS[0])])
-        for _ in range(2):
-            async with client(publisher) as peer:
-                await peer.request_data("*.*.*", OLDEST, NEWEST)
-                got, _ = await peer.until_alert()
-                assert numbers(got) == [1]
-    [logged] = [each.message for each in caplog.records if "cannot be converted to ISI" in each.message]
-    assert f"of {ring_name(STREAM, 3)} cannot be converted to ISI" in logged
-    assert logged.endswith("its checksum is wrong")
 
 
 def test_streams_that_isi_cannot_name_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -49,7 +49,6 @@ class IsiSession(Session):
         super().__init__(peer, serving)
         self._codec = IsiServer(os.getpid() & 0xFFFF_FFFF)
         self._names, self._unconverted = names, unconverted
-        self._has_room = asyncio.Event()
         self._sent: tuple[int, float] = (0, 0.0)  # bytes, and when there were more
         self.has_ended = False
 
@@ -94,16 +93,6 @@ class IsiSession(Session):
         self._codec.send_alert(Cause.NONE)
         self._flush()
 
-    def resume(self) -> None:
-        """Go on with what waited because the client did not take its answers."""
-        self._has_room.set()
-
-    async def _room(self) -> None:
-        """Return when the client takes its answers."""
-        while self.peer.is_full:
-            self._has_room.clear()
-            await self._has_room.wait()
-
     def check(self, now_ns: int) -> None:
         """Show a client that the server is there when nothing was sent for a while."""
         now_s = asyncio.get_running_loop().time()
@@ -127,7 +116,7 @@ class IsiSession(Session):
         async for entries in Reporter(reader, self.serving.clock).entries(report, streams):
             self._codec.send_entries(entries)
             self._flush()
-            await self._room()
+            await self.room()
         self._codec.end_report()
         self._finish()
 

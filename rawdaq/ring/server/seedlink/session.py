@@ -1,6 +1,5 @@
 """Speaks SeedLink with one client: its requests become places in the ring, its questions answers."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
@@ -77,7 +76,6 @@ class SeedLinkSession(Session):
         self._codec = SeedLinkServer(serving.identity, lambda text, channel: text_records(text, channel))
         self._views = views
         self._refused = 0
-        self._has_room = asyncio.Event()
         self.is_dial_up = False
         self.has_ended = False
 
@@ -138,21 +136,11 @@ class SeedLinkSession(Session):
             case _:
                 pass
 
-    def resume(self) -> None:
-        """Go on with what waited because the client did not take its answers."""
-        self._has_room.set()
-
-    async def _room(self) -> None:
-        """Return when the client takes its answers."""
-        while self.peer.is_full:
-            self._has_room.clear()
-            await self._has_room.wait()
-
     # ------------------------------------------------------------------ questions
 
     async def _answer(self, question: InfoRequested | CatalogRequested) -> None:
         serving = self.serving
-        await self._room()
+        await self.room()
         if isinstance(question, CatalogRequested):
             self._codec.send_catalog(await stations(serving.ring.reader, None))
         elif _asks_connections(question) and self.peer.host not in serving.rules.trusted:
